@@ -1,0 +1,21 @@
+/**
+ * The database client of the functions.
+ *
+ * @module
+ */
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import type { Database } from "./database.types.ts";
+import type { SupabaseEnv } from "./env.ts";
+
+/** A client of this project's database. */
+export type DatabaseClient = SupabaseClient<Database>;
+
+/**
+ * A client that passes row level security. Whoever uses it must carry the workspace or connection in
+ * every call: nothing else keeps tenants apart there.
+ */
+export function createServiceClient(env: SupabaseEnv): DatabaseClient {
+  return createClient<Database>(env.supabaseUrl, env.serviceRoleKey, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+}

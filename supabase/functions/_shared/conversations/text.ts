@@ -1,0 +1,80 @@
+/**
+ * Texts, times and free-form JSON as the database can store them.
+ *
+ * @module
+ */
+import { DateTime } from "luxon";
+import { z } from "zod";
+
+/** Bytes of a text in UTF-8. */
+export function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/**
+ * A text that Postgres can store. A NUL character is refused, because Postgres has no way to keep it.
+ * Half of a surrogate pair (an emoji cut in two by a sender's limit) becomes U+FFFD, so that one
+ * broken character does not cost the message.
+ */
+export const storableText = z.string({ error: requiredOr("a string") })
+  .refine((text) => !text.includes("\0"), { error: "must not contain a NUL character" })
+  .transform((text) => text.toWellFormed());
+
+/**
+ * An id: a text that must come back exactly as it was sent, so nothing in it is repaired.
+ *
+ * @param maxLength Characters at most; 512 keeps every index entry within Postgres' limit.
+ */
+export function storableId(maxLength = 512) {
+  return z.string({ error: requiredOr("a string") })
+    .min(1, { error: "must not be empty" })
+    .max(maxLength, { error: `must be at most ${maxLength} characters` })
+    .refine((text) => !text.includes("\0"), { error: "must not contain a NUL character" })
+    .refine((text) => text.isWellFormed(), { error: "must be valid Unicode" });
+}
+
+/**
+ * An ISO 8601 time, as an instant: any offset is kept as the instant it means, none means UTC. Comes
+ * out as `2026-02-01T10:30:00.000Z`, with up to six decimals where the input had them.
+ */
+export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
+  .transform((text, context) => {
+    const written = text.trim().replace(/^(\d{4}-\d{2}-\d{2}) (?=\d)/, "$1T");
+    const time = DateTime.fromISO(written, { zone: "utc" });
+    if (!time.isValid || time.year < 1 || time.year > 9999) {
+      context.addIssue({
+        code: "custom",
+        message: "must be an ISO 8601 time such as 2026-02-01T10:30:00Z",
+      });
+      return z.NEVER;
+    }
+    // Luxon keeps milliseconds; Postgres keeps microseconds, and Python sends them.
+    const micros = /[.,]\d{3}(\d{1,3})/.exec(written)?.[1] ?? "";
+    return time.toUTC().toISO().replace("Z", `${micros.replace(/0+$/, "")}Z`);
+  });
+
+/** JSON that Postgres can store: no NUL characters, no broken Unicode, no infinite numbers. */
+export const storableJson: z.ZodType<unknown> = z.lazy(() =>
+  z.union([
+    storableText,
+    z.number(),
+    z.boolean(),
+    z.null(),
+    z.array(storableJson),
+    z.record(storableText, storableJson),
+  ])
+);
+
+/** A JSON object of at most `maxBytes` bytes. */
+export function storableObject(maxBytes: number) {
+  return z.record(storableText, storableJson)
+    .refine((value) => utf8Length(JSON.stringify(value)) <= maxBytes, {
+      error: `must be at most ${maxBytes / 1024} KB`,
+    });
+}
+
+/** Error text of zod for a value of the wrong type: tells a missing field from a wrong one. */
+export function requiredOr(wanted: string) {
+  return (issue: { input?: unknown }) =>
+    issue.input === undefined ? "is required" : `must be ${wanted}`;
+}

@@ -1,0 +1,142 @@
+/**
+ * What every function's HTTP side has in common: request ids, the error boundary, limits of bodies and
+ * methods. Built on Hono.
+ *
+ * @module
+ */
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { requestId } from "hono/request-id";
+import { AppError } from "./errors.ts";
+import type { Log } from "./log.ts";
+
+/** Variables that {@linkcode createApp} sets for every request. */
+export type AppVariables = { Variables: { requestId: string } };
+
+/** Options of {@linkcode createApp}. */
+export interface CreateAppOptions {
+  /** Name of the function: its folder, and the first segment of its path. */
+  name: string;
+  log: Log;
+  /** Clock in milliseconds, for durations in the log. */
+  now: () => number;
+  /** Headers that browsers may send besides the ordinary ones. */
+  allowHeaders: string[];
+  /** Shape of an error's body; the caller's contract decides it. */
+  errorBody: (error: AppError, requestId: string) => Record<string, unknown>;
+}
+
+/**
+ * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
+ * answers `OPTIONS`, logs one line per request and turns every throw into a clean answer.
+ */
+export function createApp(options: CreateAppOptions): Hono<AppVariables> {
+  const app = new Hono<AppVariables>({ strict: false }).basePath(`/${options.name}`);
+  app.use(requestId());
+  app.use(
+    cors({ origin: "*", allowHeaders: ["content-type", ...options.allowHeaders], maxAge: 86400 }),
+  );
+  app.use(async (context, next) => {
+    const startedAt = options.now();
+    await next();
+    options.log(context.res.status >= 500 ? "error" : "info", "request", {
+      function: options.name,
+      request_id: context.get("requestId"),
+      method: context.req.method,
+      status: context.res.status,
+      duration_ms: Math.round(options.now() - startedAt),
+    });
+  });
+  app.notFound((context) =>
+    respond(context, new AppError(404, "not_found", "There is nothing at this path"), options)
+  );
+  app.onError((error, context) => {
+    const failure = error instanceof AppError
+      ? error
+      : new AppError(500, "internal_error", "Internal server error", { cause: error });
+    if (failure.status >= 500) {
+      options.log("error", "failure", {
+        function: options.name,
+        request_id: context.get("requestId"),
+        code: failure.code,
+        // A message of our own, or the name of the class: texts of foreign errors may quote input.
+        cause:
+          failure.cause instanceof Error && failure.cause.message.startsWith("database call failed")
+            ? failure.cause.message
+            : failure.cause instanceof Error
+            ? failure.cause.name
+            : undefined,
+      });
+    }
+    return respond(context, failure, options);
+  });
+  return app;
+}
+
+function respond(
+  context: Context<AppVariables>,
+  error: AppError,
+  options: CreateAppOptions,
+): Response {
+  if (error.retryAfterSeconds !== undefined) {
+    context.header("Retry-After", String(error.retryAfterSeconds));
+  }
+  if (error.status === 405) context.header("Allow", error.message.replace(/^.*use /, ""));
+  return context.json(options.errorBody(error, context.get("requestId")), error.status);
+}
+
+/**
+ * The handler for methods a path does not have.
+ *
+ * @param allowed Methods it has, e.g. `["POST"]`.
+ * @throws {AppError} method_not_allowed (405), always.
+ */
+export function methodNotAllowed(allowed: string[]): () => never {
+  return () => {
+    throw new AppError(
+      405,
+      "method_not_allowed",
+      `Method not allowed: use ${[...allowed, "OPTIONS"].join(", ")}`,
+    );
+  };
+}
+
+/**
+ * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
+ *
+ * @throws {AppError} body_too_large (413).
+ */
+export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
+  return bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      throw new AppError(
+        413,
+        "body_too_large",
+        `Request body too large: at most ${
+          maxBytes / 1024 / 1024
+        } MB, split it into several requests`,
+      );
+    },
+  });
+}
+
+/**
+ * Read a JSON body.
+ *
+ * @throws {AppError} unsupported_media_type (415) unless it says that it is JSON, invalid_json (400) if
+ *   it cannot be parsed.
+ */
+export async function readJson(context: Context<AppVariables>): Promise<unknown> {
+  const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+  if (mediaType !== "application/json") {
+    throw new AppError(415, "unsupported_media_type", "Content-Type must be application/json");
+  }
+  try {
+    return JSON.parse(await context.req.text());
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new AppError(400, "invalid_json", "Request body is not valid JSON", { cause });
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The request of the messaging ingest API.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  type IngestConversation,
+  ingestConversation,
+} from "../_shared/conversations/conversation.ts";
+import { AppError } from "../_shared/errors.ts";
+
+/** The body of a request, in bytes. */
+export const MAX_BODY_BYTES = 10 * 1024 * 1024;
+/** Conversations in a request. */
+export const MAX_CONVERSATIONS = 500;
+/** Messages in a request, over all conversations. */
+export const MAX_MESSAGES = 5000;
+
+const PLATFORMS = ["whatsapp", "signal", "telegram", "wechat"] as const;
+const REQUIRED = ["platform", "connection_id", "conversations"] as const;
+
+const envelope = z.object({
+  platform: z.enum(PLATFORMS, { error: `must be one of ${PLATFORMS.join(", ")}` }),
+  connection_id: z.string({ error: "must be a string" }).max(128, {
+    error: "must be at most 128 characters",
+  }),
+  conversations: z.array(z.unknown(), { error: "must be an array" }),
+});
+
+/** A request whose envelope is right. Its conversations are not checked yet. */
+export type IngestRequest = z.output<typeof envelope>;
+
+/** A conversation that was checked: what to store, or what is wrong with it. */
+export type CheckedConversation =
+  | { externalId: string; conversation: IngestConversation }
+  | { externalId: string; problem: string };
+
+/**
+ * Check the envelope of a request.
+ *
+ * @throws {AppError} missing_fields, invalid_envelope, too_many_conversations or too_many_messages (400).
+ */
+export function parseEnvelope(body: unknown): IngestRequest {
+  const given: Record<string, unknown> =
+    typeof body === "object" && body !== null && !Array.isArray(body)
+      ? body as Record<string, unknown>
+      : {};
+  if (
+    REQUIRED.some((name) => given[name] === undefined || given[name] === null || given[name] === "")
+  ) {
+    throw new AppError(400, "missing_fields", `Missing required fields: ${REQUIRED.join(", ")}`);
+  }
+  const parsed = envelope.safeParse(given);
+  if (!parsed.success) {
+    throw new AppError(400, "invalid_envelope", describeIssue(parsed.error));
+  }
+  const { conversations } = parsed.data;
+  if (conversations.length > MAX_CONVERSATIONS) {
+    throw new AppError(
+      400,
+      "too_many_conversations",
+      `Too many conversations: at most ${MAX_CONVERSATIONS} in a request, this one has ${conversations.length}`,
+    );
+  }
+  const messageCount = conversations.reduce((sum: number, item) => sum + countMessages(item), 0);
+  if (messageCount > MAX_MESSAGES) {
+    throw new AppError(
+      400,
+      "too_many_messages",
+      `Too many messages: at most ${MAX_MESSAGES} in a request, this one has ${messageCount}`,
+    );
+  }
+  return parsed.data;
+}
+
+function countMessages(conversation: unknown): number {
+  const { messages, changes } = (conversation ?? {}) as { messages?: unknown; changes?: unknown };
+  return (Array.isArray(messages) ? messages.length : 0) +
+    (Array.isArray(changes) ? changes.length : 0);
+}
+
+/** Check one conversation. A fault in it is a value, because the others are stored all the same. */
+export function checkConversation(value: unknown): CheckedConversation {
+  const id = (value as { external_conversation_id?: unknown } | null)?.external_conversation_id;
+  const externalId = typeof id === "string" ? id.slice(0, 512) : "";
+  const parsed = ingestConversation.safeParse(value);
+  return parsed.success
+    ? { externalId, conversation: parsed.data }
+    : { externalId, problem: describeIssue(parsed.error) };
+}
+
+/** The first fault, with field and index and without the value: `messages[3].sent_at must be …`. */
+function describeIssue(error: z.ZodError): string {
+  const issue = error.issues[0]!;
+  const path = issue.path.reduce<string>(
+    (text, key) =>
+      typeof key === "number"
+        ? `${text}[${key}]`
+        : text === ""
+        ? String(key)
+        : `${text}.${String(key)}`,
+    "",
+  );
+  return `${path || "conversation"} ${issue.message}`;
+}

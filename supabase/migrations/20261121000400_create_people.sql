@@ -1,0 +1,393 @@
+-- Purpose: contacts, the ways they are known, and the rules by which phone numbers are compared.
+-- Objects: people, person_identities, private.country_calling_codes, phone functions.
+-- Risk: none; new tables only.
+
+-- Phone numbers ---------------------------------------------------------------------------------
+
+create table private.country_calling_codes (
+  country text primary key,
+  calling_code text not null,
+  trunk_prefix text
+);
+comment on table private.country_calling_codes is
+  'How numbers are written inside a country: facts of libphonenumber, compared with that library by a test.';
+comment on column private.country_calling_codes.country is 'ISO 3166 alpha-2 code.';
+comment on column private.country_calling_codes.calling_code is 'Country calling code, without plus sign.';
+comment on column private.country_calling_codes.trunk_prefix is 'What is dialled before a national number, e.g. 0 in the United Kingdom. Null where there is none.';
+
+insert into private.country_calling_codes (country, calling_code, trunk_prefix) values
+  ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'), ('AG', '1', '1'),
+  ('AI', '1', '1'), ('AL', '355', '0'), ('AM', '374', '0'), ('AO', '244', null), ('AR', '54', '0'),
+  ('AS', '1', '1'), ('AT', '43', '0'), ('AU', '61', '0'), ('AW', '297', null), ('AX', '358', '0'),
+  ('AZ', '994', '0'), ('BA', '387', '0'), ('BB', '1', '1'), ('BD', '880', '0'), ('BE', '32', '0'),
+  ('BF', '226', null), ('BG', '359', '0'), ('BH', '973', null), ('BI', '257', null), ('BJ', '229', null),
+  ('BL', '590', '0'), ('BM', '1', '1'), ('BN', '673', null), ('BO', '591', '0'), ('BQ', '599', null),
+  ('BR', '55', '0'), ('BS', '1', '1'), ('BT', '975', null), ('BW', '267', null), ('BY', '375', '8'),
+  ('BZ', '501', null), ('CA', '1', '1'), ('CC', '61', '0'), ('CD', '243', '0'), ('CF', '236', null),
+  ('CG', '242', null), ('CH', '41', '0'), ('CI', '225', null), ('CK', '682', null), ('CL', '56', null),
+  ('CM', '237', null), ('CN', '86', '0'), ('CO', '57', '0'), ('CR', '506', null), ('CU', '53', '0'),
+  ('CV', '238', null), ('CW', '599', null), ('CX', '61', '0'), ('CY', '357', null), ('CZ', '420', null),
+  ('DE', '49', '0'), ('DJ', '253', null), ('DK', '45', null), ('DM', '1', '1'), ('DO', '1', '1'),
+  ('DZ', '213', '0'), ('EC', '593', '0'), ('EE', '372', null), ('EG', '20', '0'), ('EH', '212', '0'),
+  ('ER', '291', '0'), ('ES', '34', null), ('ET', '251', '0'), ('FI', '358', '0'), ('FJ', '679', null),
+  ('FK', '500', null), ('FM', '691', null), ('FO', '298', null), ('FR', '33', '0'), ('GA', '241', null),
+  ('GB', '44', '0'), ('GD', '1', '1'), ('GE', '995', '0'), ('GF', '594', '0'), ('GG', '44', '0'),
+  ('GH', '233', '0'), ('GI', '350', null), ('GL', '299', null), ('GM', '220', null), ('GN', '224', null),
+  ('GP', '590', '0'), ('GQ', '240', null), ('GR', '30', null), ('GT', '502', null), ('GU', '1', '1'),
+  ('GW', '245', null), ('GY', '592', null), ('HK', '852', null), ('HN', '504', null), ('HR', '385', '0'),
+  ('HT', '509', null), ('HU', '36', '06'), ('ID', '62', '0'), ('IE', '353', '0'), ('IL', '972', '0'),
+  ('IM', '44', '0'), ('IN', '91', '0'), ('IO', '246', null), ('IQ', '964', '0'), ('IR', '98', '0'),
+  ('IS', '354', null), ('IT', '39', null), ('JE', '44', '0'), ('JM', '1', '1'), ('JO', '962', '0'),
+  ('JP', '81', '0'), ('KE', '254', '0'), ('KG', '996', '0'), ('KH', '855', '0'), ('KI', '686', '0'),
+  ('KM', '269', null), ('KN', '1', '1'), ('KP', '850', '0'), ('KR', '82', '0'), ('KW', '965', null),
+  ('KY', '1', '1'), ('KZ', '7', '8'), ('LA', '856', '0'), ('LB', '961', '0'), ('LC', '1', '1'),
+  ('LI', '423', '0'), ('LK', '94', '0'), ('LR', '231', '0'), ('LS', '266', null), ('LT', '370', '0'),
+  ('LU', '352', null), ('LV', '371', null), ('LY', '218', '0'), ('MA', '212', '0'), ('MC', '377', '0'),
+  ('MD', '373', '0'), ('ME', '382', '0'), ('MF', '590', '0'), ('MG', '261', '0'), ('MH', '692', '1'),
+  ('MK', '389', '0'), ('ML', '223', null), ('MM', '95', '0'), ('MN', '976', '0'), ('MO', '853', null),
+  ('MP', '1', '1'), ('MQ', '596', '0'), ('MR', '222', null), ('MS', '1', '1'), ('MT', '356', null),
+  ('MU', '230', null), ('MV', '960', null), ('MW', '265', '0'), ('MX', '52', null), ('MY', '60', '0'),
+  ('MZ', '258', null), ('NA', '264', '0'), ('NC', '687', null), ('NE', '227', null), ('NF', '672', null),
+  ('NG', '234', '0'), ('NI', '505', null), ('NL', '31', '0'), ('NO', '47', null), ('NP', '977', '0'),
+  ('NR', '674', null), ('NU', '683', null), ('NZ', '64', '0'), ('OM', '968', null), ('PA', '507', null),
+  ('PE', '51', '0'), ('PF', '689', null), ('PG', '675', null), ('PH', '63', '0'), ('PK', '92', '0'),
+  ('PL', '48', null), ('PM', '508', '0'), ('PR', '1', '1'), ('PS', '970', '0'), ('PT', '351', null),
+  ('PW', '680', null), ('PY', '595', '0'), ('QA', '974', null), ('RE', '262', '0'), ('RO', '40', '0'),
+  ('RS', '381', '0'), ('RU', '7', '8'), ('RW', '250', '0'), ('SA', '966', '0'), ('SB', '677', null),
+  ('SC', '248', null), ('SD', '249', '0'), ('SE', '46', '0'), ('SG', '65', null), ('SH', '290', null),
+  ('SI', '386', '0'), ('SJ', '47', null), ('SK', '421', '0'), ('SL', '232', '0'), ('SM', '378', null),
+  ('SN', '221', null), ('SO', '252', '0'), ('SR', '597', null), ('SS', '211', '0'), ('ST', '239', null),
+  ('SV', '503', null), ('SX', '1', '1'), ('SY', '963', '0'), ('SZ', '268', null), ('TA', '290', null),
+  ('TC', '1', '1'), ('TD', '235', null), ('TG', '228', null), ('TH', '66', '0'), ('TJ', '992', null),
+  ('TK', '690', null), ('TL', '670', null), ('TM', '993', '8'), ('TN', '216', null), ('TO', '676', null),
+  ('TR', '90', '0'), ('TT', '1', '1'), ('TV', '688', null), ('TW', '886', '0'), ('TZ', '255', '0'),
+  ('UA', '380', '0'), ('UG', '256', '0'), ('US', '1', '1'), ('UY', '598', '0'), ('UZ', '998', null),
+  ('VA', '39', null), ('VC', '1', '1'), ('VE', '58', '0'), ('VG', '1', '1'), ('VI', '1', '1'),
+  ('VN', '84', '0'), ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
+  ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'), ('ZW', '263', '0');
+
+grant select on private.country_calling_codes to service_role;
+alter table private.country_calling_codes enable row level security;
+
+create function private.phone_digits_of(platform text, identifier text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  -- Spaces, brackets and hyphens of every kind, and the invisible direction marks that come with
+  -- numbers copied out of WhatsApp.
+  bare text := regexp_replace(
+    phone_digits_of.identifier,
+    '^(whatsapp:|tel:)|[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]',
+    '', 'g'
+  );
+begin
+  -- A WhatsApp address of a phone: 5511988887777@s.whatsapp.net, 5511988887777:12@s.whatsapp.net.
+  if phone_digits_of.platform = 'whatsapp' and bare ~ '^[0-9]{7,15}(:[0-9]+)?@(s\.whatsapp\.net|c\.us)$' then
+    return split_part(split_part(bare, '@', 1), ':', 1);
+  end if;
+  -- On Telegram and WeChat bare digits are a user id, and ten of them would match somebody's phone.
+  if bare !~ '^\+?[0-9]{7,17}$'
+    or (phone_digits_of.platform not in ('whatsapp', 'signal') and left(bare, 1) <> '+')
+  then
+    return null;
+  end if;
+  bare := ltrim(bare, '+');
+  if left(bare, 2) = '00' then
+    bare := substr(bare, 3);
+  end if;
+  return case when length(bare) between 7 and 15 then bare end;
+end;
+$$;
+comment on function private.phone_digits_of(text, text) is
+  'Digits of a participant identifier that is a phone number, international without plus where the platform gave it so; null for usernames, LIDs, group ids and other identifiers.';
+
+create function private.identity_key(platform text, identifier text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    private.phone_digits_of(identity_key.platform, identity_key.identifier),
+    case identity_key.platform
+      -- Telegram usernames and Signal's uuids are the same in any letter case; WeChat's openids are not.
+      when 'telegram' then lower(ltrim(btrim(identity_key.identifier), '@'))
+      when 'wechat' then btrim(identity_key.identifier)
+      else lower(btrim(identity_key.identifier))
+    end
+  );
+end;
+$$;
+comment on function private.identity_key(text, text) is
+  'The form in which identifiers of a platform are compared: @JohnDoe and johndoe are one Telegram user, +62 812… and 62812…@s.whatsapp.net one WhatsApp user.';
+
+create function private.phone_spellings(digits text, country text)
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  code text;
+  trunk text;
+  national text;
+  spellings text[] := array[phone_spellings.digits];
+begin
+  if left(phone_spellings.digits, 2) = '00' then
+    spellings := spellings || substr(phone_spellings.digits, 3);
+  end if;
+  select known.calling_code, known.trunk_prefix into code, trunk
+  from private.country_calling_codes as known
+  where known.country = phone_spellings.country;
+  if code is null then
+    return spellings || ('00' || phone_spellings.digits);
+  end if;
+  foreach national in array array[
+    -- International, as it was given or with the trunk prefix left in: +44 (0)7911 123456.
+    case when starts_with(spellings[cardinality(spellings)], code)
+      then substr(spellings[cardinality(spellings)], length(code) + 1) end,
+    case when starts_with(spellings[cardinality(spellings)], code || trunk)
+      then substr(spellings[cardinality(spellings)], length(code || trunk) + 1) end,
+    -- National, with and without the trunk prefix.
+    case when starts_with(phone_spellings.digits, trunk)
+      then substr(phone_spellings.digits, length(trunk) + 1) end,
+    phone_spellings.digits
+  ] loop
+    if length(national) >= 6 then
+      spellings := spellings
+        || array[code || national, '00' || code || national, national]
+        || (coalesce(trunk, '') || national);
+    end if;
+  end loop;
+  return spellings;
+end;
+$$;
+comment on function private.phone_spellings(text, text) is
+  'Every way the given digits may have been typed in that country: international, with 00, national, with the trunk prefix. The first element is the input itself.';
+
+create function private.phone_variants(digits text)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  variants text[] := '{}';
+  area_length integer;
+begin
+  -- Brazil, mobile only: the ninth digit was added in front of numbers that begin with 6 to 9.
+  if phone_variants.digits ~ '^55[1-9][0-9]9[6-9][0-9]{7}$' then
+    variants := variants || (left(phone_variants.digits, 4) || substr(phone_variants.digits, 6));
+  elsif phone_variants.digits ~ '^55[1-9][0-9][6-9][0-9]{7}$' then
+    variants := variants || (left(phone_variants.digits, 4) || '9' || substr(phone_variants.digits, 5));
+  -- Mexico: the 1 after the country code that mobile numbers had until 2019, and WhatsApp kept.
+  elsif phone_variants.digits ~ '^521[0-9]{10}$' then
+    variants := variants || ('52' || substr(phone_variants.digits, 4));
+  elsif phone_variants.digits ~ '^52[0-9]{10}$' then
+    variants := variants || ('521' || substr(phone_variants.digits, 3));
+  -- Argentina: a 9 after the country code from abroad, a 15 after the area code at home.
+  elsif phone_variants.digits ~ '^549[0-9]{10}$' then
+    variants := variants || ('54' || substr(phone_variants.digits, 4));
+    for area_length in 2..4 loop
+      variants := variants || (
+        '54' || substr(phone_variants.digits, 4, area_length) || '15' || substr(phone_variants.digits, 4 + area_length)
+      );
+    end loop;
+  elsif phone_variants.digits ~ '^54[0-9]{10}$' then
+    variants := variants || ('549' || substr(phone_variants.digits, 3));
+  elsif phone_variants.digits ~ '^54[0-9]{12}$' then
+    for area_length in 2..4 loop
+      if substr(phone_variants.digits, 3 + area_length, 2) = '15' then
+        variants := variants || (
+          '549' || substr(phone_variants.digits, 3, area_length) || substr(phone_variants.digits, 5 + area_length)
+        );
+      end if;
+    end loop;
+  end if;
+  return variants;
+end;
+$$;
+comment on function private.phone_variants(text) is
+  'Other international numbers that reach the same phone: Brazil''s mobile ninth digit, Mexico''s 521, Argentina''s 549 and 15. For look-up only: what was stored is never rewritten.';
+
+create function private.phone_variant_spellings(digits text, country text)
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  spelling text;
+  variant text;
+  spellings text[] := '{}';
+begin
+  foreach spelling in array private.phone_spellings(phone_variant_spellings.digits, phone_variant_spellings.country) loop
+    foreach variant in array private.phone_variants(spelling) loop
+      spellings := spellings || private.phone_spellings(variant, phone_variant_spellings.country);
+    end loop;
+  end loop;
+  return spellings;
+end;
+$$;
+comment on function private.phone_variant_spellings(text, text) is 'Every spelling of every variant of the given digits.';
+
+-- People ----------------------------------------------------------------------------------------
+
+create function private.search_key(text_to_find text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  -- Lower case and without accents, so that "jose" finds "José". unaccent() is not immutable.
+  return lower(regexp_replace(normalize(search_key.text_to_find, nfkd), '[\u0300-\u036f]', '', 'g'));
+end;
+$$;
+comment on function private.search_key(text) is 'The form in which names and previews are searched: lower case, without accents.';
+
+create table public.people (
+  id uuid primary key default gen_random_uuid(),
+  workspace_id uuid not null references public.workspaces (id) on delete cascade,
+  name text,
+  kapso_name text,
+  email text,
+  phone text,
+  phone_digits text generated always as (nullif(regexp_replace(phone, '[^0-9]', '', 'g'), '')) stored,
+  phone_last10 text generated always as (
+    case when length(regexp_replace(phone, '[^0-9]', '', 'g')) >= 10
+      then right(regexp_replace(phone, '[^0-9]', '', 'g'), 10) end
+  ) stored,
+  avatar_url text,
+  last_activity_at timestamptz,
+  search_text text generated always as (
+    private.search_key(coalesce(name, '') || ' ' || coalesce(kapso_name, '') || ' ' || coalesce(email, ''))
+      || ' ' || coalesce(phone, '') || ' ' || coalesce(regexp_replace(phone, '[^0-9]', '', 'g'), '')
+  ) stored,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint people_workspace_id_id_key unique (workspace_id, id),
+  constraint people_workspace_id_phone_digits_key unique (workspace_id, phone_digits),
+  constraint people_name_check check (length(name) <= 300),
+  constraint people_email_check check (length(email) <= 320),
+  constraint people_phone_check check (length(phone) <= 64),
+  constraint people_avatar_url_check check (length(avatar_url) <= 2048 and avatar_url ~* '^https?://')
+);
+comment on table public.people is 'Contacts of a workspace.';
+comment on column public.people.id is 'Primary key.';
+comment on column public.people.workspace_id is 'The workspace.';
+comment on column public.people.name is 'Name as people of the workspace write it.';
+comment on column public.people.kapso_name is 'Name as WhatsApp shows it, from Kapso.';
+comment on column public.people.email is 'E-mail address.';
+comment on column public.people.phone is 'Phone number as it was typed. Null for people who are known by a username alone.';
+comment on column public.people.phone_digits is 'Digits of phone. Unique in a workspace, so +62 812 and 62812 cannot become two people.';
+comment on column public.people.phone_last10 is 'Last ten digits of phone, where it has as many.';
+comment on column public.people.avatar_url is 'Picture, an http or https URL.';
+comment on column public.people.last_activity_at is 'Time of the newest message in any of the person''s conversations.';
+comment on column public.people.search_text is 'Names, e-mail and phone in the form of private.search_key.';
+comment on column public.people.created_at is 'When the row was made.';
+comment on column public.people.updated_at is 'When name, kapso_name, email, phone or avatar_url last changed.';
+
+create index people_workspace_id_phone_last10_idx on public.people (workspace_id, phone_last10);
+create index people_workspace_id_updated_at_idx on public.people (workspace_id, updated_at desc, id);
+
+create index people_search_text_idx on public.people using gin (search_text extensions.gin_trgm_ops);
+
+create trigger people_touch_updated_at
+  before update of name, kapso_name, email, phone, avatar_url on public.people
+  for each row execute function private.touch_updated_at();
+
+create table public.person_identities (
+  id uuid primary key default gen_random_uuid(),
+  workspace_id uuid not null,
+  person_id uuid not null,
+  platform text not null,
+  identifier text not null,
+  identifier_key text not null generated always as (private.identity_key(platform, identifier)) stored,
+  created_at timestamptz not null default now(),
+  constraint person_identities_workspace_id_platform_identifier_key_key
+    unique (workspace_id, platform, identifier_key),
+  constraint person_identities_workspace_id_person_id_fkey
+    foreign key (workspace_id, person_id) references public.people (workspace_id, id) on delete cascade,
+  constraint person_identities_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint person_identities_identifier_check check (length(identifier) between 1 and 512)
+);
+comment on table public.person_identities is
+  'How a person is known on a platform: username, WhatsApp LID, BSUID, Signal uuid, WeChat openid, or a phone number besides people.phone.';
+comment on column public.person_identities.id is 'Primary key.';
+comment on column public.person_identities.workspace_id is 'The workspace, the same as the person''s.';
+comment on column public.person_identities.person_id is 'The person.';
+comment on column public.person_identities.platform is 'whatsapp, signal, telegram or wechat.';
+comment on column public.person_identities.identifier is 'The identifier as the platform writes it.';
+comment on column public.person_identities.identifier_key is 'The form in which it is compared; see private.identity_key.';
+comment on column public.person_identities.created_at is 'When it was learned.';
+
+create index person_identities_workspace_id_person_id_idx on public.person_identities (workspace_id, person_id);
+
+-- Access ----------------------------------------------------------------------------------------
+
+revoke execute on function
+  private.phone_digits_of(text, text),
+  private.identity_key(text, text),
+  private.phone_spellings(text, text),
+  private.phone_variants(text),
+  private.phone_variant_spellings(text, text),
+  private.search_key(text)
+from public, anon, authenticated, service_role;
+grant execute on function
+  private.phone_digits_of(text, text),
+  private.identity_key(text, text),
+  private.phone_spellings(text, text),
+  private.phone_variants(text),
+  private.phone_variant_spellings(text, text),
+  private.search_key(text)
+to service_role;
+-- They compute generated columns when a member adds a person or an identity, and read nothing.
+grant execute on function
+  private.identity_key(text, text),
+  private.phone_digits_of(text, text),
+  private.search_key(text)
+to authenticated;
+
+grant select, delete on public.people to authenticated;
+grant insert (id, workspace_id, name, email, phone, avatar_url) on public.people to authenticated;
+grant update (name, email, phone, avatar_url) on public.people to authenticated;
+grant all on public.people to service_role;
+grant select, delete on public.person_identities to authenticated;
+grant insert (id, workspace_id, person_id, platform, identifier) on public.person_identities to authenticated;
+grant all on public.person_identities to service_role;
+
+alter table public.people enable row level security;
+alter table public.person_identities enable row level security;
+
+create policy "Members can read the people of their workspaces" on public.people
+  for select to authenticated
+  using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer'])));
+create policy "Owners, admins and agents can add people" on public.people
+  for insert to authenticated
+  with check (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])));
+create policy "Owners, admins and agents can change people" on public.people
+  for update to authenticated
+  using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])))
+  with check (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])));
+create policy "Owners and admins can delete people" on public.people
+  for delete to authenticated
+  using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin'])));
+
+create policy "Members can read the identities of their people" on public.person_identities
+  for select to authenticated
+  using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer'])));
+create policy "Owners, admins and agents can add identities" on public.person_identities
+  for insert to authenticated
+  with check (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])));
+create policy "Owners, admins and agents can remove identities" on public.person_identities
+  for delete to authenticated
+  using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])));

@@ -1,0 +1,858 @@
+-- Purpose: the one door. Every message, whatever its source, comes in through ingest_conversations,
+--   and that function alone decides what is new.
+-- Objects: ingest_conversations and its parts in private.
+-- Risk: none; types and functions only.
+
+-- What the steps of a batch hand to each other. Composite types and not temporary tables: those would
+-- write to the catalogue with every call.
+create type private.ingest_item as (
+  ordinal bigint,
+  external_conversation_id text,
+  participant_identifier text,
+  participant_name text,
+  is_live boolean,
+  messages jsonb,
+  changes jsonb
+);
+comment on type private.ingest_item is
+  'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than everything else together.';
+
+create type private.ingest_thread as (
+  conversation_id uuid,
+  external_conversation_id text,
+  message_count integer,
+  archived_message_count integer,
+  head_started_at timestamptz,
+  last_read_at timestamptz,
+  last_message_at timestamptz,
+  person_id uuid,
+  participant_identifier text
+);
+comment on type private.ingest_thread is 'A conversation of the batch, as it was when its row was locked.';
+
+create type private.ingest_message as (
+  conversation_id uuid,
+  item_ordinal bigint,
+  message_ordinal bigint,
+  sent_at timestamptz,
+  is_live boolean,
+  is_late boolean,
+  body jsonb
+);
+comment on type private.ingest_message is
+  'A new message of the batch. is_live: not imported history. is_late: older than the head of a thread that has archives.';
+
+create type private.ingest_change as (
+  conversation_id uuid,
+  message_id text,
+  message_digest uuid,
+  change jsonb
+);
+comment on type private.ingest_change is 'A change to a message that is, or will be, stored: see private.change_message.';
+
+create function private.status_rank(status text)
+returns integer
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  -- failed ranks highest because it is final: nothing overwrites it, in whatever order events come.
+  return case status_rank.status
+    when 'pending' then 1 when 'sent' then 2 when 'delivered' then 3 when 'read' then 4 when 'failed' then 5
+    else 0
+  end;
+end;
+$$;
+comment on function private.status_rank(text) is 'Order of message statuses. A status only moves to a higher rank.';
+
+create function private.change_message(message jsonb, changes jsonb[])
+returns jsonb
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  changed jsonb := change_message.message;
+  change jsonb;
+  reaction jsonb;
+  old_rank integer;
+  new_rank integer;
+begin
+  -- Every rule below gives the same result in any order and when repeated, because events come
+  -- late, twice and out of order.
+  foreach change in array change_message.changes loop
+    old_rank := private.status_rank(changed ->> 'status');
+    new_rank := private.status_rank(change ->> 'status');
+    if new_rank > old_rank or (
+      -- The same status twice: the earlier time is when it happened.
+      new_rank > 0 and new_rank = old_rank
+      and (change ->> 'status_at')::timestamptz < coalesce((changed ->> 'status_at')::timestamptz, 'infinity')
+    ) then
+      changed := (changed - 'status' - 'status_at' - 'error')
+        || jsonb_strip_nulls(jsonb_build_object(
+          'status', change -> 'status', 'status_at', change -> 'status_at', 'error', change -> 'error'
+        ));
+    end if;
+
+    -- Media that came later than its message. What is there is never replaced.
+    if changed ->> 'media_url' is null and change ->> 'media_url' is not null then
+      changed := changed || jsonb_build_object('media_url', change -> 'media_url');
+    end if;
+
+    for reaction in
+      select item.value from jsonb_array_elements(coalesce(change -> 'reactions', '[]')) as item (value)
+    loop
+      -- One reaction per sender, the newest. A reaction taken back stays as one without emoji, so
+      -- that an older one that comes late does not bring it back.
+      if not exists (
+        select 1
+        from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
+        where kept.value ->> 'sender' = reaction ->> 'sender'
+          and ((kept.value ->> 'reacted_at')::timestamptz, coalesce(kept.value ->> 'id', '') collate "C")
+            >= ((reaction ->> 'reacted_at')::timestamptz, coalesce(reaction ->> 'id', '') collate "C")
+      ) then
+        changed := changed || jsonb_build_object('reactions', (
+          select jsonb_agg(every.value order by every.value ->> 'sender' collate "C")
+          from (
+            select kept.value
+            from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
+            where kept.value ->> 'sender' <> reaction ->> 'sender'
+            union all
+            select reaction
+          ) as every (value)
+        ));
+      end if;
+    end loop;
+  end loop;
+  return changed;
+end;
+$$;
+comment on function private.change_message(jsonb, jsonb[]) is
+  'Apply changes (status forward only, reactions, late media) to a Message. The result does not depend on their order.';
+
+create function private.file_late_messages(workspace_id uuid, late private.ingest_message[], page_size integer)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with late as (
+    select
+      message.*,
+      coalesce(
+        -- The last page that begins at or before the message: of equal times the later page, so
+        -- that messages of one instant keep the order in which they came.
+        (
+          select page.position
+          from public.conversation_archives as page
+          where page.conversation_id = message.conversation_id and page.first_sent_at <= message.sent_at
+          order by page.first_sent_at desc, page.position desc
+          limit 1
+        ),
+        -- Older than everything: the first page.
+        (
+          select min(page.position)
+          from public.conversation_archives as page
+          where page.conversation_id = message.conversation_id
+        )
+      ) as position
+    from unnest(file_late_messages.late) as message
+  ),
+  merged as (
+    select
+      every.conversation_id,
+      every.position,
+      every.body,
+      every.sent_at,
+      row_number() over page - 1 as place,
+      count(*) over (partition by every.conversation_id, every.position) as total
+    from (
+      select page.conversation_id, page.position, stored.value as body,
+        (stored.value ->> 'sent_at')::timestamptz as sent_at, 0 as item_ordinal, stored.ordinal as message_ordinal
+      from (select distinct late.conversation_id, late.position from late) as touched
+      join public.conversation_archives as page using (conversation_id, position)
+      cross join lateral jsonb_array_elements(page.messages) with ordinality as stored (value, ordinal)
+      union all
+      select late.conversation_id, late.position, late.body, late.sent_at, late.item_ordinal, late.message_ordinal
+      from late
+    ) as every
+    window page as (
+      partition by every.conversation_id, every.position
+      order by every.sent_at, every.item_ordinal, every.message_ordinal
+    )
+  ),
+  -- A page over the limit is split into equal parts: cutting off full pages would leave crumbs that
+  -- the next late message could only make more of.
+  part as (
+    select
+      merged.conversation_id,
+      merged.position,
+      merged.place * ((merged.total - 1) / file_late_messages.page_size + 1) / merged.total as part_number,
+      (merged.total - 1) / file_late_messages.page_size + 1 as parts,
+      jsonb_agg(merged.body order by merged.place) as messages,
+      count(*)::integer as message_count,
+      min(merged.sent_at) as first_sent_at,
+      max(merged.sent_at) as last_sent_at
+    from merged
+    group by 1, 2, 3, 4
+  ),
+  kept as (
+    update public.conversation_archives as page
+    set messages = part.messages,
+      message_count = part.message_count,
+      first_sent_at = part.first_sent_at,
+      last_sent_at = part.last_sent_at
+    from part
+    where part.part_number = 0
+      and page.conversation_id = part.conversation_id
+      and page.position = part.position
+  )
+  insert into public.conversation_archives
+    (conversation_id, position, workspace_id, messages, message_count, first_sent_at, last_sent_at)
+  select
+    part.conversation_id,
+    part.position + part.part_number * (
+      coalesce(
+        (
+          select min(page.position)
+          from public.conversation_archives as page
+          where page.conversation_id = part.conversation_id and page.position > part.position
+        ),
+        part.position + 1
+      ) - part.position
+    ) / part.parts,
+    file_late_messages.workspace_id,
+    part.messages,
+    part.message_count,
+    part.first_sent_at,
+    part.last_sent_at
+  from part
+  where part.part_number > 0;
+end;
+$$;
+comment on function private.file_late_messages(uuid, private.ingest_message[], integer) is
+  'Put messages that are older than the head of their thread into the archive pages that cover them. The conversations are locked by the caller.';
+
+create function private.seal_pages(
+  workspace_id uuid,
+  conversation_ids uuid[],
+  arrived private.ingest_message[],
+  page_size integer
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with ordered as (
+    select
+      every.conversation_id,
+      every.body,
+      every.sent_at,
+      row_number() over thread_order - 1 as place
+    from (
+      select conversation.id as conversation_id, stored.value as body,
+        (stored.value ->> 'sent_at')::timestamptz as sent_at, 0 as item_ordinal, stored.ordinal as message_ordinal
+      from public.conversations as conversation
+      cross join lateral jsonb_array_elements(conversation.messages) with ordinality as stored (value, ordinal)
+      where conversation.id = any (seal_pages.conversation_ids)
+      union all
+      select message.conversation_id, message.body, message.sent_at, message.item_ordinal, message.message_ordinal
+      from unnest(seal_pages.arrived) as message
+      where message.conversation_id = any (seal_pages.conversation_ids) and not message.is_late
+    ) as every
+    window thread_order as (
+      partition by every.conversation_id order by every.sent_at, every.item_ordinal, every.message_ordinal
+    )
+  ),
+  page as (
+    select
+      ordered.conversation_id,
+      ordered.place / seal_pages.page_size as page_number,
+      max(max(ordered.place)) over (partition by ordered.conversation_id) / seal_pages.page_size as head_number,
+      jsonb_agg(ordered.body order by ordered.place) as messages,
+      count(*)::integer as message_count,
+      min(ordered.sent_at) as first_sent_at,
+      max(ordered.sent_at) as last_sent_at
+    from ordered
+    group by 1, 2
+  ),
+  sealed as (
+    insert into public.conversation_archives
+      (conversation_id, position, workspace_id, messages, message_count, first_sent_at, last_sent_at)
+    select
+      page.conversation_id,
+      page.page_number + coalesce(
+        (
+          select max(earlier.position) + 1
+          from public.conversation_archives as earlier
+          where earlier.conversation_id = page.conversation_id
+        ),
+        1
+      ),
+      seal_pages.workspace_id,
+      page.messages,
+      page.message_count,
+      page.first_sent_at,
+      page.last_sent_at
+    from page
+    where page.page_number < page.head_number
+  )
+  update public.conversations as conversation
+  set
+    messages = head.messages,
+    head_started_at = head.first_sent_at,
+    -- message_count follows in the update that every conversation of the batch gets.
+    message_count = conversation.message_count + head.page_number * seal_pages.page_size,
+    archived_message_count = conversation.archived_message_count + head.page_number * seal_pages.page_size
+  from page as head
+  where head.page_number = head.head_number
+    and conversation.id = head.conversation_id;
+end;
+$$;
+comment on function private.seal_pages(uuid, uuid[], private.ingest_message[], integer) is
+  'Cut the heads of the given conversations, with what arrived for them, into full pages for the archive and a new head. The conversations are locked by the caller.';
+
+create function private.apply_changes(changes private.ingest_change[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  -- Heads. The conversations are locked by the caller.
+  with change as (
+    select given.conversation_id, given.message_id, array_agg(given.change) as changes
+    from unnest(apply_changes.changes) as given
+    group by 1, 2
+  ),
+  rebuilt as (
+    select conversation.id, (
+      select jsonb_agg(
+        case when change.changes is null then stored.value
+          else private.change_message(stored.value, change.changes) end
+        order by stored.ordinal
+      )
+      from jsonb_array_elements(conversation.messages) with ordinality as stored (value, ordinal)
+      left join change
+        on change.conversation_id = conversation.id and change.message_id = stored.value ->> 'id'
+    ) as messages
+    from public.conversations as conversation
+    where conversation.id in (select change.conversation_id from change)
+  )
+  update public.conversations as conversation
+  set messages = rebuilt.messages, updated_at = now()
+  from rebuilt
+  where conversation.id = rebuilt.id
+    and rebuilt.messages is distinct from conversation.messages
+    and rebuilt.messages is not null;
+
+  -- Archive pages: those whose time range covers the message. A run of equal times may lie on more
+  -- than one page, so the id decides, not the time.
+  with change as (
+    select given.conversation_id, given.message_id, key.sent_at, array_agg(given.change) as changes
+    from unnest(apply_changes.changes) as given
+    join private.message_keys as key using (conversation_id, message_digest)
+    join public.conversations as conversation
+      on conversation.id = given.conversation_id
+      and conversation.archived_message_count > 0
+      and key.sent_at <= conversation.head_started_at
+    group by 1, 2, 3
+  ),
+  touched as (
+    select distinct page.conversation_id, page.position
+    from change
+    join public.conversation_archives as page
+      on page.conversation_id = change.conversation_id
+      and page.first_sent_at <= change.sent_at
+      and page.last_sent_at >= change.sent_at
+  ),
+  rebuilt as (
+    select page.conversation_id, page.position, (
+      select jsonb_agg(
+        case when change.changes is null then stored.value
+          else private.change_message(stored.value, change.changes) end
+        order by stored.ordinal
+      )
+      from jsonb_array_elements(page.messages) with ordinality as stored (value, ordinal)
+      left join change
+        on change.conversation_id = page.conversation_id and change.message_id = stored.value ->> 'id'
+    ) as messages
+    from touched
+    join public.conversation_archives as page using (conversation_id, position)
+  )
+  update public.conversation_archives as page
+  set messages = rebuilt.messages
+  from rebuilt
+  where page.conversation_id = rebuilt.conversation_id
+    and page.position = rebuilt.position
+    and rebuilt.messages is distinct from page.messages;
+
+  -- A change whose message is not here yet waits for it.
+  insert into private.waiting_updates (conversation_id, message_id, change)
+  select distinct given.conversation_id, given.message_id, given.change
+  from unnest(apply_changes.changes) as given
+  where not exists (
+      select 1 from private.message_keys as key
+      where key.conversation_id = given.conversation_id and key.message_digest = given.message_digest
+    )
+    and not exists (
+      select 1 from private.waiting_updates as waiting
+      where waiting.conversation_id = given.conversation_id
+        and waiting.message_id = given.message_id
+        and waiting.change = given.change
+    );
+end;
+$$;
+comment on function private.apply_changes(private.ingest_change[]) is
+  'Apply statuses, reactions and late media to stored messages, wherever in the thread they are, and keep for later what has no message yet.';
+
+create function private.store_conversations(source public.connections, conversations jsonb)
+returns table (item_ordinal bigint, id uuid, external_conversation_id text, outcome text, messages_added integer)
+language plpgsql
+volatile
+set search_path = ''
+-- Every look-up below is by key, whatever the batch: planning it anew for each of the first calls of
+-- every session would cost more than running it.
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  -- Messages in conversations.messages before they are sealed into an archive page. bench/ compares
+  -- sizes: smaller costs more pages to read, larger makes every append rewrite more.
+  page_size constant integer := 100;
+  items private.ingest_item[];
+  created uuid[];
+  threads private.ingest_thread[];
+  fresh private.ingest_message[];
+  sealed uuid[] := '{}';
+  pending private.ingest_change[];
+begin
+  select array_agg(
+    row(
+      item.ordinal,
+      item.value ->> 'external_conversation_id',
+      item.value ->> 'participant_identifier',
+      nullif(btrim(item.value ->> 'participant_name'), ''),
+      not coalesce((item.value ->> 'is_history')::boolean, false),
+      item.value -> 'messages',
+      item.value -> 'changes'
+    )::private.ingest_item
+  )
+  into items
+  from jsonb_array_elements(store_conversations.conversations) with ordinality as item (value, ordinal);
+
+  -- 1. Conversations that are not there yet. Inserted in the order of their ids, as they are locked
+  --    below, so that two batches can never wait for each other in a circle.
+  with made as (
+    insert into public.conversations
+      (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
+    select source.workspace_id, source.user_id, source.id, source.platform,
+      wanted.external_conversation_id, wanted.participant_identifier
+    from (
+      select distinct on (item.external_conversation_id collate "C")
+        item.external_conversation_id collate "C" as external_conversation_id,
+        item.participant_identifier
+      from unnest(items) as item
+      order by item.external_conversation_id collate "C", item.ordinal
+    ) as wanted
+    where not exists (
+      select 1 from public.conversations as existing
+      where existing.user_id = source.user_id
+        and existing.workspace_id = source.workspace_id
+        and existing.platform = source.platform
+        and existing.external_conversation_id = wanted.external_conversation_id
+    )
+    order by wanted.external_conversation_id
+    on conflict on constraint conversations_thread_key do nothing
+    returning conversations.id
+  )
+  select array_agg(made.id) into created from made;
+
+  -- 2. Lock them all, in the same order.
+  select array_agg(thread) into threads
+  from (
+    select conversation.id, conversation.external_conversation_id, conversation.message_count,
+      conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
+      conversation.last_message_at, conversation.person_id, conversation.participant_identifier
+    from public.conversations as conversation
+    where conversation.user_id = source.user_id
+      and conversation.workspace_id = source.workspace_id
+      and conversation.platform = source.platform
+      and conversation.external_conversation_id = any (array(
+        select item.external_conversation_id from unnest(items) as item
+      ))
+    order by conversation.external_conversation_id
+    for no key update
+  ) as thread;
+
+  -- 3. The ledger decides what is new.
+  with incoming as (
+    select
+      thread.conversation_id,
+      item.ordinal as item_ordinal,
+      message.ordinal as message_ordinal,
+      (message.value ->> 'sent_at')::timestamptz as sent_at,
+      item.is_live,
+      message.value as body,
+      digest.value as message_digest,
+      thread.archived_message_count > 0
+        and (message.value ->> 'sent_at')::timestamptz < thread.head_started_at as is_late,
+      row_number() over (
+        partition by thread.conversation_id, digest.value order by item.ordinal, message.ordinal
+      ) as occurrence
+    from unnest(items) as item
+    join unnest(threads) as thread using (external_conversation_id)
+    cross join lateral jsonb_array_elements(item.messages) with ordinality as message (value, ordinal)
+    cross join lateral (
+      select encode(substr(sha256(convert_to(message.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid as value
+    ) as digest
+  ),
+  filed as (
+    insert into private.message_keys (conversation_id, message_digest, sent_at)
+    select incoming.conversation_id, incoming.message_digest, incoming.sent_at
+    from incoming
+    where incoming.occurrence = 1
+      -- The lock on the conversation keeps everybody else out of its ledger, so looking first is safe,
+      -- and 2 µs a message cheaper than "on conflict". The primary key stands behind it all the same.
+      and not exists (
+        select 1 from private.message_keys as key
+        where key.conversation_id = incoming.conversation_id and key.message_digest = incoming.message_digest
+      )
+    returning message_keys.conversation_id, message_keys.message_digest
+  ),
+  judged as (
+    select incoming.*, filed.message_digest is not null and incoming.occurrence = 1 as is_new
+    from incoming
+    left join filed using (conversation_id, message_digest)
+  )
+  select
+    array_agg(
+      row(
+        judged.conversation_id, judged.item_ordinal, judged.message_ordinal, judged.sent_at, judged.is_live,
+        judged.is_late,
+        case when judged.is_live then judged.body else judged.body || '{"is_history": true}' end
+      )::private.ingest_message
+    ) filter (where judged.is_new),
+    -- A message that is already here may still bring its newer status, a reaction or its media.
+    array_agg(
+      row(judged.conversation_id, judged.body ->> 'id', judged.message_digest, judged.body)::private.ingest_change
+    ) filter (
+      where not judged.is_new
+        and (judged.body ->> 'status' is not null or judged.body ->> 'media_url' is not null or judged.body ? 'reactions')
+    )
+  into fresh, pending
+  from judged;
+
+  if exists (select 1 from unnest(fresh) as message where message.is_late) then
+    perform private.file_late_messages(
+      source.workspace_id,
+      array(select message from unnest(fresh) as message where message.is_late),
+      page_size
+    );
+  end if;
+
+  -- Heads that would grow over the page size.
+  select coalesce(array_agg(grown.conversation_id), '{}') into sealed
+  from (
+    select thread.conversation_id
+    from unnest(fresh) as message
+    join unnest(threads) as thread using (conversation_id)
+    where not message.is_late
+    group by thread.conversation_id, thread.message_count, thread.archived_message_count
+    having thread.message_count - thread.archived_message_count + count(*) > page_size
+  ) as grown;
+  if cardinality(sealed) > 0 then
+    perform private.seal_pages(source.workspace_id, sealed, fresh, page_size);
+  end if;
+
+  -- 4. The conversations, one update each.
+  with given as (
+    select
+      thread.conversation_id,
+      (array_agg(item.participant_name order by item.ordinal desc)
+        filter (where item.participant_name is not null and item.is_live))[1] as live_name,
+      (array_agg(item.participant_name order by item.ordinal desc)
+        filter (where item.participant_name is not null))[1] as any_name,
+      -- An old export knows the participant as they were then: only live batches change what is there.
+      (array_agg(item.participant_identifier order by item.ordinal desc) filter (where item.is_live))[1]
+        as participant_identifier,
+      bool_or(item.is_live) as is_live,
+      thread.message_count
+    from unnest(items) as item
+    join unnest(threads) as thread using (external_conversation_id)
+    group by thread.conversation_id, thread.message_count
+  ),
+  -- Matched again with every batch while nobody is linked: the person may have been added since.
+  matched as (
+    select
+      thread.conversation_id,
+      coalesce(
+        thread.person_id,
+        private.match_person(
+          source.workspace_id, source.platform, coalesce(given.participant_identifier, thread.participant_identifier)
+        )
+      ) as person_id
+    from unnest(threads) as thread
+    join given using (conversation_id)
+  ),
+  arrived as (
+    select
+      thread.conversation_id,
+      count(*)::integer as added,
+      (count(*) filter (where message.is_late))::integer as late_added,
+      jsonb_agg(message.body order by message.sent_at, message.item_ordinal, message.message_ordinal)
+        filter (where not message.is_late and thread.conversation_id <> all (sealed)) as messages,
+      min(message.sent_at) filter (where not message.is_late) as first_sent_at,
+      max(message.sent_at) as last_sent_at,
+      max(message.sent_at) filter (where message.body ->> 'direction' = 'inbound') as last_inbound_at,
+      max(message.sent_at) filter (where message.body ->> 'direction' = 'inbound' and message.is_live)
+        as last_live_inbound_at,
+      (count(*) filter (
+        where message.is_live
+          and message.body ->> 'direction' = 'inbound'
+          and message.sent_at > coalesce(thread.last_read_at, '-infinity')
+      ))::integer as unread
+    from unnest(fresh) as message
+    join unnest(threads) as thread using (conversation_id)
+    group by thread.conversation_id
+  ),
+  newest as (
+    select distinct on (message.conversation_id) message.conversation_id, message.body
+    from unnest(fresh) as message
+    order by message.conversation_id, message.sent_at desc, message.item_ordinal desc, message.message_ordinal desc
+  )
+  update public.conversations as conversation
+  set
+    connection_id = case when given.is_live then source.id else coalesce(conversation.connection_id, source.id) end,
+    participant_identifier = coalesce(given.participant_identifier, conversation.participant_identifier),
+    participant_name = left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300),
+    person_id = matched.person_id,
+    messages = case
+      when arrived.messages is null then conversation.messages
+      -- The common case, an append: nothing has to be unpacked and sorted.
+      when arrived.first_sent_at >= coalesce(conversation.last_message_at, '-infinity')
+        then conversation.messages || arrived.messages
+      else (
+        select jsonb_agg(stored.value order by (stored.value ->> 'sent_at')::timestamptz, stored.ordinal)
+        from jsonb_array_elements(conversation.messages || arrived.messages) with ordinality as stored (value, ordinal)
+      )
+    end,
+    head_started_at = case
+      when arrived.messages is null then conversation.head_started_at
+      else least(conversation.head_started_at, arrived.first_sent_at)
+    end,
+    message_count = given.message_count + coalesce(arrived.added, 0),
+    archived_message_count = conversation.archived_message_count + coalesce(arrived.late_added, 0),
+    unread_count = conversation.unread_count + coalesce(arrived.unread, 0),
+    last_inbound_at = greatest(conversation.last_inbound_at, arrived.last_inbound_at),
+    last_message_at = greatest(conversation.last_message_at, arrived.last_sent_at),
+    last_message_preview = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then coalesce(
+        nullif(btrim(regexp_replace(left(newest.body ->> 'content', 200), '\s+', ' ', 'g')), ''),
+        '[' || (newest.body ->> 'type') || ']'
+      ) else conversation.last_message_preview end,
+    last_message_type = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then newest.body ->> 'type'
+      else conversation.last_message_type end,
+    last_message_direction = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then newest.body ->> 'direction'
+      else conversation.last_message_direction end,
+    status = case when arrived.last_live_inbound_at > conversation.closed_at then 'open' else conversation.status end,
+    updated_at = now()
+  from given
+  join matched using (conversation_id)
+  left join arrived using (conversation_id)
+  left join newest using (conversation_id)
+  where conversation.id = given.conversation_id
+    -- A batch that brings nothing new writes nothing.
+    and (
+      arrived.added > 0
+      or matched.person_id is distinct from conversation.person_id
+      or given.participant_identifier <> conversation.participant_identifier
+      or left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300)
+        is distinct from conversation.participant_name
+    );
+
+  -- 5. Changes: what the batch says outright, what repeated messages brought, and what waited for
+  --    messages that are here now.
+  if exists (
+    select 1 from private.waiting_updates as waiting
+    where waiting.conversation_id = any (array(select thread.conversation_id from unnest(threads) as thread))
+  ) then
+    with released as (
+      delete from private.waiting_updates as waiting
+      using unnest(fresh) as message
+      where waiting.conversation_id = message.conversation_id
+        and waiting.message_id = message.body ->> 'id'
+      returning waiting.conversation_id, waiting.message_id, waiting.change
+    )
+    select pending || array_agg(
+      row(
+        released.conversation_id, released.message_id,
+        encode(substr(sha256(convert_to(released.message_id, 'UTF8')), 1, 16), 'hex')::uuid,
+        released.change
+      )::private.ingest_change
+    )
+    into pending
+    from released;
+  end if;
+  if exists (select 1 from unnest(items) as item where item.changes is not null) then
+    select pending || array_agg(
+      row(
+        thread.conversation_id, change.value ->> 'message_id',
+        encode(substr(sha256(convert_to(change.value ->> 'message_id', 'UTF8')), 1, 16), 'hex')::uuid,
+        change.value
+      )::private.ingest_change
+    )
+    into pending
+    from unnest(items) as item
+    join unnest(threads) as thread using (external_conversation_id)
+    cross join lateral jsonb_array_elements(item.changes) as change (value);
+  end if;
+  if pending is not null then
+    perform private.apply_changes(pending);
+  end if;
+
+  -- 6. The people behind the conversations. Rows that need no change are not locked.
+  if fresh is not null then
+    with active as (
+      select conversation.person_id, max(message.sent_at) as last_activity_at
+      from unnest(fresh) as message
+      join public.conversations as conversation on conversation.id = message.conversation_id
+      where conversation.person_id is not null
+      group by conversation.person_id
+    ),
+    locked as (
+      select person.id, active.last_activity_at
+      from active
+      join public.people as person on person.id = active.person_id
+      where active.last_activity_at > coalesce(person.last_activity_at, '-infinity')
+      order by person.id
+      for no key update of person
+    )
+    update public.people as person
+    set last_activity_at = locked.last_activity_at
+    from locked
+    where person.id = locked.id
+      and locked.last_activity_at > coalesce(person.last_activity_at, '-infinity');
+  end if;
+
+  return query
+  select
+    item.ordinal,
+    thread.conversation_id,
+    thread.external_conversation_id,
+    case
+      when thread.conversation_id = any (created)
+        and row_number() over (partition by thread.conversation_id order by item.ordinal) = 1 then 'created'
+      when added.messages > 0 then 'updated'
+      else 'no_new_messages'
+    end,
+    coalesce(added.messages, 0)::integer
+  from unnest(items) as item
+  join unnest(threads) as thread using (external_conversation_id)
+  left join (
+    select message.item_ordinal, count(*) as messages
+    from unnest(fresh) as message
+    group by message.item_ordinal
+  ) as added on added.item_ordinal = item.ordinal;
+end;
+$$;
+comment on function private.store_conversations(public.connections, jsonb) is
+  'Store a batch as a whole: one row per element, or an exception and nothing stored. Called by ingest_conversations alone.';
+
+create function public.ingest_conversations(connection_id uuid, conversations jsonb)
+returns table (id uuid, external_conversation_id text, outcome text, messages_added integer, error text)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  source public.connections;
+  item record;
+  results jsonb;
+begin
+  select known.* into source
+  from public.connections as known
+  where known.id = ingest_conversations.connection_id;
+  if source.id is null then
+    raise exception 'Unknown connection' using errcode = 'P0002', hint = 'Pass the id of a row of public.connections.';
+  end if;
+  if jsonb_typeof(ingest_conversations.conversations) is distinct from 'array' then
+    raise exception 'conversations must be a JSON array' using errcode = '22023';
+  end if;
+
+  begin
+    select jsonb_agg(to_jsonb(stored)) into results
+    from private.store_conversations(source, ingest_conversations.conversations) as stored;
+  exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
+    -- Something in the batch cannot be stored. Each conversation on its own then, in the order of
+    -- their locks, so that the bad one alone fails. Callers validate first, so this is rare.
+    results := '[]';
+    for item in
+      select given.value, given.ordinal
+      from jsonb_array_elements(ingest_conversations.conversations) with ordinality as given (value, ordinal)
+      order by given.value ->> 'external_conversation_id' collate "C", given.ordinal
+    loop
+      begin
+        results := results || (
+          select jsonb_agg(to_jsonb(stored) || jsonb_build_object('item_ordinal', item.ordinal))
+          from private.store_conversations(source, jsonb_build_array(item.value)) as stored
+        );
+      exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
+        results := results || jsonb_build_object(
+          'item_ordinal', item.ordinal,
+          'external_conversation_id', item.value ->> 'external_conversation_id',
+          'outcome', 'error',
+          'messages_added', 0,
+          'error', sqlstate || ' ' || sqlerrm
+        );
+      end;
+    end loop;
+  end;
+
+  -- A busy connection takes many batches at once. Whoever finds the row taken leaves it: the other
+  -- one is writing the same moment, and nobody waits.
+  update public.connections as busy
+  set last_synced_at = now()
+  where busy.id in (
+    select known.id
+    from public.connections as known
+    where known.id = source.id
+      and coalesce(known.last_synced_at, '-infinity') < now() - interval '1 second'
+    for no key update skip locked
+  );
+
+  return query
+  select result.id, result.external_conversation_id, result.outcome, result.messages_added, result.error
+  from jsonb_to_recordset(results) as result (
+    item_ordinal bigint, id uuid, external_conversation_id text, outcome text, messages_added integer, error text
+  )
+  order by result.item_ordinal;
+end;
+$$;
+comment on function public.ingest_conversations(uuid, jsonb) is
+  'The one door: store a batch of conversations of a connection and return one row per element, in order: outcome created, updated, no_new_messages or error; the error text begins with its SQLSTATE. For service_role only. The shape of an element is IngestConversation in supabase/functions/_shared/conversations/conversation.ts.';
+
+revoke execute on function
+  private.status_rank(text),
+  private.change_message(jsonb, jsonb[]),
+  private.file_late_messages(uuid, private.ingest_message[], integer),
+  private.apply_changes(private.ingest_change[]),
+  private.seal_pages(uuid, uuid[], private.ingest_message[], integer),
+  private.store_conversations(public.connections, jsonb),
+  public.ingest_conversations(uuid, jsonb)
+from public, anon, authenticated, service_role;
+grant execute on function
+  private.status_rank(text),
+  private.change_message(jsonb, jsonb[]),
+  private.file_late_messages(uuid, private.ingest_message[], integer),
+  private.apply_changes(private.ingest_change[]),
+  private.seal_pages(uuid, uuid[], private.ingest_message[], integer),
+  private.store_conversations(public.connections, jsonb),
+  public.ingest_conversations(uuid, jsonb)
+to service_role;
