@@ -1,0 +1,82 @@
+/**
+ * Shows how far an import is: a bar on a terminal, a line now and then anywhere else.
+ *
+ * @module
+ */
+
+import { Presets, SingleBar } from "cli-progress";
+
+/** Where an import reports to. */
+export interface Progress {
+  start(total: number): void;
+  advance(count: number): void;
+  /** Prints a line without disturbing the bar. */
+  note(line: string): void;
+  stop(): void;
+}
+
+/** How often {@linkcode createProgress} prints a line where there is no terminal. */
+const LINE_INTERVAL_MS = 2_000;
+
+/**
+ * Makes the display for standard error, which leaves standard output to the result.
+ *
+ * @param isTerminal Whether somebody is watching.
+ * @param write Prints to standard error.
+ * @returns The display.
+ */
+export function createProgress(isTerminal: boolean, write: (text: string) => void): Progress {
+  return isTerminal ? createBar(write) : createLines(write);
+}
+
+function createBar(write: (text: string) => void): Progress {
+  const bar = new SingleBar({
+    format: "{bar} {percentage}% · {value}/{total} messages · {eta_formatted} left",
+    hideCursor: true,
+    gracefulExit: false,
+    clearOnComplete: true,
+  }, Presets.shades_classic);
+  let total = 0;
+  let done = 0;
+  return {
+    start: (count) => {
+      total = count;
+      bar.start(total, done);
+    },
+    advance: (count) => {
+      done += count;
+      bar.update(done);
+    },
+    note: (line) => {
+      bar.stop();
+      write(`${line}\n`);
+      bar.start(total, done);
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+function createLines(write: (text: string) => void): Progress {
+  let total = 0;
+  let done = 0;
+  let printedAt = 0;
+  let printed = -1;
+  const print = () => {
+    if (printed === done) return;
+    printed = done;
+    printedAt = performance.now();
+    write(`${done}/${total} messages\n`);
+  };
+  return {
+    start: (count) => {
+      total = count;
+      printedAt = performance.now();
+    },
+    advance: (count) => {
+      done += count;
+      if (performance.now() - printedAt >= LINE_INTERVAL_MS) print();
+    },
+    note: (line) => write(`${line}\n`),
+    stop: print,
+  };
+}
