@@ -1,0 +1,31 @@
+/**
+ * `deno task test`: one stack for all tests, one runner, one summary.
+ *
+ * Arguments go to `deno test`: files, `--filter`. The test run gets the address of the stack in the
+ * environment variable TEST_STACK; a test file that is run alone starts a stack of its own.
+ *
+ * @module
+ */
+import { startStack } from "./support/stack.ts";
+
+const root = new URL("..", import.meta.url);
+const given = Deno.args.filter((argument) => !argument.startsWith("-"));
+const options = Deno.args.filter((argument) => argument.startsWith("-"));
+
+await using stack = await startStack();
+const run = new Deno.Command(Deno.execPath(), {
+  args: [
+    "test",
+    "--allow-all",
+    "--frozen",
+    "--trace-leaks",
+    ...options,
+    ...(given.length > 0 ? given : ["tests/"]),
+  ],
+  cwd: root,
+  env: { TEST_STACK: JSON.stringify(stack.info) },
+}).spawn();
+// Ctrl-C reaches the tests as well; this process waits for them and then stops the stack.
+Deno.addSignalListener("SIGINT", () => {});
+const { code } = await run.status;
+Deno.exitCode = code;
