@@ -93,8 +93,9 @@ begin
   from public.workspaces as workspace
   where workspace.id = adopt_conversations.workspace_id;
 
-  -- Candidates by index, then the same rule as for a new message decides. Locked in the order in
-  -- which ingest_conversations locks them.
+  -- Candidates by index, then the same rule as for a new message decides. A conversation that is being
+  -- written at this moment is left out: waiting for it while holding the person could be a deadlock, and
+  -- its next batch links it.
   with candidate as (
     select conversation.id, conversation.platform, conversation.participant_identifier
     from public.conversations as conversation
@@ -128,7 +129,7 @@ begin
     where conversation.id in (select matched.id from matched where matched.person_id is not null)
       and conversation.person_id is null
     order by conversation.external_conversation_id
-    for no key update
+    for no key update skip locked
   ),
   linked as (
     update public.conversations as conversation

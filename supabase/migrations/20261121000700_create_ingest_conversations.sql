@@ -427,13 +427,13 @@ declare
   -- sizes: smaller costs more pages to read, larger makes every append rewrite more.
   page_size constant integer := 100;
   items private.ingest_item[];
-  created uuid[];
+  created uuid[] := '{}';
   threads private.ingest_thread[];
   fresh private.ingest_message[];
   sealed uuid[] := '{}';
   pending private.ingest_change[];
 begin
-  select array_agg(
+  select coalesce(array_agg(
     row(
       item.ordinal,
       item.value ->> 'external_conversation_id',
@@ -443,53 +443,60 @@ begin
       item.value -> 'messages',
       item.value -> 'changes'
     )::private.ingest_item
-  )
+  ), '{}')
   into items
   from jsonb_array_elements(store_conversations.conversations) with ordinality as item (value, ordinal);
 
-  -- 1. Conversations that are not there yet. Inserted in the order of their ids, as they are locked
-  --    below, so that two batches can never wait for each other in a circle.
-  with made as (
-    insert into public.conversations
-      (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
-    select source.workspace_id, source.user_id, source.id, source.platform,
-      wanted.external_conversation_id, wanted.participant_identifier
-    from (
-      select distinct on (item.external_conversation_id collate "C")
-        item.external_conversation_id collate "C" as external_conversation_id,
-        item.participant_identifier
-      from unnest(items) as item
-      order by item.external_conversation_id collate "C", item.ordinal
-    ) as wanted
-    where not exists (
-      select 1 from public.conversations as existing
-      where existing.user_id = source.user_id
-        and existing.workspace_id = source.workspace_id
-        and existing.platform = source.platform
-        and existing.external_conversation_id = wanted.external_conversation_id
+  -- Once, unless somebody deletes a conversation of the batch between the two steps.
+  for attempt in 1..5 loop
+    -- 1. Conversations that are not there yet. Inserted in the order of their ids, as they are locked
+    --    below, so that two batches can never wait for each other in a circle.
+    with made as (
+      insert into public.conversations
+        (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
+      select source.workspace_id, source.user_id, source.id, source.platform,
+        wanted.external_conversation_id, wanted.participant_identifier
+      from (
+        select distinct on (item.external_conversation_id collate "C")
+          item.external_conversation_id collate "C" as external_conversation_id,
+          item.participant_identifier
+        from unnest(items) as item
+        order by item.external_conversation_id collate "C", item.ordinal
+      ) as wanted
+      where not exists (
+        select 1 from public.conversations as existing
+        where existing.user_id = source.user_id
+          and existing.workspace_id = source.workspace_id
+          and existing.platform = source.platform
+          and existing.external_conversation_id = wanted.external_conversation_id
+      )
+      order by wanted.external_conversation_id
+      on conflict on constraint conversations_thread_key do nothing
+      returning conversations.id
     )
-    order by wanted.external_conversation_id
-    on conflict on constraint conversations_thread_key do nothing
-    returning conversations.id
-  )
-  select array_agg(made.id) into created from made;
+    select created || coalesce(array_agg(made.id), '{}') into created from made;
 
-  -- 2. Lock them all, in the same order.
-  select array_agg(thread) into threads
-  from (
-    select conversation.id, conversation.external_conversation_id, conversation.message_count,
-      conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
-      conversation.last_message_at, conversation.person_id, conversation.participant_identifier
-    from public.conversations as conversation
-    where conversation.user_id = source.user_id
-      and conversation.workspace_id = source.workspace_id
-      and conversation.platform = source.platform
-      and conversation.external_conversation_id = any (array(
-        select item.external_conversation_id from unnest(items) as item
-      ))
-    order by conversation.external_conversation_id
-    for no key update
-  ) as thread;
+    -- 2. Lock them all, in the same order.
+    select coalesce(array_agg(thread), '{}') into threads
+    from (
+      select conversation.id, conversation.external_conversation_id, conversation.message_count,
+        conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
+        conversation.last_message_at, conversation.person_id, conversation.participant_identifier
+      from public.conversations as conversation
+      where conversation.user_id = source.user_id
+        and conversation.workspace_id = source.workspace_id
+        and conversation.platform = source.platform
+        and conversation.external_conversation_id = any (array(
+          select item.external_conversation_id from unnest(items) as item
+        ))
+      order by conversation.external_conversation_id
+      for no key update
+    ) as thread;
+    exit when cardinality(threads) = (select count(distinct item.external_conversation_id) from unnest(items) as item);
+  end loop;
+  if cardinality(threads) is distinct from (select count(distinct item.external_conversation_id) from unnest(items) as item) then
+    raise exception 'The conversations of the batch keep being deleted' using errcode = '40001';
+  end if;
 
   -- 3. The ledger decides what is new.
   with incoming as (
@@ -716,7 +723,8 @@ begin
     perform private.apply_changes(pending);
   end if;
 
-  -- 6. The people behind the conversations. Rows that need no change are not locked.
+  -- 6. The people behind the conversations. A person who is being changed or deleted at this moment is
+  --    left out: waiting for somebody who waits for these conversations would be a deadlock.
   if fresh is not null then
     with active as (
       select conversation.person_id, max(message.sent_at) as last_activity_at
@@ -731,7 +739,7 @@ begin
       join public.people as person on person.id = active.person_id
       where active.last_activity_at > coalesce(person.last_activity_at, '-infinity')
       order by person.id
-      for no key update of person
+      for no key update of person skip locked
     )
     update public.people as person
     set last_activity_at = locked.last_activity_at
@@ -774,6 +782,9 @@ as $$
 declare
   source public.connections;
   item record;
+  good jsonb := '[]';
+  good_ordinals bigint[] := '{}';
+  failed jsonb := '[]';
   results jsonb;
 begin
   select known.* into source
@@ -790,30 +801,35 @@ begin
     select jsonb_agg(to_jsonb(stored)) into results
     from private.store_conversations(source, ingest_conversations.conversations) as stored;
   exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
-    -- Something in the batch cannot be stored. Each conversation on its own then, in the order of
-    -- their locks, so that the bad one alone fails. Callers validate first, so this is rare.
-    results := '[]';
+    -- Something in the batch cannot be stored. Callers validate first, so this is rare. Each element is
+    -- tried on its own and undone, which frees its locks; then the good ones are stored as one batch,
+    -- with all locks in their order.
     for item in
       select given.value, given.ordinal
       from jsonb_array_elements(ingest_conversations.conversations) with ordinality as given (value, ordinal)
-      order by given.value ->> 'external_conversation_id' collate "C", given.ordinal
     loop
       begin
-        results := results || (
-          select jsonb_agg(to_jsonb(stored) || jsonb_build_object('item_ordinal', item.ordinal))
-          from private.store_conversations(source, jsonb_build_array(item.value)) as stored
-        );
-      exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
-        results := results || jsonb_build_object(
-          'item_ordinal', item.ordinal,
-          'external_conversation_id', item.value ->> 'external_conversation_id',
-          'outcome', 'error',
-          'messages_added', 0,
-          'error', sqlstate || ' ' || sqlerrm
-        );
+        perform private.store_conversations(source, jsonb_build_array(item.value));
+        raise exception using errcode = 'ZZ001';
+      exception
+        when sqlstate 'ZZ001' then
+          good := good || jsonb_build_array(item.value);
+          good_ordinals := good_ordinals || item.ordinal;
+        when data_exception or integrity_constraint_violation or program_limit_exceeded then
+          failed := failed || jsonb_build_object(
+            'item_ordinal', item.ordinal,
+            'external_conversation_id', item.value ->> 'external_conversation_id',
+            'outcome', 'error',
+            'messages_added', 0,
+            'error', sqlstate || ' ' || sqlerrm
+          );
       end;
     end loop;
+    select jsonb_agg(to_jsonb(stored) || jsonb_build_object('item_ordinal', good_ordinals[stored.item_ordinal]))
+    into results
+    from private.store_conversations(source, good) as stored;
   end;
+  results := coalesce(results, '[]') || failed;
 
   -- A busy connection takes many batches at once. Whoever finds the row taken leaves it: the other
   -- one is writing the same moment, and nobody waits.
