@@ -48,6 +48,7 @@ create table public.conversations (
   constraint conversations_participant_identifier_check check (length(participant_identifier) between 1 and 512),
   constraint conversations_participant_name_check check (length(participant_name) between 1 and 300),
   constraint conversations_status_check check (status in ('open', 'closed')),
+  constraint conversations_closed_at_check check ((status = 'closed') = (closed_at is not null)),
   constraint conversations_messages_check check (jsonb_typeof(messages) = 'array'),
   constraint conversations_counts_check
     check (message_count >= archived_message_count and archived_message_count >= 0 and unread_count >= 0)
@@ -65,7 +66,7 @@ comment on column public.conversations.participant_name is 'Newest non-empty nam
 comment on column public.conversations.participant_digits is 'Digits of participant_identifier where it is a phone number.';
 comment on column public.conversations.person_id is 'The contact. Null while nobody, or more than one person, fits.';
 comment on column public.conversations.status is 'open or closed. A new inbound message opens a closed conversation again.';
-comment on column public.conversations.closed_at is 'When it was last closed.';
+comment on column public.conversations.closed_at is 'When it was closed. Null while it is open.';
 comment on column public.conversations.assigned_to is 'The member who takes care of it.';
 comment on column public.conversations.messages is
   'The newest messages, oldest first: an array of Message, defined in supabase/functions/_shared/conversations/message.ts.';

@@ -579,7 +579,7 @@ begin
   end if;
 
   -- 4. The conversations, one update each.
-  with given as (
+  with named as (
     select
       thread.conversation_id,
       (array_agg(item.participant_name order by item.ordinal desc)
@@ -589,24 +589,41 @@ begin
       -- An old export knows the participant as they were then: only live batches change what is there.
       (array_agg(item.participant_identifier order by item.ordinal desc) filter (where item.is_live))[1]
         as participant_identifier,
-      bool_or(item.is_live) as is_live,
-      thread.message_count
+      bool_or(item.is_live) as is_live
     from unnest(items) as item
     join unnest(threads) as thread using (external_conversation_id)
-    group by thread.conversation_id, thread.message_count
+    group by thread.conversation_id
+  ),
+  given as (
+    select
+      named.conversation_id,
+      named.live_name,
+      named.any_name,
+      named.is_live,
+      thread.message_count,
+      thread.person_id,
+      case
+        when named.participant_identifier <> thread.participant_identifier
+          -- A number is never replaced by an identifier that is none: it is where answers go.
+          and (
+            private.phone_digits_of(source.platform, named.participant_identifier) is not null
+            or private.phone_digits_of(source.platform, thread.participant_identifier) is null
+          )
+          then named.participant_identifier
+        else thread.participant_identifier
+      end as participant_identifier
+    from named
+    join unnest(threads) as thread using (conversation_id)
   ),
   -- Matched again with every batch while nobody is linked: the person may have been added since.
   matched as (
     select
-      thread.conversation_id,
+      given.conversation_id,
       coalesce(
-        thread.person_id,
-        private.match_person(
-          source.workspace_id, source.platform, coalesce(given.participant_identifier, thread.participant_identifier)
-        )
+        given.person_id,
+        private.match_person(source.workspace_id, source.platform, given.participant_identifier)
       ) as person_id
-    from unnest(threads) as thread
-    join given using (conversation_id)
+    from given
   ),
   arrived as (
     select
@@ -637,7 +654,7 @@ begin
   update public.conversations as conversation
   set
     connection_id = case when given.is_live then source.id else coalesce(conversation.connection_id, source.id) end,
-    participant_identifier = coalesce(given.participant_identifier, conversation.participant_identifier),
+    participant_identifier = given.participant_identifier,
     participant_name = left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300),
     person_id = matched.person_id,
     messages = case
@@ -667,7 +684,9 @@ begin
       else conversation.last_message_type end,
     last_message_direction = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then newest.body ->> 'direction'
       else conversation.last_message_direction end,
+    -- The customer wrote after it was closed.
     status = case when arrived.last_live_inbound_at > conversation.closed_at then 'open' else conversation.status end,
+    closed_at = case when arrived.last_live_inbound_at > conversation.closed_at then null else conversation.closed_at end,
     updated_at = now()
   from given
   join matched using (conversation_id)

@@ -53,7 +53,8 @@ const PASSING = /^(08|53|57|40|PGRST00)/;
  */
 export function databaseError(failure: DatabaseFailure, httpStatus: number): AppError {
   const code = failure.code ?? "";
-  const isPassing = PASSING.test(code) ||
+  const isPassing = httpStatus === 0 ||
+    PASSING.test(code) ||
     (!/^[0-9A-Z]{5}$/.test(code) && !code.startsWith("PGRST")) ||
     httpStatus >= 502;
   const cause = new Error(`database call failed: ${code || "no answer"}, HTTP ${httpStatus}`);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
@@ -123,16 +123,32 @@ export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
 }
 
 /**
- * Read a JSON body.
+ * Middleware that lets only bodies pass that say they are plain JSON.
  *
- * @throws {AppError} unsupported_media_type (415) unless it says that it is JSON, invalid_json (400) if
- *   it cannot be parsed.
+ * @throws {AppError} unsupported_media_type or unsupported_content_encoding (415).
  */
-export async function readJson(context: Context<AppVariables>): Promise<unknown> {
+export const requireJson: MiddlewareHandler<AppVariables> = (context, next) => {
   const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   if (mediaType !== "application/json") {
     throw new AppError(415, "unsupported_media_type", "Content-Type must be application/json");
   }
+  const encoding = (context.req.header("content-encoding") ?? "").trim().toLowerCase();
+  if (encoding !== "" && encoding !== "identity") {
+    throw new AppError(
+      415,
+      "unsupported_content_encoding",
+      "Content-Encoding is not supported: send the body uncompressed",
+    );
+  }
+  return next();
+};
+
+/**
+ * Read a JSON body, in UTF-8.
+ *
+ * @throws {AppError} invalid_json (400) if it cannot be parsed.
+ */
+export async function readJson(context: Context<AppVariables>): Promise<unknown> {
   try {
     return JSON.parse(await context.req.text());
   } catch (cause) {

@@ -5,9 +5,10 @@
  *
  * @module
  */
+import type { MiddlewareHandler } from "hono";
 import { requireApiKey, type VerifiedConnection } from "../_shared/api_keys.ts";
 import type { ConversationStore, IngestOutcome } from "../_shared/conversations/conversation.ts";
-import { createApp, limitBody, methodNotAllowed, readJson } from "../_shared/http.ts";
+import { createApp, limitBody, methodNotAllowed, readJson, requireJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import {
   checkConversation,
@@ -54,11 +55,17 @@ export function createHandler(
     }),
   });
 
-  app.post("/", limitBody(MAX_BODY_BYTES), async (context) => {
+  const requireKey: MiddlewareHandler = (context, next) => {
+    requireApiKey(context.req.header("x-api-key"));
+    return next();
+  };
+  app.post("/", requireKey, requireJson, limitBody(MAX_BODY_BYTES), async (context) => {
     const apiKey = requireApiKey(context.req.header("x-api-key"));
     const request = parseEnvelope(await readJson(context));
     // The conversations are checked while the database looks the key up.
     const verification = deps.verifyApiKey(apiKey, request.connection_id, request.platform);
+    // Should the check throw, nobody awaits it, and a rejection that nobody handles ends the process.
+    verification.catch(() => {});
     const checked = request.conversations.map(checkConversation);
     const connection = await verification;
     const results = await store(deps.store, connection.id, checked);

@@ -8,6 +8,7 @@ import {
   type IngestConversation,
   ingestConversation,
 } from "../_shared/conversations/conversation.ts";
+import { storableText } from "../_shared/conversations/text.ts";
 import { AppError } from "../_shared/errors.ts";
 
 /** The body of a request, in bytes. */
@@ -22,9 +23,9 @@ const REQUIRED = ["platform", "connection_id", "conversations"] as const;
 
 const envelope = z.object({
   platform: z.enum(PLATFORMS, { error: `must be one of ${PLATFORMS.join(", ")}` }),
-  connection_id: z.string({ error: "must be a string" }).max(128, {
-    error: "must be at most 128 characters",
-  }),
+  connection_id: storableText.pipe(
+    z.string().max(128, { error: "must be at most 128 characters" }),
+  ),
   conversations: z.array(z.unknown(), { error: "must be an array" }),
 });
 

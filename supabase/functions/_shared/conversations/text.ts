@@ -33,6 +33,10 @@ export function storableId(maxLength = 512) {
     .refine((text) => text.isWellFormed(), { error: "must be valid Unicode" });
 }
 
+// A whole day first, as YYYY-MM-DD, YYYYMMDD, YYYY-DDD or YYYY-Www-D. Luxon would also take "10:30" for
+// today and "2026" for New Year, and neither is when a message was sent.
+const BEGINS_WITH_DAY = /^\d{4}-?(\d{2}-?\d{2}|\d{3}|W\d{2}-?\d)(T|$)/i;
+
 /**
  * An ISO 8601 time, as an instant: any offset is kept as the instant it means, none means UTC. Comes
  * out as `2026-02-01T10:30:00.000Z`, with up to six decimals where the input had them.
@@ -41,7 +45,7 @@ export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
   .transform((text, context) => {
     const written = text.trim().replace(/^(\d{4}-\d{2}-\d{2}) (?=\d)/, "$1T");
     const time = DateTime.fromISO(written, { zone: "utc" });
-    if (!time.isValid || time.year < 1 || time.year > 9999) {
+    if (!BEGINS_WITH_DAY.test(written) || !time.isValid || time.year < 1 || time.year > 9999) {
       context.addIssue({
         code: "custom",
         message: "must be an ISO 8601 time such as 2026-02-01T10:30:00Z",
@@ -54,7 +58,7 @@ export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
   });
 
 /** JSON that Postgres can store: no NUL characters, no broken Unicode, no infinite numbers. */
-export const storableJson: z.ZodType<unknown> = z.lazy(() =>
+const storableJson: z.ZodType<unknown> = z.lazy(() =>
   z.union([
     storableText,
     z.number(),
@@ -65,9 +69,21 @@ export const storableJson: z.ZodType<unknown> = z.lazy(() =>
   ])
 );
 
-/** A JSON object of at most `maxBytes` bytes. */
+/** Levels of a JSON object. A few thousand would overflow the stack of whoever walks through it. */
+const MAX_JSON_DEPTH = 32;
+
+function isAtMostDeep(value: unknown, depth: number): boolean {
+  return typeof value !== "object" || value === null ||
+    (depth > 0 && Object.values(value).every((child) => isAtMostDeep(child, depth - 1)));
+}
+
+/** A JSON object of at most `maxBytes` bytes and {@linkcode MAX_JSON_DEPTH} levels. */
 export function storableObject(maxBytes: number) {
-  return z.record(storableText, storableJson)
+  return z.unknown()
+    .refine((value) => isAtMostDeep(value, MAX_JSON_DEPTH), {
+      error: `must be at most ${MAX_JSON_DEPTH} levels deep`,
+    })
+    .pipe(z.record(storableText, storableJson))
     .refine((value) => utf8Length(JSON.stringify(value)) <= maxBytes, {
       error: `must be at most ${maxBytes / 1024} KB`,
     });

@@ -1,0 +1,44 @@
+/**
+ * What `deno task start` tells a person who has just started it.
+ *
+ * @module
+ */
+
+import type { StackInfo } from "./stack.ts";
+
+/** The text for the terminal. Its last command works when it is pasted. */
+export function banner({ api_url, db_url, publishable_key, secret_key, app_url, demo }: StackInfo) {
+  const body = JSON.stringify({
+    platform: "whatsapp",
+    connection_id: demo.connection_id,
+    conversations: [{
+      external_conversation_id: "chat_abc123",
+      participant_identifier: "+1234567890",
+      participant_name: "John Doe",
+      messages: [{
+        id: "msg_001",
+        direction: "inbound",
+        type: "text",
+        content: "Hello!",
+        sent_at: "2026-02-01T10:30:00Z",
+      }],
+    }],
+  });
+  return `
+Supabase is running.
+
+  API              ${api_url}
+  Database         ${db_url}${app_url === null ? "" : `\n  Inbox            ${app_url}`}
+  Publishable key  ${publishable_key}
+  Secret key       ${secret_key}
+  Demo sign-in     ${demo.email} / ${demo.password}
+
+Send a message as a bridge does:
+
+  curl ${api_url}/functions/v1/messaging-ingest \\
+    -H 'content-type: application/json' -H 'x-api-key: ${demo.api_key}' \\
+    -d '${body}'
+
+Press Ctrl-C to stop.
+`.replace(/\n$/, "");
+}

@@ -1,0 +1,22 @@
+/**
+ * What the demo data of this machine is called: the person, the workspace, the bridge connection and
+ * their keys. `supabase/seed.sql` creates exactly these rows; both sides must be changed together.
+ *
+ * The keys are public on purpose. They are worth nothing anywhere but on the machine that was seeded
+ * with them, and a fixed key is what lets a `curl` line from the README work when it is pasted.
+ *
+ * @module
+ */
+
+/** The demo rows of `supabase/seed.sql`, by the names the JSON line of `deno task start` uses. */
+export const DEMO = {
+  email: "demo@example.com",
+  password: "demo-password",
+  workspace: "demo",
+  connection_id: "wa_business_123",
+  /** `msg_` and 32 characters, the shape of every key of a bridge. */
+  api_key: "msg_DemoKeyForThisMachineOnly0000001",
+  /** `agt_` and 32 characters, the shape of every key of an AI agent. */
+  agent_key: "agt_DemoKeyForThisMachineOnly0000001",
+  kapso_phone_number_id: "100000000000123",
+} as const;

@@ -1,0 +1,131 @@
+/**
+ * `deno task start`: Supabase on this machine, without Docker. Reads the options, starts the stack,
+ * says how to reach it, and runs until it is told to stop.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { resolve } from "node:path";
+import { banner } from "./banner.ts";
+import { Failure } from "./failure.ts";
+import { watchLauncher } from "./launcher.ts";
+import { logInfo, logWarning, print, sendConsoleToStderr } from "./log.ts";
+import { type Stack, startStack } from "./stack.ts";
+
+const HELP = `Starts Supabase on this machine: Postgres, Auth, REST and Edge Functions.
+
+Usage: deno task start [options]
+
+  --port <number>    where to listen on 127.0.0.1; 0 is any free port
+                     (without it: [api] port of supabase/config.toml)
+  --ephemeral        work on a fresh database that is removed at the end
+  --json             print one line of JSON when ready, and nothing else, on stdout
+  --watch            start a function anew when its files change (deno task dev)
+  --workdir <folder> the project to start (without it: the one this program belongs to)
+  --help             print this
+
+Data and secrets are kept in .local/ of the project. Delete that folder to start over.`;
+
+interface Options {
+  readonly port: number | undefined;
+  readonly ephemeral: boolean;
+  readonly json: boolean;
+  readonly watch: boolean;
+  readonly workdir: string;
+}
+
+/** @returns what was asked for, or nothing for `--help`. */
+function readOptions(args: string[]): Options | undefined {
+  let values;
+  try {
+    values = parseArgs({
+      args,
+      options: {
+        port: { type: "string" },
+        ephemeral: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        watch: { type: "boolean", default: false },
+        workdir: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new Failure(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+  }
+  if (values.help) return undefined;
+  const port = values.port === undefined ? undefined : Number(values.port);
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535)) {
+    throw new Failure(`--port ${values.port} is not a port; it must be a number from 0 to 65535.`);
+  }
+  return {
+    port,
+    ephemeral: values.ephemeral,
+    json: values.json,
+    watch: values.watch,
+    workdir: values.workdir ?? resolve(import.meta.dirname!, ".."),
+  };
+}
+
+/** @returns the exit code. */
+async function main(): Promise<number> {
+  const options = readOptions(Deno.args);
+  if (!options) {
+    print(HELP);
+    return 0;
+  }
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const interruption = new AbortController();
+  const end = () => {
+    ask();
+    interruption.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, end);
+  }
+  watchLauncher(end);
+  let stack: Stack;
+  try {
+    stack = await startStack({
+      folder: options.workdir,
+      port: options.port,
+      isThrowaway: options.ephemeral,
+      isWatching: options.watch,
+      signal: interruption.signal,
+    });
+  } catch (error) {
+    if (interruption.signal.aborted) return 0;
+    throw error;
+  }
+  print(options.json ? JSON.stringify(stack.info) : banner(stack.info));
+  await asked;
+  if (!options.json) logInfo("stopping");
+  await stack.stop();
+  return 0;
+}
+
+sendConsoleToStderr();
+// The database driver throws where nobody can catch when its server is killed, and must not take the
+// rest of the stack down with it.
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  logWarning(describe(event.error));
+});
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  logWarning(describe(event.reason));
+});
+let code: number;
+try {
+  code = await main();
+} catch (error) {
+  logInfo(`error: ${describe(error)}`);
+  code = 1;
+}
+Deno.exit(code);
+
+/** What is wrong, and where, unless it is a sentence for people. */
+function describe(error: unknown): string {
+  if (error instanceof Failure) return error.message;
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}

@@ -1,0 +1,101 @@
+/**
+ * The Supabase project that is started: where its files are, and the parts of
+ * `supabase/config.toml` that mean something on this machine.
+ *
+ * @module
+ */
+
+import { join, resolve } from "node:path";
+import { parse } from "smol-toml";
+import { z } from "zod";
+import { Failure } from "./failure.ts";
+
+const functionSchema = z.looseObject({
+  enabled: z.boolean().default(true),
+  verify_jwt: z.boolean().default(true),
+  import_map: z.string().optional(),
+  entrypoint: z.string().optional(),
+});
+
+/** Defaults are those of the Supabase CLI, so that a key left out means the same here and there. */
+const configSchema = z.looseObject({
+  api: z.looseObject({
+    port: z.int().default(54321),
+    schemas: z.array(z.string()).default(["public"]),
+    extra_search_path: z.array(z.string()).default(["public", "extensions"]),
+    max_rows: z.int().default(1000),
+  }).prefault({}),
+  db: z.looseObject({
+    port: z.int().default(54322),
+    seed: z.looseObject({
+      enabled: z.boolean().default(true),
+      sql_paths: z.array(z.string()).default(["./seed.sql"]),
+    }).prefault({}),
+  }).prefault({}),
+  auth: z.looseObject({
+    site_url: z.string().default("http://127.0.0.1:3000"),
+    additional_redirect_urls: z.array(z.string()).default([]),
+    jwt_expiry: z.int().default(3600),
+    enable_signup: z.boolean().default(true),
+    minimum_password_length: z.int().default(6),
+    email: z.looseObject({
+      enable_signup: z.boolean().default(true),
+      enable_confirmations: z.boolean().default(false),
+    }).prefault({}),
+  }).prefault({}),
+  functions: z.record(z.string(), functionSchema).default({}),
+});
+
+/** The part of `supabase/config.toml` that is used, with the CLI's defaults filled in. */
+export type ProjectConfig = z.output<typeof configSchema>;
+
+/** One project folder. All paths are absolute. */
+export interface Project {
+  /** The folder that holds `supabase/`. */
+  readonly root: string;
+  readonly supabaseDir: string;
+  readonly functionsDir: string;
+  readonly migrationsDir: string;
+  /** What this machine keeps for the project; never committed. */
+  readonly localDir: string;
+  readonly config: ProjectConfig;
+}
+
+/**
+ * Reads the project in a folder.
+ *
+ * @throws {Failure} when there is no `supabase/config.toml` or it cannot be understood.
+ */
+export async function readProject(folder: string): Promise<Project> {
+  const root = resolve(folder);
+  const supabaseDir = join(root, "supabase");
+  return {
+    root,
+    supabaseDir,
+    functionsDir: join(supabaseDir, "functions"),
+    migrationsDir: join(supabaseDir, "migrations"),
+    localDir: join(root, ".local"),
+    config: await readConfig(join(supabaseDir, "config.toml")),
+  };
+}
+
+/**
+ * Reads `config.toml` again, for what may change while the stack runs.
+ *
+ * @throws {Failure} when the file is missing or cannot be understood.
+ */
+export async function readConfig(path: string): Promise<ProjectConfig> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Failure(`${path} does not exist. Is this the folder of a Supabase project?`);
+  }
+  try {
+    return configSchema.parse(parse(text));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    throw new Failure(`${path} cannot be used: ${reason}`);
+  }
+}
