@@ -35,7 +35,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
   const { config, secrets } = options;
   const connection = new RestConnection({
     url: options.databaseUrl,
-    postgresOptions: { types: { jsonb: JSONB }, onnotice: () => {} },
+    postgresOptions: { types: { jsonb: JSONB, timestamptz: TIMESTAMPTZ }, onnotice: () => {} },
   });
   const app = new App(
     {
@@ -93,6 +93,14 @@ const JSONB: postgres.PostgresType = {
   from: [3802],
   serialize: (value: unknown) => typeof value === "string" ? value : JSON.stringify(value),
   parse: (text: string) => JSON.parse(text),
+};
+
+/** Times as PostgREST writes them, `2026-02-01T10:30:00+00:00`; the session is in UTC. */
+const TIMESTAMPTZ: postgres.PostgresType = {
+  to: 1184,
+  from: [1184],
+  serialize: (value: unknown) => value,
+  parse: (text: string) => text.replace(" ", "T").replace(/\+00$/, "+00:00"),
 };
 
 class RestConnection extends PostgresConnection {

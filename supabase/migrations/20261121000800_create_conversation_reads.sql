@@ -5,7 +5,7 @@
 
 -- One thread ------------------------------------------------------------------------------------
 
-create function public.conversation_messages(conversation uuid, before text default null, "limit" integer default 50)
+create function public.conversation_messages(conversation uuid, before text default null, max_messages integer default 50)
 returns table (
   id text,
   direction text,
@@ -29,7 +29,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  wanted integer := conversation_messages."limit";
+  wanted integer := conversation_messages.max_messages;
   anchor_at timestamptz := 'infinity';
   anchor_id text;
   anchor_found boolean := conversation_messages.before is null;
@@ -38,7 +38,7 @@ declare
   returned integer;
 begin
   if wanted is null or wanted not between 1 and 500 then
-    raise exception 'limit must be between 1 and 500' using errcode = '22023';
+    raise exception 'max_messages must be between 1 and 500' using errcode = '22023';
   end if;
   if not anchor_found then
     -- A cursor is the time and the id of a message. It stays right when messages are added around it
@@ -110,7 +110,7 @@ begin
 end;
 $$;
 comment on function public.conversation_messages(uuid, text, integer) is
-  'Messages of a whole thread, newest first, archives included: at most limit (1 to 500, 50 by default), older than the cursor before. The next page is asked for with the cursor of the last row. Row level security applies: no rows for a conversation the caller may not see.';
+  'Messages of a whole thread, newest first, archives included: at most max_messages (1 to 500, 50 by default), older than the cursor before. The next page is asked for with the cursor of the last row. Row level security applies: no rows for a conversation the caller may not see.';
 
 -- The list --------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ create function public.search_conversations(
   assigned_to uuid default null,
   before_activity_at timestamptz default 'infinity',
   before_id uuid default 'ffffffff-ffff-ffff-ffff-ffffffffffff',
-  "limit" integer default 50
+  max_conversations integer default 50
 )
 returns setof public.conversation_list
 language plpgsql
@@ -228,8 +228,8 @@ stable
 set search_path = ''
 as $$
 begin
-  if search_conversations."limit" is null or search_conversations."limit" not between 1 and 200 then
-    raise exception 'limit must be between 1 and 200' using errcode = '22023';
+  if search_conversations.max_conversations is null or search_conversations.max_conversations not between 1 and 200 then
+    raise exception 'max_conversations must be between 1 and 200' using errcode = '22023';
   end if;
   return query
   select listed.*
@@ -241,14 +241,14 @@ begin
     search_conversations.assigned_to,
     coalesce(search_conversations.before_activity_at, 'infinity'),
     coalesce(search_conversations.before_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
-    search_conversations."limit"
+    search_conversations.max_conversations
   ) with ordinality as found (id, place)
   join public.conversation_list as listed on listed.id = found.id
   order by found.place;
 end;
 $$;
 comment on function public.search_conversations(uuid, text, text, text, uuid, timestamptz, uuid, integer) is
-  'A page of conversation_list, newest first: at most limit (1 to 200, 50 by default) of one workspace that have the words in name, number, preview or contact, and the status, platform and assignee asked for. The next page is asked for with activity_at and id of the last row.';
+  'A page of conversation_list, newest first: at most max_conversations (1 to 200, 50 by default) of one workspace that have the words in name, number, preview or contact, and the status, platform and assignee asked for. The next page is asked for with activity_at and id of the last row.';
 
 -- Export ----------------------------------------------------------------------------------------
 

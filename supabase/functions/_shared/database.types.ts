@@ -480,7 +480,7 @@ export type Database = {
     }
     Functions: {
       conversation_messages: {
-        Args: { before?: string; conversation: string; limit?: number }
+        Args: { before?: string; conversation: string; max_messages?: number }
         Returns: {
           content: string
           cursor: string
@@ -553,7 +553,7 @@ export type Database = {
           assigned_to?: string
           before_activity_at?: string
           before_id?: string
-          limit?: number
+          max_conversations?: number
           platform?: string
           search?: string
           status?: string
