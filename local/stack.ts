@@ -44,7 +44,7 @@ export interface StackInfo {
   secret_key: string;
   /** Where the inbox app is served; null where the project has none. */
   app_url: string | null;
-  demo: Record<keyof typeof DEMO, string> & { kapso_webhook_secret: string };
+  demo: typeof DEMO & { kapso_webhook_secret: string };
 }
 
 /** A running stack. */
