@@ -195,10 +195,35 @@ create trigger person_identities_adopt_conversations
   after insert on public.person_identities
   for each row execute function private.adopt_conversations_of_identity();
 
+create function private.lock_conversations_of_person()
+returns trigger
+language plpgsql
+-- Definer because locking a row needs the right to change it, which members do not have.
+security definer
+set search_path = ''
+as $$
+begin
+  perform 1
+  from public.conversations as conversation
+  where conversation.workspace_id = old.workspace_id
+    and conversation.person_id = old.id
+  order by conversation.external_conversation_id
+  for no key update;
+  return old;
+end;
+$$;
+comment on function private.lock_conversations_of_person() is
+  'Trigger: before a person is deleted, lock their conversations in the order in which ingest_conversations does. The foreign key would take them in any order, and deadlock with a batch.';
+
+create trigger people_lock_conversations
+  before delete on public.people
+  for each row execute function private.lock_conversations_of_person();
+
 revoke execute on function
   private.match_person(uuid, text, text),
   private.adopt_conversations(uuid, text, text),
   private.adopt_conversations_of_person(),
-  private.adopt_conversations_of_identity()
+  private.adopt_conversations_of_identity(),
+  private.lock_conversations_of_person()
 from public, anon, authenticated, service_role;
 grant execute on function private.match_person(uuid, text, text) to service_role;

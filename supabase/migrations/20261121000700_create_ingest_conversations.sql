@@ -619,11 +619,24 @@ begin
   matched as (
     select
       given.conversation_id,
-      coalesce(
-        given.person_id,
-        private.match_person(source.workspace_id, source.platform, given.participant_identifier)
-      ) as person_id
+      private.match_person(source.workspace_id, source.platform, given.participant_identifier) as person_id
     from given
+    where given.person_id is null
+  ),
+  -- Somebody who is being renumbered or deleted at this moment is linked by the next batch: waiting for a
+  -- transaction that may wait for these conversations would be a deadlock.
+  free as (
+    select person.id
+    from public.people as person
+    where person.workspace_id = source.workspace_id
+      and person.id in (select matched.person_id from matched)
+    for key share skip locked
+  ),
+  linked as (
+    select given.conversation_id, coalesce(given.person_id, free.id) as person_id
+    from given
+    left join matched using (conversation_id)
+    left join free on free.id = matched.person_id
   ),
   arrived as (
     select
@@ -656,7 +669,7 @@ begin
     connection_id = case when given.is_live then source.id else coalesce(conversation.connection_id, source.id) end,
     participant_identifier = given.participant_identifier,
     participant_name = left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300),
-    person_id = matched.person_id,
+    person_id = linked.person_id,
     messages = case
       when arrived.messages is null then conversation.messages
       -- The common case, an append: nothing has to be unpacked and sorted.
@@ -689,14 +702,14 @@ begin
     closed_at = case when arrived.last_live_inbound_at > conversation.closed_at then null else conversation.closed_at end,
     updated_at = now()
   from given
-  join matched using (conversation_id)
+  join linked using (conversation_id)
   left join arrived using (conversation_id)
   left join newest using (conversation_id)
   where conversation.id = given.conversation_id
     -- A batch that brings nothing new writes nothing.
     and (
       arrived.added > 0
-      or matched.person_id is distinct from conversation.person_id
+      or linked.person_id is distinct from conversation.person_id
       or given.participant_identifier <> conversation.participant_identifier
       or left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300)
         is distinct from conversation.participant_name
