@@ -86,8 +86,10 @@ declare
   );
 begin
   -- A WhatsApp address of a phone: 5511988887777@s.whatsapp.net, 5511988887777:12@s.whatsapp.net.
-  if phone_digits_of.platform = 'whatsapp' and bare ~ '^[0-9]{7,15}(:[0-9]+)?@(s\.whatsapp\.net|c\.us)$' then
-    return split_part(split_part(bare, '@', 1), ':', 1);
+  if phone_digits_of.platform = 'whatsapp'
+    and btrim(phone_digits_of.identifier) ~ '^[0-9]{7,15}(:[0-9]+)?@(s\.whatsapp\.net|c\.us)$'
+  then
+    return split_part(split_part(btrim(phone_digits_of.identifier), '@', 1), ':', 1);
   end if;
   -- On Telegram and WeChat bare digits are a user id, and ten of them would match somebody's phone.
   if bare !~ '^\+?[0-9]{7,17}$'
@@ -113,15 +115,21 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(
-    private.phone_digits_of(identity_key.platform, identity_key.identifier),
-    case identity_key.platform
-      -- Telegram usernames and Signal's uuids are the same in any letter case; WeChat's openids are not.
-      when 'telegram' then lower(ltrim(btrim(identity_key.identifier), '@'))
-      when 'wechat' then btrim(identity_key.identifier)
-      else lower(btrim(identity_key.identifier))
-    end
-  );
+  return case
+    when identity_key.platform in ('whatsapp', 'signal') then coalesce(
+      private.phone_digits_of(identity_key.platform, identity_key.identifier),
+      lower(btrim(identity_key.identifier))
+    )
+    -- Here bare digits are a user id, so a phone number keeps its plus sign.
+    else coalesce(
+      '+' || private.phone_digits_of(identity_key.platform, identity_key.identifier),
+      -- Telegram usernames are the same in any letter case, WeChat's openids are not.
+      case identity_key.platform
+        when 'telegram' then lower(ltrim(btrim(identity_key.identifier), '@'))
+        else btrim(identity_key.identifier)
+      end
+    )
+  end;
 end;
 $$;
 comment on function private.identity_key(text, text) is
@@ -137,32 +145,36 @@ declare
   code text;
   trunk text;
   national text;
-  spellings text[] := array[phone_spellings.digits];
+  international text := regexp_replace(phone_spellings.digits, '^00', '');
+  spellings text[] := array[phone_spellings.digits, international, '00' || international];
 begin
-  if left(phone_spellings.digits, 2) = '00' then
-    spellings := spellings || substr(phone_spellings.digits, 3);
-  end if;
+  -- With the trunk prefix left in, +44 (0)7911 123456, or taken out again.
+  spellings := spellings || array(
+    select distinct known.calling_code || known.trunk_prefix || substr(international, length(known.calling_code) + 1)
+    from private.country_calling_codes as known
+    where known.trunk_prefix is not null and starts_with(international, known.calling_code)
+  ) || array(
+    select distinct known.calling_code || substr(international, length(known.calling_code || known.trunk_prefix) + 1)
+    from private.country_calling_codes as known
+    where starts_with(international, known.calling_code || known.trunk_prefix)
+  );
   select known.calling_code, known.trunk_prefix into code, trunk
   from private.country_calling_codes as known
   where known.country = phone_spellings.country;
-  if code is null then
-    return spellings || ('00' || phone_spellings.digits);
-  end if;
   foreach national in array array[
-    -- International, as it was given or with the trunk prefix left in: +44 (0)7911 123456.
-    case when starts_with(spellings[cardinality(spellings)], code)
-      then substr(spellings[cardinality(spellings)], length(code) + 1) end,
-    case when starts_with(spellings[cardinality(spellings)], code || trunk)
-      then substr(spellings[cardinality(spellings)], length(code || trunk) + 1) end,
-    -- National, with and without the trunk prefix.
-    case when starts_with(phone_spellings.digits, trunk)
-      then substr(phone_spellings.digits, length(trunk) + 1) end,
-    phone_spellings.digits
+    case when starts_with(international, code) then substr(international, length(code) + 1) end,
+    case when starts_with(international, code || trunk) then substr(international, length(code || trunk) + 1) end,
+    case when starts_with(phone_spellings.digits, trunk) then substr(phone_spellings.digits, length(trunk) + 1) end,
+    case when code is not null then phone_spellings.digits end
   ] loop
     if length(national) >= 6 then
-      spellings := spellings
-        || array[code || national, '00' || code || national, national]
-        || (coalesce(trunk, '') || national);
+      spellings := spellings || array[
+        code || national,
+        '00' || code || national,
+        national,
+        coalesce(trunk, '') || national,
+        code || coalesce(trunk, '') || national
+      ];
     end if;
   end loop;
   return spellings;
@@ -237,6 +249,37 @@ begin
 end;
 $$;
 comment on function private.phone_variant_spellings(text, text) is 'Every spelling of every variant of the given digits.';
+
+create function private.have_same_last10(a text, b text)
+returns boolean
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  front_a text := ltrim(left(have_same_last10.a, -10), '0');
+  front_b text := ltrim(left(have_same_last10.b, -10), '0');
+begin
+  -- What stands before the ten digits must be a country code, or a part of the number, that one of them
+  -- leaves out. Otherwise they are two phones: +55 11 98888-7777 and +55 21 98888-7777 in Brazil, whose
+  -- mobile numbers have eleven national digits, or +1 781 234 5678 and +44 7812 345678.
+  return length(have_same_last10.a) >= 10
+    and length(have_same_last10.b) >= 10
+    and right(have_same_last10.a, 10) = right(have_same_last10.b, 10)
+    and (
+      front_a like '%' || front_b
+      or front_b like '%' || front_a
+      -- Russia and Kazakhstan dial 8 where others dial 0.
+      or (front_a in ('7', '8') and front_b in ('7', '8'))
+      -- Mexico dialled 044 or 045 before a mobile number until 2019.
+      or (front_a in ('44', '45') and front_b in ('52', '521'))
+      or (front_b in ('44', '45') and front_a in ('52', '521'))
+    );
+end;
+$$;
+comment on function private.have_same_last10(text, text) is
+  'Whether two numbers agree in their last ten digits and one of them only lacks what the other has in front.';
 
 -- People ----------------------------------------------------------------------------------------
 
@@ -340,6 +383,7 @@ revoke execute on function
   private.phone_spellings(text, text),
   private.phone_variants(text),
   private.phone_variant_spellings(text, text),
+  private.have_same_last10(text, text),
   private.search_key(text)
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -348,6 +392,7 @@ grant execute on function
   private.phone_spellings(text, text),
   private.phone_variants(text),
   private.phone_variant_spellings(text, text),
+  private.have_same_last10(text, text),
   private.search_key(text)
 to service_role;
 -- They compute generated columns when a member adds a person or an identity, and read nothing.

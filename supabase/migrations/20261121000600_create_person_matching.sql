@@ -57,7 +57,8 @@ begin
     select array_agg(person.id) into matched
     from public.people as person
     where person.workspace_id = match_person.workspace_id
-      and person.phone_last10 = right(digits, 10);
+      and person.phone_last10 = right(digits, 10)
+      and private.have_same_last10(person.phone_digits, digits);
     if matched is not null then
       return case when cardinality(matched) = 1 then matched[1] end;
     end if;

@@ -323,7 +323,11 @@ begin
       and (
         digits is null
         or person.phone_digits = any (spellings)
-        or (length(digits) >= 10 and person.phone_last10 = right(digits, 10))
+        or (
+          length(digits) >= 10
+          and person.phone_last10 = right(digits, 10)
+          and private.have_same_last10(person.phone_digits, digits)
+        )
       )
   )
   select counted.total, page.id, coalesce(page.name, page.kapso_name), page.email, page.phone, page.avatar_url,
