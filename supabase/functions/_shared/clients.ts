@@ -7,6 +7,12 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type { Database } from "./database.types.ts";
 import type { SupabaseEnv } from "./env.ts";
 
+/**
+ * Milliseconds after which a call counts as failed. A database that hangs must not hang the caller: the
+ * answer is 503 then, well before the platform would cut the request off.
+ */
+const TIMEOUT_MS = 20_000;
+
 /** A client of this project's database. */
 export type DatabaseClient = SupabaseClient<Database>;
 
@@ -17,5 +23,8 @@ export type DatabaseClient = SupabaseClient<Database>;
 export function createServiceClient(env: SupabaseEnv): DatabaseClient {
   return createClient<Database>(env.supabaseUrl, env.serviceRoleKey, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+    global: {
+      fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+    },
   });
 }

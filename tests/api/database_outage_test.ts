@@ -1,0 +1,102 @@
+/**
+ * What bridges are told while there is no database: 503 with Retry-After, and then, sending the same
+ * again, everything is there once.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { findFreePort } from "../../local/ports.ts";
+import { connect } from "../support/database.ts";
+import { conversation, messages, readThread, threadFaults } from "../support/messages.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+import { type Answer, DEMO_BRIDGES, getPeople, post } from "./support.ts";
+
+const SENDERS = 4;
+const REQUESTS = 30;
+
+Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
+  await using project = await startDurableStack();
+  const { info } = project.stack;
+  const bridge = DEMO_BRIDGES.whatsapp;
+  const threads = Array.from(
+    { length: SENDERS },
+    () => conversation({ messages: messages(REQUESTS) }),
+  );
+  const refused: Answer[] = [];
+  const { promise: isUnderWay, resolve: setUnderWay } = Promise.withResolvers<void>();
+
+  // Each sender sends its messages one by one, each until it is acknowledged.
+  const senders = threads.map(async (thread) => {
+    for (const [index, message] of thread.messages.entries()) {
+      if (index === 10) setUnderWay();
+      while (true) {
+        const answer = await post(info, bridge, [{ ...thread, messages: [message] }]);
+        if (answer.status === 200) break;
+        refused.push(answer);
+        await delay(50);
+      }
+    }
+  });
+  await isUnderWay;
+  await killPostgres(project.workdir);
+  // Right away, whatever the senders are doing.
+  const people = await getPeople(info, bridge);
+  if (people.status !== 200) refused.push(people);
+  await Promise.all(senders);
+
+  assert(refused.length > 0, "nobody noticed");
+  for (const { status, headers, body } of refused) {
+    assertEquals(
+      [status, body.error, body.code, headers.get("retry-after")],
+      [503, "Service unavailable, please try again", "database_unavailable", "5"],
+    );
+  }
+  const sql = connect(info.db_url, { max: 1 });
+  try {
+    for (const thread of threads) {
+      const [row] = await sql<{ id: string }[]>`
+        select id from public.conversations
+        where external_conversation_id = ${thread.external_conversation_id}`;
+      assertEquals(
+        (await readThread(sql, row!.id)).map((message) => message.id),
+        thread.messages.map((message) => message.id),
+      );
+      assertEquals(await threadFaults(sql, row!.id), []);
+    }
+  } finally {
+    await sql.end();
+  }
+});
+
+/** This project on a database that is not thrown away: `--ephemeral` trades durability for speed. */
+async function startDurableStack(): Promise<AsyncDisposable & { stack: Stack; workdir: string }> {
+  const root = join(import.meta.dirname!, "../..");
+  const workdir = await Deno.makeTempDir({ prefix: "outage-test-" });
+  // Postgres may run as another user than the one who runs the tests.
+  await Deno.chmod(workdir, 0o755);
+  for (const path of ["supabase", "import_map.json"]) {
+    await cp(join(root, path), join(workdir, path), { recursive: true });
+  }
+  const config = join(workdir, "supabase/config.toml");
+  const text = await Deno.readTextFile(config);
+  await Deno.writeTextFile(config, text.replace("port = 54322", `port = ${findFreePort()}`));
+  const stack = await startStack({ workdir, args: ["--port", "0"] });
+  return {
+    stack,
+    workdir,
+    async [Symbol.asyncDispose]() {
+      await stack.stop();
+      await Deno.remove(workdir, { recursive: true });
+    },
+  };
+}
+
+async function killPostgres(workdir: string): Promise<void> {
+  const pidFile = await Deno.readTextFile(join(workdir, ".local/data/postmaster.pid"));
+  Deno.kill(Number(pidFile.split("\n")[0]), "SIGKILL");
+}

@@ -1,0 +1,58 @@
+/**
+ * docs/errors.md and the functions name the same codes.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { join, relative } from "node:path";
+
+const ROOT = join(import.meta.dirname!, "../..");
+const FUNCTIONS = join(ROOT, "supabase/functions");
+
+// A code of zod's, which no caller sees.
+const NOT_OURS = ["custom"];
+
+Deno.test("docs/errors.md lists every error code of the functions, with its status", async () => {
+  const documented = documentedCodes(await Deno.readTextFile(join(ROOT, "docs/errors.md")));
+  const faults: string[] = [];
+  const used = new Set<string>();
+  for await (const { code, status, file } of usedCodes(FUNCTIONS)) {
+    used.add(code);
+    const statuses = documented.get(code);
+    if (!statuses) faults.push(`${code} (${file}) is not in docs/errors.md`);
+    else if (status !== undefined && !statuses.includes(status)) {
+      faults.push(`${code} is ${status} in ${file} and ${statuses} in docs/errors.md`);
+    }
+  }
+  for (const code of documented.keys()) {
+    if (!used.has(code)) faults.push(`${code} is in docs/errors.md, and nothing uses it`);
+  }
+  assertEquals(faults, []);
+});
+
+/** The codes of the tables: `| \`code\` | 400 | …`. */
+function documentedCodes(text: string): Map<string, string[]> {
+  return new Map(
+    [...text.matchAll(/^\| `([a-z][a-z0-9_]*)` \| ([^|]*?) \|/gm)]
+      .map(([, code, statuses]) => [code!, statuses!.match(/\d{3}/g) ?? []]),
+  );
+}
+
+async function* usedCodes(
+  folder: string,
+): AsyncGenerator<{ code: string; status: string | undefined; file: string }> {
+  for await (const entry of Deno.readDir(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory) yield* usedCodes(path);
+    if (!entry.name.endsWith(".ts") || entry.name === "database.types.ts") continue;
+    const file = relative(ROOT, path);
+    const source = await Deno.readTextFile(path);
+    for (const [, status, code] of source.matchAll(/new AppError\(\s*(\d{3}),\s*"(\w+)"/g)) {
+      yield { code: code!, status, file };
+    }
+    for (const [, code] of source.matchAll(/(?:\bcode: |errorResult\([\w.]+, )"([a-z]\w*)"/g)) {
+      if (!NOT_OURS.includes(code!)) yield { code: code!, status: undefined, file };
+    }
+  }
+}
