@@ -42,6 +42,14 @@ create type private.ingest_message as (
 comment on type private.ingest_message is
   'A new message of the batch. is_live: not imported history. is_late: older than the head of a thread that has archives.';
 
+create type private.ingest_head as (
+  conversation_id uuid,
+  messages jsonb,
+  started_at timestamptz,
+  sealed_count integer
+);
+comment on type private.ingest_head is 'The new head of a conversation that gave sealed_count messages to its archive.';
+
 create type private.ingest_change as (
   conversation_id uuid,
   message_id text,
@@ -243,12 +251,13 @@ create function private.seal_pages(
   arrived private.ingest_message[],
   page_size integer
 )
-returns void
+returns setof private.ingest_head
 language plpgsql
 volatile
 set search_path = ''
 as $$
 begin
+  return query
   with ordered as (
     select
       every.conversation_id,
@@ -303,20 +312,13 @@ begin
     from page
     where page.page_number < page.head_number
   )
-  update public.conversations as conversation
-  set
-    messages = head.messages,
-    head_started_at = head.first_sent_at,
-    -- message_count follows in the update that every conversation of the batch gets.
-    message_count = conversation.message_count + head.page_number * seal_pages.page_size,
-    archived_message_count = conversation.archived_message_count + head.page_number * seal_pages.page_size
-  from page as head
-  where head.page_number = head.head_number
-    and conversation.id = head.conversation_id;
+  select page.conversation_id, page.messages, page.first_sent_at, (page.head_number * seal_pages.page_size)::integer
+  from page
+  where page.page_number = page.head_number;
 end;
 $$;
 comment on function private.seal_pages(uuid, uuid[], private.ingest_message[], integer) is
-  'Cut the heads of the given conversations, with what arrived for them, into full pages for the archive and a new head. The conversations are locked by the caller.';
+  'Cut the heads of the given conversations, with what arrived for them, into full pages for the archive and a new head, which the caller stores. The conversations are locked by the caller.';
 
 create function private.apply_changes(changes private.ingest_change[])
 returns void
@@ -430,7 +432,8 @@ declare
   created uuid[] := '{}';
   threads private.ingest_thread[];
   fresh private.ingest_message[];
-  sealed uuid[] := '{}';
+  growing uuid[];
+  heads private.ingest_head[];
   pending private.ingest_change[];
 begin
   select coalesce(array_agg(
@@ -565,7 +568,7 @@ begin
   end if;
 
   -- Heads that would grow over the page size.
-  select coalesce(array_agg(grown.conversation_id), '{}') into sealed
+  select array_agg(grown.conversation_id) into growing
   from (
     select thread.conversation_id
     from unnest(fresh) as message
@@ -574,11 +577,13 @@ begin
     group by thread.conversation_id, thread.message_count, thread.archived_message_count
     having thread.message_count - thread.archived_message_count + count(*) > page_size
   ) as grown;
-  if cardinality(sealed) > 0 then
-    perform private.seal_pages(source.workspace_id, sealed, fresh, page_size);
+  if growing is not null then
+    select array_agg(head) into heads
+    from private.seal_pages(source.workspace_id, growing, fresh, page_size) as head;
   end if;
 
-  -- 4. The conversations, one update each.
+  -- 4. The conversations, one update each. One, because a second update of a row in a transaction checks
+  --    its foreign keys again, and would wait for somebody who is deleting the person.
   with named as (
     select
       thread.conversation_id,
@@ -600,7 +605,6 @@ begin
       named.live_name,
       named.any_name,
       named.is_live,
-      thread.message_count,
       thread.person_id,
       case
         when named.participant_identifier <> thread.participant_identifier
@@ -644,7 +648,7 @@ begin
       count(*)::integer as added,
       (count(*) filter (where message.is_late))::integer as late_added,
       jsonb_agg(message.body order by message.sent_at, message.item_ordinal, message.message_ordinal)
-        filter (where not message.is_late and thread.conversation_id <> all (sealed)) as messages,
+        filter (where not message.is_late and thread.conversation_id <> all (coalesce(growing, '{}'))) as messages,
       min(message.sent_at) filter (where not message.is_late) as first_sent_at,
       max(message.sent_at) as last_sent_at,
       max(message.sent_at) filter (where message.body ->> 'direction' = 'inbound') as last_inbound_at,
@@ -671,6 +675,7 @@ begin
     participant_name = left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300),
     person_id = linked.person_id,
     messages = case
+      when head.messages is not null then head.messages
       when arrived.messages is null then conversation.messages
       -- The common case, an append: nothing has to be unpacked and sorted.
       when arrived.first_sent_at >= coalesce(conversation.last_message_at, '-infinity')
@@ -680,12 +685,10 @@ begin
         from jsonb_array_elements(conversation.messages || arrived.messages) with ordinality as stored (value, ordinal)
       )
     end,
-    head_started_at = case
-      when arrived.messages is null then conversation.head_started_at
-      else least(conversation.head_started_at, arrived.first_sent_at)
-    end,
-    message_count = given.message_count + coalesce(arrived.added, 0),
-    archived_message_count = conversation.archived_message_count + coalesce(arrived.late_added, 0),
+    head_started_at = coalesce(head.started_at, least(conversation.head_started_at, arrived.first_sent_at)),
+    message_count = conversation.message_count + coalesce(arrived.added, 0),
+    archived_message_count = conversation.archived_message_count + coalesce(arrived.late_added, 0)
+      + coalesce(head.sealed_count, 0),
     unread_count = conversation.unread_count + coalesce(arrived.unread, 0),
     last_inbound_at = greatest(conversation.last_inbound_at, arrived.last_inbound_at),
     last_message_at = greatest(conversation.last_message_at, arrived.last_sent_at),
@@ -705,6 +708,7 @@ begin
   join linked using (conversation_id)
   left join arrived using (conversation_id)
   left join newest using (conversation_id)
+  left join unnest(heads) as head using (conversation_id)
   where conversation.id = given.conversation_id
     -- A batch that brings nothing new writes nothing.
     and (

@@ -177,7 +177,10 @@ function readFailure(error: WireError): NonNullable<Message["error"]> {
   const details = textOf(error.error_data?.details) ?? textOf(error.message);
   const message = [
     // "Message undeliverable: Message undeliverable." says it once too often.
-    details !== undefined && title !== undefined && details.startsWith(title) ? undefined : title,
+    details !== undefined && title !== undefined &&
+      details.toLowerCase().startsWith(title.toLowerCase())
+      ? undefined
+      : title,
     details,
   ].filter((part) => part !== undefined).join(": ").slice(0, 1000);
   return {

@@ -62,6 +62,8 @@ export const EVENTS = [
   "whatsapp.contact.marketing_preference_changed",
 ] as const;
 
+const UNNAMED_MESSAGE = "whatsapp.message";
+
 /**
  * Read a delivery.
  *
@@ -91,7 +93,8 @@ export function normalize(headers: DeliveryHeaders, body: unknown): NormalizedEl
   return elements.flatMap((value) => {
     const element = wireElement.safeParse(value).data;
     if (element === undefined) return [ignored("unreadable")];
-    const event = headers.event || outer.type || outer.event || element.type || element.event;
+    const event = headers.event?.trim() || outer.type || outer.event || element.type ||
+      element.event;
     return normalizeElement(event, element, findPhoneNumberId(element) ?? findPhoneNumberId(outer));
   });
 }
@@ -116,10 +119,13 @@ function elementsOf(outer: WireElement): unknown[] {
 }
 
 function findPhoneNumberId(element: WireElement): string | undefined {
-  const config = element.whatsapp_config?.phone_number_id;
-  const contact = element.contact?.phone_number_id;
-  return element.phone_number_id || element.conversation?.phone_number_id ||
-    element.message?.kapso?.phone_number_id || textOf(contact) || textOf(config);
+  return [
+    element.phone_number_id,
+    element.conversation?.phone_number_id,
+    element.message?.kapso?.phone_number_id,
+    element.contact?.phone_number_id,
+    element.whatsapp_config?.phone_number_id,
+  ].filter((value) => typeof value === "string").find((value) => /^[\w.-]{1,128}$/.test(value));
 }
 
 function normalizeElement(
@@ -131,11 +137,11 @@ function normalizeElement(
   if (element.whatsapp_config !== undefined || element.message?.message_type !== undefined) {
     return [ignored("v1_payload", phoneNumberId)];
   }
-  const name = event ?? (element.message === undefined ? "" : "whatsapp.message");
-  if (event !== undefined && !EVENTS.some((known) => known === event)) {
+  // Nothing names it, but a message is a message.
+  const name = event ?? (element.message === undefined ? "" : UNNAMED_MESSAGE);
+  if (name !== UNNAMED_MESSAGE && !EVENTS.some((known) => known === name)) {
     return [ignored("unknown_event", phoneNumberId)];
   }
-  if (name === "") return [ignored("unknown_event", phoneNumberId)];
   if (phoneNumberId === undefined) return [ignored("no_phone_number_id")];
   const eventKind = name.split(".")[2];
   if (name.startsWith("whatsapp.message")) {
@@ -415,7 +421,7 @@ function readMarketingPreference(element: WireElement, phoneNumberId: string): N
   ].find((value) => isObject(value) || textOf(value) !== undefined);
   const preference = isObject(found) ? found : {};
   const status = textOf(isObject(found) ? preference.status ?? preference.value : found)
-    ?.trim().toLowerCase().slice(0, 64);
+    ?.trim().toLowerCase().slice(0, 64).toWellFormed();
   const identifiers = unique([
     contact.phone_number,
     contact.phone,

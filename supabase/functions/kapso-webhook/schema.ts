@@ -7,13 +7,17 @@
  * @module
  */
 import { z } from "zod";
+import { storableId } from "../_shared/conversations/text.ts";
 
 /** A text. NUL characters go, because Postgres cannot keep them and Kapso cannot mend them. */
 const text = z.string().transform((value) => value.replaceAll("\0", "")).optional().catch(
   undefined,
 );
-/** An id; some accounts get numbers where others get texts of digits. Not repaired. */
-const id = z.union([z.string(), z.number().int().transform(String)]).optional().catch(undefined);
+/**
+ * An id; some accounts get numbers where others get texts of digits. Never repaired, because it must
+ * come back as it was: one that cannot be stored counts as missing.
+ */
+const id = z.union([storableId(), z.number().int().transform(String)]).optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
 /** Unix seconds or ISO 8601; see `readInstant`. */
 const time = z.union([z.string(), z.number()]).optional().catch(undefined);

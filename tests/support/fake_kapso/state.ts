@@ -1,0 +1,142 @@
+/**
+ * What the fake Kapso knows: lines, contacts, conversations (sessions), messages and files.
+ *
+ * @module
+ */
+
+// deno-lint-ignore-file camelcase -- these are the names of the wire
+
+/** A day, after which a session ends and the window for free-form messages closes. */
+export const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Every event a number's webhook can have. */
+export const NUMBER_EVENTS = [
+  "whatsapp.message.received",
+  "whatsapp.message.sent",
+  "whatsapp.message.delivered",
+  "whatsapp.message.read",
+  "whatsapp.message.failed",
+  "whatsapp.conversation.created",
+  "whatsapp.conversation.ended",
+  "whatsapp.conversation.inactive",
+  "whatsapp.contact.identity_changed",
+  "whatsapp.contact.marketing_preference_changed",
+];
+
+/** Any JSON object. */
+export type JsonObject = Record<string, unknown>;
+
+/** A number of the business. */
+export interface Line {
+  phoneNumberId: string;
+  displayPhoneNumber: string;
+  businessAccountId: string;
+}
+
+/** A customer. */
+export interface Contact {
+  id: string;
+  line: Line;
+  /** Digits; absent for customers who are known by a username alone. */
+  phone?: string;
+  /** Digits as WhatsApp writes them, where they differ: Brazil without its ninth digit. */
+  waId?: string;
+  bsuid?: string;
+  parentBsuid?: string;
+  username?: string;
+  name?: string;
+  displayName?: string;
+  metadata: JsonObject;
+  marketing?: { status: string; sequence: number };
+  /** Messages to them fail with 131026. */
+  isUnreachable: boolean;
+  lastInboundAt?: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** A session, which Kapso calls a conversation. */
+export interface Conversation {
+  id: string;
+  line: Line;
+  contact: Contact;
+  status: "active" | "ended";
+  createdAt: number;
+  updatedAt: number;
+  lastActiveAt: number;
+  lastInboundAt?: number;
+  lastOutboundAt?: number;
+  lastMessage?: Message;
+  messagesCount: number;
+}
+
+/** A status object as Meta sends it. */
+export interface StatusEntry {
+  id: string;
+  status: string;
+  /** Unix seconds. */
+  timestamp: string;
+  recipient_id?: string;
+  recipient_user_id?: string;
+  biz_opaque_callback_data?: string;
+  errors?: JsonObject[];
+}
+
+/** A message. */
+export interface Message {
+  /** The wamid. */
+  id: string;
+  /** Order in which Kapso stored it: what lists are sorted by. */
+  sequence: number;
+  conversation: Conversation;
+  direction: "inbound" | "outbound";
+  type: string;
+  /** The object of the type, context, referral: everything beside `kapso`. */
+  content: JsonObject;
+  origin: "cloud_api" | "business_app" | "history_sync";
+  /** Milliseconds: WhatsApp's time. */
+  sentAt: number;
+  /** Milliseconds: when Kapso stored it, which `since` and `until` look at. */
+  createdAt: number;
+  status: "received" | "pending" | "sent" | "delivered" | "read" | "failed";
+  statuses: StatusEntry[];
+  /** Fields of `kapso` that depend on the content: content, media_url, transcript, … */
+  extras: JsonObject;
+  callbackData?: string;
+  groupId?: string;
+}
+
+/** A stored file. */
+export interface Media {
+  id: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  mimeType: string;
+  filename: string;
+  sha256: string;
+  line: Line;
+  /** Part of the link that needs no key. */
+  token: string;
+}
+
+/** Everything. */
+export interface State {
+  lines: Map<string, Line>;
+  contacts: Contact[];
+  conversations: Conversation[];
+  /** In the order of `sequence`. */
+  messages: Message[];
+  messagesById: Map<string, Message>;
+  media: Map<string, Media>;
+}
+
+/** A state without anything in it. */
+export function emptyState(): State {
+  return {
+    lines: new Map(),
+    contacts: [],
+    conversations: [],
+    messages: [],
+    messagesById: new Map(),
+    media: new Map(),
+  };
+}
