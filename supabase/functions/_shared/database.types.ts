@@ -114,6 +114,58 @@ export type Database = {
           },
         ]
       }
+      conversation_sessions: {
+        Row: {
+          conversation_id: string
+          ended_at: string | null
+          inactive_since: string | null
+          session_id: string
+          started_at: string
+          workspace_id: string
+        }
+        Insert: {
+          conversation_id: string
+          ended_at?: string | null
+          inactive_since?: string | null
+          session_id: string
+          started_at: string
+          workspace_id: string
+        }
+        Update: {
+          conversation_id?: string
+          ended_at?: string | null
+          inactive_since?: string | null
+          session_id?: string
+          started_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "conversation_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_export"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "conversation_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_list"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "conversation_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversations"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "conversation_sessions_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       conversations: {
         Row: {
           activity_at: string
@@ -234,6 +286,9 @@ export type Database = {
           id: string
           kapso_name: string | null
           last_activity_at: string | null
+          marketing_changed_at: string | null
+          marketing_sequence: number | null
+          marketing_status: string | null
           name: string | null
           phone: string | null
           phone_digits: string | null
@@ -249,6 +304,9 @@ export type Database = {
           id?: string
           kapso_name?: string | null
           last_activity_at?: string | null
+          marketing_changed_at?: string | null
+          marketing_sequence?: number | null
+          marketing_status?: string | null
           name?: string | null
           phone?: string | null
           phone_digits?: never
@@ -264,6 +322,9 @@ export type Database = {
           id?: string
           kapso_name?: string | null
           last_activity_at?: string | null
+          marketing_changed_at?: string | null
+          marketing_sequence?: number | null
+          marketing_status?: string | null
           name?: string | null
           phone?: string | null
           phone_digits?: never
@@ -541,6 +602,34 @@ export type Database = {
           updated_at: string
         }[]
       }
+      prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
+      record_webhook_event: {
+        Args: {
+          body: string
+          elements: Json
+          event: string
+          idempotency_key: string
+          phone_number_id: string
+        }
+        Returns: {
+          id: number
+          state: string
+        }[]
+      }
+      replay_webhook_events: {
+        Args: {
+          ids?: number[]
+          max_events?: number
+          received_from?: string
+          received_until?: string
+          states?: string[]
+        }
+        Returns: {
+          error: string
+          id: number
+          state: string
+        }[]
+      }
       rotate_connection_secret: {
         Args: { grace_hours?: number; id: string }
         Returns: {
@@ -591,6 +680,10 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      set_webhook_secret: {
+        Args: { connection_id: string; grace_hours?: number; secret: string }
+        Returns: undefined
+      }
       verify_connection_secret: {
         Args: {
           connection_id: string
@@ -602,6 +695,14 @@ export type Database = {
           is_active: boolean
           is_valid: boolean
           workspace_id: string
+        }[]
+      }
+      webhook_secrets: {
+        Args: { phone_number_id: string }
+        Returns: {
+          connection_id: string
+          previous_secret: string
+          secret: string
         }[]
       }
     }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { verifySignature } from "../../../supabase/functions/_shared/kapso/signature.ts";
-import { normalize } from "../../../supabase/functions/kapso-webhook/normalize.ts";
+import { normalize } from "../../../supabase/functions/_shared/kapso/normalize.ts";
 import { type FakeKapsoOptions, startFakeKapso } from "../../support/fake_kapso/fake_kapso.ts";
 
 const SECRET = "secret-of-the-test";

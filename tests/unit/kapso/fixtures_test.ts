@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { EVENTS, normalize } from "../../../supabase/functions/kapso-webhook/normalize.ts";
+import { EVENTS, normalize } from "../../../supabase/functions/_shared/kapso/normalize.ts";
 import { coverage, MESSAGE_TYPES, readFixtures } from "../../fixtures/kapso/coverage.ts";
 
 const fixtures = await readFixtures();

@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { message } from "../../../supabase/functions/_shared/conversations/message.ts";
-import type { NormalizedElement } from "../../../supabase/functions/kapso-webhook/elements.ts";
-import { phoneDigits } from "../../../supabase/functions/kapso-webhook/identity.ts";
-import { readInstant } from "../../../supabase/functions/kapso-webhook/message.ts";
+import type { NormalizedElement } from "../../../supabase/functions/_shared/kapso/elements.ts";
+import { phoneDigits } from "../../../supabase/functions/_shared/kapso/identity.ts";
+import { readInstant } from "../../../supabase/functions/_shared/kapso/message.ts";
 import {
   normalize,
   readPhoneNumberIds,
-} from "../../../supabase/functions/kapso-webhook/normalize.ts";
+} from "../../../supabase/functions/_shared/kapso/normalize.ts";
 import { readFixtures } from "../../fixtures/kapso/coverage.ts";
 import { createRandom, type Random } from "../../support/fake_kapso/random.ts";
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { MAX_METADATA_BYTES } from "../_shared/conversations/message.ts";
-import { utf8Length } from "../_shared/conversations/text.ts";
+import { MAX_METADATA_BYTES } from "../conversations/message.ts";
+import { utf8Length } from "../conversations/text.ts";
 import { isObject, MEDIA_TYPES, textOf } from "./content.ts";
 import { type WireMessage, wireMessage } from "./schema.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ingestConversation } from "../_shared/conversations/conversation.ts";
+import { ingestConversation } from "../conversations/conversation.ts";
 import { isObject, readKapsoType, textOf } from "./content.ts";
 import type {
   IdentityChangeElement,

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { MAX_CONTENT_BYTES, MAX_URL_LENGTH } from "../_shared/conversations/message.ts";
-import type { Message, MessageChange } from "../_shared/conversations/message.ts";
-import { instant, utf8Length } from "../_shared/conversations/text.ts";
+import { MAX_CONTENT_BYTES, MAX_URL_LENGTH } from "../conversations/message.ts";
+import type { Message, MessageChange } from "../conversations/message.ts";
+import { instant, utf8Length } from "../conversations/text.ts";
 import { isObject, MEDIA_TYPES, readContent, readKapsoType, textOf } from "./content.ts";
 import { makeMetadata } from "./metadata.ts";
 import type { WireConversation, WireError, WireMessage } from "./schema.ts";

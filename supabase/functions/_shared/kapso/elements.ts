@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IngestConversation } from "../_shared/conversations/conversation.ts";
+import type { IngestConversation } from "../conversations/conversation.ts";
 
 /** One element of a delivery. Elements are independent: each is stored, or fails, on its own. */
 export type NormalizedElement =
@@ -96,6 +96,8 @@ export type IgnoredReason =
   | "no_phone_number_id"
   /** It does not say whom it is about, not even by Kapso's conversation. */
   | "no_contact"
+  /** The body is not signed with the secret of the line that this element is about. */
+  | "other_line"
   /** A batch without elements. */
   | "empty"
   /** Not the shape it should have, or nothing that can be stored. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Message } from "../_shared/conversations/message.ts";
+import type { Message } from "../conversations/message.ts";
 import type { WireMessage } from "./schema.ts";
 
 /** Type and content for the one door. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { z } from "zod";
-import { storableId } from "../_shared/conversations/text.ts";
+import { storableId } from "../conversations/text.ts";
 
 /** A text. NUL characters go, because Postgres cannot keep them and Kapso cannot mend them. */
 const text = z.string().transform((value) => value.replaceAll("\0", "")).optional().catch(

@@ -1,0 +1,54 @@
+/**
+ * Secrets and events of Kapso's webhooks in this project's database.
+ *
+ * @module
+ */
+import type { DatabaseClient } from "../_shared/clients.ts";
+import { type CredentialBox, toBase64 } from "../_shared/credentials.ts";
+import type { Json } from "../_shared/database.types.ts";
+import { databaseError } from "../_shared/errors.ts";
+import type { HandlerDeps } from "./handler.ts";
+
+/**
+ * `secretsFor` on a service client.
+ *
+ * @param box Opens the secrets of connections; undefined where no CREDENTIALS_KEY is set.
+ * @param projectSecret The secret for lines whose connection has none of its own.
+ */
+export function supabaseSecrets(
+  client: DatabaseClient,
+  box: CredentialBox | undefined,
+  projectSecret: string | undefined,
+): HandlerDeps["secretsFor"] {
+  const fallback = projectSecret ? [projectSecret] : [];
+  return async (phoneNumberId) => {
+    if (phoneNumberId === undefined) return fallback;
+    const { data, error, status } = await client.rpc("webhook_secrets", {
+      phone_number_id: phoneNumberId,
+    });
+    if (error) throw databaseError(error, status);
+    const sealed = data.flatMap((row) => [row.secret, row.previous_secret]).filter((value) =>
+      value !== null
+    );
+    if (sealed.length === 0) return fallback;
+    if (!box) {
+      throw new Error("CREDENTIALS_KEY is not set, so the connection's secret cannot be read");
+    }
+    return await Promise.all(sealed.map((value) => box.open(value)));
+  };
+}
+
+/** `record` on a service client. */
+export function supabaseEvents(client: DatabaseClient): HandlerDeps["record"] {
+  return async (event) => {
+    const { data, error, status } = await client.rpc("record_webhook_event", {
+      phone_number_id: (event.phoneNumberId ?? null) as string,
+      event: (event.event ?? null) as string,
+      idempotency_key: (event.idempotencyKey ?? null) as string,
+      body: toBase64(event.body),
+      elements: event.elements as unknown as Json,
+    });
+    if (error) throw databaseError(error, status);
+    return data[0]!;
+  };
+}
