@@ -82,6 +82,8 @@ language plpgsql
 -- alone, for a person the caller was just allowed to write.
 security definer
 set search_path = ''
+-- Shorter than the time after which Postgres looks for deadlocks (1 s): see below.
+set lock_timeout = '100ms'
 as $$
 declare
   digits text := coalesce(
@@ -94,62 +96,67 @@ begin
   from public.workspaces as workspace
   where workspace.id = adopt_conversations.workspace_id;
 
-  -- Candidates by index, then the same rule as for a new message decides. A conversation that is being
-  -- written at this moment is left out: waiting for it while holding the person could be a deadlock, and
-  -- its next batch links it.
-  with candidate as (
-    select conversation.id, conversation.platform, conversation.participant_identifier
-    from public.conversations as conversation
-    where conversation.workspace_id = adopt_conversations.workspace_id
-      and conversation.person_id is null
-      and (
-        conversation.participant_digits = any (
-          private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country)
+  begin
+    -- Candidates by index, then the same rule as for a new message decides. A conversation that is being
+    -- written at this moment is left out: waiting for it while holding the person could be a deadlock, and
+    -- its next batch links it.
+    with candidate as (
+      select conversation.id, conversation.platform, conversation.participant_identifier
+      from public.conversations as conversation
+      where conversation.workspace_id = adopt_conversations.workspace_id
+        and conversation.person_id is null
+        and (
+          conversation.participant_digits = any (
+            private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country)
+          )
+          or (length(conversation.participant_digits) >= 10 and right(conversation.participant_digits, 10) = right(digits, 10))
         )
-        or (length(conversation.participant_digits) >= 10 and right(conversation.participant_digits, 10) = right(digits, 10))
-      )
-    union
-    select conversation.id, conversation.platform, conversation.participant_identifier
-    from public.conversations as conversation
-    where adopt_conversations.platform is not null
-      and conversation.workspace_id = adopt_conversations.workspace_id
-      and conversation.person_id is null
-      and conversation.platform = adopt_conversations.platform
-      and private.identity_key(conversation.platform, conversation.participant_identifier)
-        = private.identity_key(adopt_conversations.platform, adopt_conversations.identifier)
-  ),
-  matched as (
-    select candidate.id, private.match_person(
-      adopt_conversations.workspace_id, candidate.platform, candidate.participant_identifier
-    ) as person_id
-    from candidate
-  ),
-  locked as (
-    select conversation.id
-    from public.conversations as conversation
-    where conversation.id in (select matched.id from matched where matched.person_id is not null)
-      and conversation.person_id is null
-    order by conversation.external_conversation_id
-    for no key update skip locked
-  ),
-  linked as (
-    update public.conversations as conversation
-    set person_id = matched.person_id
-    from matched
-    where conversation.id = matched.id
-      and conversation.id in (select locked.id from locked)
-    returning conversation.person_id, conversation.last_message_at
-  )
-  update public.people as person
-  set last_activity_at = newest.last_message_at
-  from (
-    select linked.person_id, max(linked.last_message_at) as last_message_at
-    from linked
-    group by linked.person_id
-  ) as newest
-  where person.id = newest.person_id
-    and person.workspace_id = adopt_conversations.workspace_id
-    and newest.last_message_at > coalesce(person.last_activity_at, '-infinity');
+      union
+      select conversation.id, conversation.platform, conversation.participant_identifier
+      from public.conversations as conversation
+      where adopt_conversations.platform is not null
+        and conversation.workspace_id = adopt_conversations.workspace_id
+        and conversation.person_id is null
+        and conversation.platform = adopt_conversations.platform
+        and private.identity_key(conversation.platform, conversation.participant_identifier)
+          = private.identity_key(adopt_conversations.platform, adopt_conversations.identifier)
+    ),
+    matched as (
+      select candidate.id, private.match_person(
+        adopt_conversations.workspace_id, candidate.platform, candidate.participant_identifier
+      ) as person_id
+      from candidate
+    ),
+    locked as (
+      select conversation.id
+      from public.conversations as conversation
+      where conversation.id in (select matched.id from matched where matched.person_id is not null)
+        and conversation.person_id is null
+      order by conversation.external_conversation_id
+      for no key update skip locked
+    ),
+    linked as (
+      update public.conversations as conversation
+      set person_id = matched.person_id
+      from matched
+      where conversation.id = matched.id
+        and conversation.id in (select locked.id from locked)
+      returning conversation.person_id, conversation.last_message_at
+    )
+    update public.people as person
+    set last_activity_at = newest.last_message_at
+    from (
+      select linked.person_id, max(linked.last_message_at) as last_message_at
+      from linked
+      group by linked.person_id
+    ) as newest
+    where person.id = newest.person_id
+      and person.workspace_id = adopt_conversations.workspace_id
+      and newest.last_message_at > coalesce(person.last_activity_at, '-infinity');
+  exception when lock_not_available then
+    -- "skip locked" still waits for some rows that were updated a moment ago.
+    null;
+  end;
 end;
 $$;
 comment on function private.adopt_conversations(uuid, text, text) is

@@ -427,7 +427,7 @@ as $$
 declare
   -- Messages in conversations.messages before they are sealed into an archive page. bench/ compares
   -- sizes: smaller costs more pages to read, larger makes every append rewrite more.
-  page_size constant integer := 100;
+  page_size constant integer := 50;
   items private.ingest_item[];
   created uuid[] := '{}';
   threads private.ingest_thread[];

@@ -215,9 +215,14 @@ volatile
 set search_path = ''
 as $$
 declare
+  before public.conversation_sessions;
+  reported public.conversation_sessions;
   newest public.conversation_sessions;
   reported_at timestamptz := (session ->> 'at')::timestamptz;
 begin
+  select known.* into before
+  from public.conversation_sessions as known
+  where known.conversation_id = apply_session.conversation_id and known.session_id = session ->> 'id';
   insert into public.conversation_sessions as known
     (conversation_id, session_id, workspace_id, started_at, ended_at, inactive_since)
   select conversation.id, session ->> 'id', conversation.workspace_id,
@@ -233,9 +238,12 @@ begin
     inactive_since = greatest(known.inactive_since, excluded.inactive_since)
   where known.started_at > excluded.started_at
     or excluded.ended_at < coalesce(known.ended_at, 'infinity')
-    or excluded.inactive_since > coalesce(known.inactive_since, '-infinity');
-  -- A report that says nothing new leaves the thread as it is: a member may have closed it since.
-  if not found then
+    or excluded.inactive_since > coalesce(known.inactive_since, '-infinity')
+  returning known.* into reported;
+  -- A report that neither begins nor ends a session leaves the thread as it is: a member may have closed
+  -- it since.
+  if reported.session_id is null
+    or (before.started_at = reported.started_at and before.ended_at is not distinct from reported.ended_at) then
     return;
   end if;
 
@@ -245,12 +253,29 @@ begin
   where known.conversation_id = apply_session.conversation_id
   order by known.started_at desc, known.session_id desc
   limit 1;
+  if newest.session_id <> reported.session_id then
+    return;
+  end if;
   update public.conversations as conversation
-  set status = case when newest.ended_at is null then 'open' else 'closed' end,
-    closed_at = newest.ended_at,
+  set status = decided.status,
+    closed_at = case when decided.status = 'closed' then newest.ended_at end,
     updated_at = now()
+  from (
+    select case
+      when newest.ended_at is null then 'open'
+      -- The customer wrote after the end, and the end is only heard of now.
+      when known.last_inbound_at > newest.ended_at then 'open'
+      else 'closed'
+    end as status
+    from public.conversations as known
+    where known.id = apply_session.conversation_id
+  ) as decided
   where conversation.id = apply_session.conversation_id
-    and conversation.status <> case when newest.ended_at is null then 'open' else 'closed' end;
+    and (
+      conversation.status <> decided.status
+      -- Closed with the session before: what the customer wrote in between does not open it again.
+      or (decided.status = 'closed' and conversation.closed_at < newest.ended_at)
+    );
 end;
 $$;
 comment on function private.apply_session(uuid, jsonb, timestamptz) is
@@ -345,6 +370,40 @@ $$;
 comment on function private.change_marketing_preference(public.connections, jsonb) is
   'A customer stopped or resumed marketing messages. The change with the highest sequence holds.';
 
+create function private.lock_contacts(event_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  -- All of them, in one order, before anything is written: two events can never wait for each other.
+  perform pg_catalog.pg_advisory_xact_lock(contact.key)
+  from (
+    select distinct pg_catalog.hashtextextended('kapso contact ' || ltrim(identifier.value, '+'), 0) as key
+    from private.webhook_events as event
+    cross join jsonb_array_elements(event.elements) as element (value)
+    cross join lateral (
+      select substr(given.value, strpos(given.value, ':') + 1) as value
+      from jsonb_array_elements_text(
+        coalesce(element.value #> '{conversation,thread_aliases}', '[]')
+          || coalesce(element.value #> '{conversation,external_conversation_id}', '[]')
+      ) as given (value)
+      union all
+      select given.value
+      from jsonb_array_elements_text(
+        coalesce(element.value -> 'identifiers', '[]') || coalesce(element.value -> 'previous', '[]')
+          || coalesce(element.value -> 'current', '[]')
+      ) as given (value)
+    ) as identifier
+    where event.id = any (lock_contacts.event_ids)
+    order by key
+  ) as contact;
+end;
+$$;
+comment on function private.lock_contacts(bigint[]) is
+  'Keep everybody else away from the contacts of events until the transaction ends. Without it two first events of a customer, one with a phone and one without, would make two people and two threads.';
+
 create function private.process_webhook_event(event_id bigint)
 returns void
 language plpgsql
@@ -369,7 +428,8 @@ begin
   where known.id = process_webhook_event.event_id
   for update;
 
-  -- People first, in one order, then the conversations: the order of locks of every event.
+  perform private.lock_contacts(array[event.id]);
+
   for element in
     select item.value from jsonb_array_elements(event.elements) as item (value)
     order by item.value ->> 'kind', item.value #>> '{conversation,external_conversation_id}' collate "C"
@@ -449,6 +509,37 @@ $$;
 comment on function private.process_webhook_event(bigint) is
   'Process a recorded event: each element on its own, so that a bad one does not keep the others back. Safe to repeat.';
 
+create function private.try_webhook_event(event_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  for attempt in 1..3 loop
+    begin
+      perform private.process_webhook_event(try_webhook_event.event_id);
+      return;
+    exception
+      when deadlock_detected or serialization_failure then
+        -- Somebody else, such as an import, wanted the same rows in another order. It has them now.
+        continue when attempt < 3;
+        update private.webhook_events as recorded
+        set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
+        where recorded.id = try_webhook_event.event_id;
+      when others then
+        -- Whatever it is, the event is recorded and can be replayed; Kapso must not send it again.
+        update private.webhook_events as recorded
+        set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
+        where recorded.id = try_webhook_event.event_id;
+        return;
+    end;
+  end loop;
+end;
+$$;
+comment on function private.try_webhook_event(bigint) is
+  'Process a recorded event; if that fails, note why and go on.';
+
 create function public.record_webhook_event(
   phone_number_id text,
   event text,
@@ -479,14 +570,7 @@ begin
   set attempts = recorded.attempts
   returning recorded.id, recorded.state into event_id, event_state;
   if event_state in ('received', 'failed') then
-    begin
-      perform private.process_webhook_event(event_id);
-    exception when others then
-      -- Whatever it is, the event is recorded and can be replayed; Kapso must not send it again.
-      update private.webhook_events as recorded
-      set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
-      where recorded.id = event_id;
-    end;
+    perform private.try_webhook_event(event_id);
   end if;
   return query
   select recorded.id, recorded.state from private.webhook_events as recorded where recorded.id = event_id;
@@ -509,9 +593,11 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
+  event_ids bigint[];
   event_id bigint;
 begin
-  for event_id in
+  select array_agg(chosen.id order by chosen.id) into event_ids
+  from (
     select recorded.id
     from private.webhook_events as recorded
     where (replay_webhook_events.ids is null or recorded.id = any (replay_webhook_events.ids))
@@ -520,14 +606,10 @@ begin
     order by recorded.id
     limit replay_webhook_events.max_events
     for update skip locked
-  loop
-    begin
-      perform private.process_webhook_event(event_id);
-    exception when others then
-      update private.webhook_events as recorded
-      set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
-      where recorded.id = event_id;
-    end;
+  ) as chosen;
+  perform private.lock_contacts(event_ids);
+  foreach event_id in array coalesce(event_ids, '{}') loop
+    perform private.try_webhook_event(event_id);
     return query
     select recorded.id, recorded.state, recorded.error
     from private.webhook_events as recorded where recorded.id = event_id;
@@ -608,7 +690,9 @@ revoke execute on function
   private.apply_session(uuid, jsonb, timestamptz),
   private.change_identity(public.connections, jsonb),
   private.change_marketing_preference(public.connections, jsonb),
+  private.lock_contacts(bigint[]),
   private.process_webhook_event(bigint),
+  private.try_webhook_event(bigint),
   public.record_webhook_event(text, text, text, text, jsonb),
   public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer),
   public.prune_webhook_events(integer),
@@ -621,7 +705,9 @@ grant execute on function
   private.apply_session(uuid, jsonb, timestamptz),
   private.change_identity(public.connections, jsonb),
   private.change_marketing_preference(public.connections, jsonb),
+  private.lock_contacts(bigint[]),
   private.process_webhook_event(bigint),
+  private.try_webhook_event(bigint),
   public.record_webhook_event(text, text, text, text, jsonb),
   public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer),
   public.prune_webhook_events(integer),
