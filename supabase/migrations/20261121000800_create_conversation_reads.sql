@@ -162,6 +162,8 @@ create function private.search_conversations(
 returns setof uuid
 language plpgsql
 stable
+-- A page, so that the rows are then fetched one by one and not by reading the whole table.
+rows 50
 -- Definer because of the above. It returns ids only, and only of a workspace of the caller.
 security definer
 set search_path = ''
@@ -169,10 +171,14 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  -- A number is found however it is written: +62 812-3456, (0812) 3456.
+  -- A number is found however it is written: +62 812-3456, (0812) 3456, which in full begins with the
+  -- country code instead of the zero.
   needle text := case
     when search_conversations.search ~ '^[0-9 ()+./-]*$' and search_conversations.search ~ '[0-9].*[0-9].*[0-9]'
-      then regexp_replace(search_conversations.search, '[^0-9]', '', 'g')
+      then coalesce(
+        nullif(ltrim(regexp_replace(search_conversations.search, '[^0-9]', '', 'g'), '0'), ''),
+        regexp_replace(search_conversations.search, '[^0-9]', '', 'g')
+      )
     else private.search_key(btrim(search_conversations.search))
   end;
   pattern text := '%' || replace(replace(replace(needle, '\', '\\'), '%', '\%'), '_', '\_') || '%';
