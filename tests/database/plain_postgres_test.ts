@@ -1,0 +1,138 @@
+/**
+ * The migrations apply to a Postgres that nobody has prepared for Supabase, with the roles and the bit
+ * of `auth` that they rely on: version 17, which comes with the project, and 15 where it is installed.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { dirname, join } from "node:path";
+import { installPostgres, type PostgresBinaries } from "../../local/postgres_binaries.ts";
+import { createCluster } from "../../local/postgres_cluster.ts";
+import { PostgresServer } from "../../local/postgres_server.ts";
+import { findFreePort } from "../../local/ports.ts";
+import { databaseUrl } from "../../local/database.ts";
+import { chooseHome, findPostgresUser, makeThrowawayHome } from "../../local/postgres_user.ts";
+import { Lock } from "../../local/lock.ts";
+import { connect } from "../support/database.ts";
+import { conversation, ingest, messages, readThread, threadFaults } from "../support/messages.ts";
+import { addPerson, createConnection, createWorkspace } from "../support/people.ts";
+
+const REPOSITORY = join(import.meta.dirname!, "../..");
+const MIGRATIONS = join(REPOSITORY, "supabase/migrations");
+/** Where Debian puts version 15. */
+const DEBIAN_15 = "/usr/lib/postgresql/15/bin";
+
+/** What Supabase has before the first migration, as far as the migrations need it. */
+const BOOTSTRAP = `
+  create role anon nologin noinherit;
+  create role authenticated nologin noinherit;
+  create role service_role nologin noinherit bypassrls;
+  grant usage on schema public to anon, authenticated, service_role;
+  create schema auth;
+  grant usage on schema auth to anon, authenticated, service_role;
+  create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
+  create function auth.uid() returns uuid language sql stable
+    as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
+`;
+
+/** Starts a server on a new cluster, and resolves to its address. */
+async function startServer(
+  binaries: PostgresBinaries,
+  cleanup: AsyncDisposableStack,
+): Promise<string> {
+  const user = await findPostgresUser();
+  const home = await makeThrowawayHome(user);
+  cleanup.defer(() => Deno.remove(home, { recursive: true }).catch(() => {}));
+  const dataDir = join(home, "data");
+  const password = crypto.randomUUID();
+  const { signal } = new AbortController();
+  await createCluster({ binaries, dataDir, user, password, isThrowaway: true, signal });
+  const port = findFreePort();
+  const server = await PostgresServer.start({ binaries, dataDir, user, port, isThrowaway: true });
+  cleanup.defer(() => server.stop());
+  return databaseUrl(port, password);
+}
+
+async function testMigrations(binaries: PostgresBinaries, version: number): Promise<void> {
+  await using cleanup = new AsyncDisposableStack();
+  const sql = connect(await startServer(binaries, cleanup), { max: 1 });
+  cleanup.defer(() => sql.end());
+  const [server] = await sql`
+    select current_setting('server_version_num')::integer / 10000 as version`;
+  assertEquals(server!.version, version);
+
+  await sql.unsafe(BOOTSTRAP);
+  const files = [...Deno.readDirSync(MIGRATIONS)].map((entry) => entry.name).sort();
+  for (const file of files) {
+    // One transaction per file, as the CLI does it.
+    await sql.begin(async (migration) => {
+      await migration.unsafe(await Deno.readTextFile(join(MIGRATIONS, file)));
+    });
+  }
+
+  // And work there.
+  const workspace = await createWorkspace(sql, { defaultCountry: "ID" });
+  const connection = await createConnection(sql, workspace);
+  const personId = await addPerson(sql, workspace, { phone: "0812 3456 7890" });
+  const given = conversation({
+    participant_identifier: "+6281234567890",
+    messages: messages(350),
+    changes: [{ message_id: "missing", status: "read" }],
+  });
+  await sql`set role service_role`;
+  const late = { ...given, messages: messages(120, 50) };
+  const rows = [
+    ...await ingest(sql, connection, [given]),
+    ...await ingest(sql, connection, [late]),
+  ];
+  assertEquals(rows.map((row) => [row.outcome, row.messages_added, row.error]), [
+    ["created", 350, null],
+    ["updated", 120, null],
+  ]);
+  await sql`reset role`;
+  const id = rows[0]!.id!;
+  assertEquals(await threadFaults(sql, id), []);
+  await sql.begin(async (member) => {
+    await member`
+      select set_config('role', 'authenticated', true),
+        set_config('request.jwt.claim.sub', ${workspace.viewer}, true)`;
+    assertEquals((await readThread(member, id)).length, 470);
+    assertEquals(
+      (await member`select id from public.conversation_messages(${id}, null, 500)`).count,
+      470,
+    );
+    const found = await member`
+      select id, person_id from public.search_conversations(${workspace.id}, '0812')`;
+    assertEquals([...found], [{ id, person_id: personId }]);
+  });
+}
+
+Deno.test("migrations apply to plain Postgres 17", async () => {
+  const user = await findPostgresUser();
+  const home = await chooseHome(join(REPOSITORY, ".local"), user);
+  const binaries = await Lock.hold(join(home, "postgres.lock"), () => installPostgres(home));
+  await testMigrations(binaries, 17);
+});
+
+const has15 = await isFile(join(DEBIAN_15, "postgres"));
+Deno.test({
+  name: has15
+    ? "migrations apply to plain Postgres 15"
+    : `SKIPPED, there is no Postgres 15 in ${dirname(DEBIAN_15)}: migrations apply to Postgres 15`,
+  ignore: !has15,
+  fn: async () => {
+    await testMigrations(
+      { initdb: join(DEBIAN_15, "initdb"), postgres: join(DEBIAN_15, "postgres") },
+      15,
+    );
+  },
+});
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,986 @@
+/**
+ * Who may do what: every table and view × every kind of caller × every operation, allowed and denied.
+ * A denial is matched to what denies it: 42501 where a privilege is missing or a new row is refused,
+ * no rows where the row cannot be seen.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertExists } from "@std/assert";
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { type Actor, type Sql, sqlStateOf, useDatabase } from "../support/database.ts";
+import { conversation, ingestOne, messages } from "../support/messages.ts";
+import {
+  addIdentity,
+  addPerson,
+  type Connection,
+  createConnection,
+  createUser,
+  createWorkspace,
+  unique,
+  uniqueNumber,
+  type Workspace,
+} from "../support/people.ts";
+
+const database = useDatabase();
+
+const CALLERS = ["anon", "owner", "admin", "agent", "viewer", "stranger", "service"] as const;
+type Caller = typeof CALLERS[number];
+
+/** A workspace with a row in every table, and somebody who has nothing to do with it. */
+interface World {
+  workspace: Workspace;
+  other: Workspace;
+  connection: Connection;
+  otherConnection: Connection;
+  personId: string;
+  otherPersonId: string;
+  conversationId: string;
+  newUser: string;
+}
+
+async function createWorld(): Promise<World> {
+  const { sql } = database;
+  const [workspace, other] = [await createWorkspace(sql), await createWorkspace(sql)];
+  const fill = async (owned: Workspace) => {
+    const connection = await createConnection(sql, owned);
+    await sql`
+      insert into private.connection_secrets (connection_id, secret_sha256)
+      values (${connection.id}, sha256('secret'))`;
+    const phone = uniqueNumber();
+    const personId = await addPerson(sql, owned, { phone });
+    await addIdentity(sql, owned, personId, "telegram", unique("u"));
+    const conversationId = await ingestOne(
+      sql,
+      connection,
+      conversation({
+        participant_identifier: phone,
+        messages: messages(90),
+        changes: [{ message_id: "missing", status: "read" }],
+      }),
+    );
+    await sql`
+      insert into public.conversation_sessions (conversation_id, session_id, workspace_id, started_at)
+      values (${conversationId}, 'session', ${owned.id}, now())`;
+    await sql`
+      insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
+      values (${owned.id}, ${owned.owner}, 'alias', ${conversationId})`;
+    await sql`
+      insert into private.webhook_events (phone_number_id, body, elements)
+      values (${connection.connection_id}, '', '[]')`;
+    return { connection, personId, conversationId };
+  };
+  const mine = await fill(workspace);
+  const theirs = await fill(other);
+  return {
+    workspace,
+    other,
+    ...mine,
+    otherConnection: theirs.connection,
+    otherPersonId: theirs.personId,
+    newUser: await createUser(sql),
+  };
+}
+
+function actorOf(caller: Caller, { workspace, other }: World): Actor {
+  if (caller === "anon") return "anon";
+  if (caller === "service") return "service_role";
+  return { userId: caller === "stranger" ? other.owner : workspace[caller] };
+}
+
+/** A statement, and what it comes to: the number of rows, or the SQLSTATE. */
+interface Case {
+  run: (sql: Sql, world: World, caller: Caller) => PromiseLike<{ count: number }>;
+  /** In the order of `CALLERS`. */
+  outcomes: readonly (number | string)[];
+}
+
+const NO = "42501";
+const userOf = (caller: Caller, world: World) => {
+  const actor = actorOf(caller, world);
+  return typeof actor === "string" ? world.newUser : actor.userId;
+};
+
+// Callers:                anon  owner admin agent viewer stranger service
+const MEMBERS_READ = [NO, 1, 1, 1, 1, 0, 1];
+const MANAGERS = [NO, 1, 1, 0, 0, 0, 1];
+const SERVICE_ALONE = [NO, NO, NO, NO, NO, NO, 1];
+const NOBODY = [NO, NO, NO, NO, NO, NO, NO];
+
+const MATRIX: Record<string, Record<string, Case>> = {
+  "public.workspaces": {
+    "select": {
+      run: (sql, { workspace }) => sql`select from public.workspaces where id = ${workspace.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert for oneself": {
+      run: (sql, world, caller) =>
+        sql`
+          insert into public.workspaces (slug, name, user_id)
+          values (${unique("w")}, 'New', ${userOf(caller, world)})`,
+      outcomes: [NO, 1, 1, 1, 1, 1, 1],
+    },
+    "insert for somebody else": {
+      run: (sql, { newUser }) =>
+        sql`insert into public.workspaces (slug, name, user_id) values (${
+          unique("w")
+        }, 'New', ${newUser})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update public.workspaces set name = 'Renamed' where id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "update of the owner": {
+      run: (sql, world, caller) =>
+        sql`
+          update public.workspaces set user_id = ${userOf(caller, world)}
+          where id = ${world.workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) => sql`delete from public.workspaces where id = ${workspace.id}`,
+      outcomes: [NO, 1, 0, 0, 0, 0, 1],
+    },
+  },
+  "public.workspace_members": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`
+          select from public.workspace_members
+          where workspace_id = ${workspace.id} and user_id = ${workspace.agent}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, newUser }) =>
+        sql`
+          insert into public.workspace_members (workspace_id, user_id, role)
+          values (${workspace.id}, ${newUser}, 'agent')`,
+      outcomes: [NO, 1, 1, NO, NO, NO, 1],
+    },
+    "insert of an owner": {
+      run: (sql, { workspace, newUser }) =>
+        sql`
+          insert into public.workspace_members (workspace_id, user_id, role)
+          values (${workspace.id}, ${newUser}, 'owner')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert of oneself": {
+      run: (sql, world, caller) =>
+        sql`
+          insert into public.workspace_members (workspace_id, user_id, role)
+          values (${world.workspace.id}, ${userOf(caller, world)}, 'admin')
+          on conflict (workspace_id, user_id) do nothing`,
+      // Owner and admin may add members, and are members already.
+      outcomes: [NO, 0, 0, NO, NO, NO, 1],
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workspace_members set role = 'viewer'
+          where workspace_id = ${workspace.id} and user_id = ${workspace.agent}`,
+      outcomes: MANAGERS,
+    },
+    "update of one's own role": {
+      run: (sql, world, caller) =>
+        sql`
+          update public.workspace_members set role = 'admin'
+          where workspace_id = ${world.workspace.id} and user_id = ${userOf(caller, world)}`,
+      outcomes: [NO, 0, 0, 0, 0, 0, 0],
+    },
+    "update to owner": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workspace_members set role = 'owner'
+          where workspace_id = ${workspace.id} and user_id = ${workspace.agent}`,
+      outcomes: [NO, NO, NO, 0, 0, 0, 1],
+    },
+    "update of the owner": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workspace_members set role = 'viewer'
+          where workspace_id = ${workspace.id} and user_id = ${workspace.owner}`,
+      outcomes: [NO, 0, 0, 0, 0, 0, 1],
+    },
+    "update to another workspace": {
+      run: (sql, { workspace, other }) =>
+        sql`
+          update public.workspace_members set workspace_id = ${other.id}
+          where workspace_id = ${workspace.id} and user_id = ${workspace.agent}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`
+          delete from public.workspace_members
+          where workspace_id = ${workspace.id} and user_id = ${workspace.viewer}`,
+      // A viewer may leave.
+      outcomes: [NO, 1, 1, 0, 1, 0, 1],
+    },
+    "delete of the owner": {
+      run: (sql, { workspace }) =>
+        sql`
+          delete from public.workspace_members
+          where workspace_id = ${workspace.id} and user_id = ${workspace.owner}`,
+      outcomes: [NO, 0, 0, 0, 0, 0, 1],
+    },
+  },
+  "public.connections": {
+    "select": {
+      run: (sql, { connection }) => sql`select from public.connections where id = ${connection.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.connections (connection_id, workspace_id, user_id, platform, name)
+          values (${unique("c_")}, ${workspace.id}, ${workspace.owner}, 'whatsapp', 'New')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update public.connections set name = 'Renamed', is_active = false
+          where id = ${connection.id}`,
+      outcomes: MANAGERS,
+    },
+    "update to another workspace": {
+      run: (sql, { otherConnection, workspace }) =>
+        sql`
+          update public.connections set workspace_id = ${workspace.id}
+          where id = ${otherConnection.id}`,
+      // Not even service: its conversations would be left behind.
+      outcomes: [NO, NO, NO, NO, NO, NO, "23503"],
+    },
+    "delete": {
+      run: (sql, { connection }) => sql`delete from public.connections where id = ${connection.id}`,
+      outcomes: MANAGERS,
+    },
+  },
+  "public.people": {
+    "select": {
+      run: (sql, { personId }) => sql`select from public.people where id = ${personId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.people (workspace_id, name, phone)
+          values (${workspace.id}, 'New', ${uniqueNumber()})`,
+      outcomes: [NO, 1, 1, 1, NO, NO, 1],
+    },
+    "insert into another workspace": {
+      run: (sql, { other }) =>
+        sql`insert into public.people (workspace_id, name) values (${other.id}, 'New')`,
+      outcomes: [NO, NO, NO, NO, NO, 1, 1],
+    },
+    "update": {
+      run: (sql, { personId }) =>
+        sql`update public.people set phone = ${uniqueNumber()} where id = ${personId}`,
+      outcomes: [NO, 1, 1, 1, 0, 0, 1],
+    },
+    "update to another workspace": {
+      run: (sql, { personId, other }) =>
+        sql`update public.people set workspace_id = ${other.id} where id = ${personId}`,
+      outcomes: [NO, NO, NO, NO, NO, NO, "23503"],
+    },
+    "delete": {
+      run: (sql, { personId }) => sql`delete from public.people where id = ${personId}`,
+      outcomes: MANAGERS,
+    },
+  },
+  "public.person_identities": {
+    "select": {
+      run: (sql, { personId }) =>
+        sql`select from public.person_identities where person_id = ${personId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, personId }) =>
+        sql`
+          insert into public.person_identities (workspace_id, person_id, platform, identifier)
+          values (${workspace.id}, ${personId}, 'signal', ${unique()})`,
+      outcomes: [NO, 1, 1, 1, NO, NO, 1],
+    },
+    "insert for a person of another workspace": {
+      run: (sql, { workspace, otherPersonId }) =>
+        sql`
+          insert into public.person_identities (workspace_id, person_id, platform, identifier)
+          values (${workspace.id}, ${otherPersonId}, 'signal', ${unique()})`,
+      outcomes: [NO, "23503", "23503", "23503", NO, NO, "23503"],
+    },
+    "insert into another workspace": {
+      run: (sql, { other, otherPersonId }) =>
+        sql`
+          insert into public.person_identities (workspace_id, person_id, platform, identifier)
+          values (${other.id}, ${otherPersonId}, 'signal', ${unique()})`,
+      outcomes: [NO, NO, NO, NO, NO, 1, 1],
+    },
+    "update": {
+      run: (sql, { personId }) =>
+        sql`update public.person_identities set identifier = 'x' where person_id = ${personId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { personId }) =>
+        sql`delete from public.person_identities where person_id = ${personId}`,
+      outcomes: [NO, 1, 1, 1, 0, 0, 1],
+    },
+  },
+  "public.conversations": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select messages from public.conversations where id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.conversations
+            (workspace_id, user_id, platform, external_conversation_id, participant_identifier)
+          values (${workspace.id}, ${workspace.owner}, 'whatsapp', ${unique()}, 'x')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update public.conversations set status = 'closed', closed_at = now()
+          where id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "link to a person of another workspace": {
+      run: (sql, { conversationId, otherPersonId }) =>
+        sql`
+          update public.conversations set person_id = ${otherPersonId}
+          where id = ${conversationId}`,
+      outcomes: [NO, NO, NO, NO, NO, NO, "23503"],
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversations where id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.conversation_archives": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`
+          select messages from public.conversation_archives
+          where conversation_id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, conversationId }) =>
+        sql`
+          insert into public.conversation_archives (
+            conversation_id, position, workspace_id, messages, message_count, first_sent_at, last_sent_at
+          )
+          values (${conversationId}, 9, ${workspace.id}, '[{}]', 1, now(), now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update public.conversation_archives set messages = '[]'
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversation_archives where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.conversation_sessions": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`
+          select from public.conversation_sessions where conversation_id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { conversationId, workspace }) =>
+        sql`
+          insert into public.conversation_sessions (
+            conversation_id, session_id, workspace_id, started_at
+          )
+          values (${conversationId}, 'new', ${workspace.id}, now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update public.conversation_sessions set ended_at = now()
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversation_sessions where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.conversation_list": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from public.conversation_list where id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    // A view over two tables has no rows of its own to write.
+    "insert": {
+      run: (sql) => sql`insert into public.conversation_list (id) values (gen_random_uuid())`,
+      outcomes: CALLERS.map(() => "55000"),
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`update public.conversation_list set status = 'closed' where id = ${conversationId}`,
+      outcomes: CALLERS.map(() => "55000"),
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversation_list where id = ${conversationId}`,
+      outcomes: CALLERS.map(() => "55000"),
+    },
+  },
+  "public.conversation_export": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select messages from public.conversation_export where id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql) => sql`insert into public.conversation_export (id) values (gen_random_uuid())`,
+      outcomes: NOBODY,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`update public.conversation_export set platform = 'signal' where id = ${conversationId}`,
+      outcomes: NOBODY,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversation_export where id = ${conversationId}`,
+      outcomes: NOBODY,
+    },
+  },
+  "private.connection_secrets": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`select from private.connection_secrets where connection_id = ${connection.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { connection }) =>
+        sql`
+          insert into private.connection_secrets (connection_id, secret_sha256)
+          values (${connection.id}, sha256('x'))
+          on conflict (connection_id) do update set secret_sha256 = excluded.secret_sha256`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.connection_secrets set secret_sha256 = sha256('x')
+          where connection_id = ${connection.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`delete from private.connection_secrets where connection_id = ${connection.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.message_keys": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`
+          select from private.message_keys where conversation_id = ${conversationId} limit 1`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId }) =>
+        sql`
+          insert into private.message_keys values (${conversationId}, gen_random_uuid(), now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.message_keys set sent_at = now()
+          where conversation_id = ${conversationId} and message_digest = (
+            select min(message_digest::text)::uuid from private.message_keys
+            where conversation_id = ${conversationId}
+          )`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`
+          delete from private.message_keys
+          where conversation_id = ${conversationId} and message_digest = (
+            select min(message_digest::text)::uuid from private.message_keys
+            where conversation_id = ${conversationId}
+          )`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.waiting_updates": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.waiting_updates where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId }) =>
+        sql`
+          insert into private.waiting_updates (conversation_id, message_id, change)
+          values (${conversationId}, 'x', '{}')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.waiting_updates set change = '{}'
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.waiting_updates where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.thread_aliases": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.thread_aliases where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId, workspace }) =>
+        sql`
+          insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
+          values (${workspace.id}, ${workspace.owner}, 'new', ${conversationId})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.thread_aliases set alias = 'other'
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.thread_aliases where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.webhook_events": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`
+          select from private.webhook_events
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) => sql`insert into private.webhook_events (body, elements) values ('', '[]')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.webhook_events set state = 'ignored'
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`
+          delete from private.webhook_events
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.country_calling_codes": {
+    "select": {
+      run: (sql) => sql`select from private.country_calling_codes where country = 'ID'`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) => sql`insert into private.country_calling_codes values ('XX', '0', null)`,
+      outcomes: NOBODY,
+    },
+    "update": {
+      run: (sql) =>
+        sql`update private.country_calling_codes set calling_code = '0' where country = 'ID'`,
+      outcomes: NOBODY,
+    },
+    "delete": {
+      run: (sql) => sql`delete from private.country_calling_codes where country = 'ID'`,
+      outcomes: NOBODY,
+    },
+  },
+};
+
+Deno.test("the matrix names every table and view", async () => {
+  const relations = await database.sql<{ name: string }[]>`
+    select namespace.nspname || '.' || relation.relname as name
+    from pg_class as relation
+    join pg_namespace as namespace on namespace.oid = relation.relnamespace
+    where namespace.nspname in ('public', 'private') and relation.relkind in ('r', 'p', 'v', 'm', 'f')
+    order by name`;
+  assertEquals(relations.map((each) => each.name), Object.keys(MATRIX).sort());
+  for (const [name, cases] of Object.entries(MATRIX)) {
+    for (const operation of ["select", "insert", "update", "delete"]) {
+      assert(
+        Object.keys(cases).some((each) => each.startsWith(operation)),
+        `${name} has no case for ${operation}`,
+      );
+    }
+  }
+});
+
+Deno.test("every table and view × every caller × every operation", async (t) => {
+  const world = await createWorld();
+  for (const [relation, cases] of Object.entries(MATRIX)) {
+    for (const [operation, { run, outcomes }] of Object.entries(cases)) {
+      await t.step(`${relation}: ${operation}`, async () => {
+        const actual: Record<string, number | string> = {};
+        const expected: Record<string, number | string> = {};
+        for (const [index, caller] of CALLERS.entries()) {
+          const { result, code } = await database.attempt(
+            actorOf(caller, world),
+            async (sql) => (await run(sql, world, caller)).count,
+          );
+          actual[caller] = code ?? result!;
+          expected[caller] = outcomes[index]!;
+        }
+        assertEquals(actual, expected);
+      });
+    }
+  }
+});
+
+const FUNCTIONS: Record<string, Case> = {
+  "conversation_messages": {
+    run: (sql, { conversationId }) =>
+      sql`select from public.conversation_messages(${conversationId}, max_messages => 1)`,
+    outcomes: MEMBERS_READ,
+  },
+  "search_conversations": {
+    run: (sql, { workspace }) => sql`select from public.search_conversations(${workspace.id})`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "the definer function behind it": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from private.search_conversations(
+          ${workspace.id}, '', null, null, null, 'infinity',
+          'ffffffff-ffff-ffff-ffff-ffffffffffff', 10
+        )`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "create_connection": {
+    run: (sql, { workspace }) =>
+      sql`select from public.create_connection(${workspace.id}, 'signal', ${unique("c_")})`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "rotate_connection_secret": {
+    run: (sql, { connection }) =>
+      sql`select from public.rotate_connection_secret(${connection.id})`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "verify_connection_secret": {
+    run: (sql, { connection }) =>
+      sql`select from public.verify_connection_secret(${connection.connection_id}, '00')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "ingest_conversations": {
+    run: (sql, { connection }) =>
+      sql`
+        select from public.ingest_conversations(
+          ${connection.id}, ${sql.json([conversation()] as never)}
+        )`,
+    outcomes: SERVICE_ALONE,
+  },
+  "list_people": {
+    run: (sql, { workspace }) => sql`select from public.list_people(${workspace.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "webhook_secrets": {
+    run: (sql, { connection }) =>
+      sql`select from public.webhook_secrets(${connection.connection_id})`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "replay_webhook_events": {
+    run: (sql) => sql`select from public.replay_webhook_events(ids => '{}')`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "private.match_person": {
+    run: (sql, { workspace }) =>
+      sql`select private.match_person(${workspace.id}, 'whatsapp', '+628111111111')`,
+    outcomes: SERVICE_ALONE,
+  },
+};
+
+Deno.test("every function × every caller", async (t) => {
+  const world = await createWorld();
+  for (const [name, { run, outcomes }] of Object.entries(FUNCTIONS)) {
+    await t.step(name, async () => {
+      const actual: Record<string, number | string> = {};
+      for (const caller of CALLERS) {
+        const { result, code } = await database.attempt(
+          actorOf(caller, world),
+          async (sql) => (await run(sql, world, caller)).count,
+        );
+        actual[caller] = code ?? result!;
+      }
+      assertEquals(
+        actual,
+        Object.fromEntries(CALLERS.map((caller, index) => [caller, outcomes[index]!])),
+      );
+    });
+  }
+});
+
+Deno.test("a stranger sees no row of anything, whatever they ask for", async () => {
+  const world = await createWorld();
+  const stranger: Actor = { userId: world.newUser };
+  await database.as(stranger, async (sql) => {
+    for (
+      const table of [
+        "connections",
+        "people",
+        "person_identities",
+        "conversations",
+        "conversation_archives",
+        "conversation_sessions",
+        "conversation_list",
+        "conversation_export",
+      ]
+    ) {
+      const rows = await sql`select from ${sql(`public.${table}`)}`;
+      assertEquals(rows.length, 0, table);
+    }
+    // Their own workspace, and themselves.
+    assertEquals((await sql`select from public.workspaces`).length, 1);
+    assertEquals((await sql`select from public.workspace_members`).length, 1);
+  });
+});
+
+Deno.test("a person who is added adopts conversations of their own workspace alone", async () => {
+  const { sql, service } = database;
+  const [mine, theirs] = [await createWorkspace(sql), await createWorkspace(sql)];
+  const number = uniqueNumber();
+  const id = await ingestOne(
+    service,
+    await createConnection(sql, theirs),
+    conversation({ participant_identifier: number }),
+  );
+  await database.as({ userId: mine.agent }, async (member) => {
+    await member`
+      insert into public.people (workspace_id, name, phone) values (${mine.id}, 'X', ${number})`;
+  });
+  const [row] = await sql`select person_id from public.conversations where id = ${id}`;
+  assertEquals(row!.person_id, null);
+});
+
+Deno.test("members cannot write what the database computes", async () => {
+  const world = await createWorld();
+  const owner: Actor = { userId: world.workspace.owner };
+  for (
+    const column of [
+      "kapso_name",
+      "last_activity_at",
+      "created_at",
+      "updated_at",
+      "workspace_id",
+      "id",
+    ]
+  ) {
+    const { code } = await database.attempt(
+      owner,
+      async (sql) => await sql`update public.people set ${sql(column)} = null`,
+    );
+    assertEquals(code, NO, column);
+  }
+  for (const column of ["user_id", "workspace_id", "connection_id", "platform", "last_synced_at"]) {
+    const { code } = await database.attempt(
+      owner,
+      async (sql) => await sql`update public.connections set ${sql(column)} = null`,
+    );
+    assertEquals(code, NO, column);
+  }
+});
+
+// Over HTTP -------------------------------------------------------------------------------------
+
+/** Somebody who has signed up and is signed in, with their workspace. */
+async function signUp(): Promise<{ client: SupabaseClient; userId: string; workspaceId: string }> {
+  const { info } = database;
+  const client = createClient(info.api_url, info.publishable_key, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const { data, error } = await client.auth.signUp({
+    email: `${unique("http")}@example.com`,
+    password: "a-password-for-tests",
+  });
+  assertEquals(error, null);
+  assertExists(data.session);
+  const { data: workspaces } = await client.from("workspaces").select("id");
+  assertEquals(workspaces?.length, 1);
+  return { client, userId: data.user!.id, workspaceId: workspaces![0]!.id };
+}
+
+Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
+  const { info } = database;
+  const options = { auth: { persistSession: false, autoRefreshToken: false } };
+  const member = await signUp();
+  const stranger = await signUp();
+  const nobody = createClient(info.api_url, info.publishable_key, options);
+  const service = createClient(info.api_url, info.secret_key, options);
+
+  const connectionName = unique("c_");
+  const made = await member.client.rpc("create_connection", {
+    workspace_id: member.workspaceId,
+    platform: "whatsapp",
+    connection_id: connectionName,
+  }).single<{ id: string; api_secret: string }>();
+  assertEquals(made.error, null);
+  const phone = uniqueNumber();
+  const person = await member.client.from("people")
+    .insert({ workspace_id: member.workspaceId, name: "Ani", phone }).select("id").single();
+  assertEquals(person.error, null);
+  const stored = await service.rpc("ingest_conversations", {
+    connection_id: made.data!.id,
+    conversations: [conversation({ participant_identifier: phone, messages: messages(150) })],
+  }).single<{ id: string; outcome: string; messages_added: number }>();
+  assertEquals([stored.data?.outcome, stored.data?.messages_added], ["created", 150]);
+  const id = stored.data!.id;
+
+  const views = ["conversations", "conversation_list", "conversation_export"];
+  await t.step("the member", async () => {
+    for (const view of views) {
+      const { data } = await member.client.from(view).select("id, person_id").eq("id", id);
+      assertEquals(data, [{ id, person_id: person.data!.id }], view);
+    }
+    const thread = await member.client.rpc("conversation_messages", {
+      conversation: id,
+      max_messages: 7,
+    });
+    assertEquals(thread.data?.length, 7);
+    const found = await member.client.rpc("search_conversations", {
+      workspace_id: member.workspaceId,
+      search: "ani",
+    });
+    assertEquals(found.data?.map((each: { id: string }) => each.id), [id]);
+  });
+
+  await t.step("a stranger", async () => {
+    for (
+      const view of [
+        ...views,
+        "conversation_archives",
+        "people",
+        "person_identities",
+        "connections",
+      ]
+    ) {
+      const { data, error } = await stranger.client.from(view).select();
+      assertEquals([data, error], [[], null], view);
+    }
+    const thread = await stranger.client.rpc("conversation_messages", { conversation: id });
+    assertEquals(thread.data, []);
+    const found = await stranger.client.rpc("search_conversations", {
+      workspace_id: member.workspaceId,
+    });
+    assertEquals(found.data, []);
+    const { error: creating } = await stranger.client.rpc("create_connection", {
+      workspace_id: member.workspaceId,
+      platform: "whatsapp",
+      connection_id: unique("c_"),
+    });
+    assertEquals(creating?.code, NO);
+    const { error: rotating } = await stranger.client.rpc("rotate_connection_secret", {
+      id: made.data!.id,
+    });
+    assertEquals(rotating?.code, NO);
+    const { error: adding } = await stranger.client.from("people")
+      .insert({ workspace_id: member.workspaceId, name: "Spy" });
+    assertEquals(adding?.code, NO);
+    const { error: joining } = await stranger.client.from("workspace_members")
+      .insert({ workspace_id: member.workspaceId, user_id: stranger.userId, role: "admin" });
+    assertEquals(joining?.code, NO);
+    const renaming = await stranger.client.from("connections")
+      .update({ name: "Mine" }).eq("id", made.data!.id).select();
+    assertEquals(renaming.data, []);
+  });
+
+  await t.step("nobody signed in", async () => {
+    for (const view of [...views, "workspaces", "people", "connections"]) {
+      const { error } = await nobody.from(view).select();
+      assertEquals(error?.code, NO, view);
+    }
+    for (
+      const [name, args] of [
+        ["conversation_messages", { conversation: id }],
+        ["search_conversations", { workspace_id: member.workspaceId }],
+        ["ingest_conversations", { connection_id: made.data!.id, conversations: [] }],
+      ] as const
+    ) {
+      const { error } = await nobody.rpc(name, args);
+      assertEquals(error?.code, NO, name);
+    }
+  });
+
+  await t.step("the member cannot use the door itself", async () => {
+    const { error } = await member.client.rpc("ingest_conversations", {
+      connection_id: made.data!.id,
+      conversations: [],
+    });
+    assertEquals(error?.code, NO);
+    const { error: verifying } = await member.client.rpc("verify_connection_secret", {
+      connection_id: connectionName,
+      secret_sha256: "00",
+    });
+    assertEquals(verifying?.code, NO);
+  });
+
+  await t.step("the schema private cannot be reached by anybody", async () => {
+    for (const client of [member.client, nobody, service]) {
+      for (
+        const table of [
+          "message_keys",
+          "connection_secrets",
+          "waiting_updates",
+          "webhook_events",
+        ]
+      ) {
+        const hidden = await client.schema("private" as "public").from(table).select();
+        assertEquals(hidden.data, null, table);
+        assert(hidden.error);
+        const guessed = await client.from(table).select();
+        assertEquals(guessed.data, null, table);
+        assert(guessed.error);
+      }
+      const called = await client.rpc("workspaces_with_role", { roles: ["owner"] });
+      assert(called.error);
+    }
+  });
+});
+
+Deno.test("a function of a trigger cannot be called by anybody", async () => {
+  for (const role of ["anon", "authenticated", "service_role"]) {
+    const rows = await database.sql`
+      select function.oid::regprocedure::text as name
+      from pg_proc as function
+      where function.pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+        and function.prorettype = 'trigger'::regtype
+        and has_function_privilege(${role}, function.oid, 'execute')`;
+    assertEquals([...rows], [], role);
+  }
+  assertEquals(await sqlStateOf(database.service`select private.touch_updated_at()`), NO);
+});

@@ -1,0 +1,213 @@
+/**
+ * Messages and conversations for the one door, and a look at what became of them.
+ *
+ * @module
+ */
+
+import type { Json, Sql } from "./database.ts";
+import type { Connection } from "./people.ts";
+import { unique } from "./people.ts";
+
+/** A message as the one door takes it. */
+export interface TestMessage {
+  id: string;
+  direction: string;
+  type: string;
+  content: string;
+  media_url: string | null;
+  sent_at: string;
+  [extra: string]: unknown;
+}
+
+/** An element of a batch. */
+export interface TestConversation {
+  external_conversation_id: string;
+  participant_identifier: string;
+  participant_name?: string;
+  messages: TestMessage[];
+  changes?: Record<string, unknown>[];
+  is_history?: boolean;
+}
+
+/** What the one door answers for an element of a batch. */
+export interface IngestRow {
+  id: string | null;
+  external_conversation_id: string | null;
+  outcome: string;
+  messages_added: number;
+  error: string | null;
+}
+
+/** A moment: so many seconds after the tests' first. */
+export function at(seconds: number): string {
+  return new Date(Date.UTC(2026, 0, 1) + seconds * 1000).toISOString();
+}
+
+/** A message with an id of its own. */
+export function message(overrides: Partial<TestMessage> = {}): TestMessage {
+  const id = overrides.id ?? unique("m_");
+  return {
+    id,
+    direction: "inbound",
+    type: "text",
+    content: `Text of ${id}`,
+    media_url: null,
+    sent_at: at(0),
+    ...overrides,
+  };
+}
+
+/** Messages, one a second, oldest first. */
+export function messages(count: number, first = 0, prefix = unique("m_")): TestMessage[] {
+  return Array.from(
+    { length: count },
+    (_, index) => message({ id: `${prefix}_${index}`, sent_at: at(first + index) }),
+  );
+}
+
+/** A conversation with an id and a participant of its own. */
+export function conversation(overrides: Partial<TestConversation> = {}): TestConversation {
+  return {
+    external_conversation_id: unique("x_"),
+    participant_identifier: unique("someone_"),
+    messages: [],
+    ...overrides,
+  };
+}
+
+/** Sends a batch through the one door. */
+export async function ingest(
+  sql: Sql,
+  connection: Pick<Connection, "id">,
+  batch: readonly unknown[],
+): Promise<IngestRow[]> {
+  return [
+    ...await sql<IngestRow[]>`
+      select * from public.ingest_conversations(${connection.id}, ${sql.json(batch as Json)})`,
+  ];
+}
+
+/** Sends one conversation, and returns its id. */
+export async function ingestOne(
+  sql: Sql,
+  connection: Pick<Connection, "id">,
+  given: TestConversation,
+): Promise<string> {
+  const [row] = await ingest(sql, connection, [given]);
+  if (!row?.id) throw new Error(`not stored: ${JSON.stringify(row)}`);
+  return row.id;
+}
+
+/** A row of `conversations`. */
+export interface StoredConversation {
+  id: string;
+  connection_id: string | null;
+  participant_identifier: string;
+  participant_name: string | null;
+  person_id: string | null;
+  status: string;
+  closed_at: Date | null;
+  messages: TestMessage[];
+  message_count: number;
+  archived_message_count: number;
+  unread_count: number;
+  head_started_at: Date | null;
+  last_read_at: Date | null;
+  last_message_at: Date | null;
+  last_inbound_at: Date | null;
+  last_message_preview: string | null;
+  last_message_type: string | null;
+  last_message_direction: string | null;
+  updated_at: Date;
+}
+
+/** Reads the row of a conversation. */
+export async function readConversation(sql: Sql, id: string): Promise<StoredConversation> {
+  const [row] = await sql<StoredConversation[]>`
+    select * from public.conversations where id = ${id}`;
+  if (!row) throw new Error(`there is no conversation ${id}`);
+  return row;
+}
+
+/** Reads a whole thread, oldest message first. */
+export async function readThread(sql: Sql, id: string): Promise<TestMessage[]> {
+  const [row] = await sql<{ messages: TestMessage[] }[]>`
+    select messages from public.conversation_export where id = ${id}`;
+  if (!row) throw new Error(`there is no conversation ${id}`);
+  return row.messages;
+}
+
+/** A page of `conversation_archives`. */
+export interface StoredPage {
+  position: string;
+  messages: TestMessage[];
+  message_count: number;
+  first_sent_at: Date;
+  last_sent_at: Date;
+}
+
+/**
+ * Looks for what must never be: a thread whose counts, order, pages or ledger do not agree.
+ *
+ * @returns a sentence for each fault; nothing where the thread is in order.
+ */
+export async function threadFaults(sql: Sql, id: string): Promise<string[]> {
+  const row = await readConversation(sql, id);
+  const pages = await sql<StoredPage[]>`
+    select position, messages, message_count, first_sent_at, last_sent_at
+    from public.conversation_archives where conversation_id = ${id} order by position`;
+  const [ledger] = await sql<{ keys: number; matching: number }[]>`
+    select
+      count(*)::integer as keys,
+      count(stored.id)::integer as matching
+    from private.message_keys as key
+    left join (
+      select message.value ->> 'id' as id, (message.value ->> 'sent_at')::timestamptz as sent_at
+      from public.conversation_export as thread
+      cross join jsonb_array_elements(thread.messages) as message (value)
+      where thread.id = ${id}
+    ) as stored
+      on key.message_digest = encode(substr(sha256(convert_to(stored.id, 'UTF8')), 1, 16), 'hex')::uuid
+      and key.sent_at = stored.sent_at
+    where key.conversation_id = ${id}`;
+  const thread = [...pages.flatMap((page) => page.messages), ...row.messages];
+  const times = thread.map((each) => Date.parse(each.sent_at));
+  const faults: string[] = [];
+  const expect = (name: string, actual: unknown, expected: unknown) => {
+    if (JSON.stringify(actual) !== JSON.stringify(expected)) {
+      faults.push(`${name} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`);
+    }
+  };
+  expect("number of different ids", new Set(thread.map((each) => each.id)).size, thread.length);
+  expect("message_count", row.message_count, thread.length);
+  expect("archived_message_count", row.archived_message_count, thread.length - row.messages.length);
+  expect("number of keys", ledger!.keys, thread.length);
+  expect("number of keys with their message", ledger!.matching, thread.length);
+  if (times.some((time, index) => index > 0 && time < times[index - 1]!)) {
+    faults.push("the thread is not sorted");
+  }
+  if (row.messages.length > 50) faults.push(`the head has ${row.messages.length} messages`);
+  if (thread.length > 0 && row.messages.length === 0) faults.push("the head is empty");
+  expect(
+    "head_started_at",
+    row.head_started_at?.getTime(),
+    row.messages[0] ? Date.parse(row.messages[0].sent_at) : undefined,
+  );
+  expect("last_message_at", row.last_message_at?.getTime(), times.at(-1));
+  for (const page of pages) {
+    const name = `page ${page.position}`;
+    if (page.message_count > 50) faults.push(`${name} has ${page.message_count} messages`);
+    expect(`${name}: message_count`, page.message_count, page.messages.length);
+    expect(
+      `${name}: first_sent_at`,
+      page.first_sent_at.getTime(),
+      Date.parse(page.messages[0]!.sent_at),
+    );
+    expect(
+      `${name}: last_sent_at`,
+      page.last_sent_at.getTime(),
+      Date.parse(page.messages.at(-1)!.sent_at),
+    );
+  }
+  return faults;
+}
