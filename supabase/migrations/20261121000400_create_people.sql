@@ -66,6 +66,9 @@ insert into private.country_calling_codes (country, calling_code, trunk_prefix) 
   ('VN', '84', '0'), ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
   ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'), ('ZW', '263', '0');
 
+create index country_calling_codes_calling_code_idx on private.country_calling_codes (calling_code);
+comment on index private.country_calling_codes_calling_code_idx is 'From the beginning of an international number to its country.';
+
 grant select on private.country_calling_codes to service_role;
 alter table private.country_calling_codes enable row level security;
 
@@ -148,16 +151,22 @@ declare
   international text := regexp_replace(phone_spellings.digits, '^00', '');
   spellings text[] := array[phone_spellings.digits, international, '00' || international];
 begin
-  -- With the trunk prefix left in, +44 (0)7911 123456, or taken out again.
-  spellings := spellings || array(
-    select distinct known.calling_code || known.trunk_prefix || substr(international, length(known.calling_code) + 1)
+  -- With the trunk prefix left in, +44 (0)7911 123456, or taken out again. No calling code is the
+  -- beginning of another, so at most one of the three is one.
+  for code, trunk in
+    select distinct known.calling_code, known.trunk_prefix
     from private.country_calling_codes as known
-    where known.trunk_prefix is not null and starts_with(international, known.calling_code)
-  ) || array(
-    select distinct known.calling_code || substr(international, length(known.calling_code || known.trunk_prefix) + 1)
-    from private.country_calling_codes as known
-    where starts_with(international, known.calling_code || known.trunk_prefix)
-  );
+    where known.calling_code in (left(international, 1), left(international, 2), left(international, 3))
+      and known.trunk_prefix is not null
+  loop
+    national := substr(international, length(code) + 1);
+    spellings := spellings || (code || trunk || national);
+    if starts_with(national, trunk) then
+      spellings := spellings || (code || substr(national, length(trunk) + 1));
+    end if;
+  end loop;
+  code := null;
+  trunk := null;
   select known.calling_code, known.trunk_prefix into code, trunk
   from private.country_calling_codes as known
   where known.country = phone_spellings.country;
@@ -240,6 +249,12 @@ declare
   variant text;
   spellings text[] := '{}';
 begin
+  -- Only numbers of Brazil, Mexico and Argentina have variants.
+  if phone_variant_spellings.digits !~ '^(00)?5[245]'
+    and coalesce(phone_variant_spellings.country, '') not in ('BR', 'MX', 'AR')
+  then
+    return spellings;
+  end if;
   foreach spelling in array private.phone_spellings(phone_variant_spellings.digits, phone_variant_spellings.country) loop
     foreach variant in array private.phone_variants(spelling) loop
       spellings := spellings || private.phone_spellings(variant, phone_variant_spellings.country);

@@ -420,8 +420,12 @@ language plpgsql
 volatile
 set search_path = ''
 -- Every look-up below is by key, whatever the batch: planning it anew for each of the first calls of
--- every session would cost more than running it.
+-- every session would cost more than running it. And a plan that is made while the tables are small must
+-- not be a scan of them, because it is kept while they grow.
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_mergejoin = off
+set random_page_cost = 0.1
 as $$
 #variable_conflict use_column
 declare

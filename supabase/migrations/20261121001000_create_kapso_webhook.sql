@@ -282,7 +282,7 @@ comment on function private.apply_session(uuid, jsonb, timestamptz) is
   'Keep a session of a thread, and let the newest session open or close the thread. The conversation is locked by the caller.';
 
 create function private.change_identity(source public.connections, change jsonb)
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path = ''
@@ -297,7 +297,7 @@ begin
     owner_id := coalesce(owner_id, private.match_person(source.workspace_id, 'whatsapp', identifier));
   end loop;
   if owner_id is null then
-    return;
+    return false;
   end if;
   -- What already belongs to somebody stays with them: two people are never merged on this event.
   foreach identifier in array previous || current loop
@@ -327,10 +327,11 @@ begin
   )
   order by source.phone_number_id || ':' || ltrim(newer.identifier, '+'), conversation.created_at
   on conflict on constraint thread_aliases_pkey do nothing;
+  return true;
 end;
 $$;
 comment on function private.change_identity(public.connections, jsonb) is
-  'A customer has another number or BSUID: the same person and the same thread from now on.';
+  'A customer has another number or BSUID: the same person and the same thread from now on. False where nobody has any of them.';
 
 create function private.change_marketing_preference(source public.connections, change jsonb)
 returns void
@@ -421,6 +422,7 @@ declare
   stored record;
   batch jsonb := '[]';
   problems text[] := '{}';
+  notes text[] := '{}';
   handled integer := 0;
 begin
   select known.* into event
@@ -485,7 +487,10 @@ begin
             end if;
           end if;
         when 'identity_change' then
-          perform private.change_identity(source, element);
+          if not private.change_identity(source, element) then
+            handled := handled - 1;
+            notes := notes || 'nobody has these identifiers yet'::text;
+          end if;
         when 'marketing_preference' then
           perform private.change_marketing_preference(source, element);
       end case;
@@ -500,7 +505,7 @@ begin
       when handled = 0 then 'ignored'
       else 'processed'
     end,
-    error = nullif(array_to_string(problems, '; '), ''),
+    error = nullif(array_to_string(problems || notes, '; '), ''),
     attempts = known.attempts + 1,
     processed_at = now()
   where known.id = event.id;
