@@ -6,11 +6,11 @@
 import { z } from "zod";
 import {
   instant,
+  isAtMostBytes,
   requiredOr,
   storableId,
   storableObject,
   storableText,
-  utf8Length,
 } from "./text.ts";
 
 /** Content of a message, in bytes of UTF-8. */
@@ -71,7 +71,7 @@ export const message = z.object({
   type: z.enum(["text", "image", "audio", "video", "file", "location"], {
     error: requiredOr("one of text, image, audio, video, file, location"),
   }),
-  content: storableText.refine((text) => utf8Length(text) <= MAX_CONTENT_BYTES, {
+  content: storableText.refine((text) => isAtMostBytes(text, MAX_CONTENT_BYTES), {
     error: `must be at most ${MAX_CONTENT_BYTES / 1024} KB`,
   }),
   media_url: mediaUrl,

@@ -6,6 +6,11 @@
 import { DateTime } from "luxon";
 import { z } from "zod";
 
+/** Whether a text has at most `maxBytes` bytes in UTF-8. A character has at most three for each of its units. */
+export function isAtMostBytes(text: string, maxBytes: number): boolean {
+  return text.length * 3 <= maxBytes || utf8Length(text) <= maxBytes;
+}
+
 /** Bytes of a text in UTF-8. */
 export function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
@@ -37,12 +42,24 @@ export function storableId(maxLength = 512) {
 // today and "2026" for New Year, and neither is when a message was sent.
 const BEGINS_WITH_DAY = /^\d{4}-?(\d{2}-?\d{2}|\d{3}|W\d{2}-?\d)(T|$)/i;
 
+/** A time in UTC with at most milliseconds, in the years 0001 to 9999. */
+const UTC_TIME = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/;
+
 /**
  * An ISO 8601 time, as an instant: any offset is kept as the instant it means, none means UTC. Comes
  * out as `2026-02-01T10:30:00.000Z`, with up to six decimals where the input had them.
  */
 export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
   .transform((text, context) => {
+    // The form nearly every bridge sends, checked without a parser: half the cost of a message.
+    if (UTC_TIME.test(text)) {
+      const time = new Date(text);
+      // A 30 February would come back as 2 March.
+      if (!Number.isNaN(time.getTime())) {
+        const iso = time.toISOString();
+        if (iso.slice(0, 19) === text.slice(0, 19)) return iso;
+      }
+    }
     const written = text.trim().replace(/^(\d{4}-\d{2}-\d{2}) (?=\d)/, "$1T");
     const time = DateTime.fromISO(written, { zone: "utc" });
     if (!BEGINS_WITH_DAY.test(written) || !time.isValid || time.year < 1 || time.year > 9999) {
