@@ -7,7 +7,8 @@
 import type { StackInfo } from "./stack.ts";
 
 /** The text for the terminal. Its last command works when it is pasted. */
-export function banner({ api_url, db_url, publishable_key, secret_key, app_url, demo }: StackInfo) {
+export function banner(info: StackInfo): string {
+  const { api_url, db_url, publishable_key, secret_key, app_url, demo, fake_kapso } = info;
   const body = JSON.stringify({
     platform: "whatsapp",
     connection_id: demo.connection_id,
@@ -31,7 +32,13 @@ Supabase is running.
   Database         ${db_url}${app_url === null ? "" : `\n  Inbox            ${app_url}`}
   Publishable key  ${publishable_key}
   Secret key       ${secret_key}
-  Demo sign-in     ${demo.email} / ${demo.password}
+  Demo sign-in     ${demo.email} / ${demo.password}${
+    fake_kapso === undefined ? "" : `
+  Fake Kapso       ${fake_kapso.api_url} (API key ${fake_kapso.api_key})
+
+The fake Kapso's customers write to number ${demo.kapso_phone_number_id} every few seconds:
+sign in as the demo user and look at public.conversations.`
+  }
 
 Send a message as a bridge does:
 

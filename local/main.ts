@@ -21,6 +21,7 @@ Usage: deno task start [options]
                      (without it: [api] port of supabase/config.toml)
   --ephemeral        work on a fresh database that is removed at the end
   --json             print one line of JSON when ready, and nothing else, on stdout
+  --with-fake-kapso  let a fake Kapso play customers who write to the demo number
   --watch            start a function anew when its files change (deno task dev)
   --workdir <folder> the project to start (without it: the one this program belongs to)
   --help             print this
@@ -32,6 +33,7 @@ interface Options {
   readonly ephemeral: boolean;
   readonly json: boolean;
   readonly watch: boolean;
+  readonly withFakeKapso: boolean;
   readonly workdir: string;
 }
 
@@ -46,6 +48,7 @@ function readOptions(args: string[]): Options | undefined {
         ephemeral: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         watch: { type: "boolean", default: false },
+        "with-fake-kapso": { type: "boolean", default: false },
         workdir: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -63,6 +66,7 @@ function readOptions(args: string[]): Options | undefined {
     ephemeral: values.ephemeral,
     json: values.json,
     watch: values.watch,
+    withFakeKapso: values["with-fake-kapso"],
     workdir: values.workdir ?? resolve(import.meta.dirname!, ".."),
   };
 }
@@ -91,6 +95,7 @@ async function main(): Promise<number> {
       port: options.port,
       isThrowaway: options.ephemeral,
       isWatching: options.watch,
+      hasFakeKapso: options.withFakeKapso,
       signal: interruption.signal,
     });
   } catch (error) {

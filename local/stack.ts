@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { openDatabase } from "./database.ts";
 import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
+import { startFakeKapso } from "./fake_kapso.ts";
 import { Failure } from "./failure.ts";
 import { Functions } from "./functions.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
@@ -32,6 +33,8 @@ export interface StackOptions {
   readonly isThrowaway: boolean;
   /** Restart a function when its files change. */
   readonly isWatching: boolean;
+  /** Let a fake Kapso write to the demo number. */
+  readonly hasFakeKapso: boolean;
   /** Ends a start that is under way. */
   readonly signal: AbortSignal;
 }
@@ -45,6 +48,8 @@ export interface StackInfo {
   /** Where the inbox app is served; null where the project has none. */
   app_url: string | null;
   demo: typeof DEMO & { kapso_webhook_secret: string };
+  /** The API of the fake Kapso; only where there is one. */
+  fake_kapso?: { api_url: string; api_key: string };
 }
 
 /** A running stack. */
@@ -132,6 +137,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     signal.throwIfAborted();
     // First of all when the stack stops: requests that are being answered still need the rest.
     closers.push(drainServer);
+    const fakeKapso = options.hasFakeKapso
+      ? await startFakeKapso({
+        apiUrl,
+        phoneNumberId: DEMO.kapso_phone_number_id,
+        webhookSecret: secrets.kapso_webhook_secret,
+      })
+      : undefined;
+    closers.push(() => fakeKapso?.stop());
+    signal.throwIfAborted();
     return {
       info: {
         api_url: apiUrl,
@@ -140,6 +154,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         secret_key: secrets.secret_key,
         app_url: null,
         demo: { ...DEMO, kapso_webhook_secret: secrets.kapso_webhook_secret },
+        ...(fakeKapso === undefined ? {} : { fake_kapso: fakeKapso.info }),
       },
       stop,
     };

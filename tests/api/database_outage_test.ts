@@ -6,14 +6,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { cp } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { findFreePort } from "../../local/ports.ts";
 import { connect } from "../support/database.ts";
 import { conversation, messages, readThread, threadFaults } from "../support/messages.ts";
-import { type Stack, startStack } from "../support/stack.ts";
+import { startDurableStack } from "./durable_stack.ts";
 import { type Answer, DEMO_BRIDGES, getPeople, post } from "./support.ts";
 
 const SENDERS = 4;
@@ -43,7 +40,7 @@ Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
     }
   });
   await isUnderWay;
-  await killPostgres(project.workdir);
+  await project.killPostgres();
   // Right away, whatever the senders are doing.
   const people = await getPeople(info, bridge);
   if (people.status !== 200) refused.push(people);
@@ -72,31 +69,3 @@ Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
     await sql.end();
   }
 });
-
-/** This project on a database that is not thrown away: `--ephemeral` trades durability for speed. */
-async function startDurableStack(): Promise<AsyncDisposable & { stack: Stack; workdir: string }> {
-  const root = join(import.meta.dirname!, "../..");
-  const workdir = await Deno.makeTempDir({ prefix: "outage-test-" });
-  // Postgres may run as another user than the one who runs the tests.
-  await Deno.chmod(workdir, 0o755);
-  for (const path of ["supabase", "import_map.json"]) {
-    await cp(join(root, path), join(workdir, path), { recursive: true });
-  }
-  const config = join(workdir, "supabase/config.toml");
-  const text = await Deno.readTextFile(config);
-  await Deno.writeTextFile(config, text.replace("port = 54322", `port = ${findFreePort()}`));
-  const stack = await startStack({ workdir, args: ["--port", "0"] });
-  return {
-    stack,
-    workdir,
-    async [Symbol.asyncDispose]() {
-      await stack.stop();
-      await Deno.remove(workdir, { recursive: true });
-    },
-  };
-}
-
-async function killPostgres(workdir: string): Promise<void> {
-  const pidFile = await Deno.readTextFile(join(workdir, ".local/data/postmaster.pid"));
-  Deno.kill(Number(pidFile.split("\n")[0]), "SIGKILL");
-}

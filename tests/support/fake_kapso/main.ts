@@ -113,11 +113,9 @@ console.log(
 const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
 play(fake, contacts, Number(values.pace));
 
-const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+// Not awaited here: whoever preloads a module that watches for its parent waits for this one to load.
+const stop = () => void fake.stop().then(() => Deno.exit(0));
 for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
-await stopped;
-await fake.stop();
-Deno.exit(0);
 
 /** Let the customers live. */
 function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {

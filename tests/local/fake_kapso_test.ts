@@ -1,0 +1,32 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { setTimeout as delay } from "node:timers/promises";
+import { banner } from "../../local/banner.ts";
+import { userClient } from "../api/support.ts";
+import { startStack } from "../support/stack.ts";
+
+Deno.test("start --with-fake-kapso brings live conversations to the demo workspace", async () => {
+  const stack = await startStack({ args: ["--ephemeral", "--port", "0", "--with-fake-kapso"] });
+  const { info } = stack;
+  try {
+    if (info.fake_kapso === undefined) throw new Error("there is no fake Kapso");
+    assertStringIncludes(banner(info), info.fake_kapso.api_url);
+    const client = userClient(info);
+    const { email, password, kapso_phone_number_id } = info.demo;
+    const { error } = await client.auth.signInWithPassword({ email, password });
+    assertEquals(error, null);
+    let names: (string | null)[] = [];
+    for (let wait = 0; wait < 100 && names.length < 2; wait++) {
+      await delay(100);
+      const { data } = await client.from("conversations").select("participant_name")
+        .like("external_conversation_id", `${kapso_phone_number_id}:%`).gt("message_count", 0);
+      names = data!.map((row) => row.participant_name);
+    }
+    assert(names.includes("Sari"), `conversations with ${names}`);
+  } finally {
+    assertEquals(await stack.stop(), 0);
+  }
+  // The fake has gone with the stack.
+  const answer = await fetch(info.fake_kapso!.api_url).catch(() => undefined);
+  await answer?.body?.cancel();
+  assertEquals(answer, undefined);
+});
