@@ -1,0 +1,44 @@
+/**
+ * What every case gets.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import type { StackInfo } from "../../local/stack.ts";
+import type { Figure } from "../report.ts";
+
+/** What a case may use. */
+export interface BenchContext {
+  readonly info: StackInfo;
+  /** Messages in the longest thread, and conversations in the list. */
+  readonly size: number;
+  /** Multiplies the number of repetitions. */
+  readonly effort: number;
+  readonly isQuick: boolean;
+  /** A run at full size, whose files are kept. */
+  readonly isComplete: boolean;
+  /** Says what is going on. */
+  readonly note: (text: string) => void;
+}
+
+/** One group of figures. */
+export type BenchCase = (context: BenchContext) => Promise<Figure[]>;
+
+/** Opens a client on the measured database. */
+export function openDatabase(
+  context: BenchContext,
+  options: postgres.Options<Record<string, postgres.PostgresType>> = {},
+): postgres.Sql {
+  return postgres(context.info.db_url, { max: 1, onnotice: () => {}, ...options });
+}
+
+/** Repetitions at this effort. */
+export function repeat(context: BenchContext, count: number): number {
+  return Math.max(3, Math.round(count * context.effort));
+}
+
+/** Size of a thread or list in words: 100,000. */
+export function inWords(count: number): string {
+  return count.toLocaleString("en");
+}

@@ -1,0 +1,117 @@
+/**
+ * Storing messages in threads of ordinary length: one at a time, many for one thread, many threads.
+ *
+ * @module
+ */
+
+import { createContenders, type Ingest, startOver, toBatch } from "../contenders.ts";
+import { median, takeTurns } from "../measure.ts";
+import { makeThreads } from "../messages.ts";
+import { type Figure, figure, type Target } from "../report.ts";
+import { type BenchCase, type BenchContext, openDatabase, repeat } from "./case.ts";
+
+/** Measures the door against a row per message. */
+export const measureWriting: BenchCase = async (context) => {
+  const sql = openDatabase(context);
+  try {
+    await startOver(sql);
+    const { door, rows } = createContenders(sql);
+    return [
+      ...await measureSingle(context, door, rows),
+      ...await measureOneThread(context, door, rows),
+      ...await measureManyThreads(context, door, rows),
+    ];
+  } finally {
+    await sql.end();
+  }
+};
+
+async function measureSingle(
+  context: BenchContext,
+  door: Ingest,
+  rows: Ingest,
+): Promise<Figure[]> {
+  const { door: doorMs, rows: rowsMs } = await takeTurns(
+    {
+      door: await prepareSingle("single", door),
+      rows: await prepareSingle("single", rows),
+    },
+    repeat(context, 500),
+    50,
+  );
+  return [
+    figure("single.door.ms", "One message: door", median(doorMs), "ms"),
+    figure("single.rows.ms", "One message: row per message", median(rowsMs), "ms"),
+    figure(
+      "single.ratio",
+      "One message: door / row per message",
+      median(doorMs) / median(rowsMs),
+      "×",
+      "≤ 2.5",
+    ),
+  ];
+}
+
+/** Threads of all lengths from 1 to 99, since what an append costs depends on how full the head is. */
+async function prepareSingle(name: string, ingest: Ingest) {
+  const threads = makeThreads(name, 50);
+  await ingest(toBatch(...threads.map((thread, index) => thread.next(index * 2 + 1))));
+  return (round: number) => ingest(toBatch(threads[round % threads.length]!.next(1)));
+}
+
+async function measureOneThread(
+  context: BenchContext,
+  door: Ingest,
+  rows: Ingest,
+): Promise<Figure[]> {
+  // Five batches to a thread: one that makes it and four that it grows by.
+  const prepare = (ingest: Ingest) => {
+    const batches = makeThreads("one", 100).flatMap((thread) =>
+      Array.from({ length: 5 }, () => () => thread.next(500))
+    );
+    return (round: number) => ingest(toBatch(batches[round]!()));
+  };
+  const { door: doorMs, rows: rowsMs } = await takeTurns(
+    { door: prepare(door), rows: prepare(rows) },
+    repeat(context, 100),
+    5,
+  );
+  return compareRates("one_thread", "500 messages into one thread", 500, doorMs, rowsMs, "≥ 0.8");
+}
+
+async function measureManyThreads(
+  context: BenchContext,
+  door: Ingest,
+  rows: Ingest,
+): Promise<Figure[]> {
+  const prepare = async (ingest: Ingest) => {
+    const threads = makeThreads("many", 50);
+    await ingest(toBatch(...threads.map((thread, index) => thread.next(index * 2 + 1))));
+    return () => ingest(toBatch(...threads.map((thread) => thread.next(10))));
+  };
+  const { door: doorMs, rows: rowsMs } = await takeTurns(
+    { door: await prepare(door), rows: await prepare(rows) },
+    repeat(context, 60),
+    5,
+  );
+  return compareRates("many_threads", "50 threads × 10 messages", 500, doorMs, rowsMs, "≥ 0.5");
+}
+
+function compareRates(
+  name: string,
+  title: string,
+  messages: number,
+  doorMs: number[],
+  rowsMs: number[],
+  target: Target,
+): Figure[] {
+  const [door, rows] = [doorMs, rowsMs].map((samples) => messages / median(samples) * 1000) as [
+    number,
+    number,
+  ];
+  return [
+    figure(`${name}.door.rate`, `${title}: door`, door, "messages/s"),
+    figure(`${name}.rows.rate`, `${title}: row per message`, rows, "messages/s"),
+    figure(`${name}.ratio`, `${title}: door / row per message`, door / rows, "×", target),
+  ];
+}

@@ -1,0 +1,76 @@
+/**
+ * What is compared: the door, a row per message, and one array that only grows. Each takes the same
+ * conversations, and each call is one statement, one transaction and one commit.
+ *
+ * @module
+ */
+
+import type postgres from "postgres";
+import { type BenchConversation, makeThreads } from "./messages.ts";
+
+/** Names of the contenders. `naive` is bench/baselines.sql's growing array. */
+export type ContenderName = "door" | "rows" | "naive";
+
+/** Primary key of the connection `wa_business_123` of supabase/seed.sql. */
+export const CONNECTION_ID = "00000000-0000-4000-8000-000000000011";
+
+/** The tables each contender fills. */
+export const TABLES: Readonly<Record<ContenderName, readonly string[]>> = {
+  door: ["public.conversations", "public.conversation_archives", "private.message_keys"],
+  rows: ["bench.conversations", "bench.messages"],
+  naive: ["bench.naive"],
+};
+
+/** Stores a batch, given as JSON text so that encoding it is not measured. */
+export type Ingest = (batch: string) => Promise<number>;
+
+/** Makes the contenders on a client. A client with one connection makes calls that wait for each other. */
+export function createContenders(sql: postgres.Sql): Record<ContenderName, Ingest> {
+  return {
+    door: (batch) =>
+      countAdded(sql`
+        select * from public.ingest_conversations(${CONNECTION_ID}, ${batch}::text::jsonb)`),
+    rows: (batch) =>
+      countAdded(sql`
+        select * from bench.ingest_rows(${CONNECTION_ID}, ${batch}::text::jsonb)`),
+    naive: async (batch) => {
+      await sql`select bench.ingest_naive(${batch}::text::jsonb)`;
+      return 0;
+    },
+  };
+}
+
+/** A batch as JSON text. */
+export function toBatch(...conversations: BenchConversation[]): string {
+  return JSON.stringify(conversations);
+}
+
+/** Empties all contenders. */
+export async function truncateAll(sql: postgres.Sql): Promise<void> {
+  await sql.unsafe(
+    `truncate ${
+      Object.values(TABLES).flat().join(", ")
+    }, private.waiting_updates restart identity cascade`,
+  );
+}
+
+/**
+ * Empties the door and the rows, fills them a little and gathers statistics, as autovacuum has done
+ * wherever people work. Clients that plan their statements after this plan them for a database in use.
+ */
+export async function startOver(sql: postgres.Sql): Promise<void> {
+  await truncateAll(sql);
+  const { door, rows } = createContenders(sql);
+  for (const ingest of [door, rows]) {
+    for (const thread of makeThreads("settled", 100)) await ingest(toBatch(thread.next(150)));
+  }
+  await sql`vacuum analyze`;
+}
+
+async function countAdded(
+  query: postgres.PendingQuery<postgres.Row[]>,
+): Promise<number> {
+  let added = 0;
+  for (const row of await query) added += row.messages_added;
+  return added;
+}

@@ -1,0 +1,118 @@
+/**
+ * `deno task bench`: measures the door against a row per message and against one growing array, on a
+ * Postgres of its own, prints one table and writes `bench/results.json` and `bench/plans.md`.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { cpus, totalmem } from "node:os";
+import postgres from "postgres";
+import { logInfo, print } from "../local/log.ts";
+import type { BenchCase, BenchContext } from "./cases/case.ts";
+import { measureDisk } from "./cases/disk.ts";
+import { measureHttp } from "./cases/http.ts";
+import { measureInbox } from "./cases/inbox.ts";
+import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
+import { measureLongThread } from "./cases/long_thread.ts";
+import { measurePageSizes } from "./cases/page_size.ts";
+import { measureWriting } from "./cases/writing.ts";
+import { startDurableStack } from "./project.ts";
+import { type Environment, type Figure, formatTable, writeResults } from "./report.ts";
+
+const CASES: Readonly<Record<string, BenchCase>> = {
+  writing: measureWriting,
+  long_thread: measureLongThread,
+  http: measureHttp,
+  kapso_webhook: measureKapsoWebhook,
+  disk: measureDisk,
+  inbox: measureInbox,
+  page_size: measurePageSizes,
+};
+
+const FULL_SIZE = 100_000;
+
+const HELP = `Measures how fast and how small the database stores conversations.
+
+Usage: deno task bench [options]
+
+  --only <case>    one of ${Object.keys(CASES).join(", ")}
+  --size <number>  messages in the longest thread and conversations in the inbox (${FULL_SIZE})
+  --quick          less of everything, in under a minute
+  --help           print this
+
+Only a whole run at full size writes bench/results.json and bench/plans.md.`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string" },
+      size: { type: "string" },
+      quick: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    print(HELP);
+    return 0;
+  }
+  const size = Number(values.size ?? (values.quick ? FULL_SIZE / 10 : FULL_SIZE));
+  if (!Number.isInteger(size) || size < 1000) {
+    throw new RangeError("--size must be a number of at least 1000");
+  }
+  if (values.only !== undefined && !Object.hasOwn(CASES, values.only)) {
+    throw new RangeError(`--only must be one of ${Object.keys(CASES).join(", ")}`);
+  }
+  const isComplete = !values.quick && size === FULL_SIZE;
+  const start = performance.now();
+  const note = (text: string) =>
+    logInfo(`${((performance.now() - start) / 1000).toFixed(0).padStart(4)} s  ${text}`);
+
+  note("starting Postgres and the functions");
+  await using stack = await startDurableStack();
+  const context: BenchContext = {
+    info: stack.info,
+    size,
+    effort: values.quick ? 0.2 : 1,
+    isQuick: values.quick,
+    isComplete,
+    note,
+  };
+  const sql = postgres(stack.info.db_url, { max: 1, onnotice: () => {} });
+  await sql.unsafe(await Deno.readTextFile(new URL("baselines.sql", import.meta.url)));
+  const environment = await describeEnvironment(sql);
+  await sql.end();
+  const figures: Figure[] = [];
+  for (const [name, measure] of Object.entries(CASES)) {
+    if (values.only !== undefined && name !== values.only) continue;
+    note(name);
+    figures.push(...await measure(context));
+  }
+  print(formatTable(figures));
+  if (isComplete && values.only === undefined) {
+    await writeResults(new URL("results.json", import.meta.url), environment, figures);
+  }
+  return 0;
+}
+
+async function describeEnvironment(sql: postgres.Sql): Promise<Environment> {
+  const [settings] = await sql`
+    select current_setting('server_version') as postgres, current_setting('fsync') as fsync,
+      current_setting('synchronous_commit') as synchronous_commit,
+      current_setting('shared_buffers') as shared_buffers,
+      current_setting('default_toast_compression') as default_toast_compression`;
+  const { postgres, ...rest } = settings!;
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: {
+      cpu: cpus()[0]?.model ?? "unknown",
+      cores: cpus().length,
+      memory_gb: Math.round(totalmem() / 2 ** 30),
+      os: `${Deno.build.os} ${Deno.build.arch}`,
+    },
+    versions: { deno: Deno.version.deno, postgres },
+    settings: rest,
+  };
+}
+
+Deno.exitCode = await main();

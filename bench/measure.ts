@@ -1,0 +1,66 @@
+/**
+ * Timing that is fair on a noisy machine: contenders take turns, and the middle value counts.
+ *
+ * @module
+ */
+
+/** One of several ways to do the same thing. Called with the number of the round. */
+export type Runs<Name extends string> = Readonly<Record<Name, (round: number) => Promise<unknown>>>;
+
+/** Milliseconds of each round, by contender. */
+export type Samples<Name extends string> = Record<Name, number[]>;
+
+/**
+ * Runs all contenders in turns, in one order and then in the other, so that whatever else the machine
+ * does hits them alike.
+ *
+ * @param warmup Rounds at the beginning that are not counted.
+ */
+export async function takeTurns<Name extends string>(
+  runs: Runs<Name>,
+  rounds: number,
+  warmup = 0,
+): Promise<Samples<Name>> {
+  const names = Object.keys(runs) as Name[];
+  const samples = Object.fromEntries(names.map((name) => [name, []])) as unknown as Samples<Name>;
+  for (let round = 0; round < warmup + rounds; round++) {
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
+      const ms = await time(() => runs[name](round));
+      if (round >= warmup) samples[name].push(ms);
+    }
+  }
+  return samples;
+}
+
+/** Milliseconds that something takes. */
+export async function time(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+/** The value below which a share of the samples lies. */
+export function quantile(samples: readonly number[], share: number): number {
+  if (samples.length === 0) throw new RangeError("there are no samples");
+  const sorted = samples.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)]!;
+  return below + (sorted[Math.ceil(place)]! - below) * (place % 1);
+}
+
+/** The middle value. */
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}
+
+/** Runs jobs from a queue with a number of workers, each of which takes the next when it is free. */
+export async function runConcurrently<Job>(
+  jobs: readonly Job[],
+  workers: number,
+  run: (job: Job, worker: number) => Promise<unknown>,
+): Promise<void> {
+  const queue = jobs.values();
+  await Promise.all(Array.from({ length: workers }, async (_, worker) => {
+    for (const job of queue) await run(job, worker);
+  }));
+}

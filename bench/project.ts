@@ -1,0 +1,43 @@
+/**
+ * The stack that is measured. `--ephemeral` does not wait for the disk, so this is a copy of the
+ * project on data of its own, with Postgres as durable as a real one, removed afterwards.
+ *
+ * @module
+ */
+
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { findFreePort } from "../local/ports.ts";
+import { type Stack, startStack } from "../tests/support/stack.ts";
+
+const ROOT = join(import.meta.dirname!, "..");
+
+/** Starts the project on fresh data with `fsync` on. Everything is gone when it is disposed of. */
+export async function startDurableStack(): Promise<Stack> {
+  const folder = await Deno.makeTempDir({ prefix: "conversations-bench-" });
+  const remove = () => Deno.remove(folder, { recursive: true });
+  try {
+    // Postgres may run as another user than the one who measures.
+    await Deno.chmod(folder, 0o755);
+    for (const name of ["supabase", "import_map.json", "deno.json", "deno.lock"]) {
+      await cp(join(ROOT, name), join(folder, name), { recursive: true });
+    }
+    const config = join(folder, "supabase/config.toml");
+    const text = await Deno.readTextFile(config);
+    await Deno.writeTextFile(
+      config,
+      text.replace(/(\[db\]\nport = )\d+/, `$1${findFreePort()}`),
+    );
+    const stack = await startStack({ workdir: folder, args: ["--port", "0"] });
+    return {
+      ...stack,
+      async [Symbol.asyncDispose]() {
+        await stack.stop();
+        await remove();
+      },
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
