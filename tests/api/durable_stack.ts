@@ -29,7 +29,7 @@ export async function startDurableStack(): Promise<DurableStack> {
   const workdir = await Deno.makeTempDir({ prefix: "outage-test-" });
   // Postgres may run as another user than the one who runs the tests.
   await Deno.chmod(workdir, 0o755);
-  for (const path of ["supabase", "import_map.json"]) {
+  for (const path of ["supabase", "import_map.json", "deno.json", "deno.lock"]) {
     await cp(join(root, path), join(workdir, path), { recursive: true });
   }
   const config = join(workdir, "supabase/config.toml");
