@@ -70,6 +70,12 @@ async function main(): Promise<number> {
 
   note("starting Postgres and the functions");
   await using stack = await startDurableStack();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, async () => {
+      await stack[Symbol.asyncDispose]();
+      Deno.exit(130);
+    });
+  }
   const context: BenchContext = {
     info: stack.info,
     size,
@@ -115,4 +121,5 @@ async function describeEnvironment(sql: postgres.Sql): Promise<Environment> {
   };
 }
 
-Deno.exitCode = await main();
+// Signal listeners would keep it running.
+Deno.exit(await main());

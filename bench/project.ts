@@ -29,11 +29,11 @@ export async function startDurableStack(): Promise<Stack> {
       text.replace(/(\[db\]\nport = )\d+/, `$1${findFreePort()}`),
     );
     const stack = await startStack({ workdir: folder, args: ["--port", "0"] });
+    let disposal: Promise<void> | undefined;
     return {
       ...stack,
-      async [Symbol.asyncDispose]() {
-        await stack.stop();
-        await remove();
+      [Symbol.asyncDispose]() {
+        return disposal ??= stack.stop().then(remove);
       },
     };
   } catch (error) {

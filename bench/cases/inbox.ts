@@ -57,7 +57,14 @@ export const measureInbox: BenchCase = async (context) => {
           "ms",
         )
       ),
-      figure("inbox.seq_scans", "Inbox: statements without an index", scans, "", "≤ 0"),
+      // Reading a small table whole is right.
+      figure(
+        "inbox.seq_scans",
+        "Inbox: statements without an index",
+        scans,
+        "",
+        context.size >= 100_000 ? "≤ 0" : null,
+      ),
     ];
   } finally {
     await Promise.all([admin.end(), member.end()]);

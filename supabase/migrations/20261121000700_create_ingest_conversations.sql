@@ -201,7 +201,8 @@ begin
       merged.position,
       merged.place * ((merged.total - 1) / file_late_messages.page_size + 1) / merged.total as part_number,
       (merged.total - 1) / file_late_messages.page_size + 1 as parts,
-      jsonb_agg(merged.body order by merged.place) as messages,
+      -- Not jsonb_agg, which copies every text through a format function and takes three times as long.
+      to_jsonb(array_agg(merged.body order by merged.place)) as messages,
       count(*)::integer as message_count,
       min(merged.sent_at) as first_sent_at,
       max(merged.sent_at) as last_sent_at
@@ -284,7 +285,7 @@ begin
       ordered.conversation_id,
       ordered.place / seal_pages.page_size as page_number,
       max(max(ordered.place)) over (partition by ordered.conversation_id) / seal_pages.page_size as head_number,
-      jsonb_agg(ordered.body order by ordered.place) as messages,
+      to_jsonb(array_agg(ordered.body order by ordered.place)) as messages,
       count(*)::integer as message_count,
       min(ordered.sent_at) as first_sent_at,
       max(ordered.sent_at) as last_sent_at
@@ -484,11 +485,13 @@ begin
     select created || coalesce(array_agg(made.id), '{}') into created from made;
 
     -- 2. Lock them all, in the same order.
-    select coalesce(array_agg(thread), '{}') into threads
+    select coalesce(array_agg(locked.thread), '{}') into threads
     from (
-      select conversation.id, conversation.external_conversation_id, conversation.message_count,
+      select row(
+        conversation.id, conversation.external_conversation_id, conversation.message_count,
         conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
         conversation.last_message_at, conversation.person_id, conversation.participant_identifier
+      )::private.ingest_thread as thread
       from public.conversations as conversation
       where conversation.user_id = source.user_id
         and conversation.workspace_id = source.workspace_id
@@ -498,7 +501,7 @@ begin
         ))
       order by conversation.external_conversation_id
       for no key update
-    ) as thread;
+    ) as locked;
     exit when cardinality(threads) = (select count(distinct item.external_conversation_id) from unnest(items) as item);
   end loop;
   if cardinality(threads) is distinct from (select count(distinct item.external_conversation_id) from unnest(items) as item) then
@@ -651,8 +654,8 @@ begin
       thread.conversation_id,
       count(*)::integer as added,
       (count(*) filter (where message.is_late))::integer as late_added,
-      jsonb_agg(message.body order by message.sent_at, message.item_ordinal, message.message_ordinal)
-        filter (where not message.is_late and thread.conversation_id <> all (coalesce(growing, '{}'))) as messages,
+      to_jsonb(array_agg(message.body order by message.sent_at, message.item_ordinal, message.message_ordinal)
+        filter (where not message.is_late and thread.conversation_id <> all (coalesce(growing, '{}')))) as messages,
       min(message.sent_at) filter (where not message.is_late) as first_sent_at,
       max(message.sent_at) as last_sent_at,
       max(message.sent_at) filter (where message.body ->> 'direction' = 'inbound') as last_inbound_at,

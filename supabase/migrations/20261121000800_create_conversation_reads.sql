@@ -26,6 +26,11 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
+-- Pages are read from the index in their order, one after the other, until there are enough. Sorting
+-- them first would touch every page of the thread.
+set enable_sort = off
+set enable_bitmapscan = off
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -55,18 +60,23 @@ begin
     end if;
   end if;
 
-  -- From the newest page backwards, until there are enough. Row level security applies to both tables.
+  -- From the newest page backwards, until there are enough: the head, then the archive in the order of its
+  -- index. Row level security applies to both tables.
   for page in
-    select head.messages, coalesce(head.head_started_at, '-infinity') as first_sent_at, 'infinity'::numeric as position
-    from public.conversations as head
-    where head.id = conversation_messages.conversation
-      and (head.head_started_at <= anchor_at or head.archived_message_count = 0)
+    (
+      select head.messages, coalesce(head.head_started_at, '-infinity') as first_sent_at
+      from public.conversations as head
+      where head.id = conversation_messages.conversation
+        and (head.head_started_at <= anchor_at or head.archived_message_count = 0)
+    )
     union all
-    select archive.messages, archive.first_sent_at, archive.position
-    from public.conversation_archives as archive
-    where archive.conversation_id = conversation_messages.conversation
-      and archive.first_sent_at <= anchor_at
-    order by position desc
+    (
+      select archive.messages, archive.first_sent_at
+      from public.conversation_archives as archive
+      where archive.conversation_id = conversation_messages.conversation
+        and archive.first_sent_at <= anchor_at
+      order by archive.first_sent_at desc, archive.position desc
+    )
   loop
     page_end := null;
     if not anchor_found then
