@@ -74,6 +74,10 @@ async function createWorld(): Promise<World> {
     await sql`
       insert into private.sync_conversations (run_id, session_id, position, conversation)
       values (${run!.id}, 'session', 1, '{}')`;
+    await sql`
+      insert into private.media_copies
+        (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
+      values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
     return { connection, personId, conversationId };
   };
   const mine = await fill(workspace);
@@ -583,6 +587,33 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: SERVICE_ALONE,
     },
   },
+  "private.media_copies": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.media_copies where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId, connection, workspace }) =>
+        sql`
+          insert into private.media_copies
+            (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
+          values (${conversationId}, 'other', ${workspace.id}, ${connection.id}, 'image', now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.media_copies set state = 'failed'
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.media_copies where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
   "private.webhook_events": {
     "select": {
       run: (sql, { connection }) =>
@@ -801,6 +832,22 @@ const FUNCTIONS: Record<string, Case> = {
   },
   "replay_webhook_events": {
     run: (sql) => sql`select from public.replay_webhook_events(ids => '{}')`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "claim_media_copies": {
+    run: (sql, { connection }) => sql`select from public.claim_media_copies(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "finish_media_copies": {
+    run: (sql, { connection }) => sql`select public.finish_media_copies(${connection.id}, '[]')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "retry_media_copies": {
+    run: (sql, { connection }) => sql`select public.retry_media_copies(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "connections_with_due_media": {
+    run: (sql) => sql`select from public.connections_with_due_media(0)`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
   },
   "stop_sync_run": {
@@ -1067,6 +1114,7 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
           "connection_secrets",
           "waiting_updates",
           "webhook_events",
+          "media_copies",
         ]
       ) {
         const hidden = await client.schema("private" as "public").from(table).select();

@@ -834,6 +834,26 @@ export type Database = {
           run: Json
         }[]
       }
+      claim_media_copies: {
+        Args: {
+          connection_id: string
+          lease_seconds?: number
+          max_copies?: number
+        }
+        Returns: {
+          attempts: number
+          conversation_id: string
+          filename: string
+          link: string
+          media_id: string
+          message_id: string
+          message_type: string
+          mime_type: string
+          phone_number_id: string
+          sent_at: string
+          workspace_id: string
+        }[]
+      }
       connections_to_sync: {
         Args: { connection?: string; workspace?: string }
         Returns: {
@@ -845,6 +865,12 @@ export type Database = {
           requested_by: string
           workspace_id: string
           workspace_slug: string
+        }[]
+      }
+      connections_with_due_media: {
+        Args: { max_connections?: number }
+        Returns: {
+          connection_id: string
         }[]
       }
       conversation_messages: {
@@ -945,6 +971,10 @@ export type Database = {
           isOneToOne: false
           isSetofReturn: true
         }
+      }
+      finish_media_copies: {
+        Args: { connection_id: string; results: Json }
+        Returns: number
       }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
@@ -1110,6 +1140,10 @@ export type Database = {
           id: number
           state: string
         }[]
+      }
+      retry_media_copies: {
+        Args: { connection_id: string; states?: string[] }
+        Returns: number
       }
       rotate_connection_secret: {
         Args: { grace_hours?: number; id: string }
