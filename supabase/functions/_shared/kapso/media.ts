@@ -251,7 +251,27 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
     const mimeType = allowedType(textOf(media.mime_type));
     // Metadata can come from anywhere; a path leads nowhere but to this message's own file.
     const own = await pathOf({ ...request, messageId: request.message.id }, mimeType ?? "");
-    return mimeType !== undefined && path === own ? media as unknown as MessageMedia : undefined;
+    if (mimeType === undefined || path !== own) return undefined;
+    return { ...media as unknown as MessageMedia, path, mime_type: mimeType };
+  };
+
+  /** The copy in Storage; undefined where there is none, or it cannot be had. */
+  const openCopy = async (
+    request: MediaRequest,
+    signal: AbortSignal,
+  ): Promise<OpenFile | undefined> => {
+    const stored = await findCopy(request);
+    if (stored === undefined) return undefined;
+    try {
+      const response = await send(await storage.sign(stored.path!, 60), { signal });
+      if (response.ok && response.body !== null) {
+        return { body: response.body, mimeType: stored.mime_type!, size: stored.size };
+      }
+      await response.body?.cancel();
+    } catch {
+      // Kapso may have it all the same.
+      signal.throwIfAborted();
+    }
   };
 
   const library: MediaLibrary = {
@@ -303,15 +323,8 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
         ? timeout
         : AbortSignal.any([request.signal, timeout]);
       const filename = textOf(metadata.file_name);
-      const stored = await findCopy(request);
-      if (stored !== undefined) {
-        const response = await send(await storage.sign(stored.path!, 60), { signal });
-        if (response.ok && response.body !== null) {
-          const mimeType = allowedType(stored.mime_type)!;
-          return { body: response.body, mimeType, size: stored.size, filename };
-        }
-        await response.body?.cancel();
-      }
+      const copy = await openCopy(request, signal);
+      if (copy !== undefined) return { ...copy, filename };
       const details = metadata[textOf(metadata.kapso_type) ?? ""];
       const file = await open(
         {
