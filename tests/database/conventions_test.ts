@@ -31,6 +31,7 @@ Deno.test("the tables and views are those we know", async () => {
       "table private.connection_secrets",
       "table private.country_calling_codes",
       "table private.media_copies",
+      "table private.media_orphans",
       "table private.message_keys",
       "table private.sync_conversations",
       "table private.thread_aliases",
@@ -54,6 +55,7 @@ Deno.test("the tables and views are those we know", async () => {
 
 /** Every function, and who may execute it. Triggers are executed by nobody. */
 const FUNCTIONS: Record<string, string[]> = {
+  "private.abandon_media": [],
   "private.add_workspace_owner": [],
   "private.adopt_conversations": [],
   "private.adopt_conversations_of_identity": [],
@@ -102,6 +104,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.advance_sync_run": ["service_role"],
   "public.begin_sync_run": ["service_role"],
   "public.claim_media_copies": ["service_role"],
+  "public.claim_media_orphans": ["service_role"],
   "public.connections_to_sync": ["authenticated", "service_role"],
   "public.connections_with_due_media": ["service_role"],
   "public.conversation_messages": ["authenticated", "service_role"],
@@ -110,6 +113,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.due_sync_runs": ["service_role"],
   "public.fail_sync_conversation": ["service_role"],
   "public.finish_media_copies": ["service_role"],
+  "public.forget_media_orphans": ["service_role"],
   "public.ingest_conversations": ["service_role"],
   "public.kapso_api_key": ["service_role"],
   "public.list_people": ["service_role"],
@@ -234,6 +238,7 @@ Deno.test("every function has an empty search path, and definers are private", a
     where function.pronamespace::regnamespace::text = any (${OURS}) and function.prosecdef
     order by 1`);
   assertEquals(definers, [
+    "private.abandon_media",
     "private.add_workspace_owner",
     "private.adopt_conversations",
     "private.adopt_conversations_of_identity",

@@ -854,6 +854,12 @@ export type Database = {
           workspace_id: string
         }[]
       }
+      claim_media_orphans: {
+        Args: { lease_seconds?: number; max_files?: number }
+        Returns: {
+          path: string
+        }[]
+      }
       connections_to_sync: {
         Args: { connection?: string; workspace?: string }
         Returns: {
@@ -976,6 +982,7 @@ export type Database = {
         Args: { connection_id: string; results: Json }
         Returns: number
       }
+      forget_media_orphans: { Args: { paths: string[] }; Returns: number }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
         Returns: {
@@ -1257,7 +1264,6 @@ export type Database = {
           session_id: string
         }
         Returns: {
-          conversation_ids: string[]
           errors: string[]
           messages_added: number
           run: Json

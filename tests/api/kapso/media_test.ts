@@ -414,6 +414,40 @@ Deno.test("a file is opened from wherever it is, and no message opens another's"
   assertEquals(await read(await library.openMedia(request)), "a photo");
 });
 
+Deno.test("the files of a conversation that is deleted are deleted as well", async () => {
+  await using setup = await start();
+  const { storage, library, line } = setup;
+  await setup.receive({ type: "image" });
+  await setup.copy();
+  const late = await setup.receive({ type: "image" });
+  const store = supabaseMediaStore(createServiceClient({
+    supabaseUrl: db.info.api_url,
+    serviceRoleKey: db.info.secret_key,
+  }));
+  const [copy] = await store.claim(line.id, 5);
+  assertEquals(copy!.messageId, late.id);
+  // One was copied before, one is under way, another workspace's stays.
+  const path = `${setup.workspaceId}/late.jpg`;
+  const object = { bytes: bytesOf("x"), contentType: "image/jpeg" };
+  storage.objects.set(`media/${path}`, object).set("media/other", object);
+  await db.sql`delete from public.conversations where workspace_id = ${setup.workspaceId}`;
+  const at = new Date().toISOString();
+  await store.finish(line.id, [{
+    copy: copy!,
+    state: "stored",
+    media: { state: "stored", path, at },
+  }]);
+  assertEquals((await setup.messages()).length, 0, "finishing makes no conversation");
+  storage.failure = 500;
+  await setup.anotherLibrary().copyDueMedia();
+  assertEquals(storage.objects.size, 3);
+  storage.failure = null;
+  await db.sql`update private.media_orphans set next_attempt_at = now()`;
+  await library.copyDueMedia();
+  assertEquals([...storage.objects.keys()], ["media/other"]);
+  assertEquals((await store.claimOrphans(10)).length, 0);
+});
+
 Deno.test("without a Storage the function keeps the link, after it has answered", async () => {
   const user = await signUp(db.info);
   const line = await createLine(user);

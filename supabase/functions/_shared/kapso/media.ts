@@ -85,7 +85,10 @@ export interface MediaLibrary {
     connectionId: string,
     options?: { signal?: AbortSignal; maxCopies?: number },
   ): Promise<Record<MediaResult["state"], number>>;
-  /** The same for every connection that has files to copy, for whoever comes by regularly. Never throws. */
+  /**
+   * The same for every connection that has files to copy, and deletion of those whose conversation was
+   * deleted: for whoever comes by regularly. Never throws.
+   */
   copyDueMedia(options?: { signal?: AbortSignal }): Promise<void>;
   /**
    * Open a file: the copy, else through Kapso's link, else through Meta's id.
@@ -111,6 +114,7 @@ const BATCH_SIZE = 4;
 /** Without a Storage nothing is fetched. */
 const LINK_BATCH_SIZE = 200;
 const MAX_CONNECTIONS = 20;
+const MAX_ORPHANS = 200;
 const COPY_TIMEOUT_MS = 90_000;
 const OPEN_TIMEOUT_MS = 60_000;
 /** How long Meta keeps a file that came with a message. */
@@ -303,15 +307,19 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
     },
 
     async copyDueMedia({ signal } = {}) {
-      let connections: string[] = [];
       try {
-        connections = await deps.store.dueConnections(MAX_CONNECTIONS);
+        for (const connectionId of await deps.store.dueConnections(MAX_CONNECTIONS)) {
+          if (signal?.aborted) return;
+          await library.copyMedia(connectionId, signal === undefined ? {} : { signal });
+        }
+        if (signal?.aborted || !(await storage.isThere())) return;
+        const paths = await deps.store.claimOrphans(MAX_ORPHANS);
+        if (paths.length === 0) return;
+        await storage.remove(paths);
+        await deps.store.forgetOrphans(paths);
+        log("info", "media_deleted", { files: paths.length });
       } catch (error) {
         log("error", "media_failed", { cause: error instanceof Error ? error.name : undefined });
-      }
-      for (const connectionId of connections) {
-        if (signal?.aborted) return;
-        await library.copyMedia(connectionId, signal === undefined ? {} : { signal });
       }
     },
 
