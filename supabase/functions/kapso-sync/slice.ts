@@ -34,8 +34,8 @@ export interface SliceBudget {
 export interface SliceDeps {
   kapso: KapsoClient;
   runs: RunStore;
-  /** Called with the threads a page went to, e.g. to copy their media. Must not throw. */
-  onStored: (run: Run, conversationIds: string[]) => Promise<void>;
+  /** Called with the connection after each stored page, to copy the files of its messages. */
+  onStored: (connectionId: string) => void;
   /** Clock in milliseconds since 1970. */
   now: () => number;
   delay: (ms: number) => Promise<void>;
@@ -356,9 +356,7 @@ class Slice {
     this.#pagesLeft--;
     const stored = await this.#deps.runs.storePage(this.run, { elements, ...at });
     this.run = stored.run;
-    if (stored.conversationIds.length > 0) {
-      await this.#deps.onStored(this.run, stored.conversationIds);
-    }
+    if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
     return {
       messagesAdded: stored.messagesAdded,
       errors: stored.errors.map((code) => `could not be stored (${code})`),
