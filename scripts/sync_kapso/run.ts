@@ -244,7 +244,7 @@ export function progressOf(counts: RunCounts): string {
 /** What a passing failure is. */
 function describeFailure({ code, error }: SyncEnd): string {
   const said = safeText(error ?? "").replace(/\.$/u, "");
-  if (/rate.?limit|too many|429/iu.test(said)) {
+  if (code === "kapso_rate_limited") {
     return `Kapso limits the rate (${said}). A larger --delay-ms avoids this.`;
   }
   return code === "kapso_unavailable"

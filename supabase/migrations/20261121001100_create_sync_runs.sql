@@ -426,8 +426,8 @@ begin
     or (
       open_run.messages_per_conversation is not distinct from begin_sync_run.messages_per_conversation
       and open_run.since is not distinct from begin_sync_run.since
-      -- A dry run of long ago says nothing of today.
-      and not open_run.is_dry_run
+      -- A dry run of a while ago says nothing of now.
+      and (not open_run.is_dry_run or open_run.updated_at > now() - interval '10 minutes')
     )
   ) then
     return query

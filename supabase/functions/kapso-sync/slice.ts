@@ -82,10 +82,12 @@ export async function* runSlice(
     } else if (options.signal.aborted) {
       yield* slice.end("paused", {});
     } else if (error instanceof KapsoError && error.isRetryable) {
-      const retrySeconds = Math.ceil(
-        (error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000)) / 1000,
-      );
-      yield* slice.end("paused", { error: error.message, code: "kapso_unavailable", retrySeconds });
+      const wait = error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000);
+      yield* slice.end("paused", {
+        ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
+        error: error.message,
+        retrySeconds: Math.ceil(wait / 1000),
+      });
     } else if (error instanceof KapsoError) {
       yield* slice.end("failed", { error: error.message, code: "kapso_refused" });
     } else {
