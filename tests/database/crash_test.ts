@@ -100,7 +100,9 @@ async function loadAndKill(
   const { promise: enough, resolve } = Promise.withResolvers<void>();
   const writers = pools.map(async (pool, writer) => {
     const random = new Random(Date.now() + writer);
-    while (!isCut) {
+    // Sessions outlive their server for a moment, and answer what they have begun: their writers go on
+    // until they are cut off.
+    while (!isCut || isWholeServer) {
       const batch = random.shuffle(targets).slice(0, 5).map((each) => ({
         ...each,
         messages: messages(1 + random.below(20), random.below(10_000)),
