@@ -13,7 +13,7 @@ import {
   storeGraphState,
 } from "./conversation.ts";
 import type { GraphState } from "./graph_state.ts";
-import type { ConversationStateService, SessionArguments } from "./service.ts";
+import type { ConversationStateService, MessageArguments, SessionArguments } from "./service.ts";
 import type { ConversationState } from "./types.ts";
 
 /**
@@ -38,6 +38,9 @@ export async function openConversation(
   });
   return new ConversationScope(state, tenant, service);
 }
+
+/** Options of a message. */
+export type MessageOptions = Pick<MessageArguments, "messageId" | "timestamp">;
 
 /**
  * A session in use; see {@linkcode openConversation}.
@@ -119,15 +122,15 @@ export class ConversationScope {
     return this.close();
   }
 
-  #addMessage(
-    role: "user" | "bot",
-    content: string,
-    { messageId }: MessageOptions,
-  ): Promise<boolean> {
+  #addMessage(role: "user" | "bot", content: string, options: MessageOptions): Promise<boolean> {
+    const { messageId, timestamp } = options;
     return this.#enqueue(
       "addMessage",
       (session) =>
-        addMessageToConversation({ ...session, role, content, messageId }, this.#service),
+        addMessageToConversation(
+          { ...session, role, content, messageId, timestamp },
+          this.#service,
+        ),
     );
   }
 
@@ -145,10 +148,4 @@ export class ConversationScope {
     this.#last = result.catch(() => {});
     return result;
   }
-}
-
-/** Options of a message. */
-export interface MessageOptions {
-  /** The platform's own id, such as a wamid. Never one made for the request. */
-  readonly messageId?: string | undefined;
 }

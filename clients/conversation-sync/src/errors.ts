@@ -19,7 +19,8 @@ import type { ConversationState } from "./types.ts";
  * - `aborted`: the caller's `signal`.
  * - `unavailable`: 5xx, or 429; the same call may succeed later.
  * - `unauthorized`: 401 or 403.
- * - `not_found`: a write to a session that is not there, or belongs to a workspace the key may not see.
+ * - `not_found`: a write to a session that has ended, is not there, or belongs to a workspace the key may not
+ *   see; or a `subDomain` the key may not see.
  * - `conflict`: the session has another version; {@linkcode ConversationSyncError.current} is its state.
  * - `rejected`: any other 4xx, or a redirect. Do not send it again.
  * - `invalid_response`: an answer that is not one of this API, such as a proxy's page of HTML.

@@ -140,11 +140,14 @@ async function attemptCall<T>(
   const { status } = response;
   const details = {
     status,
-    code: envelope?.code,
-    requestId: envelope?.request_id ?? response.headers.get("x-request-id") ?? undefined,
+    // Whatever answers here, only what looks like a code or an id gets into a log.
+    code: /^[A-Za-z]\w{0,63}$/.exec(envelope?.code ?? "")?.[0],
+    requestId: /^[\w-]{1,64}$/.exec(envelope?.request_id ?? "")?.[0],
   };
   if (!response.ok) {
-    const { kind, message } = describeStatus(status, envelope !== undefined);
+    // Of this API, and not of a gateway in front of it or for want of such a path.
+    const isAnswer = envelope !== undefined && envelope.code !== "not_found";
+    const { kind, message } = describeStatus(status, isAnswer);
     throw new ConversationSyncError(kind, message, {
       ...details,
       retryAfterMs: readRetryAfter(response.headers.get("retry-after")),
@@ -167,7 +170,7 @@ async function attemptCall<T>(
 
 function describeStatus(
   status: number,
-  isOfThisApi: boolean,
+  isAnswer: boolean,
 ): { kind: FailureKind; message: string } {
   const answered = `The API answered ${status}`;
   switch (true) {
@@ -175,10 +178,10 @@ function describeStatus(
       return { kind: "unavailable", message: answered };
     case status === 401 || status === 403:
       return { kind: "unauthorized", message: `${answered}; check the key` };
-    case status === 404 && isOfThisApi:
-      return { kind: "not_found", message: `${answered}: there is no such session` };
+    case status === 404 && isAnswer:
+      return { kind: "not_found", message: `${answered}: it is not there, or has ended` };
     case status === 404:
-      return { kind: "rejected", message: `${answered} from elsewhere; check the base URL` };
+      return { kind: "rejected", message: `${answered} for the path; check the base URL` };
     case status === 409:
       return { kind: "conflict", message: `${answered}: the session has another version` };
     case status < 400:

@@ -119,6 +119,8 @@ export interface MessageArguments {
    * it in the customer's thread. Never one made for the request.
    */
   readonly messageId?: string | undefined;
+  /** When it was written, ISO 8601; now by default. */
+  readonly timestamp?: string | undefined;
 }
 
 /** Arguments of {@linkcode ConversationStateService.createConversation}. */
@@ -166,7 +168,6 @@ export class ConversationStateService {
   readonly #options: ConversationStateServiceOptions;
   readonly #logger: Logger;
   readonly #transport: TransportOptions | undefined;
-  readonly #baseUrl: string | undefined;
   readonly #timeoutMs: number;
   readonly #subDomain: string | undefined;
   readonly #localId: string | undefined;
@@ -190,9 +191,9 @@ export class ConversationStateService {
     for (const variable of env.invalid) {
       this.#logger.warn("conversation sync setting ignored", { variable });
     }
-    const baseUrl = options.apiBaseUrl ?? env.apiBaseUrl;
+    const address = options.apiBaseUrl ?? env.apiBaseUrl;
+    const baseUrl = address === undefined ? undefined : normalizeBaseUrl(address);
     const apiKey = options.apiKey ?? env.apiKey;
-    this.#baseUrl = baseUrl === undefined ? undefined : normalizeBaseUrl(baseUrl);
     this.#timeoutMs = options.timeoutMs ?? env.timeoutMs ?? 10_000;
     this.#subDomain = options.subDomain ?? env.subDomain;
     // A branch belongs to its business: not one from here with one from there.
@@ -209,9 +210,9 @@ export class ConversationStateService {
       this.#logger.info("conversation sync disabled", { reason: "switched off" });
       return;
     }
-    const problem = baseUrl === undefined
+    const problem = address === undefined
       ? "no base URL"
-      : this.#baseUrl === undefined
+      : baseUrl === undefined
       ? "the base URL is not one"
       : apiKey === undefined
       ? "no key"
@@ -230,7 +231,7 @@ export class ConversationStateService {
       return;
     }
     this.#transport = {
-      baseUrl: this.#baseUrl!,
+      baseUrl: baseUrl!,
       apiKey: apiKey!,
       fetch: options.fetch,
       retries,
@@ -322,8 +323,6 @@ export class ConversationStateService {
   addMessageFromAgent(
     { sessionId, role, content, messageId, timestamp }: MessageArguments & {
       readonly sessionId: string;
-      /** When it was written, ISO 8601; now by default. */
-      readonly timestamp?: string | undefined;
     },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
@@ -337,7 +336,12 @@ export class ConversationStateService {
     }));
   }
 
-  /** The active session of a customer with a business; a new one if there is none. */
+  /**
+   * The active session of a customer with a business; a new one if there is none.
+   *
+   * Where a business has several WhatsApp numbers, `metadata: { phoneNumberId }` says which one this is
+   * about; messages with a `messageId` are filed in that number's thread.
+   */
   async createConversation(
     { userId, botId, metadata, ...tenant }: CreateArguments,
     options?: CallOptions,
@@ -425,11 +429,11 @@ export class ConversationStateService {
 
   /** Adds a message. Repeated on failures only if it has a `messageId`. */
   addMessage(
-    { role, content, messageId, ...session }: WriteArguments & MessageArguments,
+    { role, content, messageId, timestamp, ...session }: WriteArguments & MessageArguments,
     options?: CallOptions,
   ): Promise<ConversationState | null> {
     return this.#call("addMessage", options, () => ({
-      ...this.#write("POST", "messages", session, { role, content, messageId }),
+      ...this.#write("POST", "messages", session, { role, content, messageId, timestamp }),
       isIdempotent: messageId !== undefined,
       read: readState,
     }));
@@ -498,12 +502,16 @@ export class ConversationStateService {
     return state;
   }
 
-  /** Whether the API and its database answer, right now: no repeats, no key, no throw, not counted. */
+  /**
+   * Whether the API and its database answer, right now: no repeats, no key, no throw, not counted. False
+   * when the service is switched off.
+   */
   async health(options: Omit<CallOptions, "throwOnError"> = {}): Promise<boolean> {
-    if (this.#baseUrl === undefined) return false;
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+    if (this.#transport === undefined || !isTimeout(timeoutMs)) return false;
     try {
-      const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
-      const answer = await getOpenly(`${this.#baseUrl}/health`, this.#options.fetch ?? fetch, {
+      const { baseUrl, fetch: given } = this.#transport;
+      const answer = await getOpenly(`${baseUrl}/health`, given ?? fetch, {
         timeoutMs,
         signal: options.signal,
       });
@@ -594,7 +602,8 @@ export class ConversationStateService {
       if (failure.kind === "not_found" && call?.sessionId !== undefined) {
         this.#forgetSession(call.sessionId);
       }
-      if (failure.kind === "not_found" && call?.method === "GET") {
+      const isNone = failure.kind === "not_found" && failure.code !== "workspace_not_found";
+      if (isNone && call?.method === "GET") {
         count("succeeded");
         return null;
       }
