@@ -1,3 +1,9 @@
+/**
+ * What of a graph's state is stored, in all its spellings.
+ *
+ * @module
+ */
+
 import { assertEquals } from "@std/assert";
 
 import { mapGraphState } from "../../clients/conversation-sync/src/mod.ts";

@@ -1,3 +1,9 @@
+/**
+ * Where settings come from, and what becomes of a service without them.
+ *
+ * @module
+ */
+
 import { assert, assertEquals, assertThrows } from "@std/assert";
 
 import {
