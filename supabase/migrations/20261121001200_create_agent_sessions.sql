@@ -506,7 +506,7 @@ set search_path = ''
 as $$
 declare
   located public.agent_sessions := session;
-  platform text := coalesce(session.metadata ->> 'platform', 'whatsapp');
+  spoken_on text := coalesce(session.metadata ->> 'platform', 'whatsapp');
   line public.connections := private.line_of_agent_session(session);
 begin
   -- The rows are kept from being deleted before the session points at them. Whoever is deleting one at
@@ -518,7 +518,7 @@ begin
     for key share skip locked;
   end if;
   if located.person_id is null then
-    located.person_id := private.match_person(session.workspace_id, platform, session.participant_key);
+    located.person_id := private.match_person(session.workspace_id, spoken_on, session.participant_key);
   end if;
   select person.id into located.person_id
   from public.people as person
@@ -529,7 +529,7 @@ begin
     from public.conversations as conversation
     where conversation.workspace_id = session.workspace_id
       and conversation.person_id = located.person_id
-      and conversation.platform = locate_participant.platform
+      and conversation.platform = spoken_on
     order by conversation.activity_at desc
     limit 1
     for key share skip locked;
