@@ -65,11 +65,11 @@ Deno.test("a conversation with functions", async () => {
     botId: "bot123",
     metadata: { phoneNumberId: database.info.demo.kapso_phone_number_id },
   }, service);
-  assert(sessionId !== null && sessionId.startsWith(`bot123_${userPhone.slice(1)}_`));
+  assert(sessionId?.startsWith(`bot123_${userPhone.slice(1)}_`));
   // The same customer again, before the first answer: the same session.
   assertEquals(await initializeConversationForUser({ userPhone, subDomain }, service), sessionId);
 
-  const session = { sessionId, subDomain };
+  const session = { sessionId: sessionId!, subDomain };
   const question = { ...session, role: "user", content: "Quiero una pizza", messageId } as const;
   assertEquals(await addMessageToConversation(question, service), true);
   assertEquals(await addMessageToConversation(question, service), true);
