@@ -327,6 +327,25 @@ Deno.test("a tenant whose session is over is forgotten at once", async (t) => {
   });
 });
 
+Deno.test("a tenant looked up while its session ended is not remembered", async () => {
+  await using api = startFakeApi();
+  const service = serviceOn(api);
+  const { promise: isEnded, resolve: letGo } = Promise.withResolvers<void>();
+  const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>();
+  api.next(async (request) => {
+    ask();
+    await isEnded;
+    return ok(TENANT)(request);
+  });
+  const lookup = service.lookupTenantByPhone("1");
+  await isAsked;
+  await service.end({ sessionId: "s1" });
+  letGo();
+  assertEquals((await lookup)!.sessionId, "s1");
+  api.next(failure(404));
+  assertEquals(await service.lookupTenantByPhone("1"), null);
+});
+
 Deno.test("the cache is bounded, and lets go what was used longest ago", () => {
   const cache = new TtlCache<number>({ maxEntries: 1000, ttlMs: 10, now: () => 0 });
   for (let number = 0; number < 1000; number++) cache.set(String(number), number);

@@ -175,6 +175,7 @@ export class ConversationStateService {
   readonly #syncs = new CallCounter();
   readonly #calls = new CallCounter();
   readonly #underWay = new Set<Promise<unknown>>();
+  #forgotten = 0;
   #retries = 0;
   #cacheHits = 0;
   #isClosed = false;
@@ -274,11 +275,15 @@ export class ConversationStateService {
       this.#cacheHits++;
       return structuredClone(known);
     }
+    const forgotten = this.#forgotten;
     const tenant = await this.#call("lookupTenantByPhone", options, () => ({
       ...get(`/api/v1/whatsapp/lookup/tenant/${segment(phone, "phone")}`),
       read: (data) => tenantSchema.safeParse(data).data,
     }));
-    if (tenant !== null) this.#tenants.set(key, structuredClone(tenant));
+    // An answer from before something was forgotten may be about just that.
+    if (tenant !== null && forgotten === this.#forgotten) {
+      this.#tenants.set(key, structuredClone(tenant));
+    }
     return tenant;
   }
 
@@ -356,9 +361,7 @@ export class ConversationStateService {
     }));
     if (state !== null) {
       const key = phoneKey(userId);
-      this.#tenants.deleteWhere((known, each) =>
-        each === key && known.sessionId !== state.sessionId
-      );
+      this.#forget((known, each) => each === key && known.sessionId !== state.sessionId);
     }
     return state;
   }
@@ -556,7 +559,12 @@ export class ConversationStateService {
   }
 
   #forgetSession(sessionId: string): void {
-    this.#tenants.deleteWhere((known) => known.sessionId === sessionId);
+    this.#forget((known) => known.sessionId === sessionId);
+  }
+
+  #forget(fits: (known: TenantInfo, phone: string) => boolean): void {
+    this.#forgotten++;
+    this.#tenants.deleteWhere(fits);
   }
 
   #call<T>(
