@@ -10,6 +10,7 @@ import { cpus, totalmem } from "node:os";
 import postgres from "postgres";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
+import { measureConversationSync } from "./cases/conversation_sync.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
@@ -25,6 +26,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   long_thread: measureLongThread,
   http: measureHttp,
   kapso_webhook: measureKapsoWebhook,
+  conversation_sync: measureConversationSync,
   disk: measureDisk,
   inbox: measureInbox,
   page_size: measurePageSizes,
