@@ -29,21 +29,20 @@ def call(method, path, body=None):
     return None
 
 
-PHONE, SUBDOMAIN = "+51999999999", "demo"
+PHONE, BUSINESS = "+51999999999", {"subDomain": "demo"}
 
-session = call("POST", "/api/v1/conversations", {"userId": PHONE, "subDomain": SUBDOMAIN})
-path = "/api/v1/whatsapp/agent/conversations/" + (session["sessionId"] if session else "")
+session = call("POST", "/api/v1/conversations", {"userId": PHONE, **BUSINESS})
+agent_path = f"/api/v1/whatsapp/agent/conversations/{(session or {}).get('sessionId')}"
 if session:
-    # With the wamid as messageId it could be repeated; without, it could then be stored twice.
-    call("POST", path + "/messages", {"role": "user", "content": "Quiero una pizza"})
+    # Without a messageId, do not repeat it: it could be stored twice.
+    call("POST", agent_path + "/messages", {"role": "user", "content": "Quiero una pizza"})
 
 answer = "¡Perfecto! ¿De qué tamaño?"  # Your agent's part.
 
 if session:
-    items = [{"id": "p1", "name": "Pizza", "quantity": 1, "price": 15}]
-    context = {"selectedItems": items, "orderTotal": 15}
-    call("PUT", path + "/sync", {"intent": "order", "step": "cart", "context": context})
-    call("POST", path + "/messages", {"role": "bot", "content": answer})
+    context = {"selectedItems": [{"id": "p1", "name": "Pizza", "quantity": 1, "price": 15}], "orderTotal": 15}
+    call("PUT", agent_path + "/sync", {"intent": "order", "step": "cart", "context": context})
+    call("POST", agent_path + "/messages", {"role": "bot", "content": answer})
 
-tenant = call("GET", "/api/v1/whatsapp/lookup/tenant/" + PHONE.lstrip("+"))
+tenant = call("GET", f"/api/v1/whatsapp/lookup/tenant/{PHONE.lstrip('+')}")
 print(f"{answer} ({tenant['subDomain'] if tenant else 'not synced'})")

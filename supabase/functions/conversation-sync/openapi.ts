@@ -125,7 +125,11 @@ const paths: ZodOpenApiPathsObject = {
     get: operation({
       id: "listConversations",
       summary: "Active sessions of a business, newest first.",
-      query: schema.listQuery,
+      query: schema.listQuery.extend({
+        // On the wire they are text, to a caller numbers.
+        limit: z.int().min(1).max(schema.MAX_LIMIT).default(schema.DEFAULT_LIMIT),
+        offset: z.int().min(0).max(999_999_999).default(0),
+      }),
       data: z.object({
         conversations: z.array(session),
         total: z.int(),

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
-import { query } from "./schema.ts";
+import { DEFAULT_LIMIT, MAX_LIMIT, query } from "./schema.ts";
 
 const error = z.object({ error: z.string(), code: z.string(), request_id: z.string() });
 
@@ -29,7 +29,14 @@ export const messagingPeople: FunctionDescription = {
         tags: ["messaging-people"],
         summary: "People, least recently changed first.",
         security: [{ connectionKey: [] }],
-        requestParams: { header: z.object({ "x-connection-id": z.string() }), query },
+        requestParams: {
+          header: z.object({ "x-connection-id": z.string() }),
+          query: query.extend({
+            // On the wire they are text, to a caller numbers.
+            limit: z.int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+            offset: z.int().min(0).max(999_999_999).default(0),
+          }),
+        },
         responses: {
           "200": json(
             z.object({
