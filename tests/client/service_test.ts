@@ -327,23 +327,38 @@ Deno.test("a tenant whose session is over is forgotten at once", async (t) => {
   });
 });
 
-Deno.test("a tenant looked up while its session ended is not remembered", async () => {
+Deno.test("a tenant looked up while its session was over is not remembered", async (t) => {
   await using api = startFakeApi();
-  const service = serviceOn(api);
-  const { promise: isEnded, resolve: letGo } = Promise.withResolvers<void>();
-  const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>();
-  api.next(async (request) => {
-    ask();
-    await isEnded;
-    return ok(TENANT)(request);
-  });
-  const lookup = service.lookupTenantByPhone("1");
-  await isAsked;
-  await service.end({ sessionId: "s1" });
-  letGo();
-  assertEquals((await lookup)!.sessionId, "s1");
-  api.next(failure(404));
-  assertEquals(await service.lookupTenantByPhone("1"), null);
+  const cases: Record<string, [(service: ConversationStateService) => Promise<unknown>, boolean]> =
+    {
+      "ended": [(service) => service.end({ sessionId: "s1" }), false],
+      "another one begun": [(service) => service.createConversation({ userId: "+1" }), false],
+      "those of others": [async (service) => {
+        await service.end({ sessionId: "s2" });
+        await service.createConversation({ userId: "2" });
+      }, true],
+    };
+  for (const [name, [meanwhile, isRemembered]] of Object.entries(cases)) {
+    await t.step(name, async () => {
+      const service = serviceOn(api);
+      const { promise: isOver, resolve: letGo } = Promise.withResolvers<void>();
+      const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>();
+      api.next(async (request) => {
+        ask();
+        await isOver;
+        return ok(TENANT)(request);
+      });
+      const lookup = service.lookupTenantByPhone("1");
+      await isAsked;
+      await meanwhile(service);
+      letGo();
+      assertEquals((await lookup)!.sessionId, "s1");
+      api.always(ok(TENANT));
+      await service.lookupTenantByPhone("1");
+      assertEquals(service.metrics().cacheHits, isRemembered ? 1 : 0);
+      api.always(ok(STATE));
+    });
+  }
 });
 
 Deno.test("the cache is bounded, and lets go what was used longest ago", () => {

@@ -140,6 +140,15 @@ export interface ListArguments extends TenantArguments {
   readonly offset?: number | undefined;
 }
 
+/** A look-up of a tenant under way. What happens meanwhile may make its answer one not to remember. */
+interface TenantLookup {
+  readonly key: string;
+  /** Another session of this customer may have begun. */
+  isOutdated: boolean;
+  /** Sessions that are over. */
+  readonly gone: Set<string>;
+}
+
 /** What a method does, apart from what all of them do. */
 interface Plan<T> extends ApiCall<T> {
   readonly sessionId?: string;
@@ -175,7 +184,7 @@ export class ConversationStateService {
   readonly #syncs = new CallCounter();
   readonly #calls = new CallCounter();
   readonly #underWay = new Set<Promise<unknown>>();
-  #forgotten = 0;
+  readonly #lookups = new Set<TenantLookup>();
   #retries = 0;
   #cacheHits = 0;
   #isClosed = false;
@@ -275,16 +284,20 @@ export class ConversationStateService {
       this.#cacheHits++;
       return structuredClone(known);
     }
-    const forgotten = this.#forgotten;
-    const tenant = await this.#call("lookupTenantByPhone", options, () => ({
-      ...get(`/api/v1/whatsapp/lookup/tenant/${segment(phone, "phone")}`),
-      read: (data) => tenantSchema.safeParse(data).data,
-    }));
-    // An answer from before something was forgotten may be about just that.
-    if (tenant !== null && forgotten === this.#forgotten) {
-      this.#tenants.set(key, structuredClone(tenant));
+    const lookup: TenantLookup = { key, isOutdated: false, gone: new Set() };
+    this.#lookups.add(lookup);
+    try {
+      const tenant = await this.#call("lookupTenantByPhone", options, () => ({
+        ...get(`/api/v1/whatsapp/lookup/tenant/${segment(phone, "phone")}`),
+        read: (data) => tenantSchema.safeParse(data).data,
+      }));
+      if (tenant !== null && !lookup.isOutdated && !lookup.gone.has(tenant.sessionId)) {
+        this.#tenants.set(key, structuredClone(tenant));
+      }
+      return tenant;
+    } finally {
+      this.#lookups.delete(lookup);
     }
-    return tenant;
   }
 
   /** Which business a WhatsApp number belongs to, by the `phone_number_id` of its webhooks. Not remembered. */
@@ -361,7 +374,10 @@ export class ConversationStateService {
     }));
     if (state !== null) {
       const key = phoneKey(userId);
-      this.#forget((known, each) => each === key && known.sessionId !== state.sessionId);
+      for (const lookup of this.#lookups) lookup.isOutdated ||= lookup.key === key;
+      this.#tenants.deleteWhere((known, each) =>
+        each === key && known.sessionId !== state.sessionId
+      );
     }
     return state;
   }
@@ -559,12 +575,8 @@ export class ConversationStateService {
   }
 
   #forgetSession(sessionId: string): void {
-    this.#forget((known) => known.sessionId === sessionId);
-  }
-
-  #forget(fits: (known: TenantInfo, phone: string) => boolean): void {
-    this.#forgotten++;
-    this.#tenants.deleteWhere(fits);
+    for (const lookup of this.#lookups) lookup.gone.add(sessionId);
+    this.#tenants.deleteWhere((known) => known.sessionId === sessionId);
   }
 
   #call<T>(
