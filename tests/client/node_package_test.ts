@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { buildPackage } from "../../clients/conversation-sync/build.ts";
 import manifest from "../../clients/conversation-sync/npm/package.json" with { type: "json" };
 import importMap from "../../import_map.json" with { type: "json" };
-import { failure, KEY, ok, startFakeApi, STATE } from "./fake_api.ts";
+import { cutOff, failure, held, KEY, ok, startFakeApi, STATE } from "./fake_api.ts";
 
 const CLIENT = join(import.meta.dirname!, "../../clients/conversation-sync");
 const README = Deno.readTextFileSync(join(CLIENT, "README.md"));
@@ -80,19 +80,23 @@ Deno.test({
       assertEquals(calls.slice(0, 10), [...conversation, ...conversation]);
       assertEquals(calls.length, 14);
 
-      api.always(failure(500));
-      const broken = await run(project, "node", ["main.mjs"], {
-        CONVERSATION_API_BASE_URL: api.url,
-        CONVERSATION_API_KEY: KEY,
-      });
-      assertEquals(JSON.parse(broken.stdout), {
-        functions: "¡Perfecto!",
-        scope: "¡Perfecto!",
-        service: "nobody",
-        syncs: 0,
-      });
-      assertEquals(broken.stderr.match(/^conversation sync error \{/gm)?.length, 3);
-      assert(!broken.stderr.includes("51999999999"));
+      using never = held();
+      for (const trouble of [failure(500), cutOff(), never.behaviour]) {
+        api.always(trouble);
+        const broken = await run(project, "node", ["main.mjs"], {
+          CONVERSATION_API_BASE_URL: api.url,
+          CONVERSATION_API_KEY: KEY,
+          CONVERSATION_API_TIMEOUT: "0.5",
+        });
+        assertEquals(JSON.parse(broken.stdout), {
+          functions: "¡Perfecto!",
+          scope: "¡Perfecto!",
+          service: "nobody",
+          syncs: 0,
+        });
+        assertEquals(broken.stderr.match(/^conversation sync error \{/gm)?.length, 3);
+        assert(!broken.stderr.includes("51999999999"));
+      }
 
       const off = await run(project, "node", ["main.mjs"], { ENABLE_CONVERSATION_SYNC: "false" });
       assertEquals(off.stderr, "");
