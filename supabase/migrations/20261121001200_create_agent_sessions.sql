@@ -509,6 +509,8 @@ declare
   spoken_on text := coalesce(session.metadata ->> 'platform', 'whatsapp');
   line public.connections := private.line_of_agent_session(session);
 begin
+  located.conversation_id := null;
+  located.person_id := null;
   -- The rows are kept from being deleted before the session points at them. Whoever is deleting one at
   -- this moment is not waited for: the next message finds what is left.
   if line.id is not null then
@@ -538,7 +540,7 @@ begin
 end;
 $$;
 comment on function private.locate_participant(public.agent_sessions) is
-  'The session, pointing at the thread and the person of its customer where there are any.';
+  'The session, pointing at the thread and the person of its customer as they are now, or at nothing.';
 
 create function private.file_agent_message(
   session public.agent_sessions,
@@ -574,6 +576,12 @@ begin
       else jsonb_build_object('identifiers', jsonb_build_array(session.participant_key)) end,
     false
   );
+  -- Kept from being deleted until the thread and the session point there. Somebody who is being deleted at
+  -- this moment is not waited for, and not linked.
+  select known.id into person
+  from public.people as known
+  where known.workspace_id = session.workspace_id and known.id = person
+  for key share skip locked;
   select outcome.* into stored
   from public.ingest_conversations(line.id, jsonb_build_array(jsonb_build_object(
     'external_conversation_id',
@@ -598,6 +606,10 @@ begin
   select conversation.id, conversation.person_id into filed.conversation_id, filed.person_id
   from public.conversations as conversation
   where conversation.id = stored.id;
+  select known.id into filed.person_id
+  from public.people as known
+  where known.workspace_id = session.workspace_id and known.id = filed.person_id
+  for key share skip locked;
   return filed;
 end;
 $$;
@@ -1118,7 +1130,7 @@ begin
       end if;
 
       -- The thread first and the session last: see "Locks" above.
-      located := known;
+      located := null;
       if digest is not null then
         located := private.file_agent_message(
           known, add_agent_message.message_id, add_agent_message.role, add_agent_message.content, time

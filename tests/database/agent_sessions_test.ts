@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Sql, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
+import { size, type Sql, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
 import {
   createConnection,
   createUser,
@@ -235,4 +235,49 @@ Deno.test("a stranger's user id is nobody's owner", async () => {
     (sql) => sql`select public.revoke_agent_key(${key.id})`,
   );
   assertEquals(code, "42501");
+});
+
+Deno.test("people and threads are deleted while agents write, and no message is refused", async () => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  const { sha256 } = await createKey(workspace);
+  const connection = await createConnection(sql, workspace);
+  await sql`
+    update public.connections set phone_number_id = ${
+    uniqueNumber().slice(1)
+  } where id = ${connection.id}`;
+  const sessions: string[] = [];
+  for (let index = 0; index < 3; index++) {
+    const phone = uniqueNumber().slice(1);
+    sessions.push((await createSession(service, sha256, workspace, phone)).sessionId);
+  }
+  let isDone = false;
+  const deleting = (async () => {
+    while (!isDone) {
+      for (const table of ["people", "conversations"]) {
+        // Which of two that want the same rows goes on is up to Postgres.
+        const code = await sqlStateOf(
+          sql`delete from ${sql(`public.${table}`)} where workspace_id = ${workspace.id}`,
+        );
+        assert(code === null || code === "40P01", `${code}`);
+      }
+    }
+  })();
+  const outcomes = await Promise.all(
+    Array.from({ length: size(160, 4_000) }, async (_, index) => {
+      const sessionId = sessions[index % sessions.length]!;
+      const messageId = index % 4 === 3 ? null : unique("m");
+      const [row] = await service`
+        select outcome from public.add_agent_message(
+          ${sha256}, ${sessionId}, 'user', 'x', message_id => ${messageId})`;
+      return row!.outcome;
+    }),
+  );
+  isDone = true;
+  await deleting;
+  assertEquals([...new Set(outcomes)], ["ok"]);
+  const [written] = await sql`
+    select sum(version - 1)::integer as messages from public.agent_sessions
+    where workspace_id = ${workspace.id}`;
+  assertEquals(written!.messages, outcomes.length);
 });
