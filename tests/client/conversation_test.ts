@@ -108,8 +108,7 @@ for (const answer of [answerWithFunctions, answerInScope]) {
 
   Deno.test(`${answer.name}() answers the customer whatever the API does, and recovers`, async () => {
     await using api = startFakeApi();
-    using never = held();
-    const service = serviceOn(api, { retries: 1, timeoutMs: 100 });
+    const service = serviceOn(api, { retries: 1 });
     const troubles = [
       failure(500),
       failure(503, { headers: { "retry-after": "60" } }),
@@ -118,7 +117,6 @@ for (const answer of [answerWithFunctions, answerInScope]) {
       failure(409),
       html(200),
       cutOff(),
-      never.behaviour,
     ];
     for (const trouble of troubles) {
       const before = service.entries.length;
@@ -135,6 +133,15 @@ for (const answer of [answerWithFunctions, answerInScope]) {
     const before = service.entries.length;
     await answer(service);
     assertEquals([service.entries.length, service.metrics().calls.failed], [before, failed]);
+  });
+
+  Deno.test(`${answer.name}() answers the customer in time when the API does not`, async () => {
+    await using api = startFakeApi();
+    using never = held();
+    api.always(never.behaviour);
+    const service = serviceOn(api, { timeoutMs: 50 });
+    assertEquals(await answer(service), "¡Perfecto!");
+    assertEquals(service.entries.map(({ fields }) => fields.kind), ["timeout"]);
   });
 
   Deno.test(`${answer.name}() does nothing where the sync is switched off`, async () => {

@@ -47,6 +47,7 @@ Deno.test("an agent gets over a database that is gone", async () => {
     turns.push({ text, isStored: results.every(Boolean) });
   };
 
+  assertEquals(await service.health({ timeoutMs: 30_000 }), true);
   for (let turn = 0; turn < TURNS_BEFORE; turn++) await answerNext();
   assertEquals(turns.filter(({ isStored }) => isStored).length, TURNS_BEFORE, "it never worked");
 
