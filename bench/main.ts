@@ -11,6 +11,7 @@ import postgres from "postgres";
 import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
+import { measureConversationSync } from "./cases/conversation_sync.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
@@ -28,6 +29,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   http: measureHttp,
   kapso_webhook: measureKapsoWebhook,
   kapso_sync: measureKapsoSync,
+  conversation_sync: measureConversationSync,
   disk: measureDisk,
   inbox: measureInbox,
   page_size: measurePageSizes,
