@@ -1066,7 +1066,7 @@ export type Database = {
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+          run: Json
         }[]
       }
       check_outbox: {
@@ -1142,6 +1142,7 @@ export type Database = {
           is_active: boolean
           name: string
           phone_number_id: string
+          requested_by: string
           workspace_id: string
           workspace_slug: string
         }[]
@@ -1732,7 +1733,7 @@ export type Database = {
           conversation_ids: string[]
           errors: string[]
           messages_added: number
-          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+          run: Json
         }[]
       }
       undo_merge: {
