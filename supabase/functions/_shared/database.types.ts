@@ -1663,6 +1663,7 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      sending_side: { Args: { conversation_id: string }; Returns: Json }
       set_conversation_status: {
         Args: { conversation_id: string; status: string }
         Returns: Json
@@ -1675,7 +1676,12 @@ export type Database = {
         Args: { connection_id: string; grace_hours?: number; secret: string }
         Returns: undefined
       }
-      settle_outbox: { Args: { max_conversations?: number }; Returns: number }
+      settle_outbox: {
+        Args: { max_conversations?: number }
+        Returns: {
+          conversation_id: string
+        }[]
+      }
       stop_sync_run: {
         Args: { run_id: string }
         Returns: {
