@@ -1,0 +1,4 @@
+/** @module */
+export function ConnectionsPage() {
+  return null;
+}

@@ -1,0 +1,4 @@
+/** @module */
+export default function OverviewPage() {
+  return null;
+}
