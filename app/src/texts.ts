@@ -370,14 +370,27 @@ export const texts = {
     loadFailed: "The connections could not be loaded.",
   },
   backfill: {
-    title: "Backfill",
+    title: "History",
     start: "Fetch history",
+    again: "Fetch again",
+    resume: "Go on",
+    stop: "Stop",
     startHint: "Fetches what was written before this number was connected.",
+    depth: "How much of each conversation",
+    newest: (count: number) => `Newest ${count} messages of each`,
+    all: "All messages",
+    counting: "Counting conversations…",
     running: "Fetching history…",
     progress: "Progress of the backfill",
     done: "History is complete",
-    failed: "The backfill stopped",
-    needsKapso: "Needs a Kapso API key.",
+    partial: (count: number) =>
+      count === 1
+        ? "Complete but for 1 conversation"
+        : `Complete but for ${count} conversations`,
+    stopped: "Stopped",
+    failed: "It could not go on",
+    counts: (done: string, total: string, added: string) =>
+      `${done} of ${total} conversations · ${added} new messages`,
   },
   overview: {
     title: "Overview",

@@ -21,6 +21,8 @@ export interface InboxRequest {
 
 /** What the app talks to. */
 export interface ApiClient {
+  /** Address of the project, without a slash at its end. */
+  url: string;
   supabase: SupabaseClient;
   hasRealtime: boolean;
   /**
@@ -72,6 +74,7 @@ export function createApiClient(config: AppConfig): ApiClient {
   }
 
   return {
+    url,
     supabase,
     hasRealtime: config.has_realtime !== false,
     callFunction,
