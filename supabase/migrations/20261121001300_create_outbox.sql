@@ -206,7 +206,7 @@ comment on function private.check_sending(public.conversations, text) is
   'The number a message of this type can go out by now; an error that says why it cannot.';
 
 create function private.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored public.outbox_messages, is_new boolean)
+returns table (stored jsonb, is_new boolean)
 language plpgsql
 volatile
 -- Definer because members may not write the outbox themselves; the role is checked first.
@@ -259,7 +259,7 @@ begin
       raise exception 'invalid_message' using errcode = 'PT422';
     end;
     if queued.id is not null then
-      return query select queued, true;
+      return query select to_jsonb(queued), true;
       return;
     end if;
     -- Another request with the same key was quicker.
@@ -275,13 +275,13 @@ begin
   then
     raise exception 'idempotency_key_reused' using errcode = 'PT409';
   end if;
-  return query select queued, false;
+  return query select to_jsonb(queued), false;
 end;
 $$;
 comment on function private.enqueue_message(uuid, text, jsonb) is 'Does the work of public.enqueue_message.';
 
 create function public.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored public.outbox_messages, is_new boolean)
+returns table (stored jsonb, is_new boolean)
 language sql
 volatile
 set search_path = ''
@@ -700,7 +700,7 @@ comment on function private.follow_statuses(private.ingest_change[]) is
 
 create function public.claim_outbox_message(conversation_id uuid, lease_seconds integer default 60)
 returns table (
-  message public.outbox_messages,
+  message jsonb,
   phone_number_id text,
   recipient jsonb,
   callback_data text
@@ -746,7 +746,7 @@ begin
     return;
   end if;
   return query
-  select claimed,
+  select to_jsonb(claimed),
     case when connection.is_active then connection.phone_number_id end,
     private.recipient_of(conversation),
     private.callback_data(claimed.id, claimed.attempts);

@@ -1109,7 +1109,7 @@ export type Database = {
         Args: { conversation_id: string; lease_seconds?: number }
         Returns: {
           callback_data: string
-          message: Database["public"]["Tables"]["outbox_messages"]["Row"]
+          message: Json
           phone_number_id: string
           recipient: Json
         }[]
@@ -1242,7 +1242,7 @@ export type Database = {
         }
         Returns: {
           is_new: boolean
-          stored: Database["public"]["Tables"]["outbox_messages"]["Row"]
+          stored: Json
         }[]
       }
       fail_sync_conversation: {
