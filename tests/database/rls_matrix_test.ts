@@ -98,6 +98,10 @@ async function createWorld(): Promise<World> {
       insert into private.message_counts (workspace_id, local_date, platform, direction, messages)
       values (${owned.id}, '2026-01-01', 'whatsapp', 'inbound', 1)`;
     return { connection, personId, conversationId, noteId: note!.id };
+      insert into private.media_copies
+        (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
+      values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
+    return { connection, personId, conversationId };
   };
   const mine = await fill(workspace);
   const theirs = await fill(other);
@@ -607,6 +611,33 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: SERVICE_ALONE,
     },
   },
+  "private.media_copies": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.media_copies where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId, connection, workspace }) =>
+        sql`
+          insert into private.media_copies
+            (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
+          values (${conversationId}, 'other', ${workspace.id}, ${connection.id}, 'image', now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.media_copies set state = 'failed'
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.media_copies where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
   "private.webhook_events": {
     "select": {
       run: (sql, { connection }) =>
@@ -999,6 +1030,22 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql) => sql`select from public.replay_webhook_events(ids => '{}')`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
   },
+  "claim_media_copies": {
+    run: (sql, { connection }) => sql`select from public.claim_media_copies(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "finish_media_copies": {
+    run: (sql, { connection }) => sql`select public.finish_media_copies(${connection.id}, '[]')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "retry_media_copies": {
+    run: (sql, { connection }) => sql`select public.retry_media_copies(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "connections_with_due_media": {
+    run: (sql) => sql`select from public.connections_with_due_media(0)`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
   "stop_sync_run": {
     run: (sql, { connection }) =>
       sql`
@@ -1371,6 +1418,7 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
           "connection_secrets",
           "waiting_updates",
           "webhook_events",
+          "media_copies",
         ]
       ) {
         const hidden = await client.schema("private" as "public").from(table).select();
