@@ -166,6 +166,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.mark_conversation_read": ["authenticated"],
   "public.mark_conversation_unread": ["authenticated"],
   "public.merge_people": ["authenticated"],
+  "public.message_source": ["service_role"],
   "public.next_sync_conversations": ["service_role"],
   "public.note_status_checks": ["service_role"],
   "public.overview_statistics": ["authenticated"],

@@ -97,11 +97,11 @@ async function createWorld(): Promise<World> {
     await sql`
       insert into private.message_counts (workspace_id, local_date, platform, direction, messages)
       values (${owned.id}, '2026-01-01', 'whatsapp', 'inbound', 1)`;
-    return { connection, personId, conversationId, noteId: note!.id };
+    await sql`
       insert into private.media_copies
         (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
       values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
-    return { connection, personId, conversationId };
+    return { connection, personId, conversationId, noteId: note!.id };
   };
   const mine = await fill(workspace);
   const theirs = await fill(other);

@@ -1414,6 +1414,16 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      message_source: {
+        Args: { conversation_id: string; message_id: string }
+        Returns: {
+          connection_id: string
+          media_url: string
+          metadata: Json
+          phone_number_id: string
+          workspace_id: string
+        }[]
+      }
       next_sync_conversations: {
         Args: { max_conversations: number; run_id: string }
         Returns: {
