@@ -150,7 +150,10 @@ declare
 begin
   update public.conversations as known
   set status = set_conversation_status.status,
-    closed_at = case when set_conversation_status.status = 'closed' then now() end,
+    -- WhatsApp's times are whole seconds. Whatever the customer wrote in this one was not seen by whoever
+    -- closed it, and opens it again.
+    closed_at = case when set_conversation_status.status = 'closed'
+      then date_trunc('second', now()) - interval '1 millisecond' end,
     updated_at = now()
   where known.id = conversation.id and known.status <> set_conversation_status.status;
   return private.kapso_side(conversation);
