@@ -151,6 +151,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
     const app = await createApp({
       project,
+      apiUrl,
       publishableKey: secrets.publishable_key,
       demo: { email: DEMO.email, password: DEMO.password },
       isWatching: options.isWatching,

@@ -4,9 +4,19 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+} from "@std/assert";
 import axe, { type AxeResults } from "axe-core";
 import { size } from "../support/database.ts";
+import {
+  samplePicture,
+  sampleRecording,
+} from "../support/fake_kapso/samples.ts";
+import { metaRefusal } from "../support/fake_kapso/server.ts";
 import { conversation, ingest, message } from "../support/messages.ts";
 import { unique } from "../support/people.ts";
 import { createBridge, post } from "../api/support.ts";
@@ -17,6 +27,7 @@ import {
   composer,
   customer,
   find,
+  lookAgain,
   row,
   send,
   startBrowserWorld,
@@ -63,7 +74,9 @@ Deno.test("a message is sent, delivered, read and answered", async () => {
   await find(page, name);
   await bubble(page, "Are you open on Sunday?").waitFor();
   // Reading it in the app counts as read for all.
-  await row(page, name).getByText("1 unread message").waitFor({ state: "detached" });
+  await row(page, name).getByText("1 unread message").waitFor({
+    state: "detached",
+  });
 
   await composer(page).fill("Yes, from nine");
   await composer(page).press("Shift+Enter");
@@ -71,16 +84,22 @@ Deno.test("a message is sent, delivered, read and answered", async () => {
   await composer(page).press("Enter");
   await bubble(page, "Yes, from nine\nto five").waitFor();
   assertEquals(await composer(page).inputValue(), "");
-  await bubble(page, "Yes, from nine").getByRole("img", { name: /^(Delivered|Read)$/ }).waitFor();
+  await bubble(page, "Yes, from nine").getByRole("img", {
+    name: /^(Delivered|Read)$/,
+  }).waitFor();
 
   const sent = world.inbox.fake.state.messages.filter((each) =>
     each.direction === "outbound" && each.conversation.contact === contact
   );
   assertEquals(sent.length, 1);
-  world.inbox.fake.receiveMessage(contact, "Perfect, see you then", { replyTo: sent[0]! });
+  world.inbox.fake.receiveMessage(contact, "Perfect, see you then", {
+    replyTo: sent[0]!,
+  });
   await bubble(page, "Perfect, see you then").waitFor();
   // The answer names what it answers.
-  await bubble(page, "Perfect, see you then").getByRole("button", { name: /^You/ }).waitFor();
+  await bubble(page, "Perfect, see you then").getByRole("button", {
+    name: /^You/,
+  }).waitFor();
   world.inbox.fake.react(sent[0]!, "❤️");
   await bubble(page, "Yes, from nine").getByText("❤️").waitFor();
 });
@@ -106,12 +125,15 @@ Deno.test("a long thread is read back to its first message, and few rows are dra
   const thread = conversation({ participant_name: name });
   const start = Date.now() - count * 60_000;
   for (let first = 0; first < count; first += 1000) {
-    const batch = Array.from({ length: Math.min(1000, count - first) }, (_, index) =>
-      message({
-        content: `Number ${first + index} of the thread`,
-        direction: (first + index) % 3 === 0 ? "outbound" : "inbound",
-        sent_at: new Date(start + (first + index) * 60_000).toISOString(),
-      }));
+    const batch = Array.from(
+      { length: Math.min(1000, count - first) },
+      (_, index) =>
+        message({
+          content: `Number ${first + index} of the thread`,
+          direction: (first + index) % 3 === 0 ? "outbound" : "inbound",
+          sent_at: new Date(start + (first + index) * 60_000).toISOString(),
+        }),
+    );
     await ingest(sql, bridge, [{ ...thread, messages: batch }]);
   }
   await using window = await world.open(team.viewer);
@@ -136,7 +158,10 @@ Deno.test("a long thread is read back to its first message, and few rows are dra
 Deno.test("reading goes on where it is while new messages come in", async () => {
   const { contact, name } = await customer(world, "the first");
   for (let index = 0; index < 40; index++) {
-    world.inbox.fake.receiveMessage(contact, `line ${index}\nand its second line`);
+    world.inbox.fake.receiveMessage(
+      contact,
+      `line ${index} has\na second line`,
+    );
   }
   await world.inbox.fake.settled();
   await using window = await world.open(world.inbox.team.agent);
@@ -145,11 +170,13 @@ Deno.test("reading goes on where it is while new messages come in", async () => 
   await bubble(page, "line 39").waitFor();
   await page.getByRole("region", { name: "Messages", exact: true })
     .evaluate((element) => element.scrollTo({ top: 200 }));
-  await bubble(page, "line 3\n").waitFor();
-  const before = await bubble(page, "line 3\n").boundingBox();
+  await bubble(page, "line 3 ").waitFor();
+  const before = await bubble(page, "line 3 ").boundingBox();
   world.inbox.fake.receiveMessage(contact, "something new");
+  await world.inbox.fake.settled();
+  await lookAgain(page);
   await page.getByRole("button", { name: "1 new message" }).waitFor();
-  const after = await bubble(page, "line 3\n").boundingBox();
+  const after = await bubble(page, "line 3 ").boundingBox();
   assertEquals(Math.round(after!.y), Math.round(before!.y));
   await page.getByRole("button", { name: "1 new message" }).click();
   await bubble(page, "something new").waitFor();
@@ -161,15 +188,21 @@ Deno.test("the list goes on as far as there are conversations, and the search is
   const prefix = unique("Many ");
   const bridge = await createBridge(team.owner, "signal");
   for (let first = 0; first < count; first += 1000) {
-    const batch = Array.from({ length: Math.min(1000, count - first) }, (_, index) => {
-      const number = first + index;
-      return conversation({
-        participant_name: `${prefix} ${String(number).padStart(6, "0")}`,
-        messages: [
-          message({ sent_at: new Date(Date.UTC(2026, 0, 1) + number * 1000).toISOString() }),
-        ],
-      });
-    });
+    const batch = Array.from(
+      { length: Math.min(1000, count - first) },
+      (_, index) => {
+        const number = first + index;
+        return conversation({
+          participant_name: `${prefix} ${String(number).padStart(6, "0")}`,
+          messages: [
+            message({
+              sent_at: new Date(Date.UTC(2026, 0, 1) + number * 1000)
+                .toISOString(),
+            }),
+          ],
+        });
+      },
+    );
     await ingest(sql, bridge, batch);
   }
   await using window = await world.open(team.viewer);
@@ -183,34 +216,67 @@ Deno.test("the list goes on as far as there are conversations, and the search is
     await page.locator(".list-scroll").evaluate((element) =>
       element.scrollTo({ top: element.scrollHeight })
     );
-    return await row(page, `${prefix} ${String(last).padStart(6, "0")}`).isVisible();
+    return await row(page, `${prefix} ${String(last).padStart(6, "0")}`)
+      .isVisible();
   });
   const drawn = await page.getByRole("region", { name: "Conversations" })
     .getByRole("listitem").count();
   assert(drawn < 60, `${drawn} rows were drawn at once`);
   // The threads themselves are never asked for by the list.
-  assert(urls.every((url) => !/\/conversations\?|select=[^&]*messages\b/.test(url)));
+  assert(
+    urls.every((url) => !/\/conversations\?|select=[^&]*messages\b/.test(url)),
+  );
   // The arrow keys move through the list.
   await page.getByRole("searchbox").fill(`${prefix} 00000`);
   await row(page, `${prefix} 000009`).focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: `${prefix} 000008`, level: 2 }).waitFor();
+  await page.getByRole("heading", { name: `${prefix} 000008`, level: 2 })
+    .waitFor();
 });
 
 Deno.test("a failed message says why, and goes out when it is tried again", async () => {
-  const { contact, name } = await customer(world, "hello", { isUnreachable: true });
+  const { name } = await customer(world);
+  const before = world.inbox.fake.requests.length;
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  // That it was read is told to Kapso at the same address.
+  const { requests } = world.inbox.fake;
+  await until(
+    "telling Kapso",
+    () => requests.slice(before).some(({ path }) => /\/messages$/.test(path)),
+  );
+  world.inbox.fake.misbehaveOn(
+    "POST",
+    /\/messages$/,
+    metaRefusal(131049, "Held back"),
+  );
+  await send(page, "Can you read this?");
+  const failed = bubble(page, "Can you read this?");
+  await failed.getByText("WhatsApp held this marketing message back").waitFor();
+  await failed.getByText("131049").waitFor();
+  await failed.getByRole("img", { name: "Not delivered" }).waitFor();
+  await failed.getByRole("button", { name: "Try again" }).click();
+  await bubble(page, "Can you read this?").getByRole("img", {
+    name: /^(Delivered|Read)$/,
+  })
+    .waitFor();
+  assertEquals(await bubble(page, "Can you read this?").count(), 1);
+});
+
+Deno.test("a message that WhatsApp cannot deliver says why, and offers no second try", async () => {
+  const { name } = await customer(world, "hello", { isUnreachable: true });
   await using window = await world.open(world.inbox.team.agent);
   const { page } = window;
   await find(page, name);
   await send(page, "Can you read this?");
   const failed = bubble(page, "Can you read this?");
-  await failed.getByText("131026").waitFor();
-  await failed.getByRole("img", { name: "Not delivered" }).waitFor();
-  contact.isUnreachable = false;
-  await failed.getByRole("button", { name: "Try again" }).click();
-  await bubble(page, "Can you read this?").getByRole("img", { name: /^(Delivered|Read)$/ })
-    .waitFor();
+  await failed.getByText("WhatsApp cannot deliver to this number").waitFor();
+  assertEquals(
+    await failed.getByRole("button", { name: "Try again" }).count(),
+    0,
+  );
 });
 
 Deno.test("a message that never reached the server is sent once, with the same key", async () => {
@@ -227,7 +293,9 @@ Deno.test("a message that never reached the server is sent once, with the same k
   }, { times: 2 });
   await send(page, "only once, please");
   const waiting = bubble(page, "only once, please");
-  await waiting.getByRole("button", { name: "Try again" }).waitFor({ timeout: 3000 })
+  await waiting.getByRole("button", { name: "Try again" }).waitFor({
+    timeout: 3000,
+  })
     .catch(() => {/* The outbox has told already that it was sent. */});
   const retry = waiting.getByRole("button", { name: "Try again" });
   if (await retry.isVisible()) await retry.click();
@@ -282,23 +350,41 @@ Deno.test("a conversation is closed and opened again", async () => {
   await page.getByRole("button", { name: "Close conversation" }).click();
   await page.getByText("This conversation is closed").waitFor();
   await row(page, name).waitFor({ state: "detached" });
-  await page.getByText("Closed", { exact: true }).first().click();
+  await page.getByRole("radio", { name: "Closed" }).check();
   await row(page, name).waitFor();
   await page.getByRole("button", { name: "Reopen conversation" }).click();
   await row(page, name).waitFor({ state: "detached" });
-  await page.getByText("Open", { exact: true }).first().click();
+  await page.getByRole("radio", { name: "Open" }).check();
   await row(page, name).waitFor();
 });
 
 Deno.test("a picture, a place, a contact and an order are shown as what they are", async () => {
   const { fake } = world.inbox;
-  const { contact, name } = await customer(world, "look at https://example.com/a?b=1.");
-  fake.receiveMessage(contact, { type: "image", caption: "the jacket" });
+  const { contact, name } = await customer(
+    world,
+    "look at https://example.com/a?b=1.",
+  );
+  fake.receiveMessage(contact, {
+    type: "image",
+    caption: "the jacket",
+    bytes: samplePicture(20),
+    mimeType: "image/png",
+  });
   fake.receiveMessage(contact, {
     type: "location",
-    location: { latitude: -6.2, longitude: 106.81, name: "Home", address: "Jl. Merdeka 1" },
+    location: {
+      latitude: -6.2,
+      longitude: 106.81,
+      name: "Home",
+      address: "Jl. Merdeka 1",
+    },
   });
-  fake.receiveMessage(contact, { type: "audio", transcript: "can you check" });
+  fake.receiveMessage(contact, {
+    type: "audio",
+    transcript: "can you check",
+    bytes: sampleRecording(2),
+    mimeType: "audio/wav",
+  });
   await fake.settled();
   await using window = await world.open(world.inbox.team.agent);
   const { page } = window;
@@ -311,11 +397,19 @@ Deno.test("a picture, a place, a contact and an order are shown as what they are
   const shown = page.getByRole("dialog").getByRole("img");
   await until(
     "the picture",
-    () => shown.evaluate((image) => "naturalWidth" in image && Number(image.naturalWidth) > 0),
+    () =>
+      shown.evaluate((image) =>
+        "naturalWidth" in image && Number(image.naturalWidth) > 0
+      ),
   );
   await page.keyboard.press("Escape");
-  await bubble(page, "Jl. Merdeka 1").getByRole("link", { name: "Open in a map" }).waitFor();
-  await bubble(page, "can you check").locator("audio").waitFor();
+  await bubble(page, "Jl. Merdeka 1").getByRole("link", {
+    name: "Open in a map",
+  }).waitFor();
+  const audio = bubble(page, "can you check").locator("audio");
+  await audio.evaluate((element) =>
+    "play" in element && (element.play as () => unknown)()
+  );
 });
 
 Deno.test("the secret of a new connection is shown once, and works", async () => {
@@ -329,7 +423,8 @@ Deno.test("the secret of a new connection is shown once, and works", async () =>
   await dialog.getByLabel("Name").fill(name);
   const connectionId = await dialog.getByLabel("Connection id").inputValue();
   await dialog.getByRole("button", { name: "Create" }).click();
-  const secret = await dialog.getByRole("textbox").innerText();
+  const secret = await dialog.getByRole("textbox", { name: "The secret" })
+    .innerText();
   assertMatch(secret, /^msg_[0-9a-f]{32}$/);
   await dialog.getByRole("button", { name: "I have copied it" }).click();
 
@@ -342,11 +437,15 @@ Deno.test("the secret of a new connection is shown once, and works", async () =>
   assertEquals(answer.status, 200, JSON.stringify(answer.body));
   const card = page.getByRole("article", { name });
   await card.getByText("Active").waitFor();
-  assert(!(await page.content()).includes(secret), "the secret stays on the page");
+  assert(
+    !(await page.content()).includes(secret),
+    "the secret stays on the page",
+  );
 
   // Switched off, the bridge is refused.
   await card.getByRole("button", { name: "Switch off" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Switch off" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Switch off" })
+    .click();
   await card.getByText("Switched off").waitFor();
   const refused = await post(info, {
     platform: "telegram",
@@ -364,15 +463,21 @@ Deno.test("a secret is replaced", async () => {
   const bridge = await createBridge(team.owner, "wechat");
   await using window = await world.open(team.owner, "/import/messaging");
   const { page } = window;
-  const card = page.getByRole("article").filter({ hasText: bridge.connection_id });
+  const card = page.getByRole("article").filter({
+    hasText: bridge.connection_id,
+  });
   await card.getByRole("button", { name: "New secret" }).click();
   await page.getByLabel("Hours the old secret still works").fill("0");
   await page.getByRole("button", { name: "Make it" }).click();
-  const secret = await page.getByRole("dialog").getByRole("textbox").innerText();
+  const secret = await page.getByRole("textbox", { name: "The secret" })
+    .innerText();
   assertNotEquals(secret, bridge.api_key);
   const one = [conversation({ messages: [message()] })];
   assertEquals((await post(info, bridge, one)).status, 401);
-  assertEquals((await post(info, { ...bridge, api_key: secret }, one)).status, 200);
+  assertEquals(
+    (await post(info, { ...bridge, api_key: secret }, one)).status,
+    200,
+  );
 });
 
 Deno.test("a backfill runs to 100 %", async () => {
@@ -381,11 +486,16 @@ Deno.test("a backfill runs to 100 %", async () => {
   fake.seedHistory({
     conversations: 12,
     messages: 240,
-    of: Array.from({ length: 12 }, (_, index) => fake.addContact({ name: `${past} ${index}` })),
+    of: Array.from(
+      { length: 12 },
+      (_, index) => fake.addContact({ name: `${past} ${index}` }),
+    ),
   });
   await using window = await world.open(team.admin, "/import/messaging");
   const { page } = window;
-  const card = page.getByRole("article").filter({ hasText: line.phoneNumberId });
+  const card = page.getByRole("article").filter({
+    hasText: line.phoneNumberId,
+  });
   await card.getByRole("button", { name: "Fetch history" }).click();
   await card.getByText("History is complete").waitFor({ timeout: 30_000 });
   await card.getByText("100 %").waitFor();
@@ -402,20 +512,30 @@ Deno.test("a viewer reads and cannot write; a stranger sees nothing", async () =
     await bubble(page, "for the members alone").waitFor();
     await page.getByText("You can read this workspace").waitFor();
     assertEquals(await composer(page).count(), 0);
-    assertEquals(await page.getByRole("button", { name: "Close conversation" }).count(), 0);
+    assertEquals(
+      await page.getByRole("button", { name: "Close conversation" }).count(),
+      0,
+    );
     await page.getByRole("link", { name: /Messaging/ }).click();
     await page.getByRole("heading", { name: "Messaging", level: 1 }).waitFor();
-    assertEquals(await page.getByRole("button", { name: "New connection" }).count(), 0);
+    assertEquals(
+      await page.getByRole("button", { name: "New connection" }).count(),
+      0,
+    );
   }
   {
-    await using window = await world.open(world.inbox.team.stranger, `/inbox/${thread}`);
+    await using window = await world.open(
+      world.inbox.team.stranger,
+      `/inbox/${thread}`,
+    );
     const { page } = window;
     await page.getByRole("heading", { name: "No conversations yet" }).waitFor();
     assert(!(await page.content()).includes(name));
     // The address with their own workspace and the foreign conversation in it.
     const slug = new URL(page.url()).hash.split("/")[1];
     await page.goto(`${world.inbox.info.app_url}#/${slug}/inbox/${thread}`);
-    await page.getByRole("heading", { name: "This conversation is not here" }).waitFor();
+    await page.getByRole("heading", { name: "This conversation is not here" })
+      .waitFor();
     assert(!(await page.content()).includes("for the members alone"));
   }
 });
@@ -427,10 +547,13 @@ Deno.test("notes and names of a contact are kept", async () => {
   const { page } = window;
   await find(page, name);
   const panel = page.getByRole("complementary", { name: "Contact" });
-  if (!await panel.isVisible()) await page.getByRole("button", { name: "Show contact" }).click();
+  if (!await panel.isVisible()) {
+    await page.getByRole("button", { name: "Show contact" }).click();
+  }
   await panel.getByLabel("Add a note").fill("Prefers mornings");
   await panel.getByRole("button", { name: "Add a note" }).click();
-  await panel.getByRole("listitem").filter({ hasText: "Prefers mornings" }).waitFor();
+  await panel.getByRole("listitem").filter({ hasText: "Prefers mornings" })
+    .waitFor();
   await panel.getByRole("button", { name: "Edit" }).click();
   await panel.getByLabel("Name", { exact: true }).fill(renamed);
   await panel.getByRole("button", { name: "Save" }).click();
@@ -455,7 +578,9 @@ Deno.test("the inbox works on a phone", async () => {
   await page.getByRole("button", { name: "Show contact" }).tap();
   await page.getByRole("complementary", { name: "Contact" }).waitFor();
   await assertNoSidewaysScroll(page);
-  await page.getByRole("complementary").getByRole("button", { name: "Hide contact" }).tap();
+  await page.getByRole("complementary").getByRole("button", {
+    name: "Hide contact",
+  }).tap();
   await page.getByRole("link", { name: "Back to the list" }).tap();
   await row(page, name).waitFor();
   for (const path of ["overview", "import/messaging"]) {
@@ -468,9 +593,14 @@ Deno.test("the inbox works on a phone", async () => {
 for (const colorScheme of ["light", "dark"] as const) {
   Deno.test(`nothing is in the way of whoever cannot see or use a mouse, ${colorScheme}`, async () => {
     const { contact, name } = await customer(world, "hello");
-    world.inbox.fake.receiveMessage(contact, { type: "image", caption: "a picture" });
+    world.inbox.fake.receiveMessage(contact, {
+      type: "image",
+      caption: "a picture",
+    });
     await world.inbox.fake.settled();
-    await using window = await world.open(world.inbox.team.owner, "/inbox", { colorScheme });
+    await using window = await world.open(world.inbox.team.owner, "/inbox", {
+      colorScheme,
+    });
     const { page } = window;
     await row(page, name).waitFor();
     await page.evaluate(axe.source);
@@ -483,14 +613,18 @@ for (const colorScheme of ["light", "dark"] as const) {
         impact === "serious" || impact === "critical"
       );
       assertEquals(
-        serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
+        serious.map(({ id, nodes }) =>
+          `${where}: ${id}: ${nodes.map((node) => node.html)}`
+        ),
         [],
       );
     };
     await check("list");
     await find(page, name);
     await send(page, "an answer");
-    await bubble(page, "an answer").getByRole("img", { name: /^(Delivered|Read)$/ }).waitFor();
+    await bubble(page, "an answer").getByRole("img", {
+      name: /^(Delivered|Read)$/,
+    }).waitFor();
     await check("thread");
     await page.getByRole("button", { name: "Templates" }).click();
     await page.getByRole("dialog").waitFor();
@@ -515,12 +649,18 @@ for (const colorScheme of ["light", "dark"] as const) {
 
 Deno.test("no key reached the browser, and nothing but the stack was spoken to", async () => {
   await world.settled();
-  assert(world.searched() > 100, `only ${world.searched()} answers were looked at`);
+  assert(
+    world.searched() > 100,
+    `only ${world.searched()} answers were looked at`,
+  );
   assertEquals(world.leaks, []);
   assertEquals(world.faults, []);
   const page = await fetch(world.inbox.info.app_url!);
   const policy = page.headers.get("content-security-policy") ?? "";
   assertMatch(policy, /script-src 'self'(;|$)/);
   assertMatch(policy, /frame-ancestors 'none'/);
-  assert(!/<script(?![^>]*\bsrc=)/.test(await page.text()), "there is an inline script");
+  assert(
+    !/<script(?![^>]*\bsrc=)/.test(await page.text()),
+    "there is an inline script",
+  );
 });

@@ -6,8 +6,19 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Browser, BrowserContextOptions, Locator, Page, Response } from "playwright-core";
-import { type Inbox, type Person, startInbox, threadOf } from "../api/inbox/support.ts";
+import type {
+  Browser,
+  BrowserContextOptions,
+  Locator,
+  Page,
+  Response,
+} from "playwright-core";
+import {
+  type Inbox,
+  type Person,
+  startInbox,
+  threadOf,
+} from "../api/inbox/support.ts";
 import type { Contact } from "../support/fake_kapso/state.ts";
 import { unique } from "../support/people.ts";
 import { launchChromium } from "./chromium.ts";
@@ -46,7 +57,9 @@ export async function startBrowserWorld(): Promise<BrowserWorld> {
   await using stack = new AsyncDisposableStack();
   const browser: Browser = await launchChromium();
   stack.defer(() => browser.close());
-  const inbox = stack.use(await startInbox({ autoStatus: true, timeScale: 0.2 }));
+  const inbox = stack.use(
+    await startInbox({ autoStatus: true, timeScale: 0.2 }),
+  );
   const { info, fake, team } = inbox;
   const { data } = await team.owner.client.from("workspaces").select("slug")
     .eq("id", team.owner.workspaceId).single();
@@ -65,7 +78,9 @@ export async function startBrowserWorld(): Promise<BrowserWorld> {
     const read = response.text().then((text) => {
       searched++;
       const whole = text + JSON.stringify(response.headers());
-      if (secrets.some((secret) => whole.includes(secret))) leaks.push(response.url());
+      if (secrets.some((secret) => whole.includes(secret))) {
+        leaks.push(response.url());
+      }
     }, () => {/* It has no body, or the window was closed. */});
     reading.add(read);
     read.finally(() => reading.delete(read));
@@ -88,22 +103,32 @@ export async function startBrowserWorld(): Promise<BrowserWorld> {
       context.on("response", search);
       context.on("request", (request) => {
         const { protocol, origin } = new URL(request.url());
-        if (protocol.startsWith("http") && origin !== info.api_url) faults.push(request.url());
+        if (protocol.startsWith("http") && origin !== info.api_url) {
+          faults.push(request.url());
+        }
       });
       context.on("weberror", (error) => faults.push(String(error.error())));
       context.on("console", (message) => {
         // What a browser says about refused requests is looked at by the tests that make them.
         const text = message.text();
-        if (message.type() === "error" && !text.startsWith("Failed to load resource")) {
+        if (
+          message.type() === "error" &&
+          !text.startsWith("Failed to load resource")
+        ) {
           faults.push(text);
         }
       });
       if (person) {
         const { data } = await person.client.auth.getSession();
-        const key = `sb-${new URL(info.api_url).hostname.split(".")[0]}-auth-token`;
+        const key = `sb-${
+          new URL(info.api_url).hostname.split(".")[0]
+        }-auth-token`;
         await context.addInitScript(
           ([key, session]) => {
-            localStorage.setItem(key!, session!);
+            // A window begins with an empty page, which has no storage.
+            if (location.origin !== "null") {
+              localStorage.setItem(key!, session!);
+            }
           },
           [key, JSON.stringify(data.session)],
         );
@@ -145,19 +170,24 @@ export async function customer(
 
 /** Finds a conversation as a person does: by its name, in the search. */
 export async function find(page: Page, name: string): Promise<void> {
-  await page.getByRole("searchbox", { name: "Search name, number or text" }).fill(name);
+  await page.getByRole("searchbox", { name: "Search name, number or text" })
+    .fill(name);
   await row(page, name).click();
   await page.getByRole("heading", { name, level: 2 }).waitFor();
 }
 
 /** The row of a conversation. */
 export function row(page: Page, name: string): Locator {
-  return page.getByRole("region", { name: "Conversations" }).getByRole("link", { name });
+  return page.getByRole("region", { name: "Conversations" }).getByRole("link", {
+    name,
+  });
 }
 
 /** Bubbles of the open thread with this text. */
 export function bubble(page: Page, text: string): Locator {
-  return page.getByRole("region", { name: "Messages", exact: true }).getByRole("listitem")
+  return page.getByRole("region", { name: "Messages", exact: true }).getByRole(
+    "listitem",
+  )
     .filter({ hasText: text });
 }
 
@@ -172,8 +202,16 @@ export async function send(page: Page, text: string): Promise<void> {
   await composer(page).press("Enter");
 }
 
+/** What a browser says when somebody comes back to the window: the app looks what is new. */
+export async function lookAgain(page: Page): Promise<void> {
+  await page.evaluate(() => void dispatchEvent(new Event("visibilitychange")));
+}
+
 /** Waits until something is so, looking again and again. */
-export async function until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
+export async function until(
+  what: string,
+  isSo: () => Promise<boolean> | boolean,
+): Promise<void> {
   const deadline = Date.now() + TIMEOUT_MS;
   while (!await isSo()) {
     assert(Date.now() < deadline, `${what} did not happen`);

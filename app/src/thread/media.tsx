@@ -30,7 +30,6 @@ export function Media({ message, media, conversationId }: {
   const [hasFailed, setHasFailed] = useState(false);
   const query = useQuery<{ url: string | undefined; expiresAt: number }>({
     queryKey: ["media", conversationId, message.id, message.media_url],
-    enabled: message.media_url !== null,
     staleTime: ({ state }) =>
       state.data ? Math.max(0, state.data.expiresAt - Date.now()) : 0,
     retry: (failures, error) =>
@@ -49,7 +48,7 @@ export function Media({ message, media, conversationId }: {
     },
   });
   const url = query.data?.url;
-  const isGone = message.media_url === null || query.isError || hasFailed ||
+  const isGone = query.isError || hasFailed ||
     (query.isSuccess && url === undefined);
   const metadata = message.metadata ?? {};
   const fileName = typeof metadata.file_name === "string"
@@ -61,7 +60,8 @@ export function Media({ message, media, conversationId }: {
   const transcript = typeof metadata.transcript === "string"
     ? metadata.transcript
     : undefined;
-  const retry = message.media_url === null ? undefined : () => {
+  const hasNone = query.error instanceof ApiError && query.error.status === 404;
+  const retry = hasNone ? undefined : () => {
     setHasFailed(false);
     query.refetch();
   };
