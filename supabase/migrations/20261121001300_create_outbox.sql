@@ -653,11 +653,6 @@ begin
     select message.conversation_id as id, array_agg(message.body order by message.sent_at) as candidates
     from unnest(settle_arrivals.arrived) as message
     where message.body ->> 'direction' = 'outbound'
-      and exists (
-        select 1 from public.outbox_messages as known
-        where known.conversation_id = message.conversation_id
-          and known.state in ('queued', 'sending', 'unconfirmed')
-      )
     group by message.conversation_id
     order by message.conversation_id
   loop

@@ -78,7 +78,6 @@ const FUNCTIONS: Record<string, string[]> = {
   "private.check_time_zone": [],
   "private.connection_overview": ["authenticated"],
   "private.count_failed_events": ["authenticated"],
-  "private.count_messages": ["service_role"],
   "private.count_new_messages": ["service_role"],
   "private.create_connection": ["authenticated"],
   "private.create_workspace_of_new_user": [],
