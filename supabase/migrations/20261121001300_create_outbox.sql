@@ -1043,6 +1043,11 @@ begin
   if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_cron') then
     create extension if not exists pg_cron;
     perform cron.schedule('settle-outbox', '* * * * *', 'select public.settle_outbox()');
+    if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+      create extension if not exists pg_net;
+      -- The same, and it sends what was left waiting.
+      perform cron.schedule('inbox', '* * * * *', $job$select private.call_function('inbox/tick')$job$);
+    end if;
   end if;
 exception when others then
   raise notice 'pg_cron could not be used: %', sqlerrm;
