@@ -112,17 +112,13 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
           },
         );
       }
-      const name = pathname === "/app/"
-        ? "index.html"
-        : pathname.slice("/app/".length);
+      const name = pathname === "/app/" ? "index.html" : pathname.slice("/app/".length);
       if (isWatching && name === "index.html") build = undefined;
       let folder: string;
       try {
         folder = await prepare();
       } catch (error) {
-        const reason = error instanceof Failure
-          ? error.message
-          : "See the log of the stack.";
+        const reason = error instanceof Failure ? error.message : "See the log of the stack.";
         return text(503, `The app could not be built. ${reason}`, {
           "retry-after": "5",
         });

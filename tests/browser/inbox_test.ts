@@ -4,18 +4,10 @@
  * @module
  */
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import axe, { type AxeResults } from "axe-core";
 import { size } from "../support/database.ts";
-import {
-  samplePicture,
-  sampleRecording,
-} from "../support/fake_kapso/samples.ts";
+import { samplePicture, sampleRecording } from "../support/fake_kapso/samples.ts";
 import { metaRefusal } from "../support/fake_kapso/server.ts";
 import { conversation, ingest, message } from "../support/messages.ts";
 import { unique } from "../support/people.ts";
@@ -397,19 +389,14 @@ Deno.test("a picture, a place, a contact and an order are shown as what they are
   const shown = page.getByRole("dialog").getByRole("img");
   await until(
     "the picture",
-    () =>
-      shown.evaluate((image) =>
-        "naturalWidth" in image && Number(image.naturalWidth) > 0
-      ),
+    () => shown.evaluate((image) => "naturalWidth" in image && Number(image.naturalWidth) > 0),
   );
   await page.keyboard.press("Escape");
   await bubble(page, "Jl. Merdeka 1").getByRole("link", {
     name: "Open in a map",
   }).waitFor();
   const audio = bubble(page, "can you check").locator("audio");
-  await audio.evaluate((element) =>
-    "play" in element && (element.play as () => unknown)()
-  );
+  await audio.evaluate((element) => "play" in element && (element.play as () => unknown)());
 });
 
 Deno.test("the secret of a new connection is shown once, and works", async () => {
@@ -613,9 +600,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         impact === "serious" || impact === "critical"
       );
       assertEquals(
-        serious.map(({ id, nodes }) =>
-          `${where}: ${id}: ${nodes.map((node) => node.html)}`
-        ),
+        serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
         [],
       );
     };

@@ -6,19 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type {
-  Browser,
-  BrowserContextOptions,
-  Locator,
-  Page,
-  Response,
-} from "playwright-core";
-import {
-  type Inbox,
-  type Person,
-  startInbox,
-  threadOf,
-} from "../api/inbox/support.ts";
+import type { Browser, BrowserContextOptions, Locator, Page, Response } from "playwright-core";
+import { type Inbox, type Person, startInbox, threadOf } from "../api/inbox/support.ts";
 import type { Contact } from "../support/fake_kapso/state.ts";
 import { unique } from "../support/people.ts";
 import { launchChromium } from "./chromium.ts";
@@ -120,9 +109,7 @@ export async function startBrowserWorld(): Promise<BrowserWorld> {
       });
       if (person) {
         const { data } = await person.client.auth.getSession();
-        const key = `sb-${
-          new URL(info.api_url).hostname.split(".")[0]
-        }-auth-token`;
+        const key = `sb-${new URL(info.api_url).hostname.split(".")[0]}-auth-token`;
         await context.addInitScript(
           ([key, session]) => {
             // A window begins with an empty page, which has no storage.

@@ -125,15 +125,11 @@ export async function become(sql: Sql, actor: Actor): Promise<void> {
   await sql`select
     set_config('role', ${role}, true),
     set_config('request.jwt.claim.sub', ${subject}, true),
-    set_config('request.jwt.claims', ${
-    JSON.stringify({ sub: subject || undefined, role })
-  }, true)`;
+    set_config('request.jwt.claims', ${JSON.stringify({ sub: subject || undefined, role })}, true)`;
 }
 
 /** Waits for statements, and returns the SQLSTATE they failed with, or null. */
-export async function sqlStateOf(
-  statements: PromiseLike<unknown>,
-): Promise<string | null> {
+export async function sqlStateOf(statements: PromiseLike<unknown>): Promise<string | null> {
   try {
     await statements;
     return null;
@@ -155,8 +151,6 @@ export async function untilBlocked(sql: Sql, sessions = 1): Promise<void> {
 }
 
 function opened<T>(part: T | undefined): T {
-  if (part === undefined) {
-    throw new Error("the database is open during tests only");
-  }
+  if (part === undefined) throw new Error("the database is open during tests only");
   return part;
 }

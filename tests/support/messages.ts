@@ -58,22 +58,15 @@ export function message(overrides: Partial<TestMessage> = {}): TestMessage {
 }
 
 /** Messages, one a second, oldest first. */
-export function messages(
-  count: number,
-  first = 0,
-  prefix = unique("m_"),
-): TestMessage[] {
+export function messages(count: number, first = 0, prefix = unique("m_")): TestMessage[] {
   return Array.from(
     { length: count },
-    (_, index) =>
-      message({ id: `${prefix}_${index}`, sent_at: at(first + index) }),
+    (_, index) => message({ id: `${prefix}_${index}`, sent_at: at(first + index) }),
   );
 }
 
 /** A conversation with an id and a participant of its own. */
-export function conversation(
-  overrides: Partial<TestConversation> = {},
-): TestConversation {
+export function conversation(overrides: Partial<TestConversation> = {}): TestConversation {
   return {
     external_conversation_id: unique("x_"),
     participant_identifier: unique("someone_"),
@@ -90,9 +83,7 @@ export async function ingest(
 ): Promise<IngestRow[]> {
   return [
     ...await sql<IngestRow[]>`
-      select * from public.ingest_conversations(${connection.id}, ${
-      sql.json(batch as Json)
-    })`,
+      select * from public.ingest_conversations(${connection.id}, ${sql.json(batch as Json)})`,
   ];
 }
 
@@ -131,10 +122,7 @@ export interface StoredConversation {
 }
 
 /** Reads the row of a conversation. */
-export async function readConversation(
-  sql: Sql,
-  id: string,
-): Promise<StoredConversation> {
+export async function readConversation(sql: Sql, id: string): Promise<StoredConversation> {
   const [row] = await sql<StoredConversation[]>`
     select * from public.conversations where id = ${id}`;
   if (!row) throw new Error(`there is no conversation ${id}`);
@@ -187,33 +175,19 @@ export async function threadFaults(sql: Sql, id: string): Promise<string[]> {
   const faults: string[] = [];
   const expect = (name: string, actual: unknown, expected: unknown) => {
     if (JSON.stringify(actual) !== JSON.stringify(expected)) {
-      faults.push(
-        `${name} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`,
-      );
+      faults.push(`${name} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`);
     }
   };
-  expect(
-    "number of different ids",
-    new Set(thread.map((each) => each.id)).size,
-    thread.length,
-  );
+  expect("number of different ids", new Set(thread.map((each) => each.id)).size, thread.length);
   expect("message_count", row.message_count, thread.length);
-  expect(
-    "archived_message_count",
-    row.archived_message_count,
-    thread.length - row.messages.length,
-  );
+  expect("archived_message_count", row.archived_message_count, thread.length - row.messages.length);
   expect("number of keys", ledger!.keys, thread.length);
   expect("number of keys with their message", ledger!.matching, thread.length);
   if (times.some((time, index) => index > 0 && time < times[index - 1]!)) {
     faults.push("the thread is not sorted");
   }
-  if (row.messages.length > 50) {
-    faults.push(`the head has ${row.messages.length} messages`);
-  }
-  if (thread.length > 0 && row.messages.length === 0) {
-    faults.push("the head is empty");
-  }
+  if (row.messages.length > 50) faults.push(`the head has ${row.messages.length} messages`);
+  if (thread.length > 0 && row.messages.length === 0) faults.push("the head is empty");
   expect(
     "head_started_at",
     row.head_started_at?.getTime(),
@@ -222,9 +196,7 @@ export async function threadFaults(sql: Sql, id: string): Promise<string[]> {
   expect("last_message_at", row.last_message_at?.getTime(), times.at(-1));
   for (const page of pages) {
     const name = `page ${page.position}`;
-    if (page.message_count > 50) {
-      faults.push(`${name} has ${page.message_count} messages`);
-    }
+    if (page.message_count > 50) faults.push(`${name} has ${page.message_count} messages`);
     expect(`${name}: message_count`, page.message_count, page.messages.length);
     expect(
       `${name}: first_sent_at`,

@@ -21,13 +21,9 @@ export class ModelThread {
       const message = isHistory ? { ...given, is_history: true } : given;
       // Behind everything of the same time: messages of one instant keep the order they came in.
       const time = Date.parse(message.sent_at);
-      const place = this.messages.findLastIndex((each) =>
-        Date.parse(each.sent_at) <= time
-      ) + 1;
+      const place = this.messages.findLastIndex((each) => Date.parse(each.sent_at) <= time) + 1;
       this.messages.splice(place, 0, message);
-      if (!isHistory && message.direction === "inbound") {
-        this.unread++;
-      }
+      if (!isHistory && message.direction === "inbound") this.unread++;
       added++;
     }
     return added;
@@ -40,13 +36,9 @@ export class ModelThread {
       message_count: this.messages.length,
       unread_count: this.unread,
       last_message_at: newest?.sent_at ?? null,
-      last_inbound_at:
-        this.messages.findLast((each) => each.direction === "inbound")
-          ?.sent_at ??
-          null,
-      last_message_preview: newest
-        ? newest.content || `[${newest.type}]`
-        : null,
+      last_inbound_at: this.messages.findLast((each) => each.direction === "inbound")?.sent_at ??
+        null,
+      last_message_preview: newest ? newest.content || `[${newest.type}]` : null,
       last_message_type: newest?.type ?? null,
       last_message_direction: newest?.direction ?? null,
     };

@@ -73,10 +73,7 @@ export async function createWorkspace(
 export async function createConnection(
   sql: Sql,
   workspace: Workspace,
-  { platform = "whatsapp", userId = workspace.owner }: {
-    platform?: string;
-    userId?: string;
-  } = {},
+  { platform = "whatsapp", userId = workspace.owner }: { platform?: string; userId?: string } = {},
 ): Promise<Connection> {
   const [connection] = await sql<Connection[]>`
     insert into public.connections (connection_id, workspace_id, user_id, platform, name)
@@ -89,8 +86,7 @@ export async function createConnection(
 export async function addPerson(
   sql: Sql,
   workspace: Workspace,
-  { phone = null, name = "Someone" }: { phone?: string | null; name?: string } =
-    {},
+  { phone = null, name = "Someone" }: { phone?: string | null; name?: string } = {},
 ): Promise<string> {
   const [person] = await sql<{ id: string }[]>`
     insert into public.people (workspace_id, name, phone)

@@ -40,9 +40,7 @@ const MAIN = resolve(import.meta.dirname!, "../../local/main.ts");
  *
  * @throws when it ends before that; the message holds what it wrote to stderr.
  */
-export async function startStack(
-  options: StartStackOptions = {},
-): Promise<Stack> {
+export async function startStack(options: StartStackOptions = {}): Promise<Stack> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -62,18 +60,12 @@ export async function startStack(
 
   let log = "";
   const stderr = (async () => {
-    for await (
-      const text of child.stderr.pipeThrough(new TextDecoderStream())
-    ) log += text;
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
   })();
-  const { promise: line, resolve: resolveLine } = Promise.withResolvers<
-    string | undefined
-  >();
+  const { promise: line, resolve: resolveLine } = Promise.withResolvers<string | undefined>();
   const stdout = (async () => {
     let text = "";
-    for await (
-      const chunk of child.stdout.pipeThrough(new TextDecoderStream())
-    ) {
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
       text += chunk;
       const end = text.indexOf("\n");
       if (end >= 0) resolveLine(text.slice(0, end));

@@ -21,11 +21,7 @@ export class Refusal extends Error {
 }
 
 /** Refuse as Kapso does. */
-export function refuse(
-  status: number,
-  error: string,
-  more: JsonObject = {},
-): never {
+export function refuse(status: number, error: string, more: JsonObject = {}): never {
   throw new Refusal(status, { error, ...more });
 }
 
@@ -41,26 +37,17 @@ export function refuseAsMeta(
       message: `(#${code}) ${message}`,
       type: "OAuthException",
       code,
-      ...(details === undefined
-        ? {}
-        : { error_data: { messaging_product: "whatsapp", details } }),
+      ...(details === undefined ? {} : { error_data: { messaging_product: "whatsapp", details } }),
       fbtrace_id: "AfakeTrace",
     },
   });
 }
 
 /** Paging of a list without rows. */
-export const NO_PAGES = {
-  cursors: { before: null, after: null },
-  next: null,
-  previous: null,
-};
+export const NO_PAGES = { cursors: { before: null, after: null }, next: null, previous: null };
 
 /** A filter that may be absent. */
-export function is(
-  wanted: string | undefined,
-  value: string | undefined,
-): boolean {
+export function is(wanted: string | undefined, value: string | undefined): boolean {
   return wanted === undefined || wanted === value;
 }
 
@@ -87,10 +74,7 @@ export function pageOptions(context: Context): PageOptions {
 }
 
 /** A body, which must be a JSON object. */
-export async function readBody(
-  context: Context,
-  mayBeEmpty = false,
-): Promise<JsonObject> {
+export async function readBody(context: Context, mayBeEmpty = false): Promise<JsonObject> {
   const text = await context.req.text();
   if (mayBeEmpty && text === "") return {};
   try {

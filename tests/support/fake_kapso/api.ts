@@ -88,9 +88,7 @@ export function createApi(
     const media = [...state.media.values()].find(({ token }) =>
       token === context.req.param("token")
     );
-    return media === undefined
-      ? context.notFound()
-      : fileResponse(media, fake.files);
+    return media === undefined ? context.notFound() : fileResponse(media, fake.files);
   });
   app.get(`${PROXY}/media_download`, (context) => {
     const download = downloads.get(context.req.query("token") ?? "");
@@ -109,9 +107,7 @@ export function createApi(
     }
     if (context.req.header("X-API-Key") !== fake.apiKey) {
       return Response.json({
-        error: isProxy
-          ? "Invalid credentials for WhatsApp configuration"
-          : "Invalid API key",
+        error: isProxy ? "Invalid credentials for WhatsApp configuration" : "Invalid API key",
       }, { status: 401 });
     }
     const { rateLimit } = options;
@@ -131,16 +127,11 @@ export function createApi(
       }, {
         status: 429,
         // 60 on a clock of ordinary speed.
-        headers: {
-          ...headers,
-          "Retry-After": String(Math.ceil(clock.realMs(60) / 1000)),
-        },
+        headers: { ...headers, "Retry-After": String(Math.ceil(clock.realMs(60) / 1000)) },
       });
     }
     await next();
-    for (const [name, value] of Object.entries(headers)) {
-      context.res.headers.set(name, value);
-    }
+    for (const [name, value] of Object.entries(headers)) context.res.headers.set(name, value);
   });
 
   // Looking things up -----------------------------------------------------------------------------
@@ -154,24 +145,14 @@ export function createApi(
   const contactBy = (value: string, line?: Line): Contact | undefined =>
     state.contacts.find((contact) =>
       (line === undefined || contact.line === line) &&
-      [
-        contact.id,
-        contact.phone,
-        contact.waId,
-        contact.bsuid,
-        contact.parentBsuid,
-      ].includes(value)
+      [contact.id, contact.phone, contact.waId, contact.bsuid, contact.parentBsuid].includes(value)
     );
   const contactOf = (context: Context, line?: Line): Contact =>
-    contactBy(context.req.param("id") ?? "", line) ??
-      refuse(404, "Contact not found");
+    contactBy(context.req.param("id") ?? "", line) ?? refuse(404, "Contact not found");
   const webhookOf = (context: Context): Webhook => {
     const webhook = deliveries.webhooks.get(context.req.param("id") ?? "");
     const line = context.req.param("line");
-    if (
-      webhook === undefined ||
-      (line !== undefined && webhook.phoneNumberId !== line)
-    ) {
+    if (webhook === undefined || (line !== undefined && webhook.phoneNumberId !== line)) {
       return refuse(404, "Webhook not found");
     }
     return webhook;
@@ -193,17 +174,12 @@ export function createApi(
       const { conversation } = message;
       return (line === undefined || conversation.line === line) &&
         is(query.direction, message.direction) &&
-        is(
-          query.status,
-          message.direction === "inbound" ? "delivered" : message.status,
-        ) &&
+        is(query.status, message.direction === "inbound" ? "delivered" : message.status) &&
         is(query.message_type, message.type) &&
         is(query.business_scoped_user_id, conversation.contact.bsuid) &&
         is(query.has_media, String(message.extras.media_url !== undefined)) &&
         (query.phone_number === undefined ||
-          (conversation.contact.phone ?? "").includes(
-            query.phone_number.replace(/\D/g, ""),
-          )) &&
+          (conversation.contact.phone ?? "").includes(query.phone_number.replace(/\D/g, ""))) &&
         (since === undefined || message.createdAt >= since) &&
         (until === undefined || message.createdAt <= until);
     });
@@ -212,35 +188,22 @@ export function createApi(
       compare: (one, other) => Number(other.sequence) - Number(one.sequence),
     });
   };
-  const messageExtras = (
-    fields: string | undefined,
-  ): readonly string[] | "all" => {
+  const messageExtras = (fields: string | undefined): readonly string[] | "all" => {
     const wanted = /kapso\(([^)]*)\)/.exec(fields ?? "kapso(default)")?.[1];
-    if (wanted === undefined || wanted === "default") {
-      return DEFAULT_MESSAGE_EXTRAS;
-    }
-    return wanted === "*"
-      ? "all"
-      : wanted.split(",").map((name) => name.trim());
+    if (wanted === undefined || wanted === "default") return DEFAULT_MESSAGE_EXTRAS;
+    return wanted === "*" ? "all" : wanted.split(",").map((name) => name.trim());
   };
 
   app.get(`${PROXY}/:line/messages`, (context) => {
     const { rows, paging } = messagePage(context, lineOf(context));
     const extras = messageExtras(context.req.query("fields"));
-    return context.json({
-      data: rows.map((message) => messageRow(message, extras)),
-      paging,
-    });
+    return context.json({ data: rows.map((message) => messageRow(message, extras)), paging });
   });
   app.get(`${PROXY}/:line/messages/:id`, (context) => {
     const line = lineOf(context);
     const message = state.messagesById.get(context.req.param("id"));
-    if (message?.conversation.line !== line) {
-      return refuse(404, "Message not found");
-    }
-    return context.json(
-      messageRow(message, messageExtras(context.req.query("fields"))),
-    );
+    if (message?.conversation.line !== line) return refuse(404, "Message not found");
+    return context.json(messageRow(message, messageExtras(context.req.query("fields"))));
   });
   app.get(`${PLATFORM}/messages`, (context) => {
     const given = context.req.query("phone_number_id");
@@ -249,10 +212,7 @@ export function createApi(
       return context.json({ data: [], paging: NO_PAGES });
     }
     const { rows, paging } = messagePage(context, line);
-    return context.json({
-      data: rows.map((message) => messageRow(message, "all")),
-      paging,
-    });
+    return context.json({ data: rows.map((message) => messageRow(message, "all")), paging });
   });
   app.get(`${PLATFORM}/messages/:id`, (context) => {
     const message = state.messagesById.get(context.req.param("id"));
@@ -266,46 +226,28 @@ export function createApi(
     const line = lineOf(context);
     const body = await readBody(context);
     if (body.messaging_product !== "whatsapp") {
-      return refuseAsMeta(
-        400,
-        100,
-        "The parameter messaging_product is required.",
-      );
+      return refuseAsMeta(400, 100, "The parameter messaging_product is required.");
     }
     if (body.status === "read") {
       if (!state.messagesById.has(String(body.message_id))) {
-        return refuseAsMeta(
-          400,
-          131009,
-          "Parameter value is not valid",
-          "Unknown message_id",
-        );
+        return refuseAsMeta(400, 131009, "Parameter value is not valid", "Unknown message_id");
       }
       return context.json({ success: true });
     }
     const address = String(body.to ?? body.recipient ?? "").replace(/^\+/, "");
-    if (address === "") {
-      return refuseAsMeta(400, 100, "The parameter to is required.");
-    }
+    if (address === "") return refuseAsMeta(400, 100, "The parameter to is required.");
     if (
       body.messaging_account_id !== undefined &&
       body.messaging_account_id !== line.businessAccountId
     ) {
-      return refuse(422, "Messaging account mismatch", {
-        code: "messaging_account_mismatch",
-      });
+      return refuse(422, "Messaging account mismatch", { code: "messaging_account_mismatch" });
     }
     const type = String(body.type ?? "text");
     const content = checkContent(type, body, state.media, line);
     const contact = contactBy(address, line) ??
       (/^\d{7,15}$/.test(address)
         ? fake.addContact({ line, phone: address })
-        : refuseAsMeta(
-          400,
-          131009,
-          "Parameter value is not valid",
-          "Unknown recipient",
-        ));
+        : refuseAsMeta(400, 131009, "Parameter value is not valid", "Unknown recipient"));
     const isOpen = contact.lastInboundAt !== undefined &&
       clock.now() - contact.lastInboundAt < DAY_MS;
     if (type !== "template" && !isOpen) {
@@ -316,19 +258,14 @@ export function createApi(
         "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
       );
     }
-    if (type === "template") {
-      checkTemplate(body.template as JsonObject, fake, line);
-    }
+    if (type === "template") checkTemplate(body.template as JsonObject, fake, line);
     if (type === "template" && contact.marketing?.status === "stopped") {
       return refuse(422, "The contact stopped marketing messages", {
         code: "marketing_preference_stopped",
       });
     }
     if (sending.has(contact.id)) {
-      return refuse(
-        409,
-        "Another message to this conversation is still being sent",
-      );
+      return refuse(409, "Another message to this conversation is still being sent");
     }
     sending.add(contact.id);
     try {
@@ -362,15 +299,11 @@ export function createApi(
 
   const conversationPage = (context: Context, line: Line | undefined) => {
     const query = context.req.query();
-    if (
-      query.assigned_user_id !== undefined && query.unassigned !== undefined
-    ) {
+    if (query.assigned_user_id !== undefined && query.unassigned !== undefined) {
       return refuse(422, "assigned_user_id and unassigned cannot be combined");
     }
     const after = instantOf(query.last_active_since ?? query.last_active_after);
-    const before = instantOf(
-      query.last_active_until ?? query.last_active_before,
-    );
+    const before = instantOf(query.last_active_until ?? query.last_active_before);
     const createdAfter = instantOf(query.created_after);
     const createdBefore = instantOf(query.created_before);
     const rows = state.conversations.filter((session) =>
@@ -379,9 +312,7 @@ export function createApi(
       is(query.assigned_user_id, session.assignedUserId) &&
       (query.unassigned !== "true" || session.assignedUserId === undefined) &&
       (query.phone_number === undefined ||
-        (session.contact.phone ?? "").includes(
-          query.phone_number.replace(/\D/g, ""),
-        )) &&
+        (session.contact.phone ?? "").includes(query.phone_number.replace(/\D/g, ""))) &&
       (after === undefined || session.lastActiveAt >= after) &&
       (before === undefined || session.lastActiveAt <= before) &&
       (createdAfter === undefined || session.createdAt >= createdAfter) &&
@@ -392,10 +323,7 @@ export function createApi(
       other.lastActiveAt - one.lastActiveAt || (one.id < other.id ? 1 : -1)
     );
     const found = page(rows, pageOptions(context), {
-      key: (session) => ({
-        last_active_at: session.lastActiveAt,
-        id: session.id,
-      }),
+      key: (session) => ({ last_active_at: session.lastActiveAt, id: session.id }),
       compare: (one, other) =>
         Number(other.last_active_at) - Number(one.last_active_at) ||
         (one.id === other.id ? 0 : String(one.id) < String(other.id) ? 1 : -1),
@@ -406,29 +334,20 @@ export function createApi(
     }
     return found;
   };
-  const wantsExtras = (context: Context) =>
-    !/kapso\(\s*\)/.test(context.req.query("fields") ?? "");
+  const wantsExtras = (context: Context) => !/kapso\(\s*\)/.test(context.req.query("fields") ?? "");
 
   app.get(`${PROXY}/:line/conversations`, (context) => {
     const { rows, paging } = conversationPage(context, lineOf(context));
     const hasExtras = wantsExtras(context);
-    return context.json({
-      data: rows.map((row) => conversationRow(row, hasExtras)),
-      paging,
-    });
+    return context.json({ data: rows.map((row) => conversationRow(row, hasExtras)), paging });
   });
   app.get(`${PROXY}/:line/conversations/:id`, (context) => {
     lineOf(context);
-    return context.json(
-      conversationRow(conversationOf(context), wantsExtras(context)),
-    );
+    return context.json(conversationRow(conversationOf(context), wantsExtras(context)));
   });
   app.get(
     `${PROXY}/conversations/:id`,
-    (context) =>
-      context.json(
-        conversationRow(conversationOf(context), wantsExtras(context)),
-      ),
+    (context) => context.json(conversationRow(conversationOf(context), wantsExtras(context))),
   );
   app.get(`${PLATFORM}/conversations`, (context) => {
     const given = context.req.query("phone_number_id");
@@ -437,15 +356,11 @@ export function createApi(
       return context.json({ data: [], paging: NO_PAGES });
     }
     const { rows, paging } = conversationPage(context, line);
-    return context.json({
-      data: rows.map((row) => conversationRow(row, true)),
-      paging,
-    });
+    return context.json({ data: rows.map((row) => conversationRow(row, true)), paging });
   });
   app.get(
     `${PLATFORM}/conversations/:id`,
-    (context) =>
-      context.json({ data: conversationRow(conversationOf(context), true) }),
+    (context) => context.json({ data: conversationRow(conversationOf(context), true) }),
   );
 
   const changeStatus = (session: Conversation, status: unknown) => {
@@ -474,17 +389,8 @@ export function createApi(
 
   app.get(`${PROXY}/:account/message_templates`, (context) => {
     const account = context.req.param("account");
-    if (
-      ![...state.lines.values()].some((line) =>
-        line.businessAccountId === account
-      )
-    ) {
-      return refuseAsMeta(
-        400,
-        100,
-        "Unsupported get request.",
-        "Object does not exist",
-      );
+    if (![...state.lines.values()].some((line) => line.businessAccountId === account)) {
+      return refuseAsMeta(400, 100, "Unsupported get request.", "Object does not exist");
     }
     const { name, status, category, language } = context.req.query();
     const rows = state.templates.filter((template) =>
@@ -538,11 +444,7 @@ export function createApi(
       const start = (Number(number) - 1) * size;
       return context.json({
         data: state.contacts.slice(start, start + size).map(contactRow),
-        meta: {
-          page: Number(number),
-          per_page: size,
-          total_count: state.contacts.length,
-        },
+        meta: { page: Number(number), per_page: size, total_count: state.contacts.length },
       });
     }
     const { rows, paging } = contactPage(context, undefined);
@@ -554,21 +456,14 @@ export function createApi(
   );
   const editContact = (contact: Contact, body: JsonObject) => {
     if (typeof body.profile_name === "string") contact.name = body.profile_name;
-    if (typeof body.display_name === "string") {
-      contact.displayName = body.display_name;
-    }
-    if (typeof body.metadata === "object") {
-      contact.metadata = body.metadata as JsonObject;
-    }
+    if (typeof body.display_name === "string") contact.displayName = body.display_name;
+    if (typeof body.metadata === "object") contact.metadata = body.metadata as JsonObject;
     contact.updatedAt = clock.now();
   };
   app.patch(`${PLATFORM}/contacts/:id`, async (context) => {
     const contact = contactOf(context);
     const body = await readBody(context);
-    editContact(
-      contact,
-      (body.whatsapp_contact ?? body.contact ?? body) as JsonObject,
-    );
+    editContact(contact, (body.whatsapp_contact ?? body.contact ?? body) as JsonObject);
     return context.json({ data: contactRow(contact) });
   });
   app.patch(`${PROXY}/:line/contacts/:id`, async (context) => {
@@ -588,38 +483,19 @@ export function createApi(
     const line = lineOf(context);
     const form = await context.req.formData().catch(() => undefined);
     const file = form?.get("file");
-    if (
-      form?.get("messaging_product") !== "whatsapp" || !(file instanceof File)
-    ) {
-      return refuseAsMeta(
-        400,
-        100,
-        "The parameters messaging_product and file are required.",
-      );
+    if (form?.get("messaging_product") !== "whatsapp" || !(file instanceof File)) {
+      return refuseAsMeta(400, 100, "The parameters messaging_product and file are required.");
     }
     const declared = form.get("type");
     const mimeType = typeof declared === "string" ? declared : file.type;
-    if (
-      file.type !== "" && mimeType.split(";")[0] !== file.type.split(";")[0]
-    ) {
-      return refuseAsMeta(
-        400,
-        100,
-        "Param file must be a file with the declared type.",
-      );
+    if (file.type !== "" && mimeType.split(";")[0] !== file.type.split(";")[0]) {
+      return refuseAsMeta(400, 100, "Param file must be a file with the declared type.");
     }
     if (file.size > sizeLimit(mimeType)) {
-      return refuseAsMeta(
-        400,
-        131053,
-        "Media upload error",
-        "The file is too large.",
-      );
+      return refuseAsMeta(400, 131053, "Media upload error", "The file is too large.");
     }
     const bytes = new Uint8Array(await file.arrayBuffer());
-    return context.json({
-      id: fake.addMedia(line, bytes, mimeType, file.name).id,
-    });
+    return context.json({ id: fake.addMedia(line, bytes, mimeType, file.name).id });
   });
   const mediaOf = (context: Context): Media => {
     if (context.req.query("phone_number_id") === undefined) {
@@ -629,12 +505,7 @@ export function createApi(
     return media !== undefined &&
         media.line.phoneNumberId === context.req.query("phone_number_id")
       ? media
-      : refuseAsMeta(
-        404,
-        100,
-        "Unsupported get request.",
-        "Object does not exist",
-      );
+      : refuseAsMeta(404, 100, "Unsupported get request.", "Object does not exist");
   };
   app.get(`${PROXY}/:id{\\d+}`, (context) => {
     const media = mediaOf(context);
@@ -647,8 +518,7 @@ export function createApi(
       mime_type: media.mimeType,
       sha256: media.sha256,
       file_size: String(media.bytes.length),
-      url:
-        `https://lookaside.fbsbx.com/whatsapp_business/attachments/?mid=${media.id}`,
+      url: `https://lookaside.fbsbx.com/whatsapp_business/attachments/?mid=${media.id}`,
       download_url: `${fake.url}/meta/whatsapp/${
         context.req.param("version")
       }/media_download?token=${token}`,
@@ -684,9 +554,7 @@ export function createApi(
   );
   app.get(`${PLATFORM}/phone_numbers/:line/health`, (context) => {
     lineOf(context);
-    return context.json({
-      data: { status: "healthy", checked_at: clock.iso() },
-    });
+    return context.json({ data: { status: "healthy", checked_at: clock.iso() } });
   });
   addTeamRoutes(app, fake, conversationOf);
   addWorkflowRoutes(app, fake);
@@ -697,17 +565,14 @@ export function createApi(
     const query = context.req.query();
     const rows = [...deliveries.webhooks.values()].filter((webhook) =>
       (line === undefined || webhook.phoneNumberId === line.phoneNumberId) &&
-      (query.url_contains === undefined ||
-        webhook.url.includes(query.url_contains)) &&
+      (query.url_contains === undefined || webhook.url.includes(query.url_contains)) &&
       is(query.kind, webhook.kind) &&
       is(query.active, String(webhook.active))
     );
     const number = Number(query.page ?? 1);
     const size = Math.min(Number(query.per_page ?? 20), 100);
     return context.json({
-      data: rows.slice((number - 1) * size, number * size).map((webhook) =>
-        webhookRow(webhook)
-      ),
+      data: rows.slice((number - 1) * size, number * size).map((webhook) => webhookRow(webhook)),
       meta: { page: number, per_page: size, total_count: rows.length },
     });
   };
@@ -719,15 +584,11 @@ export function createApi(
     if (values.url === undefined || values.secretKey === undefined) {
       return refuse(
         422,
-        values.url === undefined
-          ? "Url can't be blank"
-          : "Secret key can't be blank",
+        values.url === undefined ? "Url can't be blank" : "Secret key can't be blank",
       );
     }
     const isMeta = body.kind === "meta";
-    if (!isMeta && values.events === undefined) {
-      return refuse(422, "Events can't be blank");
-    }
+    if (!isMeta && values.events === undefined) return refuse(422, "Events can't be blank");
     const isTaken = [...deliveries.webhooks.values()].some((webhook) =>
       webhook.phoneNumberId === line.phoneNumberId && webhook.url === values.url
     );
@@ -740,14 +601,9 @@ export function createApi(
   const patchWebhook = async (context: Context) => {
     const webhook = webhookOf(context);
     const body = wrapped(await readBody(context), "whatsapp_webhook");
-    const { active, ...values } = checkWebhook(
-      body,
-      options.knowsContactEvents,
-    );
+    const { active, ...values } = checkWebhook(body, options.knowsContactEvents);
     Object.assign(webhook, values, { updatedAt: clock.now() });
-    if (active !== undefined && active !== webhook.active) {
-      deliveries.setActive(webhook, active);
-    }
+    if (active !== undefined && active !== webhook.active) deliveries.setActive(webhook, active);
     return context.json({ data: webhookRow(webhook) });
   };
   const deleteWebhook = (context: Context) => {
@@ -757,20 +613,11 @@ export function createApi(
     return context.body(null, 204);
   };
 
-  for (
-    const path of [
-      `${PLATFORM}/phone_numbers/:line/webhooks`,
-      `${PLATFORM}/webhooks`,
-    ]
-  ) {
-    const lineIn = (context: Context) =>
-      path.includes(":line") ? lineOf(context) : undefined;
+  for (const path of [`${PLATFORM}/phone_numbers/:line/webhooks`, `${PLATFORM}/webhooks`]) {
+    const lineIn = (context: Context) => path.includes(":line") ? lineOf(context) : undefined;
     app.get(path, (context) => listWebhooks(context, lineIn(context)));
     app.post(path, (context) => createWebhook(context, lineIn(context)));
-    app.get(
-      `${path}/:id`,
-      (context) => context.json({ data: webhookRow(webhookOf(context)) }),
-    );
+    app.get(`${path}/:id`, (context) => context.json({ data: webhookRow(webhookOf(context)) }));
     app.patch(`${path}/:id`, patchWebhook);
     app.delete(`${path}/:id`, deleteWebhook);
   }
@@ -778,9 +625,7 @@ export function createApi(
     const webhook = webhookOf(context);
     const body = await readBody(context, true);
     const event = String(body.event_type ?? webhook.events[0]);
-    if (!NUMBER_EVENTS.includes(event)) {
-      return refuse(422, "Unknown event type");
-    }
+    if (!NUMBER_EVENTS.includes(event)) return refuse(422, "Unknown event type");
     deliveries.deliver(webhook, {
       event,
       phoneNumberId: webhook.phoneNumberId,
@@ -797,34 +642,21 @@ export function createApi(
       is(query.webhook_id, delivery.webhook.id) &&
       (query.errors_only !== "true" || delivery.status === "failed")
     );
-    const places = new Map(
-      deliveries.log.map((delivery, place) => [delivery.id, place]),
-    );
+    const places = new Map(deliveries.log.map((delivery, place) => [delivery.id, place]));
     const found = page(rows.reverse(), pageOptions(context), {
       key: (delivery) => ({ place: places.get(delivery.id)! }),
       compare: (one, other) => Number(other.place) - Number(one.place),
     });
-    return context.json({
-      data: found.rows.map(deliveryRow),
-      paging: found.paging,
-    });
+    return context.json({ data: found.rows.map(deliveryRow), paging: found.paging });
   });
 
   return async (request) => await app.fetch(request);
 }
 
 function fileResponse(media: Media, behaviour: FileBehaviour): Response {
-  const {
-    redirectTo,
-    contentType = media.mimeType,
-    status = 200,
-    bytes = media.bytes,
-  } = behaviour;
+  const { redirectTo, contentType = media.mimeType, status = 200, bytes = media.bytes } = behaviour;
   if (redirectTo !== undefined) return Response.redirect(redirectTo, 302);
-  return new Response(bytes, {
-    status,
-    headers: { "Content-Type": contentType },
-  });
+  return new Response(bytes, { status, headers: { "Content-Type": contentType } });
 }
 
 function sizeLimit(mimeType: string): number {
@@ -850,33 +682,21 @@ function checkContent(
     refuseAsMeta(400, 131009, "Parameter value is not valid", details);
   if (type === "text") {
     const length = [...String(object.body ?? "")].length;
-    if (length === 0) {
-      return refuseAsMeta(400, 100, "The parameter text['body'] is required.");
-    }
-    if (length > 4096) {
-      return invalid("The text is longer than 4096 characters.");
-    }
+    if (length === 0) return refuseAsMeta(400, 100, "The parameter text['body'] is required.");
+    if (length > 4096) return invalid("The text is longer than 4096 characters.");
   } else if (MEDIA_TYPES.includes(type)) {
     if (object.id === undefined && object.link === undefined) {
       return invalid("id or link is needed.");
     }
-    if (
-      object.id !== undefined && media.get(String(object.id))?.line !== line
-    ) {
+    if (object.id !== undefined && media.get(String(object.id))?.line !== line) {
       return invalid("Unknown media id.");
     }
   } else if (type === "template") {
     if (typeof object.name !== "string" || object.language === undefined) {
-      return refuseAsMeta(
-        400,
-        132000,
-        "Template name and language are required.",
-      );
+      return refuseAsMeta(400, 132000, "Template name and language are required.");
     }
   } else if (type === "reaction") {
-    if (typeof object.message_id !== "string") {
-      return invalid("message_id is needed.");
-    }
+    if (typeof object.message_id !== "string") return invalid("message_id is needed.");
   } else if (!["interactive", "location", "contacts"].includes(type)) {
     return refuseAsMeta(400, 131051, "Unsupported message type");
   }
@@ -884,57 +704,25 @@ function checkContent(
 }
 
 /** A line without any templates takes every one. */
-function checkTemplate(
-  template: JsonObject,
-  { state }: FakeKapso,
-  line: Line,
-): void {
-  const known = state.templates.filter((one) =>
-    one.businessAccountId === line.businessAccountId
-  );
+function checkTemplate(template: JsonObject, { state }: FakeKapso, line: Line): void {
+  const known = state.templates.filter((one) => one.businessAccountId === line.businessAccountId);
   if (known.length === 0) return;
   const code = (template.language as { code?: string } | undefined)?.code;
-  const found = known.find((one) =>
-    one.name === template.name && one.language === code
-  );
+  const found = known.find((one) => one.name === template.name && one.language === code);
   if (found === undefined) {
-    return refuseAsMeta(
-      404,
-      132001,
-      "Template name does not exist in the translation",
-    );
+    return refuseAsMeta(404, 132001, "Template name does not exist in the translation");
   }
-  if (found.status !== "APPROVED") {
-    return refuseAsMeta(400, 132015, "Template is paused");
-  }
+  if (found.status !== "APPROVED") return refuseAsMeta(400, 132015, "Template is paused");
   const body = found.components.find(({ type }) => type === "BODY");
-  const wanted =
-    new Set(String(body?.text ?? "").match(/\{\{\w+\}\}/g) ?? []).size;
-  const given =
-    (Array.isArray(template.components)
-      ? template.components as JsonObject[]
-      : [])
-      .filter(({ type }) => String(type).toLowerCase() === "body")
-      .flatMap(({ parameters }) =>
-        Array.isArray(parameters) ? parameters as JsonObject[] : []
-      );
+  const wanted = new Set(String(body?.text ?? "").match(/\{\{\w+\}\}/g) ?? []).size;
+  const given = (Array.isArray(template.components) ? template.components as JsonObject[] : [])
+    .filter(({ type }) => String(type).toLowerCase() === "body")
+    .flatMap(({ parameters }) => Array.isArray(parameters) ? parameters as JsonObject[] : []);
   if (given.length !== wanted) {
-    return refuseAsMeta(
-      400,
-      132000,
-      "Number of parameters does not match the expected number",
-    );
+    return refuseAsMeta(400, 132000, "Number of parameters does not match the expected number");
   }
-  if (
-    given.some(({ text }) =>
-      typeof text === "string" && (text === "" || /[\n\t]/.test(text))
-    )
-  ) {
-    return refuseAsMeta(
-      400,
-      132012,
-      "Parameter format does not match format in the template",
-    );
+  if (given.some(({ text }) => typeof text === "string" && (text === "" || /[\n\t]/.test(text)))) {
+    return refuseAsMeta(400, 132012, "Parameter format does not match format in the template");
   }
 }
 
@@ -944,34 +732,24 @@ function checkWebhook(body: JsonObject, knowsContactEvents: boolean) {
   if (url !== undefined) {
     const parsed = URL.parse(String(url));
     // A receiver under test has no certificate.
-    const isLoopback = parsed?.hostname === "127.0.0.1" ||
-      parsed?.hostname === "localhost";
-    if (parsed?.protocol !== "https:" && !isLoopback) {
-      return refuse(422, "Url must be HTTPS");
-    }
+    const isLoopback = parsed?.hostname === "127.0.0.1" || parsed?.hostname === "localhost";
+    if (parsed?.protocol !== "https:" && !isLoopback) return refuse(422, "Url must be HTTPS");
   }
-  if (
-    secret_key !== undefined &&
-    (typeof secret_key !== "string" || secret_key === "")
-  ) {
+  if (secret_key !== undefined && (typeof secret_key !== "string" || secret_key === "")) {
     return refuse(422, "Secret key can't be blank");
   }
   if (events !== undefined) {
     const isKnown = (event: unknown) =>
       NUMBER_EVENTS.includes(String(event)) &&
       (knowsContactEvents || !String(event).startsWith("whatsapp.contact."));
-    if (
-      !Array.isArray(events) || events.length === 0 || !events.every(isKnown)
-    ) {
+    if (!Array.isArray(events) || events.length === 0 || !events.every(isKnown)) {
       return refuse(422, "Events contains an unknown event");
     }
   }
   const between = (name: string, min: number, max: number) => {
     const value = body[name];
     if (value === undefined) return undefined;
-    if (
-      !Number.isInteger(value) || Number(value) < min || Number(value) > max
-    ) {
+    if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
       return refuse(422, `${name} must be between ${min} and ${max}`);
     }
     return Number(value);
@@ -987,18 +765,14 @@ function checkWebhook(body: JsonObject, knowsContactEvents: boolean) {
       : payload_version === "v1"
       ? "v1" as const
       : "v2" as const,
-    bufferEnabled: body.buffer_enabled === undefined
-      ? undefined
-      : body.buffer_enabled === true,
+    bufferEnabled: body.buffer_enabled === undefined ? undefined : body.buffer_enabled === true,
     bufferWindowSeconds: between("buffer_window_seconds", 1, 60),
     maxBufferSize: between("max_buffer_size", 1, 100),
     inactivityMinutes: between("inactivity_minutes", 1, 1440),
   };
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as {
-    [Name in keyof typeof values]?: Exclude<typeof values[Name], undefined>;
-  };
+  ) as { [Name in keyof typeof values]?: Exclude<typeof values[Name], undefined> };
 }
 
 /** A row of the list of webhooks. The secret is only told when it is set. */
@@ -1025,11 +799,7 @@ function webhookRow(webhook: Webhook, hasSecret = false): JsonObject {
 }
 
 /** Body of a test delivery: made up, about nobody. */
-function testBody(
-  event: string,
-  phoneNumberId: string,
-  fake: FakeKapso,
-): JsonObject {
+function testBody(event: string, phoneNumberId: string, fake: FakeKapso): JsonObject {
   const at = fake.clock.now();
   const conversation = {
     id: fake.random.uuid(),
@@ -1042,9 +812,7 @@ function testBody(
     phone_number_id: phoneNumberId,
   };
   const contact = { wa_id: "15550001111" };
-  if (event.includes(".conversation.")) {
-    return { conversation, phone_number_id: phoneNumberId };
-  }
+  if (event.includes(".conversation.")) return { conversation, phone_number_id: phoneNumberId };
   if (event.endsWith(".identity_changed")) {
     return {
       previous_business_scoped_user_id: "US.1000000001",
@@ -1056,11 +824,7 @@ function testBody(
   if (event.includes(".contact.")) {
     return {
       contact,
-      marketing_preference: {
-        status: "stopped",
-        sequence: 1,
-        occurred_at: iso(at),
-      },
+      marketing_preference: { status: "stopped", sequence: 1, occurred_at: iso(at) },
       phone_number_id: phoneNumberId,
     };
   }
@@ -1080,10 +844,5 @@ function testBody(
       content: "This is a test",
     },
   };
-  return {
-    message,
-    conversation,
-    is_new_conversation: true,
-    phone_number_id: phoneNumberId,
-  };
+  return { message, conversation, is_new_conversation: true, phone_number_id: phoneNumberId };
 }

@@ -34,8 +34,7 @@ export function createClock({ timeScale, startAt }: ClockOptions): Clock {
   let skipped = 0;
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let isStopped = false;
-  const now = () =>
-    Math.round(startAt + skipped + (performance.now() - begin) / timeScale);
+  const now = () => Math.round(startAt + skipped + (performance.now() - begin) / timeScale);
   return {
     now,
     iso: () => new Date(now()).toISOString(),

@@ -22,10 +22,7 @@ export interface FileContent {
 }
 
 /** What a message says: a text, a file, or a type with the object Meta has for it. */
-export type Content = string | FileContent | {
-  type: string;
-  [field: string]: unknown;
-};
+export type Content = string | FileContent | { type: string; [field: string]: unknown };
 
 /** Content as it is stored. */
 export interface BuiltContent {
@@ -44,15 +41,12 @@ const MIME_TYPES: Readonly<Record<FileContent["type"], [string, string]>> = {
 
 /** Tell a file from other content. */
 export function isFile(content: Content): content is FileContent {
-  return typeof content === "object" &&
-    Object.hasOwn(MIME_TYPES, content.type) &&
+  return typeof content === "object" && Object.hasOwn(MIME_TYPES, content.type) &&
     !Object.hasOwn(content, content.type);
 }
 
 /** Name and type of a file that gives none. */
-export function fileDefaults(
-  file: FileContent,
-): { filename: string; mimeType: string } {
+export function fileDefaults(file: FileContent): { filename: string; mimeType: string } {
   const [mimeType, extension] = MIME_TYPES[file.type];
   return {
     filename: file.filename ?? `file.${extension}`,
@@ -66,30 +60,16 @@ export function fileDefaults(
  * @param media The stored file, for files.
  * @param link Where the file can be had without a key.
  */
-export function buildContent(
-  content: Content,
-  media?: Media,
-  link?: string,
-): BuiltContent {
+export function buildContent(content: Content, media?: Media, link?: string): BuiltContent {
   if (typeof content === "string") {
-    return {
-      type: "text",
-      content: { text: { body: content } },
-      extras: { content },
-    };
+    return { type: "text", content: { text: { body: content } }, extras: { content } };
   }
-  if (isFile(content) && media !== undefined) {
-    return buildFile(content, media, link);
-  }
+  if (isFile(content) && media !== undefined) return buildFile(content, media, link);
   const { type, ...content_ } = content as { type: string } & JsonObject;
   return { type, content: content_, extras: rendering(type, content_) };
 }
 
-function buildFile(
-  file: FileContent,
-  media: Media,
-  link: string | undefined,
-): BuiltContent {
+function buildFile(file: FileContent, media: Media, link: string | undefined): BuiltContent {
   const object = {
     id: media.id,
     mime_type: media.mimeType,
@@ -100,9 +80,7 @@ function buildFile(
     ...(file.type === "sticker" ? { animated: false } : {}),
     ...(link === undefined ? {} : { link }),
   };
-  const size = `[Size: ${
-    (media.bytes.length / 1024).toFixed(1)
-  } KB | Type: ${media.mimeType}]`;
+  const size = `[Size: ${(media.bytes.length / 1024).toFixed(1)} KB | Type: ${media.mimeType}]`;
   const sentence = `${file.type} attached (${media.filename}) ${size}`;
   return {
     type: file.type,
@@ -112,16 +90,10 @@ function buildFile(
         file.caption,
         sentence,
         link === undefined ? undefined : `URL: ${link}`,
-        file.transcript === undefined
-          ? undefined
-          : `\nTranscript: ${file.transcript}`,
+        file.transcript === undefined ? undefined : `\nTranscript: ${file.transcript}`,
       ].filter((part) => part !== undefined).join(" "),
-      ...(file.transcript === undefined
-        ? {}
-        : { transcript: { text: file.transcript } }),
-      ...(file.caption === undefined
-        ? {}
-        : { message_type_data: { caption: file.caption } }),
+      ...(file.transcript === undefined ? {} : { transcript: { text: file.transcript } }),
+      ...(file.caption === undefined ? {} : { message_type_data: { caption: file.caption } }),
       ...(link === undefined ? {} : {
         media_url: link,
         media_data: {

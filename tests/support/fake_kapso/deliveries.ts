@@ -111,16 +111,13 @@ export function deliveryHeaders(options: {
     "Content-Type": "application/json",
     ...options.extra,
     "X-Webhook-Event": options.event,
-    "X-Webhook-Signature": createHmac("sha256", options.secretKey).update(
-      options.body,
-    )
+    "X-Webhook-Signature": createHmac("sha256", options.secretKey).update(options.body)
       .digest("hex"),
     "X-Idempotency-Key": options.idempotencyKey,
     "X-Webhook-Payload-Version": options.payloadVersion ?? "v2",
-    ...(options.batchSize === undefined ? {} : {
-      "X-Webhook-Batch": "true",
-      "X-Batch-Size": String(options.batchSize),
-    }),
+    ...(options.batchSize === undefined
+      ? {}
+      : { "X-Webhook-Batch": "true", "X-Batch-Size": String(options.batchSize) }),
   };
 }
 
@@ -128,11 +125,7 @@ export function deliveryHeaders(options: {
 export function batchBody(
   event: string,
   elements: JsonObject[],
-  options: {
-    windowSeconds: number;
-    firstSequence: number;
-    conversationId: string | undefined;
-  },
+  options: { windowSeconds: number; firstSequence: number; conversationId: string | undefined },
 ): JsonObject {
   return {
     type: event,
@@ -143,9 +136,7 @@ export function batchBody(
       window_ms: options.windowSeconds * 1000,
       first_sequence: options.firstSequence,
       last_sequence: options.firstSequence + elements.length - 1,
-      ...(options.conversationId === undefined
-        ? {}
-        : { conversation_id: options.conversationId }),
+      ...(options.conversationId === undefined ? {} : { conversation_id: options.conversationId }),
     },
   };
 }
@@ -177,27 +168,19 @@ export function createDeliveries(
     waiting = [];
   };
 
-  const post = async (
-    delivery: Delivery,
-  ): Promise<{ status: number | null; error?: string }> => {
+  const post = async (delivery: Delivery): Promise<{ status: number | null; error?: string }> => {
     try {
       const response = await fetch(delivery.webhook.url, {
         method: "POST",
         headers: delivery.headers,
         body: delivery.body,
         redirect: "manual",
-        signal: AbortSignal.any([
-          AbortSignal.timeout(rules.answerTimeoutMs),
-          stopping.signal,
-        ]),
+        signal: AbortSignal.any([AbortSignal.timeout(rules.answerTimeoutMs), stopping.signal]),
       });
       await response.body?.cancel();
       return { status: response.status };
     } catch (error) {
-      return {
-        status: null,
-        error: error instanceof Error ? error.name : "Error",
-      };
+      return { status: null, error: error instanceof Error ? error.name : "Error" };
     }
   };
 
@@ -214,9 +197,7 @@ export function createDeliveries(
       ms: performance.now() - begin,
       ...(error === undefined ? {} : { error }),
     });
-    if (status !== null && status >= 200 && status < 300) {
-      return finish(delivery, "delivered");
-    }
+    if (status !== null && status >= 200 && status < 300) return finish(delivery, "delivered");
     const wait = rules.retryDelaysSeconds[delivery.attempts.length - 1];
     if (!delivery.webhook.active) {
       finish(delivery, "failed", "Webhook inactive; delivery skipped");
@@ -234,11 +215,7 @@ export function createDeliveries(
     void attempt(delivery);
   };
 
-  const finish = (
-    delivery: Delivery,
-    status: "delivered" | "failed",
-    error?: string,
-  ) => {
+  const finish = (delivery: Delivery, status: "delivered" | "failed", error?: string) => {
     if (delivery.status !== "pending") return;
     timers.get(delivery)?.();
     timers.delete(delivery);
@@ -266,15 +243,11 @@ export function createDeliveries(
   };
 
   const recordOutcome = (webhook: Webhook, isFailure: boolean) => {
-    const { windowSeconds, minDeliveries, minFailures, minFailureRate } =
-      rules.autoPause;
+    const { windowSeconds, minDeliveries, minFailures, minFailureRate } = rules.autoPause;
     const now = clock.now();
     webhook.outcomes.push({ at: now, isFailure });
-    webhook.outcomes = webhook.outcomes.filter(({ at }) =>
-      at > now - windowSeconds * 1000
-    );
-    const failures =
-      webhook.outcomes.filter(({ isFailure }) => isFailure).length;
+    webhook.outcomes = webhook.outcomes.filter(({ at }) => at > now - windowSeconds * 1000);
+    const failures = webhook.outcomes.filter(({ isFailure }) => isFailure).length;
     if (
       webhook.outcomes.length >= minDeliveries && failures >= minFailures &&
       failures / webhook.outcomes.length >= minFailureRate
@@ -301,9 +274,7 @@ export function createDeliveries(
       (timers.has(delivery) || !started.has(delivery))
     );
     for (const delivery of held) started.add(delivery);
-    for (const delivery of held) {
-      finish(delivery, "failed", "Webhook inactive; delivery skipped");
-    }
+    for (const delivery of held) finish(delivery, "failed", "Webhook inactive; delivery skipped");
     checkSettled();
   };
 
@@ -335,10 +306,7 @@ export function createDeliveries(
     };
     log.push(delivery);
     unfinished++;
-    if (
-      !/\.message\.(received|sent)$/.test(event.event) ||
-      event.conversationId === undefined
-    ) {
+    if (!/\.message\.(received|sent)$/.test(event.event) || event.conversationId === undefined) {
       start(delivery);
       return delivery;
     }
@@ -347,10 +315,7 @@ export function createDeliveries(
     queues.set(key, queue);
     queue.push(delivery);
     if (queue.length === 1) start(delivery);
-    else {timers.set(
-        delivery,
-        clock.after(rules.holdSeconds, () => start(delivery)),
-      );}
+    else timers.set(delivery, clock.after(rules.holdSeconds, () => start(delivery)));
     return delivery;
   };
 
@@ -372,11 +337,7 @@ export function createDeliveries(
       enqueue(webhook, { ...event, body }, elements);
     };
     if (events.length >= webhook.maxBufferSize) return flush();
-    buffers.set(key, {
-      events,
-      flush,
-      cancel: clock.after(webhook.bufferWindowSeconds, flush),
-    });
+    buffers.set(key, { events, flush, cancel: clock.after(webhook.bufferWindowSeconds, flush) });
   };
 
   return {
@@ -385,12 +346,9 @@ export function createDeliveries(
     emit(event) {
       for (const webhook of webhooks.values()) {
         const isWanted = webhook.active && webhook.kind === "kapso" &&
-          webhook.phoneNumberId === event.phoneNumberId &&
-          webhook.events.includes(event.event);
+          webhook.phoneNumberId === event.phoneNumberId && webhook.events.includes(event.event);
         if (!isWanted) continue;
-        if (
-          webhook.bufferEnabled && event.event === "whatsapp.message.received"
-        ) {
+        if (webhook.bufferEnabled && event.event === "whatsapp.message.received") {
           buffer(webhook, event);
         } else {
           enqueue(webhook, event, undefined);
@@ -425,9 +383,7 @@ export function deliveryRow(delivery: Delivery): JsonObject {
     event: delivery.event,
     status: delivery.status,
     response_status: last?.status ?? null,
-    delivered_at: delivery.status === "delivered"
-      ? at(delivery.finishedAt)
-      : null,
+    delivered_at: delivery.status === "delivered" ? at(delivery.finishedAt) : null,
     failed_at: delivery.status === "failed" ? at(delivery.finishedAt) : null,
     last_attempt_at: at(last?.at),
     attempt_count: delivery.attempts.length,
@@ -439,10 +395,7 @@ export function deliveryRow(delivery: Delivery): JsonObject {
   };
 }
 
-function queueKey(
-  webhook: Webhook,
-  conversationId: string | undefined,
-): string {
+function queueKey(webhook: Webhook, conversationId: string | undefined): string {
   return `${webhook.id} ${conversationId ?? ""}`;
 }
 

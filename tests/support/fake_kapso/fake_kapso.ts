@@ -12,13 +12,7 @@
 import { createHash } from "node:crypto";
 import { createApi } from "./api.ts";
 import { type Clock, createClock } from "./clock.ts";
-import {
-  buildContent,
-  type Content,
-  type FileContent,
-  fileDefaults,
-  isFile,
-} from "./content.ts";
+import { buildContent, type Content, type FileContent, fileDefaults, isFile } from "./content.ts";
 import {
   createDeliveries,
   type Deliveries,
@@ -173,11 +167,7 @@ export interface FakeKapso extends AsyncDisposable {
   addContact(contact?: NewContact): Contact;
   addWebhook(webhook: NewWebhook): Webhook;
   /** The customer writes. */
-  receiveMessage(
-    contact: Contact,
-    content: Content,
-    options?: MessageOptions,
-  ): Message;
+  receiveMessage(contact: Contact, content: Content, options?: MessageOptions): Message;
   /** Sent by a workflow, Kapso's own inbox or the API. */
   sendMessage(
     contact: Contact,
@@ -185,11 +175,7 @@ export interface FakeKapso extends AsyncDisposable {
     options?: MessageOptions & { callbackData?: string },
   ): Message;
   /** Typed on the business's phone. */
-  businessAppMessage(
-    contact: Contact,
-    content: Content,
-    options?: MessageOptions,
-  ): Message;
+  businessAppMessage(contact: Contact, content: Content, options?: MessageOptions): Message;
   /** An imported old message. No webhook tells of it; its `created_at` is now. */
   importMessage(
     contact: Contact,
@@ -204,11 +190,7 @@ export interface FakeKapso extends AsyncDisposable {
     options?: { at?: number; error?: JsonObject },
   ): void;
   /** React to a message; null takes it back. */
-  react(
-    target: Message,
-    emoji: string | null,
-    by?: "contact" | "business",
-  ): Message;
+  react(target: Message, emoji: string | null, by?: "contact" | "business"): Message;
   /** The newest session of a customer. */
   sessionOf(contact: Contact): Conversation | undefined;
   endSession(session: Conversation): void;
@@ -216,18 +198,10 @@ export interface FakeKapso extends AsyncDisposable {
   /** Nobody has written for a while. */
   goInactive(session: Conversation): void;
   /** The customer's number or BSUID changes. */
-  changeIdentity(
-    contact: Contact,
-    to: { phone?: string; bsuid?: string },
-  ): void;
+  changeIdentity(contact: Contact, to: { phone?: string; bsuid?: string }): void;
   setMarketingPreference(contact: Contact, status: "stopped" | "resumed"): void;
   /** Store a file, as an upload does. */
-  addMedia(
-    line: Line,
-    bytes: Uint8Array<ArrayBuffer>,
-    mimeType: string,
-    filename: string,
-  ): Media;
+  addMedia(line: Line, bytes: Uint8Array<ArrayBuffer>, mimeType: string, filename: string): Media;
   /** A long past, of which no webhook tells. */
   seedHistory(history: HistoryOptions): Message[];
   addTemplate(template: NewTemplate): Template;
@@ -241,35 +215,24 @@ export interface FakeKapso extends AsyncDisposable {
 }
 
 /** Start a fake Kapso. */
-export async function startFakeKapso(
-  options: FakeKapsoOptions = {},
-): Promise<FakeKapso> {
+export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<FakeKapso> {
   const timeScale = options.timeScale ?? 1;
   const seed = options.seed ?? 1;
-  const clock = createClock({
-    timeScale,
-    startAt: options.startAt ?? Date.now(),
-  });
+  const clock = createClock({ timeScale, startAt: options.startAt ?? Date.now() });
   const random = createRandom(seed);
   const deliveries = createDeliveries(clock, createRandom(seed + 1), {
     retryDelaysSeconds: [10, 40, 90],
     holdSeconds: 30,
     // However fast the clock runs, the receiver is a real program.
     answerTimeoutMs: Math.max(10_000 * timeScale, 2000),
-    autoPause: {
-      windowSeconds: 900,
-      minDeliveries: 20,
-      minFailures: 10,
-      minFailureRate: 0.85,
-    },
+    autoPause: { windowSeconds: 900, minDeliveries: 20, minFailures: 10, minFailureRate: 0.85 },
     ...options.delivery,
   });
   const state = emptyState();
   const events: KapsoEvent[] = [];
   const chaos = createRandom(seed + 2);
   const misbehaviours: Misbehaviour[] = [];
-  const particular: { method: string; path: RegExp; fault: Misbehaviour }[] =
-    [];
+  const particular: { method: string; path: RegExp; fault: Misbehaviour }[] = [];
   let sequence = 0;
   let url = "";
 
@@ -279,12 +242,7 @@ export async function startFakeKapso(
     conversationId: string | undefined,
     body: JsonObject,
   ) => {
-    const happened = {
-      event,
-      phoneNumberId: line.phoneNumberId,
-      conversationId,
-      body,
-    };
+    const happened = { event, phoneNumberId: line.phoneNumberId, conversationId, body };
     events.push(happened);
     deliveries.emit(happened);
   };
@@ -295,11 +253,7 @@ export async function startFakeKapso(
       message.conversation.id,
       messageEventBody(message, event, isNew),
     );
-  const emitConversation = (
-    session: Conversation,
-    event: string,
-    more: JsonObject = {},
-  ) =>
+  const emitConversation = (session: Conversation, event: string, more: JsonObject = {}) =>
     emit(event, session.line, session.id, {
       conversation: conversationEventObject(session, true),
       ...more,
@@ -310,9 +264,7 @@ export async function startFakeKapso(
     state.conversations.findLast((session) => session.contact === contact);
 
   /** The session a message belongs to; a new one where the last has ended or was idle for a day. */
-  const openSession = (
-    contact: Contact,
-  ): { session: Conversation; isNew: boolean } => {
+  const openSession = (contact: Contact): { session: Conversation; isNew: boolean } => {
     const last = sessionOf(contact);
     const now = clock.now();
     if (last?.status === "active" && now - last.lastActiveAt < DAY_MS) {
@@ -339,9 +291,7 @@ export async function startFakeKapso(
   const addMessage = (
     contact: Contact,
     content: Content,
-    fields: Pick<Message, "direction" | "origin" | "status"> & {
-      callbackData?: string;
-    },
+    fields: Pick<Message, "direction" | "origin" | "status"> & { callbackData?: string },
     given: MessageOptions,
   ): { message: Message; isNew: boolean } => {
     const { session, isNew } = openSession(contact);
@@ -356,10 +306,7 @@ export async function startFakeKapso(
       content: {
         ...object,
         ...(given.replyTo === undefined ? {} : {
-          context: {
-            id: given.replyTo.id,
-            from: contact.line.displayPhoneNumber.replace("+", ""),
-          },
+          context: { id: given.replyTo.id, from: contact.line.displayPhoneNumber.replace("+", "") },
         }),
         ...given.more,
       },
@@ -377,9 +324,8 @@ export async function startFakeKapso(
     if (fields.origin !== "history_sync") {
       session.lastActiveAt = session.updatedAt = now;
       session.lastMessage = message;
-      if (fields.direction === "inbound") {
-        contact.lastInboundAt = session.lastInboundAt = now;
-      } else session.lastOutboundAt = now;
+      if (fields.direction === "inbound") contact.lastInboundAt = session.lastInboundAt = now;
+      else session.lastOutboundAt = now;
     }
     return { message, isNew };
   };
@@ -387,31 +333,18 @@ export async function startFakeKapso(
   const build = (line: Line, content: Content) => {
     if (!isFile(content)) {
       // What was uploaded before is sent by its id.
-      const { type, ...rest } = typeof content === "string"
-        ? { type: "text" }
-        : content;
-      const object = (rest as JsonObject)[type] as {
-        id?: string;
-        caption?: string;
-      } | undefined;
+      const { type, ...rest } = typeof content === "string" ? { type: "text" } : content;
+      const object = (rest as JsonObject)[type] as { id?: string; caption?: string } | undefined;
       const media = state.media.get(object?.id ?? "");
       if (media === undefined) return buildContent(content);
       const caption = object?.caption;
-      const file = {
-        type,
-        ...(caption === undefined ? {} : { caption }),
-      } as FileContent;
+      const file = { type, ...(caption === undefined ? {} : { caption }) } as FileContent;
       return buildContent(file, media, linkOf(media));
     }
     const { filename, mimeType } = fileDefaults(content);
-    const bytes = content.bytes ??
-      new TextEncoder().encode(`file ${random.hex(16)}`);
+    const bytes = content.bytes ?? new TextEncoder().encode(`file ${random.hex(16)}`);
     const media = fake.addMedia(line, bytes, mimeType, filename);
-    return buildContent(
-      content,
-      media,
-      content.hasLink === false ? undefined : linkOf(media),
-    );
+    return buildContent(content, media, content.hasLink === false ? undefined : linkOf(media));
   };
   const linkOf = (media: Media) =>
     `${url}/rails/active_storage/blobs/redirect/${media.token}/${
@@ -421,9 +354,7 @@ export async function startFakeKapso(
   const announce = (message: Message, isNew: boolean, event: string) => {
     emitMessage(message, event, isNew);
     // As it happens: after the first message of its session.
-    if (isNew) {
-      emitConversation(message.conversation, "whatsapp.conversation.created");
-    }
+    if (isNew) emitConversation(message.conversation, "whatsapp.conversation.created");
   };
 
   const addStatus = (
@@ -439,9 +370,7 @@ export async function startFakeKapso(
       status,
       timestamp: String(Math.floor(at / 1000)),
       ...(recipient === undefined ? {} : { recipient_id: recipient }),
-      ...(contact.bsuid === undefined
-        ? {}
-        : { recipient_user_id: contact.bsuid }),
+      ...(contact.bsuid === undefined ? {} : { recipient_user_id: contact.bsuid }),
       ...(message.callbackData === undefined || !fake.echoesCallbackData
         ? {}
         : { biz_opaque_callback_data: message.callbackData }),
@@ -608,10 +537,7 @@ export async function startFakeKapso(
       const { contact } = target.conversation;
       const content = {
         type: "reaction",
-        reaction: {
-          message_id: target.id,
-          ...(emoji === null ? {} : { emoji }),
-        },
+        reaction: { message_id: target.id, ...(emoji === null ? {} : { emoji }) },
       };
       return by === "contact"
         ? fake.receiveMessage(contact, content)
@@ -649,46 +575,30 @@ export async function startFakeKapso(
     changeIdentity(contact, to) {
       const { phone, bsuid } = contact;
       Object.assign(contact, to, { updatedAt: clock.now() });
-      emit(
-        "whatsapp.contact.identity_changed",
-        contact.line,
-        sessionOf(contact)?.id,
-        {
-          ...(to.bsuid === undefined ? {} : {
-            previous_business_scoped_user_id: bsuid,
-            new_business_scoped_user_id: to.bsuid,
-          }),
-          ...(to.phone === undefined
-            ? {}
-            : { previous_phone_number: phone, new_phone_number: to.phone }),
-          contact: { wa_id: contact.waId ?? contact.phone ?? null },
-          occurred_at: clock.iso(),
-          phone_number_id: contact.line.phoneNumberId,
-        },
-      );
+      emit("whatsapp.contact.identity_changed", contact.line, sessionOf(contact)?.id, {
+        ...(to.bsuid === undefined ? {} : {
+          previous_business_scoped_user_id: bsuid,
+          new_business_scoped_user_id: to.bsuid,
+        }),
+        ...(to.phone === undefined
+          ? {}
+          : { previous_phone_number: phone, new_phone_number: to.phone }),
+        contact: { wa_id: contact.waId ?? contact.phone ?? null },
+        occurred_at: clock.iso(),
+        phone_number_id: contact.line.phoneNumberId,
+      });
     },
 
     setMarketingPreference(contact, status) {
-      contact.marketing = {
-        status,
-        sequence: (contact.marketing?.sequence ?? 0) + 1,
-      };
-      emit(
-        "whatsapp.contact.marketing_preference_changed",
-        contact.line,
-        undefined,
-        {
-          contact: {
-            wa_id: contact.waId ?? contact.phone ?? null,
-            business_scoped_user_id: contact.bsuid,
-          },
-          marketing_preference: {
-            ...contact.marketing,
-            occurred_at: clock.iso(),
-          },
-          phone_number_id: contact.line.phoneNumberId,
+      contact.marketing = { status, sequence: (contact.marketing?.sequence ?? 0) + 1 };
+      emit("whatsapp.contact.marketing_preference_changed", contact.line, undefined, {
+        contact: {
+          wa_id: contact.waId ?? contact.phone ?? null,
+          business_scoped_user_id: contact.bsuid,
         },
-      );
+        marketing_preference: { ...contact.marketing, occurred_at: clock.iso() },
+        phone_number_id: contact.line.phoneNumberId,
+      });
     },
 
     addMedia(line, bytes, mimeType, filename) {
@@ -734,11 +644,7 @@ export async function startFakeKapso(
         status: given.status ?? "draft",
         lockVersion: 0,
         nodes: given.nodes ??
-          [{
-            id: "start",
-            type: "flow-node",
-            data: { node_type: "start", config: {} },
-          }],
+          [{ id: "start", type: "flow-node", data: { node_type: "start", config: {} } }],
         edges: given.edges ?? [],
         triggers: [],
         messageDebounceSeconds: 0,
@@ -765,11 +671,7 @@ export async function startFakeKapso(
     },
 
     addUser(name) {
-      const user = {
-        id: random.uuid(),
-        name,
-        email: `${random.hex(6)}@example.com`,
-      };
+      const user = { id: random.uuid(), name, email: `${random.hex(6)}@example.com` };
       state.users.push(user);
       return user;
     },
@@ -795,9 +697,7 @@ export async function startFakeKapso(
     port: options.port ?? 0,
     handle: (request) => api(request),
     misbehaviour: (request) => {
-      if (!/^\/(?:meta|platform)\//.test(new URL(request.url).pathname)) {
-        return undefined;
-      }
+      if (!/^\/(?:meta|platform)\//.test(new URL(request.url).pathname)) return undefined;
       const { pathname } = new URL(request.url);
       const place = particular.findIndex(({ method, path }) =>
         method === request.method && path.test(pathname)
@@ -814,8 +714,7 @@ export async function startFakeKapso(
         { kind: "cut", afterBytes: 40 },
       ]);
     },
-    onAnswer: (method, path, status) =>
-      void fake.requests.push({ method, path, status }),
+    onAnswer: (method, path, status) => void fake.requests.push({ method, path, status }),
   });
   fake.url = url = server.url;
   return fake;

@@ -6,14 +6,7 @@
  */
 
 import type { FakeKapso } from "./fake_kapso.ts";
-import type {
-  Contact,
-  Conversation,
-  JsonObject,
-  Line,
-  Media,
-  Message,
-} from "./state.ts";
+import type { Contact, Conversation, JsonObject, Line, Media, Message } from "./state.ts";
 
 /** Options of {@linkcode seedHistory}. */
 export interface HistoryOptions {
@@ -44,17 +37,9 @@ const TEXTS = [
 ];
 
 /** Fill a fake with a past. Fast: 20,000 messages take a moment. @returns The messages, the oldest first. */
-export function seedHistory(
-  fake: FakeKapso,
-  options: HistoryOptions,
-): Message[] {
+export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[] {
   const { state, random, clock } = fake;
-  const {
-    conversations: count,
-    messages: total,
-    days = 90,
-    picturesEvery = 50,
-  } = options;
+  const { conversations: count, messages: total, days = 90, picturesEvery = 50 } = options;
   const line = options.line ?? fake.line;
   const isImported = options.origin === "history_sync";
   const people = options.of ?? Array.from(
@@ -64,12 +49,7 @@ export function seedHistory(
   const until = clock.now() - 60_000;
   const step = days * 24 * 60 * 60 * 1000 / Math.max(total, 1);
   const picture = picturesEvery > 0
-    ? fake.addMedia(
-      line,
-      new TextEncoder().encode("a picture"),
-      "image/jpeg",
-      "picture.jpg",
-    )
+    ? fake.addMedia(line, new TextEncoder().encode("a picture"), "image/jpeg", "picture.jpg")
     : undefined;
   const start = until - step * total;
 
@@ -106,10 +86,9 @@ export function seedHistory(
       createdAt: isImported ? until : sentAt,
       direction: session.messages.length % 2 === 0 ? "inbound" : "outbound",
       origin: options.origin ?? "cloud_api",
-      picture:
-        picture !== undefined && index % picturesEvery === picturesEvery - 1
-          ? picture
-          : undefined,
+      picture: picture !== undefined && index % picturesEvery === picturesEvery - 1
+        ? picture
+        : undefined,
       text: `${TEXTS[index % TEXTS.length]} (${index + 1})`,
       url: fake.url,
     });
@@ -117,21 +96,14 @@ export function seedHistory(
   return state.messages.slice(-total);
 }
 
-interface SeededMessage extends
-  Pick<
-    Message,
-    "sequence" | "sentAt" | "createdAt" | "direction" | "origin"
-  > {
+interface SeededMessage
+  extends Pick<Message, "sequence" | "sentAt" | "createdAt" | "direction" | "origin"> {
   picture: Media | undefined;
   text: string;
   url: string;
 }
 
-function add(
-  { state, random }: FakeKapso,
-  session: Conversation,
-  given: SeededMessage,
-): void {
+function add({ state, random }: FakeKapso, session: Conversation, given: SeededMessage): void {
   const { picture, text, url, ...rest } = given;
   const { contact } = session;
   const isInbound = rest.direction === "inbound";
@@ -139,31 +111,27 @@ function add(
   const link = picture &&
     `${url}/rails/active_storage/blobs/redirect/${picture.token}/${picture.filename}`;
   const recipient = contact.waId ?? contact.phone;
-  const content: JsonObject = picture === undefined
-    ? { text: { body: text } }
-    : {
-      image: {
-        id: picture.id,
-        mime_type: picture.mimeType,
-        sha256: picture.sha256,
-        caption: text,
-        link,
-      },
-    };
+  const content: JsonObject = picture === undefined ? { text: { body: text } } : {
+    image: {
+      id: picture.id,
+      mime_type: picture.mimeType,
+      sha256: picture.sha256,
+      caption: text,
+      link,
+    },
+  };
   const message: Message = {
     id,
     conversation: session,
     type: picture === undefined ? "text" : "image",
     content,
     status: isInbound ? "received" : "read",
-    statuses: isInbound
-      ? []
-      : ["sent", "delivered", "read"].map((status, index) => ({
-        id,
-        status,
-        timestamp: String(Math.floor(rest.sentAt / 1000) + index),
-        ...(recipient === undefined ? {} : { recipient_id: recipient }),
-      })),
+    statuses: isInbound ? [] : ["sent", "delivered", "read"].map((status, index) => ({
+      id,
+      status,
+      timestamp: String(Math.floor(rest.sentAt / 1000) + index),
+      ...(recipient === undefined ? {} : { recipient_id: recipient }),
+    })),
     extras: picture === undefined ? { content: text } : {
       content: `${text} Image attached (${picture.filename}) URL: ${link}`,
       media_url: link,

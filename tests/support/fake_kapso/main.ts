@@ -10,11 +10,7 @@
 
 import { parseArgs } from "node:util";
 import type { Content } from "./content.ts";
-import {
-  type FakeKapso,
-  type NewContact,
-  startFakeKapso,
-} from "./fake_kapso.ts";
+import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
 import { samplePicture, sampleRecording } from "./samples.ts";
 import type { Contact, Line, Message } from "./state.ts";
 
@@ -58,22 +54,14 @@ const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
       "It is number 88",
       {
         type: "location",
-        location: {
-          latitude: -6.2,
-          longitude: 106.81,
-          name: "Home",
-          address: "Jl. Merdeka 1",
-        },
+        location: { latitude: -6.2, longitude: 106.81, name: "Home", address: "Jl. Merdeka 1" },
       },
       "Ah, it's here now. Thank you!",
     ],
   },
   {
     opening: ["Do you have this in blue?", picture(215, "the jacket")],
-    answers: ["And in size M?", "I'll take it", {
-      type: "document",
-      filename: "receipt.pdf",
-    }],
+    answers: ["And in size M?", "I'll take it", { type: "document", filename: "receipt.pdf" }],
   },
 ];
 
@@ -91,22 +79,12 @@ function picture(hue: number, caption: string): Content {
 /** The customers: the same people in every run, so that their threads go on. */
 const CUSTOMERS: readonly NewContact[] = [
   { name: "Sari", phone: "6281290000001", bsuid: "ID.1000000001" },
-  {
-    name: "Rita Silva",
-    phone: "5511988887777",
-    waId: "551188887777",
-    bsuid: "BR.1000000002",
-  },
+  { name: "Rita Silva", phone: "5511988887777", waId: "551188887777", bsuid: "BR.1000000002" },
   { name: "João", phone: "351910000003", bsuid: "PT.1000000003" },
   { name: "Emma Clark", phone: "447700900123", bsuid: "GB.1000000004" },
   { name: "Budi", phone: "6281290000005", bsuid: "ID.1000000005" },
   // Known by a username alone.
-  {
-    name: "Ana Reis",
-    phone: null,
-    bsuid: "BR.1000000006",
-    username: "ana.reis",
-  },
+  { name: "Ana Reis", phone: null, bsuid: "BR.1000000006", username: "ana.reis" },
 ];
 
 const { values } = parseArgs({
@@ -140,9 +118,7 @@ const fake = await startFakeKapso({
 });
 const line = fake.state.lines.get(values["phone-number-id"]) ??
   fake.addLine(values["phone-number-id"], "+551130000001");
-const contacts = CUSTOMERS.map((customer) =>
-  fake.addContact({ ...customer, line })
-);
+const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
 const history = Number(values.history);
 if (history > 0) remember(fake, line, contacts, history);
 prepare(fake, line);
@@ -162,21 +138,13 @@ play(fake, contacts, Number(values.pace));
 
 // Not awaited here: whoever preloads a module that watches for its parent waits for this one to load.
 const stop = () => void fake.stop().then(() => Deno.exit(0));
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, stop);
-}
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
 
 /** What was written before: with the customers, and with others who do not write any more. */
-function remember(
-  fake: FakeKapso,
-  line: Line,
-  contacts: Contact[],
-  messages: number,
-): void {
+function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
   const others = Array.from(
     { length: 34 },
-    (_, index) =>
-      fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
+    (_, index) => fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
   );
   const of = [...contacts, ...others];
   // Some of them came back another day.
@@ -202,17 +170,9 @@ function prepare(fake: FakeKapso, line: Line): void {
     name: "spring_sale",
     language: "pt_BR",
     category: "MARKETING",
-    components: [{
-      type: "BODY",
-      text: "Tudo com 20% de desconto até domingo.",
-    }],
+    components: [{ type: "BODY", text: "Tudo com 20% de desconto até domingo." }],
   });
-  const node = (
-    id: string,
-    type: string,
-    config: Record<string, unknown>,
-    y: number,
-  ) => ({
+  const node = (id: string, type: string, config: Record<string, unknown>, y: number) => ({
     id,
     type: "flow-node",
     position: { x: 0, y },
@@ -253,10 +213,7 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
     const { contact } = sent.conversation;
     const next = lines.get(contact)?.shift();
     if (next !== undefined) {
-      clock.after(
-        2 + random.below(6),
-        () => void fake.receiveMessage(contact, next),
-      );
+      clock.after(2 + random.below(6), () => void fake.receiveMessage(contact, next));
     } else if (random.below(3) > 0) {
       clock.after(
         1 + random.below(4),
@@ -265,9 +222,7 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
     }
   };
 
-  contacts.slice(0, 3).forEach((contact, index) =>
-    clock.after(index, () => open(contact))
-  );
+  contacts.slice(0, 3).forEach((contact, index) => clock.after(index, () => open(contact)));
   const later = () => {
     clock.after(paceSeconds * (0.5 + random.next()), () => {
       const contact = random.pick(contacts);

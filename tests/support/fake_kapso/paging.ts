@@ -53,11 +53,7 @@ export function page<Row>(
     }
     return low;
   };
-  const key = after !== undefined
-    ? read(after)
-    : before !== undefined
-    ? read(before)
-    : undefined;
+  const key = after !== undefined ? read(after) : before !== undefined ? read(before) : undefined;
   const left = key === undefined
     ? rows
     : after !== undefined
@@ -71,8 +67,5 @@ export function page<Row>(
   const hasPrevious = first !== undefined && rows[0] !== first;
   const next = hasNext ? write(last) : null;
   const previous = hasPrevious ? write(first) : null;
-  return {
-    rows: found,
-    paging: { cursors: { before: previous, after: next }, next, previous },
-  };
+  return { rows: found, paging: { cursors: { before: previous, after: next }, next, previous } };
 }

@@ -6,13 +6,7 @@
 
 // deno-lint-ignore-file camelcase -- these are the names of the wire
 
-import type {
-  Contact,
-  Conversation,
-  JsonObject,
-  Line,
-  Message,
-} from "./state.ts";
+import type { Contact, Conversation, JsonObject, Line, Message } from "./state.ts";
 
 /** Extras of messages that lists return when nobody asks for others. */
 export const DEFAULT_MESSAGE_EXTRAS = [
@@ -39,11 +33,7 @@ export function iso(ms: number): string {
 }
 
 /** Body of a message event. */
-export function messageEventBody(
-  message: Message,
-  event: string,
-  isNew: boolean,
-): JsonObject {
+export function messageEventBody(message: Message, event: string, isNew: boolean): JsonObject {
   const isStatus = !/\.(received|sent)$/.test(event);
   return {
     message: {
@@ -51,15 +41,11 @@ export function messageEventBody(
       kapso: {
         direction: message.direction,
         status: message.status,
-        processing_status: message.direction === "inbound"
-          ? "pending"
-          : "completed",
+        processing_status: message.direction === "inbound" ? "pending" : "completed",
         origin: message.origin,
         has_media: message.extras.media_url !== undefined,
         ...message.extras,
-        ...(message.statuses.length > 0
-          ? { statuses: structuredClone(message.statuses) }
-          : {}),
+        ...(message.statuses.length > 0 ? { statuses: structuredClone(message.statuses) } : {}),
       },
     },
     conversation: conversationEventObject(message.conversation, !isStatus),
@@ -97,10 +83,7 @@ export function conversationEventObject(
 }
 
 /** A row of a list of messages. */
-export function messageRow(
-  message: Message,
-  extras: readonly string[] | "all",
-): JsonObject {
+export function messageRow(message: Message, extras: readonly string[] | "all"): JsonObject {
   const { contact } = message.conversation;
   const all: JsonObject = {
     direction: message.direction,
@@ -115,9 +98,9 @@ export function messageRow(
     origin: message.origin,
     statuses: structuredClone(message.statuses),
   };
-  const kapso = extras === "all" ? all : Object.fromEntries(
-    Object.entries(all).filter(([name]) => extras.includes(name)),
-  );
+  const kapso = extras === "all"
+    ? all
+    : Object.fromEntries(Object.entries(all).filter(([name]) => extras.includes(name)));
   return {
     ...messageBase(message),
     ...(Object.keys(kapso).length > 0 ? { kapso } : {}),
@@ -125,10 +108,7 @@ export function messageRow(
 }
 
 /** A row of a list of conversations. */
-export function conversationRow(
-  conversation: Conversation,
-  hasExtras: boolean,
-): JsonObject {
+export function conversationRow(conversation: Conversation, hasExtras: boolean): JsonObject {
   const { contact } = conversation;
   return {
     id: conversation.id,
@@ -186,9 +166,7 @@ function messageBase(message: Message): JsonObject {
     timestamp: String(Math.floor(message.sentAt / 1000)),
     type: message.type,
     ...(address === undefined ? {} : { [side]: address }),
-    ...(contact.bsuid === undefined
-      ? {}
-      : { [`${side}_user_id`]: contact.bsuid }),
+    ...(contact.bsuid === undefined ? {} : { [`${side}_user_id`]: contact.bsuid }),
     ...(contact.parentBsuid === undefined
       ? {}
       : { [`${side}_parent_user_id`]: contact.parentBsuid }),
@@ -200,9 +178,7 @@ function messageBase(message: Message): JsonObject {
 
 function conversationIdentity(contact: Contact): JsonObject {
   return {
-    ...(contact.bsuid === undefined
-      ? {}
-      : { business_scoped_user_id: contact.bsuid }),
+    ...(contact.bsuid === undefined ? {} : { business_scoped_user_id: contact.bsuid }),
     ...(contact.parentBsuid === undefined
       ? {}
       : { parent_business_scoped_user_id: contact.parentBsuid }),

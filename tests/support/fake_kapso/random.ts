@@ -37,8 +37,7 @@ export function createRandom(seed: number): Random {
     below,
     pick: (items) => items[below(items.length)]!,
     hex,
-    uuid: () =>
-      `${hex(8)}-${hex(4)}-4${hex(3)}-${"89ab"[below(4)]}${hex(3)}-${hex(12)}`,
+    uuid: () => `${hex(8)}-${hex(4)}-4${hex(3)}-${"89ab"[below(4)]}${hex(3)}-${hex(12)}`,
     wamid: () => `wamid.${btoa(hex(24)).replaceAll("=", "").toUpperCase()}`,
   };
 }

@@ -44,8 +44,7 @@ export function sampleRecording(seconds: number): Uint8Array<ArrayBuffer> {
   const samples = Math.round(seconds * rate);
   const file = new Uint8Array(44 + samples);
   const view = new DataView(file.buffer);
-  const write = (text: string, at: number) =>
-    file.set(new TextEncoder().encode(text), at);
+  const write = (text: string, at: number) => file.set(new TextEncoder().encode(text), at);
   write("RIFF", 0);
   view.setUint32(4, 36 + samples, true);
   write("WAVEfmt ", 8);

@@ -5,23 +5,14 @@
  * @module
  */
 
-import {
-  createServer,
-  type IncomingMessage,
-  type ServerResponse,
-} from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 /** How a request goes wrong. */
 export type Misbehaviour =
   /** Answer with an error before anything is done. */
-  | {
-    kind: "status";
-    status: number;
-    headers?: Record<string, string>;
-    body?: string;
-  }
+  | { kind: "status"; status: number; headers?: Record<string, string>; body?: string }
   /** What a proxy in front of Kapso answers when Kapso is gone. */
   | { kind: "html"; status: number }
   /** Do what was asked, and break off after so many bytes of the answer's body; 0: before its head. */
@@ -32,16 +23,8 @@ export type Misbehaviour =
   | { kind: "silent" };
 
 /** Refuse as Meta does, before anything is done: 131026 for a customer who cannot be reached, for one. */
-export function metaRefusal(
-  code: number,
-  message: string,
-  status = 400,
-): Misbehaviour {
-  const error = {
-    message: `(#${code}) ${message}`,
-    type: "OAuthException",
-    code,
-  };
+export function metaRefusal(code: number, message: string, status = 400): Misbehaviour {
+  const error = { message: `(#${code}) ${message}`, type: "OAuthException", code };
   return { kind: "status", status, body: JSON.stringify({ error }) };
 }
 
@@ -65,60 +48,34 @@ export async function serve(
     answer(incoming, outgoing).catch(() => outgoing.destroy());
   });
 
-  const answer = async (
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-  ) => {
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const request = await toRequest(incoming);
     const path = new URL(request.url).pathname;
     const fault = options.misbehaviour(request);
-    const note = (status: number) =>
-      options.onAnswer(request.method, path, status);
+    const note = (status: number) => options.onAnswer(request.method, path, status);
     if (fault?.kind === "status") {
       note(fault.status);
-      return send(
-        outgoing,
-        fault.status,
-        {
-          "Content-Type": "application/json",
-          ...fault.headers,
-        },
-        bytes(fault.body ?? JSON.stringify({ error: "Something went wrong" })),
-      );
+      return send(outgoing, fault.status, {
+        "Content-Type": "application/json",
+        ...fault.headers,
+      }, bytes(fault.body ?? JSON.stringify({ error: "Something went wrong" })));
     }
     if (fault?.kind === "html") {
       note(fault.status);
       const page =
         `<html><head><title>${fault.status}</title></head><body>cloudflare</body></html>`;
-      return send(
-        outgoing,
-        fault.status,
-        { "Content-Type": "text/html" },
-        bytes(page),
-      );
+      return send(outgoing, fault.status, { "Content-Type": "text/html" }, bytes(page));
     }
-    if (fault?.kind === "slow") {
-      await delay(fault.ms, undefined, { signal: stopping.signal });
-    }
+    if (fault?.kind === "slow") await delay(fault.ms, undefined, { signal: stopping.signal });
     const response = await options.handle(request);
     const body = new Uint8Array(await response.arrayBuffer());
-    note(
-      fault?.kind === "cut" || fault?.kind === "silent" ? 0 : response.status,
-    );
+    note(fault?.kind === "cut" || fault?.kind === "silent" ? 0 : response.status);
     if (fault?.kind === "silent") return;
-    if (fault?.kind === "cut" && fault.afterBytes === 0) {
-      return void outgoing.destroy();
-    }
+    if (fault?.kind === "cut" && fault.afterBytes === 0) return void outgoing.destroy();
     const headers = Object.fromEntries(response.headers);
     if (fault?.kind === "cut") {
-      outgoing.writeHead(response.status, {
-        ...headers,
-        "Content-Length": body.length,
-      });
-      outgoing.write(
-        body.subarray(0, fault.afterBytes),
-        () => outgoing.destroy(),
-      );
+      outgoing.writeHead(response.status, { ...headers, "Content-Length": body.length });
+      outgoing.write(body.subarray(0, fault.afterBytes), () => outgoing.destroy());
       return;
     }
     send(outgoing, response.status, headers, body);
@@ -145,21 +102,15 @@ async function toRequest(incoming: IncomingMessage): Promise<Request> {
   for await (const chunk of incoming) chunks.push(chunk);
   const headers = new Headers();
   for (const [name, value] of Object.entries(incoming.headers)) {
-    if (value !== undefined) {
-      headers.set(name, Array.isArray(value) ? value.join(", ") : value);
-    }
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
   }
   const method = incoming.method ?? "GET";
-  const body = await new Blob(chunks as Uint8Array<ArrayBuffer>[])
-    .arrayBuffer();
-  return new Request(
-    `http://${incoming.headers.host ?? "127.0.0.1"}${incoming.url}`,
-    {
-      method,
-      headers,
-      ...(method === "GET" || method === "HEAD" ? {} : { body }),
-    },
-  );
+  const body = await new Blob(chunks as Uint8Array<ArrayBuffer>[]).arrayBuffer();
+  return new Request(`http://${incoming.headers.host ?? "127.0.0.1"}${incoming.url}`, {
+    method,
+    headers,
+    ...(method === "GET" || method === "HEAD" ? {} : { body }),
+  });
 }
 
 function send(

@@ -22,36 +22,23 @@ export function addTeamRoutes(
 ): void {
   const { state, clock } = fake;
   const assignmentOf = (context: Context): Assignment =>
-    conversationOf(context).assignments.find(({ id }) =>
-      id === context.req.param("assignment")
-    ) ??
+    conversationOf(context).assignments.find(({ id }) => id === context.req.param("assignment")) ??
       refuse(404, "Assignment not found");
   const userOf = (body: JsonObject): string =>
-    state.users.find(({ id }) => id === body.user_id)?.id ??
-      refuse(422, "User must exist");
+    state.users.find(({ id }) => id === body.user_id)?.id ?? refuse(422, "User must exist");
   /** One assignment is active at a time. */
-  const activate = (
-    session: Conversation,
-    assignment: Assignment,
-    active: boolean,
-  ) => {
+  const activate = (session: Conversation, assignment: Assignment, active: boolean) => {
     for (const other of session.assignments) {
-      if (active || other === assignment) {
-        other.active = other === assignment && active;
-      }
+      if (active || other === assignment) other.active = other === assignment && active;
     }
     const current = session.assignments.find((one) => one.active);
     if (current === undefined) delete session.assignedUserId;
     else session.assignedUserId = current.userId;
   };
 
-  app.get(
-    "/platform/v1/users",
-    (context) => context.json({ data: state.users, paging: NO_PAGES }),
-  );
+  app.get("/platform/v1/users", (context) => context.json({ data: state.users, paging: NO_PAGES }));
   app.get(PATH, (context) => {
-    const rows = conversationOf(context).assignments.map(assignmentRow)
-      .reverse();
+    const rows = conversationOf(context).assignments.map(assignmentRow).reverse();
     return context.json({
       data: rows,
       meta: { page: 1, per_page: 25, total_pages: 1, total_count: rows.length },

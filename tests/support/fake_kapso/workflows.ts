@@ -23,17 +23,13 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
     app.use(path, async (_, next) => {
       const status = fake.workflowRefusal;
       if (status !== null) {
-        return refuse(
-          status,
-          status === 401 ? "Invalid API key" : "Not allowed for this API key",
-        );
+        return refuse(status, status === 401 ? "Invalid API key" : "Not allowed for this API key");
       }
       await next();
     });
   }
   const workflowOf = (context: Context): Workflow =>
-    state.workflows.get(context.req.param("id") ?? "") ??
-      refuse(404, "Workflow not found");
+    state.workflows.get(context.req.param("id") ?? "") ?? refuse(404, "Workflow not found");
   const executionOf = (context: Context): WorkflowExecution =>
     state.executions.get(context.req.param("id") ?? "") ??
       refuse(404, "Workflow execution not found");
@@ -56,16 +52,11 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
     change(workflow, body);
     return context.json({ data: workflowRow(workflow) }, 201);
   });
-  app.get(
-    `${PATH}/:id`,
-    (context) => context.json({ data: workflowRow(workflowOf(context)) }),
-  );
+  app.get(`${PATH}/:id`, (context) => context.json({ data: workflowRow(workflowOf(context)) }));
   app.get(`${PATH}/:id/definition`, (context) => {
     const workflow = workflowOf(context);
     const { nodes, edges } = workflow;
-    return context.json({
-      data: { ...workflowRow(workflow), definition: { nodes, edges } },
-    });
+    return context.json({ data: { ...workflowRow(workflow), definition: { nodes, edges } } });
   });
   app.get(`${PATH}/:id/variables`, (context) => {
     workflowOf(context);
@@ -77,9 +68,7 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
     const isStale = body.lock_version !== undefined &&
       Number(body.lock_version) !== workflow.lockVersion;
     if (isStale && fake.checksLockVersion) {
-      return refuse(409, "The workflow was changed by somebody else", {
-        code: "stale_object",
-      });
+      return refuse(409, "The workflow was changed by somebody else", { code: "stale_object" });
     }
     const graph = readGraph(body);
     change(workflow, body);
@@ -100,10 +89,7 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
       execution.workflow === workflow && is(status, execution.status) &&
       is(whatsapp_conversation_id, execution.conversationId)
     );
-    return context.json({
-      data: rows.map(executionRow).reverse(),
-      paging: NO_PAGES,
-    });
+    return context.json({ data: rows.map(executionRow).reverse(), paging: NO_PAGES });
   });
   app.get(
     `${EXECUTIONS}/:id`,
@@ -133,13 +119,7 @@ function workflowIn(body: JsonObject): JsonObject {
 }
 
 function change(workflow: Workflow, body: JsonObject): void {
-  const {
-    name,
-    description,
-    status,
-    message_debounce_seconds,
-    inbound_message_read_mode,
-  } = body;
+  const { name, description, status, message_debounce_seconds, inbound_message_read_mode } = body;
   if (status !== undefined && !STATUSES.includes(String(status))) {
     return refuse(422, "Status is not included in the list");
   }
@@ -147,9 +127,7 @@ function change(workflow: Workflow, body: JsonObject): void {
     return refuse(422, "Name can't be blank");
   }
   if (typeof name === "string") workflow.name = name;
-  if (description !== undefined) {
-    workflow.description = description as string | null;
-  }
+  if (description !== undefined) workflow.description = description as string | null;
   if (status !== undefined) workflow.status = status as Workflow["status"];
   if (typeof message_debounce_seconds === "number") {
     workflow.messageDebounceSeconds = message_debounce_seconds;
@@ -163,16 +141,12 @@ function change(workflow: Workflow, body: JsonObject): void {
  * Nodes and edges that are given: each replaces all there were. A node that does not say what it is
  * becomes a beginning, which Kapso does without a word.
  */
-function readGraph(
-  body: JsonObject,
-): { nodes?: JsonObject[]; edges?: JsonObject[] } {
+function readGraph(body: JsonObject): { nodes?: JsonObject[]; edges?: JsonObject[] } {
   const definition = body.definition as JsonObject | undefined;
   if (definition === undefined) return {};
   const { nodes, edges } = definition;
   for (const list of [nodes, edges]) {
-    if (list !== undefined && !Array.isArray(list)) {
-      return refuse(422, "Definition is invalid");
-    }
+    if (list !== undefined && !Array.isArray(list)) return refuse(422, "Definition is invalid");
   }
   const read = (nodes as JsonObject[] | undefined)?.map((node) => {
     const data = (node.data ?? {}) as JsonObject;
@@ -185,13 +159,8 @@ function readGraph(
     (edges as JsonObject[] | undefined ?? []).some((edge) =>
       !ids.has(edge.source) || !ids.has(edge.target)
     );
-  if (isDangling) {
-    return refuse(422, "An edge leads to a node that does not exist");
-  }
-  const labelled = (edges as JsonObject[] | undefined)?.map((edge) => ({
-    label: "next",
-    ...edge,
-  }));
+  if (isDangling) return refuse(422, "An edge leads to a node that does not exist");
+  const labelled = (edges as JsonObject[] | undefined)?.map((edge) => ({ label: "next", ...edge }));
   return {
     ...(read === undefined ? {} : { nodes: read }),
     ...(labelled === undefined ? {} : { edges: labelled }),
