@@ -33,6 +33,7 @@ Deno.test("the tables and views are those we know", async () => {
       "table private.message_count_parts",
       "table private.message_counts",
       "table private.media_copies",
+      "table private.media_orphans",
       "table private.message_keys",
       "table private.outbox_uploads",
       "table private.sync_conversations",
@@ -60,6 +61,7 @@ Deno.test("the tables and views are those we know", async () => {
 
 /** Every function, and who may execute it. Triggers are executed by nobody. */
 const FUNCTIONS: Record<string, string[]> = {
+  "private.abandon_media": [],
   "private.add_workspace_owner": [],
   "private.adopt_conversations": [],
   "private.adopt_conversations_of_identity": [],
@@ -146,6 +148,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.claim_outbox_message": ["service_role"],
   "public.connection_overview": ["authenticated"],
   "public.claim_media_copies": ["service_role"],
+  "public.claim_media_orphans": ["service_role"],
   "public.connections_to_sync": ["authenticated", "service_role"],
   "public.connections_with_due_media": ["service_role"],
   "public.conversation_messages": ["authenticated", "service_role"],
@@ -157,6 +160,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.fail_sync_conversation": ["service_role"],
   "public.fold_message_counts": ["service_role"],
   "public.finish_media_copies": ["service_role"],
+  "public.forget_media_orphans": ["service_role"],
   "public.ingest_conversations": ["service_role"],
   "public.kapso_api_key": ["service_role"],
   "public.link_conversation": ["authenticated"],
@@ -297,6 +301,7 @@ Deno.test("every function has an empty search path, and definers are private", a
     where function.pronamespace::regnamespace::text = any (${OURS}) and function.prosecdef
     order by 1`);
   assertEquals(definers, [
+    "private.abandon_media",
     "private.add_workspace_owner",
     "private.adopt_conversations",
     "private.adopt_conversations_of_identity",

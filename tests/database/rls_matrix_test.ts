@@ -101,6 +101,8 @@ async function createWorld(): Promise<World> {
       insert into private.media_copies
         (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
       values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
+    await sql`
+      insert into private.media_orphans (path, next_attempt_at) values (${owned.id}, 'infinity')`;
     return { connection, personId, conversationId, noteId: note!.id };
   };
   const mine = await fill(workspace);
@@ -638,6 +640,28 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: SERVICE_ALONE,
     },
   },
+  "private.media_orphans": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from private.media_orphans where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into private.media_orphans (path) values (${`${workspace.id}/other`})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update private.media_orphans set next_attempt_at = now() where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from private.media_orphans where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
   "private.webhook_events": {
     "select": {
       run: (sql, { connection }) =>
@@ -1040,6 +1064,14 @@ const FUNCTIONS: Record<string, Case> = {
   },
   "retry_media_copies": {
     run: (sql, { connection }) => sql`select public.retry_media_copies(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "claim_media_orphans": {
+    run: (sql) => sql`select from public.claim_media_orphans(0)`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "forget_media_orphans": {
+    run: (sql) => sql`select public.forget_media_orphans('{}')`,
     outcomes: SERVICE_ALONE,
   },
   "connections_with_due_media": {

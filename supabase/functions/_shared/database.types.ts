@@ -1125,6 +1125,12 @@ export type Database = {
           workspace_id: string
         }[]
       }
+      claim_media_orphans: {
+        Args: { lease_seconds?: number; max_files?: number }
+        Returns: {
+          path: string
+        }[]
+      }
       claim_outbox_message: {
         Args: { conversation_id: string; lease_seconds?: number }
         Returns: {
@@ -1324,6 +1330,7 @@ export type Database = {
         Returns: number
       }
       fold_message_counts: { Args: { max_parts?: number }; Returns: number }
+      forget_media_orphans: { Args: { paths: string[] }; Returns: number }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
         Returns: {
@@ -1780,7 +1787,6 @@ export type Database = {
           session_id: string
         }
         Returns: {
-          conversation_ids: string[]
           errors: string[]
           messages_added: number
           run: Json
