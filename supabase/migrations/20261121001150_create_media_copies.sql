@@ -228,9 +228,17 @@ begin
     from (select distinct key from unnest(candidates) as given_key (key) order by key) as candidate
     where candidate.key <> stored.external_conversation_id
     on conflict on constraint thread_aliases_pkey do nothing;
+    -- Held until the end, so that somebody who deletes the person at this moment waits. Whoever was
+    -- quicker has it: then the thread has nobody, and its next message finds or makes them anew.
     update public.conversations as conversation
-    set person_id = person
-    where conversation.id = stored.id and conversation.person_id is null and person is not null;
+    set person_id = held.id
+    from (
+      select known.id
+      from public.people as known
+      where known.id = person and known.workspace_id = source.workspace_id
+      for key share skip locked
+    ) as held
+    where conversation.id = stored.id and conversation.person_id is null;
     if given -> 'session' ->> 'id' is not null then
       perform private.apply_session(stored.id, given -> 'session', (given ->> 'inactive_since')::timestamptz);
     end if;

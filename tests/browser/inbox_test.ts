@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
 import axe, { type AxeResults } from "axe-core";
 import { size } from "../support/database.ts";
 import { samplePicture, sampleRecording } from "../support/fake_kapso/samples.ts";
@@ -377,10 +378,27 @@ Deno.test("a picture, a place, a contact and an order are shown as what they are
     bytes: sampleRecording(2),
     mimeType: "audio/wav",
   });
+  fake.receiveMessage(contact, {
+    type: "contacts",
+    contacts: [{ name: { formatted_name: "Ana Reis" }, phones: [{ phone: "+351 910 000 006" }] }],
+  });
+  fake.receiveMessage(contact, {
+    type: "order",
+    order: {
+      product_items: [
+        { product_retailer_id: "cake", quantity: 2, item_price: 10.5, currency: "EUR" },
+        { product_retailer_id: "candle", quantity: 1, item_price: 4, currency: "EUR" },
+      ],
+    },
+  });
+  fake.receiveMessage(contact, { type: "unsupported", unsupported: { type: "poll" } });
   await fake.settled();
   await using window = await world.open(world.inbox.team.agent);
   const { page } = window;
   await find(page, name);
+  await bubble(page, "Ana Reis").getByRole("link", { name: "+351 910 000 006" }).waitFor();
+  await bubble(page, "2 × cake").getByText("€25.00").waitFor();
+  await bubble(page, "This message cannot be shown here").waitFor();
   const link = bubble(page, "look at").getByRole("link");
   assertEquals(await link.getAttribute("href"), "https://example.com/a?b=1");
   assertMatch((await link.getAttribute("rel"))!, /noopener/);
@@ -397,6 +415,34 @@ Deno.test("a picture, a place, a contact and an order are shown as what they are
   }).waitFor();
   const audio = bubble(page, "can you check").locator("audio");
   await audio.evaluate((element) => "play" in element && (element.play as () => unknown)());
+});
+
+Deno.test("a file is sent with its caption, and a reaction is given and taken back", async () => {
+  const { contact, name } = await customer(world, "do you have a picture?");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await page.locator("input[type=file]").setInputFiles({
+    name: "cake.png",
+    mimeType: "image/png",
+    buffer: Buffer.from(samplePicture(20)),
+  });
+  await page.getByText("cake.png").waitFor();
+  await composer(page).fill("Here it is");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await bubble(page, "Here it is").getByRole("img", { name: /^(Delivered|Read)$/ }).waitFor();
+  await bubble(page, "Here it is").getByRole("button", { name: /Open the picture/ }).waitFor();
+  const sent = world.inbox.fake.state.messages.filter((each) =>
+    each.direction === "outbound" && each.conversation.contact === contact
+  );
+  assertEquals(sent.map(({ type }) => type), ["image"]);
+
+  const question = bubble(page, "do you have a picture?");
+  await question.hover();
+  await question.getByRole("button", { name: "React", exact: true }).click();
+  await question.getByRole("button", { name: "React with 👍" }).click();
+  await question.getByRole("button", { name: "Take back 👍" }).click();
+  await question.getByRole("group", { name: "Reactions" }).waitFor({ state: "detached" });
 });
 
 Deno.test("the secret of a new connection is shown once, and works", async () => {
