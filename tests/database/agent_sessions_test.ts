@@ -203,11 +203,9 @@ Deno.test("a message waits for the contact, as the webhook does", async () => {
     let adding: Promise<unknown> | undefined;
     // A webhook event of this contact, in the middle of its processing.
     await sql.begin(async (webhook) => {
-      const [event] = await webhook<{ id: string }[]>`
-        insert into private.webhook_events (body, elements)
-        values ('', ${webhook.json([{ kind: "marketing_preference", identifiers: [`+${phone}`] }])})
-        returning id`;
-      await webhook`select private.lock_contacts(array[${event!.id}]::bigint[])`;
+      await webhook`select private.lock_contacts(${
+        webhook.json([{ kind: "marketing_preference", identifiers: [`+${phone}`] }])
+      })`;
       adding = other`
         select outcome from public.add_agent_message(
           ${sha256}, ${sessionId}, 'user', 'x', message_id => 'm')`.then((rows) => rows[0]);
