@@ -76,14 +76,15 @@ async function converse(page: Page): Promise<void> {
   const row = page.locator(".row", { hasText: /the jacket|Something like this|And in size M/ });
   await row.first().waitFor({ timeout: 120_000 });
   await row.first().click();
-  const incoming = page.locator(".message-in");
-  await incoming.last().waitFor();
-  const before = await incoming.count();
+  await page.locator(".message-in").last().waitFor();
   await page.getByRole("textbox", { name: "Message", exact: true })
     .fill("Yes, we do! Shall we keep one for you until Saturday?");
   await page.keyboard.press("Enter");
-  await incoming.nth(before).waitFor({ timeout: 60_000 });
-  await page.locator(".ticks-read").last().waitFor({ timeout: 60_000 });
+  const sent = page.locator(".message-out", { hasText: "Shall we keep one" });
+  await sent.last().locator(".ticks-read").waitFor({ timeout: 60_000 });
+  // Most customers answer; a few only react.
+  await page.locator(".message-item").last().locator(".message-in, .reactions").first()
+    .waitFor({ timeout: 60_000 });
   await page.locator(".media-box img").last().waitFor();
 }
 
