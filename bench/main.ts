@@ -11,6 +11,7 @@ import postgres from "postgres";
 import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
+import { measureApp } from "./cases/app.ts";
 import { measureConversationSync } from "./cases/conversation_sync.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
@@ -32,6 +33,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   conversation_sync: measureConversationSync,
   disk: measureDisk,
   inbox: measureInbox,
+  app: measureApp,
   page_size: measurePageSizes,
 };
 

@@ -1,10 +1,11 @@
 /**
- * The one address of the stack. It decides by the path who answers: Auth and REST, a function, or
- * nobody, with the status and body that hosted Supabase has for it.
+ * The one address of the stack. It decides by the path who answers: Auth and REST, a function, the
+ * app, or nobody, with the status and body that hosted Supabase has for it.
  *
  * @module
  */
 
+import type { App } from "./app.ts";
 import type { FunctionProcess } from "./function_process.ts";
 import type { Functions } from "./functions.ts";
 import type { FunctionProxy } from "./proxy.ts";
@@ -17,6 +18,8 @@ export interface GatewayOptions {
   readonly functions: Functions;
   readonly proxy: FunctionProxy;
   readonly checkUserToken: UserTokenCheck;
+  /** The inbox app, where the project has one. */
+  readonly app: App | undefined;
 }
 
 /** Answers one request. */
@@ -24,7 +27,7 @@ export type Gateway = (request: Request, caller: { hostname: string }) => Promis
 
 /** Makes the handler for all requests of the stack. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { rest, functions, proxy, checkUserToken } = options;
+  const { rest, functions, proxy, checkUserToken, app } = options;
 
   async function callFunction(request: Request, url: URL, caller: { hostname: string }) {
     const path = url.pathname.slice("/functions/v1".length);
@@ -68,12 +71,16 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (url.pathname.startsWith("/rest/v1/") || url.pathname.startsWith("/auth/v1/")) {
       return await rest.fetch(request, caller.hostname);
     }
+    if (app && (url.pathname === "/app" || url.pathname.startsWith("/app/"))) {
+      return await app.fetch(request);
+    }
     if (url.pathname === "/") {
       return json(200, {
         message: "Supabase on this machine",
         auth: "/auth/v1",
         rest: "/rest/v1",
         functions: "/functions/v1/<name>",
+        ...(app && { app: "/app/" }),
       });
     }
     return json(404, { code: "NOT_FOUND", message: "There is nothing at this path" });

@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { createApp } from "./app.ts";
 import { openDatabase } from "./database.ts";
 import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
@@ -144,7 +145,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       closers.push(() => watcher.close());
     }
 
+    const app = await createApp({
+      project,
+      apiUrl,
+      publishableKey: secrets.publishable_key,
+      demo: { email: DEMO.email, password: DEMO.password },
+      isWatching: options.isWatching,
+    });
     gateway = createGateway({
+      app,
       rest,
       functions,
       proxy,
@@ -158,13 +167,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
       closers.push(() => schedule.stop());
     }
+    // Everything answers by now, so the build slows nobody. A throw-away stack may never be looked at.
+    if (!isThrowaway) app?.prepare();
     return {
       info: {
         api_url: apiUrl,
         db_url: database.url,
         publishable_key: secrets.publishable_key,
         secret_key: secrets.secret_key,
-        app_url: null,
+        app_url: app === undefined ? null : `${apiUrl}/app/`,
         demo: { ...DEMO, kapso_webhook_secret: secrets.kapso_webhook_secret },
         ...(fakeKapso === undefined ? {} : { fake_kapso: fakeKapso.info }),
       },
