@@ -143,8 +143,15 @@ begin
         select 1
         from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
         where kept.value ->> 'sender' = reaction ->> 'sender'
-          and ((kept.value ->> 'reacted_at')::timestamptz, coalesce(kept.value ->> 'id', '') collate "C")
-            >= ((reaction ->> 'reacted_at')::timestamptz, coalesce(reaction ->> 'id', '') collate "C")
+          -- WhatsApp's times are whole seconds. Of the same second, what takes a reaction back is the
+          -- later: there was one to take back.
+          and (
+            (kept.value ->> 'reacted_at')::timestamptz, kept.value ->> 'emoji' is null,
+            coalesce(kept.value ->> 'id', '') collate "C"
+          ) >= (
+            (reaction ->> 'reacted_at')::timestamptz, reaction ->> 'emoji' is null,
+            coalesce(reaction ->> 'id', '') collate "C"
+          )
       ) then
         changed := changed || jsonb_build_object('reactions', (
           select jsonb_agg(every.value order by every.value ->> 'sender' collate "C")
