@@ -19,6 +19,7 @@ import { type Project, readProject } from "./project.ts";
 import { FunctionProxy } from "./proxy.ts";
 import { createRestApi } from "./rest.ts";
 import { RestService } from "./rest_service.ts";
+import { startSchedule } from "./schedule.ts";
 import { generateSecrets, loadSecrets } from "./secrets.ts";
 import { createUserTokenCheck } from "./user_token.ts";
 import { watchFunctions } from "./watch.ts";
@@ -110,15 +111,28 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(() => database.server.stop(), () => rest.close());
     await rest.connect(database.url);
 
+    const fakeKapso = options.hasFakeKapso
+      ? await startFakeKapso({
+        apiUrl,
+        phoneNumberId: DEMO.kapso_phone_number_id,
+        webhookSecret: secrets.kapso_webhook_secret,
+      })
+      : undefined;
+    closers.push(() => fakeKapso?.stop());
     const functions = new Functions({
       project,
       env: {
+        ...providerSettings(Deno.env.toObject()),
         SUPABASE_URL: apiUrl,
         SUPABASE_ANON_KEY: secrets.publishable_key,
         SUPABASE_SERVICE_ROLE_KEY: secrets.secret_key,
         SUPABASE_DB_URL: database.url,
         CREDENTIALS_KEY: secrets.credentials_key,
         KAPSO_WEBHOOK_SECRET: secrets.kapso_webhook_secret,
+        ...(fakeKapso && {
+          KAPSO_API_URL: fakeKapso.info.api_url,
+          KAPSO_API_KEY: fakeKapso.info.api_key,
+        }),
       },
     });
     const proxy = new FunctionProxy();
@@ -137,15 +151,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     signal.throwIfAborted();
     // First of all when the stack stops: requests that are being answered still need the rest.
     closers.push(drainServer);
-    const fakeKapso = options.hasFakeKapso
-      ? await startFakeKapso({
-        apiUrl,
-        phoneNumberId: DEMO.kapso_phone_number_id,
-        webhookSecret: secrets.kapso_webhook_secret,
-      })
-      : undefined;
-    closers.push(() => fakeKapso?.stop());
-    signal.throwIfAborted();
+    // A test decides itself when something is due.
+    if (!isThrowaway || options.hasFakeKapso) {
+      const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
+      closers.push(() => schedule.stop());
+    }
     return {
       info: {
         api_url: apiUrl,
@@ -162,6 +172,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
+}
+
+/** Settings of the providers behind the functions, which may come from the environment of the stack. */
+function providerSettings(env: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => /^(?:KAPSO|SUMMARY)_/.test(name)),
+  );
 }
 
 async function lockProject(project: Project): Promise<Lock> {

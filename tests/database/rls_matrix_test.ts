@@ -68,6 +68,12 @@ async function createWorld(): Promise<World> {
     await sql`
       insert into private.webhook_events (phone_number_id, body, elements)
       values (${connection.connection_id}, '', '[]')`;
+    const [run] = await sql<{ id: string }[]>`
+      insert into public.sync_runs (workspace_id, connection_id, mode, phase)
+      values (${owned.id}, ${connection.id}, 'history', 'conversations') returning id`;
+    await sql`
+      insert into private.sync_conversations (run_id, session_id, position, conversation)
+      values (${run!.id}, 'session', 1, '{}')`;
     return { connection, personId, conversationId };
   };
   const mine = await fill(workspace);
@@ -604,6 +610,84 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: SERVICE_ALONE,
     },
   },
+  "public.sync_runs": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.sync_runs where workspace_id = ${workspace.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, connection }) =>
+        sql`
+          insert into public.sync_runs (workspace_id, connection_id, mode, phase)
+          values (${workspace.id}, ${connection.id}, 'repair', 'recent')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.sync_runs set stop_requested_at = now()
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.sync_runs where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.sync_conversations": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`
+          select from private.sync_conversations
+          where run_id in (select id from public.sync_runs where connection_id = ${connection.id})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { connection }) =>
+        sql`
+          insert into private.sync_conversations (run_id, session_id, position, conversation)
+          select id, 'another', 2, '{}' from public.sync_runs where connection_id = ${connection.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.sync_conversations set state = 'done'
+          where run_id in (select id from public.sync_runs where connection_id = ${connection.id})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`
+          delete from private.sync_conversations
+          where run_id in (select id from public.sync_runs where connection_id = ${connection.id})`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.connection_health": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`select from public.connection_health where id = ${connection.id}`,
+      outcomes: [NO, 1, 1, 1, 1, 0, NO],
+    },
+    "insert": {
+      run: (sql, { connection }) =>
+        sql`insert into public.connection_health (id) values (${connection.id})`,
+      outcomes: NOBODY,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`update public.connection_health set last_event_at = now() where id = ${connection.id}`,
+      outcomes: NOBODY,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`delete from public.connection_health where id = ${connection.id}`,
+      outcomes: NOBODY,
+    },
+  },
   "private.country_calling_codes": {
     "select": {
       run: (sql) => sql`select from private.country_calling_codes where country = 'ID'`,
@@ -717,6 +801,32 @@ const FUNCTIONS: Record<string, Case> = {
   },
   "replay_webhook_events": {
     run: (sql) => sql`select from public.replay_webhook_events(ids => '{}')`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "stop_sync_run": {
+    run: (sql, { connection }) =>
+      sql`
+        select from public.sync_runs as run, public.stop_sync_run(run.id)
+        where run.connection_id = ${connection.id}`,
+    outcomes: [NO, 1, 1, 1, 0, 0, NO],
+  },
+  "connections_to_sync": {
+    // The connection is no Kapso number.
+    run: (sql, { connection }) =>
+      sql`select from public.connections_to_sync(connection => ${connection.connection_id})`,
+    outcomes: [NO, 0, 0, 0, 0, 0, 0],
+  },
+  "begin_sync_run": {
+    run: (sql, { connection }) =>
+      sql`select from public.begin_sync_run(${connection.id}, 'repair', null, null, false, null)`,
+    outcomes: SERVICE_ALONE,
+  },
+  "kapso_api_key": {
+    run: (sql, { connection }) => sql`select public.kapso_api_key(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "due_sync_runs": {
+    run: (sql) => sql`select from public.due_sync_runs(0)`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
   },
   "private.match_person": {

@@ -16,6 +16,8 @@ export interface StartStackOptions {
   readonly watch?: boolean;
   /** Options of `local/main.ts` instead of `--ephemeral --port 0`. */
   readonly args?: readonly string[];
+  /** More environment, e.g. where the functions find a fake Kapso. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A stack that a test may use, and stop if it started it. */
@@ -50,6 +52,7 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
       ...(options.workdir === undefined ? [] : ["--workdir", options.workdir]),
       ...(options.watch ? ["--watch"] : []),
     ],
+    ...(options.env === undefined ? {} : { env: options.env }),
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

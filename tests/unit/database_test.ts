@@ -98,10 +98,19 @@ Deno.test("a failed call of the database becomes an AppError", async () => {
   }
 });
 
-Deno.test("readSupabaseEnv() wants both settings", () => {
-  const env = { SUPABASE_URL: "https://x.supabase.co/", SUPABASE_SERVICE_ROLE_KEY: "k", A: "b" };
-  assertEquals(readSupabaseEnv(env), { supabaseUrl: "https://x.supabase.co", serviceRoleKey: "k" });
-  for (const name of ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"]) {
+Deno.test("readSupabaseEnv() wants every setting", () => {
+  const env = {
+    SUPABASE_URL: "https://x.supabase.co/",
+    SUPABASE_SERVICE_ROLE_KEY: "k",
+    SUPABASE_ANON_KEY: "p",
+    A: "b",
+  };
+  assertEquals(readSupabaseEnv(env), {
+    supabaseUrl: "https://x.supabase.co",
+    serviceRoleKey: "k",
+    anonKey: "p",
+  });
+  for (const name of ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"]) {
     assertThrows(() => readSupabaseEnv({ ...env, [name]: "" }), Error, name);
   }
 });

@@ -20,10 +20,33 @@ export type DatabaseClient = SupabaseClient<Database>;
  * A client that passes row level security. Whoever uses it must carry the workspace or connection in
  * every call: nothing else keeps tenants apart there.
  */
-export function createServiceClient(env: SupabaseEnv): DatabaseClient {
-  return createClient<Database>(env.supabaseUrl, env.serviceRoleKey, {
+export function createServiceClient(
+  env: Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">,
+): DatabaseClient {
+  return createDatabaseClient(env, env.serviceRoleKey, {});
+}
+
+/**
+ * A client that acts as a signed-in user: row level security holds for it.
+ *
+ * @param accessToken The user's token. PostgREST checks it with every call.
+ */
+export function createUserClient(
+  env: Pick<SupabaseEnv, "supabaseUrl" | "anonKey">,
+  accessToken: string,
+): DatabaseClient {
+  return createDatabaseClient(env, env.anonKey, { Authorization: `Bearer ${accessToken}` });
+}
+
+function createDatabaseClient(
+  env: Pick<SupabaseEnv, "supabaseUrl">,
+  key: string,
+  headers: Record<string, string>,
+): DatabaseClient {
+  return createClient<Database>(env.supabaseUrl, key, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: {
+      headers,
       fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
     },
   });

@@ -12,40 +12,49 @@ export type Database = {
     Tables: {
       connections: {
         Row: {
+          confirmed_until: string | null
           connection_id: string
           created_at: string
           id: string
           is_active: boolean
+          last_event_at: string | null
           last_synced_at: string | null
           name: string
           phone_number_id: string | null
           platform: string
+          statuses_checked_until: string | null
           updated_at: string
           user_id: string
           workspace_id: string
         }
         Insert: {
+          confirmed_until?: string | null
           connection_id: string
           created_at?: string
           id?: string
           is_active?: boolean
+          last_event_at?: string | null
           last_synced_at?: string | null
           name: string
           phone_number_id?: string | null
           platform: string
+          statuses_checked_until?: string | null
           updated_at?: string
           user_id: string
           workspace_id: string
         }
         Update: {
+          confirmed_until?: string | null
           connection_id?: string
           created_at?: string
           id?: string
           is_active?: boolean
+          last_event_at?: string | null
           last_synced_at?: string | null
           name?: string
           phone_number_id?: string | null
           platform?: string
+          statuses_checked_until?: string | null
           updated_at?: string
           user_id?: string
           workspace_id?: string
@@ -261,6 +270,12 @@ export type Database = {
           {
             foreignKeyName: "conversations_workspace_id_connection_id_fkey"
             columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connection_health"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
             referencedRelation: "connections"
             referencedColumns: ["workspace_id", "id"]
           },
@@ -379,6 +394,127 @@ export type Database = {
           },
         ]
       }
+      sync_runs: {
+        Row: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }
+        Insert: {
+          connection_id: string
+          conversations_created?: number
+          conversations_done?: number
+          conversations_failed?: number
+          conversations_total?: number
+          cursor?: string | null
+          error?: string | null
+          failures?: number
+          finished_at?: string | null
+          id?: string
+          is_dry_run?: boolean
+          lease?: string | null
+          lease_expires_at?: string | null
+          messages_added?: number
+          messages_per_conversation?: number | null
+          messages_read?: number
+          mode: string
+          people_created?: number
+          phase: string
+          requested_by?: string | null
+          retry_at?: string | null
+          since?: string | null
+          started_at?: string
+          state?: string
+          statuses_checked?: number
+          stop_requested_at?: string | null
+          updated_at?: string
+          walk_added?: number
+          walk_since?: string | null
+          walk_started_at?: string
+          workspace_id: string
+        }
+        Update: {
+          connection_id?: string
+          conversations_created?: number
+          conversations_done?: number
+          conversations_failed?: number
+          conversations_total?: number
+          cursor?: string | null
+          error?: string | null
+          failures?: number
+          finished_at?: string | null
+          id?: string
+          is_dry_run?: boolean
+          lease?: string | null
+          lease_expires_at?: string | null
+          messages_added?: number
+          messages_per_conversation?: number | null
+          messages_read?: number
+          mode?: string
+          people_created?: number
+          phase?: string
+          requested_by?: string | null
+          retry_at?: string | null
+          since?: string | null
+          started_at?: string
+          state?: string
+          statuses_checked?: number
+          stop_requested_at?: string | null
+          updated_at?: string
+          walk_added?: number
+          walk_since?: string | null
+          walk_started_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "sync_runs_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connection_health"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "sync_runs_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connections"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "sync_runs_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       workspace_members: {
         Row: {
           created_at: string
@@ -442,6 +578,46 @@ export type Database = {
       }
     }
     Views: {
+      connection_health: {
+        Row: {
+          confirmed_until: string | null
+          failed_events: number | null
+          id: string | null
+          lag_seconds: number | null
+          last_event_at: string | null
+          last_synced_at: string | null
+          silence_seconds: number | null
+          workspace_id: string | null
+        }
+        Insert: {
+          confirmed_until?: string | null
+          failed_events?: never
+          id?: string | null
+          lag_seconds?: never
+          last_event_at?: string | null
+          last_synced_at?: string | null
+          silence_seconds?: never
+          workspace_id?: string | null
+        }
+        Update: {
+          confirmed_until?: string | null
+          failed_events?: never
+          id?: string | null
+          lag_seconds?: never
+          last_event_at?: string | null
+          last_synced_at?: string | null
+          silence_seconds?: never
+          workspace_id?: string | null
+        }
+        Relationships: [
+          {
+            foreignKeyName: "connections_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       conversation_export: {
         Row: {
           external_conversation_id: string | null
@@ -521,6 +697,12 @@ export type Database = {
           {
             foreignKeyName: "conversations_workspace_id_connection_id_fkey"
             columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connection_health"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
             referencedRelation: "connections"
             referencedColumns: ["workspace_id", "id"]
           },
@@ -540,6 +722,130 @@ export type Database = {
       }
     }
     Functions: {
+      add_sync_conversations: {
+        Args: {
+          conversations: Json
+          cursor: string
+          is_last: boolean
+          lease: string
+          lease_seconds?: number
+          run_id: string
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      advance_sync_run: {
+        Args: {
+          lease: string
+          lease_seconds?: number
+          phase: string
+          run_id: string
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      begin_sync_run: {
+        Args: {
+          connection_id: string
+          is_dry_run: boolean
+          lease_seconds?: number
+          messages_per_conversation: number
+          mode: string
+          requested_by: string
+          since: string
+        }
+        Returns: {
+          is_mine: boolean
+          is_resumed: boolean
+          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+        }[]
+      }
+      connections_to_sync: {
+        Args: { connection?: string; workspace?: string }
+        Returns: {
+          connection_id: string
+          id: string
+          is_active: boolean
+          name: string
+          phone_number_id: string
+          workspace_id: string
+          workspace_slug: string
+        }[]
+      }
       conversation_messages: {
         Args: { before?: string; conversation: string; max_messages?: number }
         Returns: {
@@ -573,6 +879,72 @@ export type Database = {
           id: string
         }[]
       }
+      due_status_checks: {
+        Args: { connection_id: string; max_messages?: number }
+        Returns: {
+          due_at: string
+          message_id: string
+        }[]
+      }
+      due_sync_runs: {
+        Args: { max_runs?: number }
+        Returns: {
+          connection_id: string
+          messages_per_conversation: number
+          mode: string
+          phone_number_id: string
+          since: string
+          workspace_id: string
+        }[]
+      }
+      fail_sync_conversation: {
+        Args: {
+          error: string
+          lease: string
+          lease_seconds?: number
+          run_id: string
+          session_id: string
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
         Returns: {
@@ -583,6 +955,7 @@ export type Database = {
           outcome: string
         }[]
       }
+      kapso_api_key: { Args: { connection_id: string }; Returns: string }
       list_people: {
         Args: {
           max_people?: number
@@ -602,6 +975,65 @@ export type Database = {
           updated_at: string
         }[]
       }
+      next_sync_conversations: {
+        Args: { max_conversations: number; run_id: string }
+        Returns: {
+          conversation: Json
+          cursor: string
+          messages_added: number
+          messages_read: number
+          position: number
+          session_id: string
+        }[]
+      }
+      note_status_checks: {
+        Args: {
+          checked_until: string
+          lease: string
+          lease_seconds?: number
+          run_id: string
+          statuses_checked: number
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
       record_webhook_event: {
         Args: {
@@ -615,6 +1047,54 @@ export type Database = {
           id: number
           state: string
         }[]
+      }
+      release_sync_run: {
+        Args: {
+          error?: string
+          lease: string
+          retry_seconds?: number
+          run_id: string
+          state: string
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
       }
       replay_webhook_events: {
         Args: {
@@ -680,9 +1160,73 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      set_kapso_api_key: {
+        Args: { api_key: string; connection_id: string }
+        Returns: undefined
+      }
       set_webhook_secret: {
         Args: { connection_id: string; grace_hours?: number; secret: string }
         Returns: undefined
+      }
+      stop_sync_run: {
+        Args: { run_id: string }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      store_sync_page: {
+        Args: {
+          cursor: string
+          elements: Json
+          is_last: boolean
+          lease: string
+          lease_seconds?: number
+          messages_read: number
+          run_id: string
+          session_id: string
+        }
+        Returns: {
+          conversation_ids: string[]
+          errors: string[]
+          messages_added: number
+          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+        }[]
       }
       verify_connection_secret: {
         Args: {

@@ -11,10 +11,12 @@ export interface SupabaseEnv {
   supabaseUrl: string;
   /** The key that passes row level security. Never leaves the function. */
   serviceRoleKey: string;
+  /** The key that may be public: what is sent beside the token of a user. */
+  anonKey: string;
 }
 
 /**
- * Read the settings of this project. Supabase sets both variables for every function.
+ * Read the settings of this project. Supabase sets these variables for every function.
  *
  * @param env All variables, as `Deno.env.toObject()` gives them.
  * @throws {Error} if a variable is missing or empty: a function must not start with half its settings.
@@ -23,6 +25,7 @@ export function readSupabaseEnv(env: Record<string, string>): SupabaseEnv {
   return {
     supabaseUrl: required(env, "SUPABASE_URL").replace(/\/+$/, ""),
     serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
+    anonKey: required(env, "SUPABASE_ANON_KEY"),
   };
 }
 
