@@ -13,10 +13,15 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { createServiceClient } from "../supabase/functions/_shared/clients.ts";
 import { createCredentialBox } from "../supabase/functions/_shared/credentials.ts";
+import {
+  createKapsoClient,
+  type KapsoClient,
+  KapsoError,
+} from "../supabase/functions/_shared/kapso/client.ts";
 import { EVENTS } from "../supabase/functions/_shared/kapso/normalize.ts";
 import { type CommandDeps, register, resume, status, test } from "./kapso/commands.ts";
-import { createPlatformApi } from "./kapso/platform_api.ts";
 import { Problem } from "./kapso/problem.ts";
+import { explain } from "./kapso/webhooks.ts";
 
 const HELP = `Registers and watches the webhook of a Kapso number.
 
@@ -71,10 +76,7 @@ async function main(args: string[]): Promise<number> {
   const env = Deno.env.toObject();
   const supabaseUrl = required(env, "SUPABASE_URL").replace(/\/+$/, "");
   const deps: CommandDeps = {
-    api: createPlatformApi({
-      baseUrl: env.KAPSO_BASE_URL || "https://api.kapso.ai",
-      apiKey: required(env, "KAPSO_API_KEY"),
-    }),
+    kapso: openKapso(required(env, "KAPSO_API_KEY"), env.KAPSO_BASE_URL),
     client: createServiceClient({
       supabaseUrl,
       serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
@@ -84,7 +86,11 @@ async function main(args: string[]): Promise<number> {
     print: console.log,
     delay,
   };
-  return await command(deps, connection, values);
+  try {
+    return await command(deps, connection, values);
+  } catch (error) {
+    throw error instanceof KapsoError ? explain(error, deps.kapso.baseUrl) : error;
+  }
 }
 
 function readArguments(args: string[]) {
@@ -108,6 +114,14 @@ function required(env: Record<string, string>, name: string): string {
   const value = env[name];
   if (!value) throw new Problem(`The environment variable ${name} is not set.`);
   return value;
+}
+
+function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
+  try {
+    return createKapsoClient({ apiKey, ...(baseUrl ? { baseUrl } : {}) });
+  } catch (error) {
+    throw new Problem(`KAPSO_BASE_URL cannot be used: ${(error as Error).message}`);
+  }
 }
 
 async function openBox(key: string) {

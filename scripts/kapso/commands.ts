@@ -6,19 +6,18 @@
 
 import type { DatabaseClient } from "../../supabase/functions/_shared/clients.ts";
 import type { CredentialBox } from "../../supabase/functions/_shared/credentials.ts";
-import { EVENTS } from "../../supabase/functions/_shared/kapso/normalize.ts";
 import {
-  type DeliveryRow,
-  KapsoRefusal,
-  type PlatformApi,
-  type Webhook,
-  type WebhookSettings,
-} from "./platform_api.ts";
+  type KapsoClient,
+  KapsoError,
+  type Row,
+} from "../../supabase/functions/_shared/kapso/client.ts";
+import { EVENTS } from "../../supabase/functions/_shared/kapso/normalize.ts";
 import { Problem } from "./problem.ts";
+import { type DeliveryRow, readDelivery, readWebhook, type Webhook } from "./webhooks.ts";
 
 /** What the commands need of the outside world. */
 export interface CommandDeps {
-  api: PlatformApi;
+  kapso: KapsoClient;
   client: DatabaseClient;
   box: CredentialBox;
   /** Address of kapso-webhook, as Kapso reaches it. */
@@ -45,36 +44,42 @@ export async function register(
   name: string,
   options: { rotate: boolean },
 ): Promise<number> {
-  const { api, webhookUrl, print } = deps;
+  const { kapso, webhookUrl, print } = deps;
   const connection = await findConnection(deps, name);
   const stored = await readSecret(deps, connection);
   const isNewSecret = stored === undefined || options.rotate;
   const secret = isNewSecret ? generateSecret() : stored;
-  const settings = (events: readonly string[]): WebhookSettings => ({
+  const change = (events: readonly string[]) => ({
     url: webhookUrl,
     secret_key: secret,
-    kind: "kapso",
     payload_version: "v2",
     active: true,
     events: [...events],
   });
+  const update = (id: string, events: readonly string[]) =>
+    kapso.updateWebhook(id, change(events), { isRepeatable: true });
   const existing = await findWebhook(deps, connection);
   // Where the old secret is known, it stays valid, so the new one can be stored first. A webhook that is
   // adopted signs with one we do not know: there the new one must not be expected before it is used.
   const storeFirst = existing === undefined || stored !== undefined;
   if (isNewSecret && storeFirst) await storeSecret(deps, connection, secret);
-  const webhook = await withKnownEvents(print, async (events) => {
-    const { kind: _, ...change } = settings(events);
-    if (existing !== undefined) return await api.changeWebhook(existing.id, change);
-    const created = await api.createWebhook(connection.phoneNumberId, settings(events));
-    if (created !== undefined) return created;
-    // Somebody else has made it at this moment.
-    const other = await findWebhook(deps, connection);
-    if (other === undefined) {
-      throw new Problem("Kapso says the webhook exists, and does not list it");
-    }
-    return await api.changeWebhook(other.id, change);
-  });
+  const webhook = readWebhook(
+    await withKnownEvents(print, async (events) => {
+      if (existing !== undefined) return await update(existing.id, events);
+      try {
+        const settings = { ...change(events), kind: "kapso" };
+        return await kapso.createWebhook(connection.phoneNumberId, settings);
+      } catch (error) {
+        if (!(error instanceof KapsoError) || error.status !== 409) throw error;
+      }
+      // Somebody else has made it at this moment.
+      const other = await findWebhook(deps, connection);
+      if (other === undefined) {
+        throw new Problem("Kapso says the webhook exists, and does not list it");
+      }
+      return await update(other.id, events);
+    }),
+  );
   if (isNewSecret && !storeFirst) await storeSecret(deps, connection, secret);
   print(`${existing === undefined ? "Created" : "Adopted"} webhook ${webhook.id}`);
   if (isNewSecret) print("A new secret was made and stored, encrypted.");
@@ -84,12 +89,12 @@ export async function register(
 
 /** Shows the webhook and its last deliveries. @returns 1 where it does not deliver all we need. */
 export async function status(deps: CommandDeps, name: string): Promise<number> {
-  const { api, print } = deps;
+  const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
   print(`Webhook ${webhook.id}`);
   const isWell = printWebhook(print, webhook);
-  const deliveries = await api.listDeliveries(webhook.id, 10);
+  const deliveries = await lastDeliveries(kapso, webhook);
   print(deliveries.length === 0 ? "No deliveries in the last 24 hours." : "Last deliveries:");
   for (const row of deliveries) print(`  ${describeDelivery(row)}`);
   if ((await readSecret(deps, connection)) === undefined) {
@@ -106,7 +111,7 @@ export async function resume(deps: CommandDeps, name: string): Promise<number> {
     deps.print(`Webhook ${webhook.id} is active already.`);
     return 0;
   }
-  await deps.api.changeWebhook(webhook.id, { active: true });
+  await deps.kapso.updateWebhook(webhook.id, { active: true }, { isRepeatable: true });
   deps.print(`Webhook ${webhook.id} is active again.`);
   deps.print("Kapso does not deliver again what it gave up while it was paused.");
   return 0;
@@ -114,14 +119,14 @@ export async function resume(deps: CommandDeps, name: string): Promise<number> {
 
 /** Lets Kapso send a made-up event, and waits for what becomes of it. */
 export async function test(deps: CommandDeps, name: string, event: string): Promise<number> {
-  const { api, print } = deps;
+  const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
   if (!webhook.active) throw new Problem("The webhook is paused. Turn it on with resume first.");
-  const before = new Set((await api.listDeliveries(webhook.id, 10)).map(({ id }) => id));
-  await api.sendTest(webhook.id, event);
+  const before = new Set((await lastDeliveries(kapso, webhook)).map(({ id }) => id));
+  await kapso.testWebhook(webhook.id, event);
   for (let waited = 0; waited < TEST_WAIT_MS; waited += POLL_MS) {
-    const row = (await api.listDeliveries(webhook.id, 10)).find((row) =>
+    const row = (await lastDeliveries(kapso, webhook)).find((row) =>
       !before.has(row.id) && (row.event ?? event) === event
     );
     // One that failed its first attempt stays pending until the retries are over.
@@ -185,10 +190,10 @@ function generateSecret(): string {
 // Webhooks ---------------------------------------------------------------------------------------
 
 async function findWebhook(
-  { api, webhookUrl }: CommandDeps,
+  { kapso, webhookUrl }: CommandDeps,
   connection: Connection,
 ): Promise<Webhook | undefined> {
-  const found = (await api.listWebhooks(connection.phoneNumberId))
+  const found = (await kapso.listWebhooks(connection.phoneNumberId)).map(readWebhook)
     .filter(({ url }) => url.replace(/\/+$/, "") === webhookUrl);
   const usable = found.find(({ kind }) => (kind ?? "kapso") === "kapso");
   if (usable === undefined && found.length > 0) {
@@ -219,16 +224,20 @@ async function requireWebhook(
 /** Asks for every event, and without those of contacts where Kapso does not know them yet. */
 async function withKnownEvents(
   print: (line: string) => void,
-  set: (events: readonly string[]) => Promise<Webhook>,
-): Promise<Webhook> {
+  set: (events: readonly string[]) => Promise<Row>,
+): Promise<Row> {
   try {
     return await set(EVENTS);
   } catch (error) {
-    if (!(error instanceof KapsoRefusal) || error.status !== 422) throw error;
+    if (!(error instanceof KapsoError) || error.status !== 422) throw error;
     const webhook = await set(EVENTS.filter((event) => !event.startsWith("whatsapp.contact.")));
     print("This account does not know the whatsapp.contact events; registered without them.");
     return webhook;
   }
+}
+
+async function lastDeliveries(kapso: KapsoClient, webhook: Webhook): Promise<DeliveryRow[]> {
+  return (await kapso.listDeliveries(webhook.id, { pageSize: 10 })).map(readDelivery);
 }
 
 /** @returns whether it delivers what we need. */

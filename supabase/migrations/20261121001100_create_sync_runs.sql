@@ -390,7 +390,7 @@ create function public.begin_sync_run(
   requested_by uuid,
   lease_seconds integer default 60
 )
-returns table (run public.sync_runs, is_mine boolean, is_resumed boolean)
+returns table (run jsonb, is_mine boolean, is_resumed boolean)
 language plpgsql
 volatile
 set search_path = ''
@@ -418,7 +418,7 @@ begin
   for no key update;
 
   if open_run.lease_expires_at > now() then
-    return query select open_run, false, true;
+    return query select to_jsonb(open_run), false, true;
     return;
   end if;
   if open_run.id is not null and (
@@ -436,7 +436,7 @@ begin
       lease = gen_random_uuid(),
       lease_expires_at = now() + make_interval(secs => begin_sync_run.lease_seconds)
     where known.id = open_run.id
-    returning known, true, true;
+    returning to_jsonb(known), true, true;
     return;
   end if;
   -- Asked for something else than what lies there half done: that ends here.
@@ -467,11 +467,11 @@ begin
     now() + make_interval(secs => begin_sync_run.lease_seconds),
     begin_sync_run.since
   )
-  returning known, true, false;
+  returning to_jsonb(known), true, false;
 end;
 $$;
 comment on function public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer) is
-  'Take up the open run of a connection, or begin one, and hold its lease. is_mine is false where another slice holds it. For service_role only.';
+  'Take up the open run of a connection, or begin one, and hold its lease. run is a row of sync_runs; is_mine is false where another slice holds it. For service_role only.';
 
 create function private.hold_sync_run(run_id uuid, lease uuid, lease_seconds integer)
 returns public.sync_runs
@@ -610,7 +610,7 @@ create function public.store_sync_page(
   is_last boolean,
   lease_seconds integer default 60
 )
-returns table (run public.sync_runs, messages_added integer, conversation_ids uuid[], errors text[])
+returns table (run jsonb, messages_added integer, conversation_ids uuid[], errors text[])
 language plpgsql
 volatile
 set search_path = ''
@@ -700,7 +700,7 @@ begin
     phase = case when store_sync_page.session_id is null and is_last then 'statuses' else known.phase end,
     failures = 0
   where known.id = held.id
-  returning known, added, touched, problems;
+  returning to_jsonb(known), added, touched, problems;
 end;
 $$;
 comment on function public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer) is
@@ -865,7 +865,11 @@ begin
     lease_expires_at = case when known.lease_expires_at > now() then known.lease_expires_at end
   where known.id = stop_sync_run.run_id
     and known.finished_at is null
-    and known.workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent']))
+    and (
+      -- The caller's role, which a definer function does not change.
+      current_setting('role', true) = 'service_role'
+      or known.workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent']))
+    )
   returning known.*;
 end;
 $$;
@@ -880,10 +884,13 @@ as $$
   select stopped.* from private.stop_sync_run(stop_sync_run.run_id) as stopped;
 $$;
 comment on function public.stop_sync_run(uuid) is
-  'Ask a run to stop; it does so at its next page. No row: there is no such open run in a workspace where the caller may. For owners, admins and agents.';
+  'Ask a run to stop; it does so at its next page. No row: there is no such open run in a workspace where the caller may. For owners, admins and agents, and the service key.';
 
 create function public.connections_to_sync(workspace text default null, connection text default null)
-returns table (id uuid, connection_id text, name text, workspace_id uuid, workspace_slug text, phone_number_id text, is_active boolean)
+returns table (
+  id uuid, connection_id text, name text, workspace_id uuid, workspace_slug text, phone_number_id text,
+  is_active boolean, requested_by uuid
+)
 language plpgsql
 stable
 set search_path = ''
@@ -897,7 +904,7 @@ begin
   end if;
   return query
   select source.id, source.connection_id, source.name, source.workspace_id, tenant.slug, source.phone_number_id,
-    source.is_active
+    source.is_active, (select auth.uid())
   from public.connections as source
   join public.workspaces as tenant on tenant.id = source.workspace_id
   where source.platform = 'whatsapp'
@@ -915,7 +922,7 @@ begin
 end;
 $$;
 comment on function public.connections_to_sync(text, text) is
-  'The Kapso numbers of a workspace (its slug or id), or the one that is meant (connection_id, id or phone_number_id), as far as the caller may sync them: owners, admins and agents; the service key all.';
+  'The Kapso numbers of a workspace (its slug or id), or the one that is meant (connection_id, id or phone_number_id), as far as the caller may sync them: owners, admins and agents; the service key all. requested_by is the caller.';
 
 create function public.due_sync_runs(max_runs integer default 10)
 returns table (connection_id uuid, workspace_id uuid, phone_number_id text, mode text, messages_per_conversation integer, since timestamptz)
@@ -1126,11 +1133,13 @@ grant execute on function
   public.due_status_checks(uuid, integer)
 to service_role;
 grant execute on function
-  private.stop_sync_run(uuid),
   private.count_failed_events(text),
-  public.stop_sync_run(uuid),
   public.connections_to_sync(text, text)
 to authenticated;
+grant execute on function
+  private.stop_sync_run(uuid),
+  public.stop_sync_run(uuid)
+to authenticated, service_role;
 
 grant select on public.sync_runs to authenticated;
 grant all on public.sync_runs to service_role;

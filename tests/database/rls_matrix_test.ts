@@ -808,7 +808,7 @@ const FUNCTIONS: Record<string, Case> = {
       sql`
         select from public.sync_runs as run, public.stop_sync_run(run.id)
         where run.connection_id = ${connection.id}`,
-    outcomes: [NO, 1, 1, 1, 0, 0, NO],
+    outcomes: [NO, 1, 1, 1, 0, 0, 1],
   },
   "connections_to_sync": {
     // The connection is no Kapso number.

@@ -831,7 +831,7 @@ export type Database = {
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+          run: Json
         }[]
       }
       connections_to_sync: {
@@ -842,6 +842,7 @@ export type Database = {
           is_active: boolean
           name: string
           phone_number_id: string
+          requested_by: string
           workspace_id: string
           workspace_slug: string
         }[]
@@ -1225,7 +1226,7 @@ export type Database = {
           conversation_ids: string[]
           errors: string[]
           messages_added: number
-          run: Database["public"]["Tables"]["sync_runs"]["Row"]
+          run: Json
         }[]
       }
       verify_connection_secret: {

@@ -10,6 +10,7 @@ import {
 } from "../_shared/conversations/conversation.ts";
 import { storableText } from "../_shared/conversations/text.ts";
 import { AppError } from "../_shared/errors.ts";
+import { describeIssue } from "../_shared/validation.ts";
 
 /** The body of a request, in bytes. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
@@ -54,7 +55,7 @@ export function parseEnvelope(body: unknown): IngestRequest {
   }
   const parsed = envelope.safeParse(given);
   if (!parsed.success) {
-    throw new AppError(400, "invalid_envelope", describeIssue(parsed.error));
+    throw new AppError(400, "invalid_envelope", describeIssue(parsed.error, "conversation"));
   }
   const { conversations } = parsed.data;
   if (conversations.length > MAX_CONVERSATIONS) {
@@ -88,20 +89,5 @@ export function checkConversation(value: unknown): CheckedConversation {
   const parsed = ingestConversation.safeParse(value);
   return parsed.success
     ? { externalId, conversation: parsed.data }
-    : { externalId, problem: describeIssue(parsed.error) };
-}
-
-/** The first fault, with field and index and without the value: `messages[3].sent_at must be …`. */
-function describeIssue(error: z.ZodError): string {
-  const issue = error.issues[0]!;
-  const path = issue.path.reduce<string>(
-    (text, key) =>
-      typeof key === "number"
-        ? `${text}[${key}]`
-        : text === ""
-        ? String(key)
-        : `${text}.${String(key)}`,
-    "",
-  );
-  return `${path || "conversation"} ${issue.message}`;
+    : { externalId, problem: describeIssue(parsed.error, "conversation") };
 }

@@ -14,15 +14,18 @@ export interface KapsoAccountSettings {
   baseUrl: string | undefined;
   /** `KAPSO_API_KEY`: for connections that have no key of their own. */
   apiKey: string | undefined;
+  /** As of `createKapsoClient`: how long a call may wait for Kapso. */
+  maxWaitMs?: number;
 }
 
 /**
  * A client for the Kapso project of a connection.
  *
  * @param connectionId Primary key of the connection. The caller has made sure that it may act for it.
+ * @param givenKey A key to use instead of the connection's.
  * @throws {AppError} kapso_api_key_missing (422), or as {@linkcode databaseError}.
  */
-export type KapsoAccounts = (connectionId: string) => Promise<KapsoClient>;
+export type KapsoAccounts = (connectionId: string, givenKey?: string) => Promise<KapsoClient>;
 
 /**
  * {@linkcode KapsoAccounts} on a service client.
@@ -34,7 +37,14 @@ export function kapsoAccounts(
   box: CredentialBox | undefined,
   settings: KapsoAccountSettings,
 ): KapsoAccounts {
-  return async (connectionId) => {
+  const createClient = (apiKey: string) =>
+    createKapsoClient({
+      apiKey,
+      ...(settings.baseUrl === undefined ? {} : { baseUrl: settings.baseUrl }),
+      ...(settings.maxWaitMs === undefined ? {} : { maxWaitMs: settings.maxWaitMs }),
+    });
+  return async (connectionId, givenKey) => {
+    if (givenKey) return createClient(givenKey);
     const { data, error, status } = await client.rpc("kapso_api_key", {
       connection_id: connectionId,
     });
@@ -52,9 +62,6 @@ export function kapsoAccounts(
         "This connection has no Kapso API key: enter it in the settings of the connection, or set KAPSO_API_KEY",
       );
     }
-    return createKapsoClient({
-      apiKey,
-      ...(settings.baseUrl === undefined ? {} : { baseUrl: settings.baseUrl }),
-    });
+    return createClient(apiKey);
   };
 }

@@ -209,8 +209,7 @@ function unanswered(
   cause: unknown,
   about: { isWrite: boolean; isTimeout: boolean; isAborted: boolean | undefined },
 ): KapsoError {
-  // hyper's name for a connection that was never made: then nothing can have been done.
-  const hasLeft = !(cause instanceof Error && /client error \(Connect\)/.test(cause.message));
+  const hasLeft = !isUnconnected(cause);
   return new KapsoError({
     status: 0,
     code: about.isAborted ? "aborted" : about.isTimeout ? "timeout" : "network",
@@ -223,6 +222,12 @@ function unanswered(
     isAmbiguous: about.isWrite && hasLeft,
     cause,
   });
+}
+
+/** Whether no connection was ever made, in the words of Deno's HTTP client: then nothing was done. */
+function isUnconnected(error: unknown): boolean {
+  return error instanceof Error &&
+    (/client error \(Connect\)/.test(error.message) || isUnconnected(error.cause));
 }
 
 function redirected(response: Response, isWrite: boolean): KapsoError {

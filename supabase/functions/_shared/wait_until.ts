@@ -1,0 +1,18 @@
+/**
+ * Work that goes on after the answer.
+ *
+ * @module
+ */
+
+interface EdgeRuntime {
+  waitUntil(work: Promise<unknown>): void;
+}
+
+/**
+ * Keep the function alive until the work is done, where it would be stopped with its answer. The work
+ * must not throw.
+ */
+export function waitUntil(work: Promise<unknown>): void {
+  // Elsewhere the process outlives its answers.
+  (globalThis as { EdgeRuntime?: EdgeRuntime }).EdgeRuntime?.waitUntil(work);
+}

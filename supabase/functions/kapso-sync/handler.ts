@@ -1,0 +1,309 @@
+/**
+ * /kapso-sync: history from Kapso, and repair of what its webhooks lost.
+ *
+ * A request works on a run for as long as an Edge Function may, and streams what it does, one JSON event
+ * per line. The last line says whether another request is needed.
+ *
+ * @module
+ */
+import type { Context } from "hono";
+import type { Caller } from "../_shared/caller.ts";
+import { AppError } from "../_shared/errors.ts";
+import {
+  type AppVariables,
+  createApp,
+  limitBody,
+  methodNotAllowed,
+  readJson,
+  requireJson,
+} from "../_shared/http.ts";
+import type { KapsoClient } from "../_shared/kapso/client.ts";
+import type { Log } from "../_shared/log.ts";
+import { readInput } from "../_shared/validation.ts";
+import { type SyncEvent, type SyncRequest, syncRequest } from "./schema.ts";
+import { counts, failureEvent, runSlice, type SliceBudget, type SliceDeps } from "./slice.ts";
+import type { Run, RunOptions } from "./store.ts";
+
+/** A Kapso number that the caller may sync. */
+export interface SyncTarget {
+  /** Primary key of the connection. */
+  id: string;
+  connectionId: string;
+  workspaceSlug: string;
+  phoneNumberId: string;
+  isActive: boolean;
+  /** The signed-in user; null for the service key. */
+  requestedBy: string | null;
+}
+
+/** A run that the schedule has to take up. */
+export interface DueRun {
+  connectionId: string;
+  phoneNumberId: string;
+  mode: "history" | "repair";
+  messagesPerConversation: number | null;
+  since: string | null;
+}
+
+/** What the handler needs of the outside world. */
+export interface HandlerDeps extends Omit<SliceDeps, "kapso"> {
+  /** @throws {AppError} missing_authorization (401). */
+  readCaller: (request: Request) => Promise<Caller>;
+  /** @throws {AppError} invalid_token (401), or as `databaseError`. */
+  findTargets: (caller: Caller, request: SyncRequest) => Promise<SyncTarget[]>;
+  listRuns: (
+    caller: Caller,
+    filter: { workspace: string | undefined; connection: string | undefined; max: number },
+  ) => Promise<Run[]>;
+  /** The run after it was asked to stop; undefined where the caller has no such open run. */
+  stopRun: (caller: Caller, runId: string) => Promise<Run | undefined>;
+  dueRuns: () => Promise<DueRun[]>;
+  /** Work that repeats at every call of the schedule, beside the runs. Must not throw. */
+  onTick: () => Promise<void>;
+  /** A client for a connection, with its own key or the given one. @throws {AppError} kapso_api_key_missing (422). */
+  kapsoFor: (connectionId: string, apiKey?: string) => Promise<KapsoClient>;
+  /** Lets work go on after the answer. */
+  waitUntil: (work: Promise<unknown>) => void;
+  budget: SliceBudget;
+  log: Log;
+}
+
+/** The handler of the function. */
+export function createHandler(
+  deps: HandlerDeps,
+): (request: Request) => Response | Promise<Response> {
+  const app = createApp({
+    name: "kapso-sync",
+    log: deps.log,
+    now: deps.now,
+    allowHeaders: ["authorization", "apikey", "x-client-info"],
+    errorBody: (error, requestId) => ({
+      code: error.code,
+      message: error.message,
+      details: null,
+      request_id: requestId,
+    }),
+  });
+
+  app.post("/", limitBody(64 * 1024), requireJson, async (context) => {
+    const caller = await deps.readCaller(context.req.raw);
+    const request = readInput(syncRequest, await readJson(context));
+    const apiKey = kapsoKeyOf(context, caller);
+    const targets = await activeTargets(deps, caller, request);
+    // Before the answer begins: what is missing is said with its status.
+    const clients = await Promise.all(targets.map(({ id }) => deps.kapsoFor(id, apiKey)));
+    const gone = new AbortController();
+    return stream(context, gone, async function* () {
+      for (const [index, target] of targets.entries()) {
+        const ended = yield* syncOne(deps, {
+          ...target,
+          workspace: target.workspaceSlug,
+          kapso: clients[index]!,
+          options: {
+            connectionId: target.id,
+            mode: request.mode,
+            messagesPerConversation: request.messages_per_conversation === "all"
+              ? null
+              : request.messages_per_conversation,
+            since: request.since ?? null,
+            isDryRun: request.dry_run,
+            requestedBy: target.requestedBy,
+          },
+          delayMs: request.delay_ms,
+          signal: gone.signal,
+        });
+        if (ended === "paused") return;
+      }
+    });
+  });
+
+  app.post("/tick", async (context) => {
+    const caller = await deps.readCaller(context.req.raw);
+    if (caller.kind !== "service") {
+      throw new AppError(
+        403,
+        "service_key_required",
+        "Only the schedule, with the service key, may do this",
+      );
+    }
+    const due = await deps.dueRuns();
+    deps.waitUntil(tick(deps, due));
+    return context.json({ runs: due.length }, 202);
+  });
+
+  app.get("/", async (context) => {
+    const caller = await deps.readCaller(context.req.raw);
+    const runs = await deps.listRuns(caller, {
+      workspace: context.req.query("workspace_id"),
+      connection: context.req.query("connection_id"),
+      max: 50,
+    });
+    return context.json({ runs });
+  });
+
+  app.post("/runs/:id/stop", async (context) => {
+    const caller = await deps.readCaller(context.req.raw);
+    const run = await deps.stopRun(caller, context.req.param("id"));
+    if (!run) throw new AppError(404, "run_not_found", "There is no such open run");
+    return context.json({ run });
+  });
+
+  app.all("/", methodNotAllowed(["GET", "POST"]));
+  app.all("/tick", methodNotAllowed(["POST"]));
+  app.all("/runs/:id/stop", methodNotAllowed(["POST"]));
+  return (request) => app.fetch(request);
+}
+
+/** A key for this request alone, which somebody with the service key may bring. */
+function kapsoKeyOf(context: Context<AppVariables>, caller: Caller): string | undefined {
+  const key = context.req.header("x-kapso-api-key");
+  if (key !== undefined && caller.kind !== "service") {
+    throw new AppError(
+      403,
+      "service_key_required",
+      "x-kapso-api-key goes with the service key only",
+    );
+  }
+  return key;
+}
+
+async function activeTargets(
+  deps: HandlerDeps,
+  caller: Caller,
+  request: SyncRequest,
+): Promise<SyncTarget[]> {
+  const found = await deps.findTargets(caller, request);
+  if (found.length === 0) {
+    throw new AppError(
+      404,
+      "connection_not_found",
+      "No Kapso number was found: check the workspace and the connection_id, and that the connection has a phone_number_id",
+    );
+  }
+  const active = found.filter(({ isActive }) => isActive);
+  if (active.length === 0) {
+    throw new AppError(403, "connection_inactive", "Connection is inactive");
+  }
+  return active;
+}
+
+/** A slice of one run, from its beginning. */
+interface SyncWork {
+  connectionId: string;
+  phoneNumberId: string;
+  workspace: string;
+  kapso: KapsoClient;
+  options: RunOptions;
+  delayMs: number;
+  signal: AbortSignal;
+}
+
+async function* syncOne(
+  deps: HandlerDeps,
+  work: SyncWork,
+): AsyncGenerator<SyncEvent, SyncEvent["type"]> {
+  const { run, isMine, isResumed } = await deps.runs.begin(work.options);
+  yield {
+    type: "run",
+    run_id: run.id,
+    connection_id: work.connectionId,
+    phone_number_id: work.phoneNumberId,
+    workspace: work.workspace,
+    mode: work.options.mode,
+    messages_per_conversation: run.messages_per_conversation,
+    dry_run: run.is_dry_run,
+    resumed: isResumed,
+  };
+  if (!isMine) {
+    yield {
+      type: "busy",
+      ...counts(run),
+      error: "Another request is at work on this connection",
+      code: "run_busy",
+      retry_after_seconds: 5,
+    };
+    return "busy";
+  }
+  let last: SyncEvent["type"] = "paused";
+  try {
+    for await (
+      const event of runSlice({ ...deps, kapso: work.kapso }, run, {
+        phoneNumberId: work.phoneNumberId,
+        delayMs: work.delayMs,
+        budget: deps.budget,
+        signal: work.signal,
+      })
+    ) {
+      last = event.type;
+      yield event;
+    }
+  } catch (error) {
+    deps.log("error", "slice_failed", {
+      run_id: run.id,
+      code: error instanceof AppError ? error.code : "internal_error",
+    });
+    yield failureEvent(run, error);
+    return "paused";
+  }
+  return last;
+}
+
+async function tick(deps: HandlerDeps, due: DueRun[]): Promise<void> {
+  for (const run of due) {
+    try {
+      const kapso = await deps.kapsoFor(run.connectionId);
+      const events = syncOne(deps, {
+        connectionId: run.connectionId,
+        phoneNumberId: run.phoneNumberId,
+        workspace: "",
+        kapso,
+        options: { ...run, isDryRun: false, requestedBy: null },
+        delayMs: 0,
+        signal: new AbortController().signal,
+      });
+      for await (const event of events) {
+        if (!("error" in event) || event.type === "conversation_failed") continue;
+        deps.log(event.error === null ? "info" : "error", "tick", {
+          run_id: event.run_id,
+          mode: run.mode,
+          state: event.type,
+          code: event.code,
+          messages_added: event.messages_added,
+        });
+      }
+    } catch (error) {
+      // A number without a key is nobody's fault: its owner uses webhooks alone.
+      if (error instanceof AppError && error.code === "kapso_api_key_missing") continue;
+      deps.log("error", "tick_failed", {
+        code: error instanceof AppError ? error.code : "internal_error",
+      });
+    }
+  }
+  await deps.onTick();
+}
+
+/** Answers with one JSON event per line. */
+function stream(
+  context: Context<AppVariables>,
+  gone: AbortController,
+  events: () => AsyncGenerator<SyncEvent>,
+): Response {
+  const encoder = new TextEncoder();
+  const iterator = events();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+    },
+    async cancel() {
+      gone.abort();
+      // Let it put its lease down.
+      for await (const _ of iterator);
+    },
+  });
+  return context.body(body, 200, {
+    "content-type": "application/x-ndjson",
+    "cache-control": "no-store",
+  });
+}

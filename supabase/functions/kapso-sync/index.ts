@@ -1,0 +1,35 @@
+import { createCallerReader } from "../_shared/caller.ts";
+import { createServiceClient } from "../_shared/clients.ts";
+import { createCredentialBox } from "../_shared/credentials.ts";
+import { readSupabaseEnv } from "../_shared/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { consoleLog } from "../_shared/log.ts";
+import { waitUntil } from "../_shared/wait_until.ts";
+import { createHandler } from "./handler.ts";
+import { supabaseRuns } from "./store.ts";
+import { supabaseTargets } from "./targets.ts";
+
+const env = Deno.env.toObject();
+const projectEnv = readSupabaseEnv(env);
+const client = createServiceClient(projectEnv);
+const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+
+Deno.serve(createHandler({
+  readCaller: createCallerReader(projectEnv),
+  ...supabaseTargets(client),
+  runs: supabaseRuns(client),
+  kapsoFor: kapsoAccounts(client, box, {
+    baseUrl: env.KAPSO_API_URL,
+    apiKey: env.KAPSO_API_KEY,
+    // Shorter than a lease: what takes longer is for the next slice.
+    maxWaitMs: 15_000,
+  }),
+  onStored: () => Promise.resolve(),
+  onTick: () => Promise.resolve(),
+  waitUntil,
+  // Edge Functions end after 150 seconds at the least, and after 2 seconds of processor time.
+  budget: { duration: 45_000, pages: 150 },
+  log: consoleLog,
+  now: () => Date.now(),
+  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+}));
