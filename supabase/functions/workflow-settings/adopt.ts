@@ -6,8 +6,8 @@
 import { AppError } from "../_shared/errors.ts";
 import {
   MAX_PROMPT_LENGTH,
-  settingChanges,
   type SettingChanges,
+  settingChanges,
 } from "../_shared/workflows/settings.ts";
 import type { Change } from "./comparison.ts";
 import { readKeywordDescription } from "./keywords.ts";

@@ -123,7 +123,7 @@ export function createHandler(
     const signal = AbortSignal.timeout(LIST_TIMEOUT_MS);
     try {
       const connected = await deps.connect(workspaceId, query.connection_id ?? null, signal);
-      if ("reason" in connected) throw unreadable(connected.reason.replaceAll("_", " "));
+      if (connected.reason !== undefined) throw unreadable(connected.reason.replaceAll("_", " "));
       const rows = await connected.kapso.listWorkflows({ signal });
       return context.json({
         workflows: rows.map(({ id, name, status, updated_at }) => ({

@@ -27,7 +27,7 @@ export interface KapsoConnection {
 
 /** Kapso, or why it cannot be reached. */
 export type Connected =
-  | { kapso: KapsoWorkflows }
+  | { kapso: KapsoWorkflows; reason?: never }
   | { reason: "no_kapso_key" | "several_kapso_keys" };
 
 /** What {@linkcode createConnect} needs. */

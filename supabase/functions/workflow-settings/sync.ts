@@ -235,7 +235,7 @@ async function withKapso(
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const connected = await connect(setting.workspace_id, setting.connection_id, signal);
-    if ("reason" in connected) return byHand(setting, connected.reason);
+    if (connected.reason !== undefined) return byHand(setting, connected.reason);
     return await work(connected.kapso, id, signal);
   } catch (error) {
     if (error instanceof DOMException && error.name === "TimeoutError") {

@@ -41,13 +41,15 @@ export interface Model {
 }
 
 /** Values of a setting that live at Kapso. */
-export type WantedValues = Pick<
-  SettingValues,
-  "ai_model" | "system_prompt" | "temperature" | "max_tokens"
-> & {
-  keywords: string[];
-  kapso_mapping: NonNullable<SettingValues["kapso_mapping"]>;
-};
+export type WantedValues =
+  & Pick<
+    SettingValues,
+    "ai_model" | "system_prompt" | "temperature" | "max_tokens"
+  >
+  & {
+    keywords: string[];
+    kapso_mapping: NonNullable<SettingValues["kapso_mapping"]>;
+  };
 
 const AGENT_FIELDS = ["system_prompt", "temperature", "max_tokens"] as const;
 
@@ -218,7 +220,8 @@ function hiddenCredentials(graph: WorkflowGraph): Problem[] {
     .map(({ id }) => ({
       code: "has_hidden_credentials",
       node_id: id,
-      message: `${id} has a repository with an access token that Kapso does not tell: it would be lost`,
+      message:
+        `${id} has a repository with an access token that Kapso does not tell: it would be lost`,
     }));
 }
 
