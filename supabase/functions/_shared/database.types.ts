@@ -293,6 +293,127 @@ export type Database = {
           },
         ]
       }
+      outbox_messages: {
+        Row: {
+          attempt_started_at: string | null
+          attempt_token: string | null
+          attempts: number
+          can_retry: boolean
+          connection_id: string | null
+          content: string
+          conversation_id: string
+          created_at: string
+          created_by: string | null
+          error_code: string | null
+          error_message: string | null
+          file_name: string | null
+          id: string
+          idempotency_key: string
+          lease_expires_at: string | null
+          message_id: string | null
+          mime_type: string | null
+          payload: NonNullable<Json>
+          queued_at: string
+          reply_to: string | null
+          sent_at: string | null
+          state: string
+          type: string
+          updated_at: string
+          workspace_id: string
+        }
+        Insert: {
+          attempt_started_at?: string | null
+          attempt_token?: string | null
+          attempts?: number
+          can_retry?: boolean
+          connection_id?: string | null
+          content: string
+          conversation_id: string
+          created_at?: string
+          created_by?: string | null
+          error_code?: string | null
+          error_message?: string | null
+          file_name?: string | null
+          id?: string
+          idempotency_key: string
+          lease_expires_at?: string | null
+          message_id?: string | null
+          mime_type?: string | null
+          payload: NonNullable<Json>
+          queued_at?: string
+          reply_to?: string | null
+          sent_at?: string | null
+          state?: string
+          type: string
+          updated_at?: string
+          workspace_id: string
+        }
+        Update: {
+          attempt_started_at?: string | null
+          attempt_token?: string | null
+          attempts?: number
+          can_retry?: boolean
+          connection_id?: string | null
+          content?: string
+          conversation_id?: string
+          created_at?: string
+          created_by?: string | null
+          error_code?: string | null
+          error_message?: string | null
+          file_name?: string | null
+          id?: string
+          idempotency_key?: string
+          lease_expires_at?: string | null
+          message_id?: string | null
+          mime_type?: string | null
+          payload?: NonNullable<Json>
+          queued_at?: string
+          reply_to?: string | null
+          sent_at?: string | null
+          state?: string
+          type?: string
+          updated_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "outbox_messages_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_export"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "outbox_messages_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_list"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "outbox_messages_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversations"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "outbox_messages_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connection_health"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "outbox_messages_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connections"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "outbox_messages_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       people: {
         Row: {
           avatar_url: string | null
@@ -388,6 +509,116 @@ export type Database = {
         Relationships: [
           {
             foreignKeyName: "person_identities_workspace_id_person_id_fkey"
+            columns: ["workspace_id", "person_id"]
+            referencedRelation: "people"
+            referencedColumns: ["workspace_id", "id"]
+          },
+        ]
+      }
+      person_merges: {
+        Row: {
+          created_at: string
+          created_by: string | null
+          id: string
+          kept_after: NonNullable<Json>
+          kept_before: NonNullable<Json>
+          kept_id: string
+          merged_id: string
+          merged_person: NonNullable<Json>
+          moved: NonNullable<Json>
+          undone_at: string | null
+          undone_by: string | null
+          workspace_id: string
+        }
+        Insert: {
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          kept_after: NonNullable<Json>
+          kept_before: NonNullable<Json>
+          kept_id: string
+          merged_id: string
+          merged_person: NonNullable<Json>
+          moved: NonNullable<Json>
+          undone_at?: string | null
+          undone_by?: string | null
+          workspace_id: string
+        }
+        Update: {
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          kept_after?: NonNullable<Json>
+          kept_before?: NonNullable<Json>
+          kept_id?: string
+          merged_id?: string
+          merged_person?: NonNullable<Json>
+          moved?: NonNullable<Json>
+          undone_at?: string | null
+          undone_by?: string | null
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "person_merges_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "person_merges_workspace_id_kept_id_fkey"
+            columns: ["workspace_id", "kept_id"]
+            referencedRelation: "people"
+            referencedColumns: ["workspace_id", "id"]
+          },
+        ]
+      }
+      person_notes: {
+        Row: {
+          content: string
+          created_at: string
+          created_by: string | null
+          id: string
+          kind: string
+          local_date: string | null
+          metadata: NonNullable<Json>
+          person_id: string
+          updated_at: string
+          workspace_id: string
+        }
+        Insert: {
+          content: string
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          kind?: string
+          local_date?: string | null
+          metadata?: NonNullable<Json>
+          person_id: string
+          updated_at?: string
+          workspace_id: string
+        }
+        Update: {
+          content?: string
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          kind?: string
+          local_date?: string | null
+          metadata?: NonNullable<Json>
+          person_id?: string
+          updated_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "person_notes_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "person_notes_workspace_id_person_id_fkey"
             columns: ["workspace_id", "person_id"]
             referencedRelation: "people"
             referencedColumns: ["workspace_id", "id"]
@@ -1065,6 +1296,10 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      assign_conversation: {
+        Args: { conversation_id: string; user_id: string }
+        Returns: Json
+      }
       begin_sync_run: {
         Args: {
           connection_id: string
@@ -1079,6 +1314,51 @@ export type Database = {
           is_mine: boolean
           is_resumed: boolean
           run: Json
+        }[]
+      }
+      check_outbox: {
+        Args: { conversation_id: string }
+        Returns: {
+          attempt_started_at: string | null
+          attempt_token: string | null
+          attempts: number
+          can_retry: boolean
+          connection_id: string | null
+          content: string
+          conversation_id: string
+          created_at: string
+          created_by: string | null
+          error_code: string | null
+          error_message: string | null
+          file_name: string | null
+          id: string
+          idempotency_key: string
+          lease_expires_at: string | null
+          message_id: string | null
+          mime_type: string | null
+          payload: NonNullable<Json>
+          queued_at: string
+          reply_to: string | null
+          sent_at: string | null
+          state: string
+          type: string
+          updated_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "outbox_messages"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      claim_outbox_message: {
+        Args: { conversation_id: string; lease_seconds?: number }
+        Returns: {
+          callback_data: string
+          message: Database["public"]["Tables"]["outbox_messages"]["Row"]
+          phone_number_id: string
+          recipient: Json
         }[]
       }
       claim_summary_slice: {
@@ -1139,6 +1419,26 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      connection_overview: {
+        Args: { workspace_id: string }
+        Returns: {
+          confirmed_until: string
+          connection_id: string
+          created_at: string
+          failed_events: number
+          has_kapso_key: boolean
+          has_webhook_secret: boolean
+          id: string
+          is_active: boolean
+          lag_seconds: number
+          last_event_at: string
+          last_synced_at: string
+          name: string
+          phone_number_id: string
+          platform: string
+          silence_seconds: number
+        }[]
+      }
       connections_to_sync: {
         Args: { connection?: string; workspace?: string }
         Returns: {
@@ -1185,6 +1485,42 @@ export type Database = {
           id: string
         }[]
       }
+      discard_message: {
+        Args: { id: string }
+        Returns: {
+          attempt_started_at: string | null
+          attempt_token: string | null
+          attempts: number
+          can_retry: boolean
+          connection_id: string | null
+          content: string
+          conversation_id: string
+          created_at: string
+          created_by: string | null
+          error_code: string | null
+          error_message: string | null
+          file_name: string | null
+          id: string
+          idempotency_key: string
+          lease_expires_at: string | null
+          message_id: string | null
+          mime_type: string | null
+          payload: NonNullable<Json>
+          queued_at: string
+          reply_to: string | null
+          sent_at: string | null
+          state: string
+          type: string
+          updated_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "outbox_messages"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       due_status_checks: {
         Args: { connection_id: string; max_messages?: number }
         Returns: {
@@ -1201,6 +1537,17 @@ export type Database = {
           phone_number_id: string
           since: string
           workspace_id: string
+        }[]
+      }
+      enqueue_message: {
+        Args: {
+          conversation_id: string
+          idempotency_key: string
+          message: Json
+        }
+        Returns: {
+          is_new: boolean
+          stored: Database["public"]["Tables"]["outbox_messages"]["Row"]
         }[]
       }
       fail_sync_conversation: {
@@ -1251,6 +1598,7 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      fold_message_counts: { Args: { max_parts?: number }; Returns: number }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
         Returns: {
@@ -1262,6 +1610,10 @@ export type Database = {
         }[]
       }
       kapso_api_key: { Args: { connection_id: string }; Returns: string }
+      link_conversation: {
+        Args: { conversation_id: string; person_id: string }
+        Returns: Json
+      }
       list_people: {
         Args: {
           max_people?: number
@@ -1280,6 +1632,62 @@ export type Database = {
           total: number
           updated_at: string
         }[]
+      }
+      managed_connection: {
+        Args: { id: string }
+        Returns: {
+          confirmed_until: string | null
+          connection_id: string
+          created_at: string
+          id: string
+          is_active: boolean
+          last_event_at: string | null
+          last_synced_at: string | null
+          name: string
+          phone_number_id: string | null
+          platform: string
+          statuses_checked_until: string | null
+          updated_at: string
+          user_id: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "connections"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      mark_conversation_read: {
+        Args: { conversation_id: string; up_to?: string }
+        Returns: Json
+      }
+      mark_conversation_unread: {
+        Args: { conversation_id: string }
+        Returns: Json
+      }
+      merge_people: {
+        Args: { keep_id: string; merge_id: string }
+        Returns: {
+          created_at: string
+          created_by: string | null
+          id: string
+          kept_after: NonNullable<Json>
+          kept_before: NonNullable<Json>
+          kept_id: string
+          merged_id: string
+          merged_person: NonNullable<Json>
+          moved: NonNullable<Json>
+          undone_at: string | null
+          undone_by: string | null
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "person_merges"
+          isOneToOne: false
+          isSetofReturn: true
+        }
       }
       next_sync_conversations: {
         Args: { max_conversations: number; run_id: string }
@@ -1340,7 +1748,65 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      overview_statistics: {
+        Args: { days?: number; workspace_id: string }
+        Returns: Json
+      }
       prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
+      record_outbox_outcome: {
+        Args: {
+          attempt_token: string
+          can_retry?: boolean
+          error_code?: string
+          id: string
+          message?: Json
+          outcome: string
+        }
+        Returns: {
+          attempt_started_at: string | null
+          attempt_token: string | null
+          attempts: number
+          can_retry: boolean
+          connection_id: string | null
+          content: string
+          conversation_id: string
+          created_at: string
+          created_by: string | null
+          error_code: string | null
+          error_message: string | null
+          file_name: string | null
+          id: string
+          idempotency_key: string
+          lease_expires_at: string | null
+          message_id: string | null
+          mime_type: string | null
+          payload: NonNullable<Json>
+          queued_at: string
+          reply_to: string | null
+          sent_at: string | null
+          state: string
+          type: string
+          updated_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "outbox_messages"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      record_upload: {
+        Args: {
+          connection_id: string
+          conversation_id: string
+          file_name: string
+          media_id: string
+          mime_type: string
+          type: string
+        }
+        Returns: undefined
+      }
       record_webhook_event: {
         Args: {
           body: string
@@ -1460,6 +1926,42 @@ export type Database = {
           state: string
         }[]
       }
+      retry_message: {
+        Args: { confirm_possible_double?: boolean; id: string }
+        Returns: {
+          attempt_started_at: string | null
+          attempt_token: string | null
+          attempts: number
+          can_retry: boolean
+          connection_id: string | null
+          content: string
+          conversation_id: string
+          created_at: string
+          created_by: string | null
+          error_code: string | null
+          error_message: string | null
+          file_name: string | null
+          id: string
+          idempotency_key: string
+          lease_expires_at: string | null
+          message_id: string | null
+          mime_type: string | null
+          payload: NonNullable<Json>
+          queued_at: string
+          reply_to: string | null
+          sent_at: string | null
+          state: string
+          type: string
+          updated_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "outbox_messages"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       rotate_connection_secret: {
         Args: { grace_hours?: number; id: string }
         Returns: {
@@ -1550,6 +2052,10 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      set_conversation_status: {
+        Args: { conversation_id: string; status: string }
+        Returns: Json
+      }
       set_kapso_api_key: {
         Args: { api_key: string; connection_id: string }
         Returns: undefined
@@ -1558,6 +2064,7 @@ export type Database = {
         Args: { connection_id: string; grace_hours?: number; secret: string }
         Returns: undefined
       }
+      settle_outbox: { Args: { max_conversations?: number }; Returns: number }
       start_summary_run: {
         Args: { local_date?: string; workspace_id: string }
         Returns: {
@@ -1674,6 +2181,54 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      undo_merge: {
+        Args: { id: string }
+        Returns: {
+          created_at: string
+          created_by: string | null
+          id: string
+          kept_after: NonNullable<Json>
+          kept_before: NonNullable<Json>
+          kept_id: string
+          merged_id: string
+          merged_person: NonNullable<Json>
+          moved: NonNullable<Json>
+          undone_at: string | null
+          undone_by: string | null
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "person_merges"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      update_connection: {
+        Args: { change: Json; id: string }
+        Returns: {
+          confirmed_until: string | null
+          connection_id: string
+          created_at: string
+          id: string
+          is_active: boolean
+          last_event_at: string | null
+          last_synced_at: string | null
+          name: string
+          phone_number_id: string | null
+          platform: string
+          statuses_checked_until: string | null
+          updated_at: string
+          user_id: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "connections"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       verify_connection_secret: {
         Args: {
           connection_id: string
@@ -1693,6 +2248,16 @@ export type Database = {
           connection_id: string
           previous_secret: string
           secret: string
+        }[]
+      }
+      workspace_member_list: {
+        Args: { workspace_id: string }
+        Returns: {
+          created_at: string
+          email: string
+          name: string
+          role: string
+          user_id: string
         }[]
       }
       workspace_membership: {

@@ -1,0 +1,47 @@
+-- Purpose: tell open inboxes that a thread has changed, where Realtime is there.
+-- Objects: private.broadcast_conversation_change, its trigger, and the policy on realtime.messages.
+-- Risk: with Realtime, one more row per changed conversation, which Realtime prunes itself.
+
+create function private.broadcast_conversation_change()
+returns trigger
+language plpgsql
+-- Definer because whoever changes a conversation need not have rights in the schema of Realtime.
+security definer
+set search_path = ''
+as $$
+begin
+  -- The id alone: what is in it, each listener reads under row level security.
+  perform realtime.send(
+    jsonb_build_object('conversation_id', new.id),
+    'conversation_changed',
+    'workspace:' || new.workspace_id,
+    true
+  );
+  return null;
+end;
+$$;
+comment on function private.broadcast_conversation_change() is
+  'Trigger: tells the private channel workspace:<id> of Realtime which conversation has changed.';
+revoke execute on function private.broadcast_conversation_change() from public, anon, authenticated, service_role;
+
+do $$
+begin
+  -- Realtime makes its schema before the first migration runs. Without it, inboxes poll.
+  if to_regprocedure('realtime.send(jsonb, text, text, boolean)') is not null then
+    create trigger conversations_broadcast_change
+      after insert or update on public.conversations
+      for each row execute function private.broadcast_conversation_change();
+  end if;
+  if to_regclass('realtime.messages') is not null and to_regprocedure('realtime.topic()') is not null then
+    create policy "Members can listen to their workspaces" on realtime.messages
+      for select to authenticated
+      using (
+        extension = 'broadcast'
+        and (select realtime.topic()) in (
+          select 'workspace:' || workspace_id
+          from private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer']) as workspace_id
+        )
+      );
+  end if;
+end;
+$$;
