@@ -9,6 +9,7 @@ import { logWarning } from "./log.ts";
 /** Paths below `/functions/v1/` that are called, and how often, in seconds. The migrations schedule the same. */
 const SCHEDULE = [
   { path: "kapso-sync/tick", everySeconds: 60 },
+  { path: "daily-summary/tick", everySeconds: 300 },
 ] as const;
 
 /** What `startSchedule` needs. */

@@ -590,6 +590,22 @@ $$;
 comment on function public.write_daily_summaries(uuid, date, uuid, uuid[], jsonb, integer, integer, integer) is
   'Write the notes of a slice (an array of {person_id, content, metadata}) and move its run on. One note per person and day, replaced when it is there. False: the lease was lost, and nothing was written. For service_role only.';
 
+-- Every five minutes, where pg_cron and pg_net are to be had (hosted, and with Docker). local/schedule.ts
+-- does the same on one machine.
+do $$
+begin
+  if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_cron')
+    and exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+    create extension if not exists pg_cron;
+    create extension if not exists pg_net;
+    perform cron.schedule('daily-summary', '*/5 * * * *', $job$select private.call_function('daily-summary/tick')$job$);
+  end if;
+exception when others then
+  -- Available but not loaded by this server, or not allowed to this role.
+  raise notice 'pg_cron could not be used: %', sqlerrm;
+end;
+$$;
+
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on function

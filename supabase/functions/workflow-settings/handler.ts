@@ -15,6 +15,8 @@ import {
 } from "../_shared/http.ts";
 import { KapsoError } from "../_shared/kapso/client.ts";
 import type { Log } from "../_shared/log.ts";
+import { requireRole } from "../_shared/membership.ts";
+import { readInput } from "../_shared/validation.ts";
 import { adoptedChanges } from "./adopt.ts";
 import { writeManual } from "./manual.ts";
 import {
@@ -22,7 +24,6 @@ import {
   confirmBody,
   historyQuery,
   MAX_BODY_BYTES,
-  parseBody,
   parsePlace,
   parseQuery,
   parseWorkspace,
@@ -30,17 +31,14 @@ import {
   saveBody,
   syncBody,
   workflowsQuery,
-  workspaceNotFound,
 } from "./schema.ts";
-import type { MemberStore, ServiceStore, Setting } from "./store.ts";
+import { memberStore, type ServiceStore, type Setting } from "./store.ts";
 import { checkSetting, type Connect, type Finding, syncSetting } from "./sync.ts";
 
 /** What the handler needs of the outside world. */
 export interface HandlerDeps {
   /** Who calls; throws as `createCallerReader` does. */
   readCaller: (request: Request) => Promise<Caller>;
-  /** What a caller may read and write. */
-  membersStore: (client: Extract<Caller, { kind: "user" }>["client"]) => MemberStore;
   store: Pick<ServiceStore, "record">;
   connect: Connect;
   log: Log;
@@ -76,17 +74,8 @@ export function createHandler(
         "Sign in: settings are changed by people, whose names are kept in the history",
       );
     }
-    const settings = deps.membersStore(caller.client);
-    const member = await settings.membership(workspaceId);
-    if (!member) throw workspaceNotFound();
-    if (!MANAGERS.includes(member.role)) {
-      throw new AppError(
-        403,
-        "role_too_low",
-        "Only owners and admins of the workspace may do this",
-      );
-    }
-    return { settings, userId: member.userId };
+    const { userId } = await requireRole(caller.client, workspaceId, MANAGERS);
+    return { settings: memberStore(caller.client), userId };
   }
 
   /** The caller, and the setting that is asked for. */
@@ -147,7 +136,7 @@ export function createHandler(
   });
   app.put("/:workspace/:type", async (context) => {
     const { workspaceId, type } = placeOf(context);
-    const { version, ...changes } = parseBody(saveBody, await readJson(context));
+    const { version, ...changes } = readInput(saveBody, await readJson(context));
     const { settings } = await manager(context, workspaceId);
     const saved = await settings.save(workspaceId, type, version ?? null, changes);
     if (!saved) throw versionConflict();
@@ -170,7 +159,7 @@ export function createHandler(
   app.all("/:workspace/:type/history", methodNotAllowed(["GET"]));
 
   app.post("/:workspace/:type/sync", async (context) => {
-    const { dry_run: isDryRun, overwrite } = parseBody(syncBody, await readJson(context));
+    const { dry_run: isDryRun, overwrite } = readInput(syncBody, await readJson(context));
     const { setting, userId } = await managed(context, placeOf(context));
     const finding = await syncSetting(deps.connect, setting, { isDryRun, overwrite });
     logFinding(context, "sync", finding);
@@ -195,7 +184,7 @@ export function createHandler(
 
   app.post("/:workspace/:type/adopt", async (context) => {
     const { workspaceId, type } = placeOf(context);
-    const body = parseBody(adoptBody, await readJson(context));
+    const body = readInput(adoptBody, await readJson(context));
     const { settings, setting, userId } = await managed(context, { workspaceId, type });
     if (setting.version !== body.version) throw versionConflict();
     const finding = await checkSetting(deps.connect, setting);
@@ -236,7 +225,7 @@ export function createHandler(
 
   app.post("/:workspace/:type/confirm", async (context) => {
     const { workspaceId, type } = placeOf(context);
-    const { version } = parseBody(confirmBody, await readJson(context));
+    const { version } = readInput(confirmBody, await readJson(context));
     const { settings } = await managed(context, { workspaceId, type });
     const confirmed = await settings.confirm(workspaceId, type, version);
     if (!confirmed) throw versionConflict();

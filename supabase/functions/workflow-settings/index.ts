@@ -6,7 +6,7 @@ import { kapsoAccounts } from "../_shared/kapso/account.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { createHandler } from "./handler.ts";
 import { createConnect } from "./kapso.ts";
-import { memberStore, serviceStore } from "./store.ts";
+import { serviceStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
@@ -16,7 +16,6 @@ const store = serviceStore(client);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(supabaseEnv),
-  membersStore: memberStore,
   store,
   connect: createConnect({
     connectionsOf: store.connectionsOf,

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { AppError } from "../_shared/errors.ts";
+import { describeIssue } from "../_shared/validation.ts";
 import { settingChanges, workflowType } from "../_shared/workflows/settings.ts";
 
 /** A prompt of 100,000 characters, and the rest. */
@@ -71,20 +72,8 @@ export function parsePlace(workspace: string, type: string): Place {
 /** @throws {AppError} workspace_not_found (404). */
 export function parseWorkspace(workspace: string): string {
   const parsed = z.guid().safeParse(workspace);
-  if (!parsed.success) throw workspaceNotFound();
-  return parsed.data;
-}
-
-/** What somebody is told who is no member. */
-export function workspaceNotFound(): AppError {
-  return new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
-}
-
-/** @throws {AppError} invalid_body (400). */
-export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) throw new AppError(400, "invalid_body", describe(parsed.error));
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  throw new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
 }
 
 /** An empty parameter counts as not given. @throws {AppError} invalid_query (400). */
@@ -94,16 +83,8 @@ export function parseQuery<T extends z.ZodType>(
 ): z.output<T> {
   const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
   const parsed = schema.safeParse(given);
-  if (!parsed.success) throw new AppError(400, "invalid_query", describe(parsed.error));
+  if (!parsed.success) {
+    throw new AppError(400, "invalid_query", describeIssue(parsed.error, "The query"));
+  }
   return parsed.data;
-}
-
-/** The first fault, with its place and without the value. */
-function describe(error: z.ZodError): string {
-  const [issue] = error.issues;
-  const place = issue!.path.map((part, index) =>
-    typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`
-  ).join("");
-  const unknown = issue!.code === "unrecognized_keys" ? `: ${issue!.keys.join(", ")}` : "";
-  return `${place || "The body"} ${issue!.message}${unknown}`.slice(0, 300);
 }

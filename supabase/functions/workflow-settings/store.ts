@@ -35,8 +35,6 @@ export type HistoryEntry = Omit<
 
 /** What a member reads and writes: row level security holds. */
 export interface MemberStore {
-  /** The caller in a workspace; undefined for somebody who is no member. */
-  membership(workspaceId: string): Promise<{ userId: string; role: string } | undefined>;
   list(workspaceId: string): Promise<Setting[]>;
   find(workspaceId: string, type: string): Promise<Setting | undefined>;
   /**
@@ -65,13 +63,6 @@ export interface MemberStore {
 /** {@linkcode MemberStore} on the client of a user. */
 export function memberStore(client: DatabaseClient): MemberStore {
   return {
-    async membership(workspaceId) {
-      const { data, error, status } = await client.rpc("workspace_membership", {
-        workspace_id: workspaceId,
-      });
-      if (error) throw userCallError(error, status);
-      return data[0] && { userId: data[0].user_id, role: data[0].role };
-    },
     async list(workspaceId) {
       const { data, error, status } = await client.from("workflow_settings").select()
         .eq("workspace_id", workspaceId).order("workflow_type");
@@ -171,7 +162,7 @@ export function serviceStore(client: DatabaseClient): ServiceStore {
 /** @throws as {@linkcode userCallError}, and what a person can put right. */
 function writeError(error: DatabaseFailure, status: number): AppError {
   if (error.code === "23503") {
-    return new AppError(400, "invalid_body", "connection_id is no connection of this workspace");
+    return new AppError(400, "invalid_request", "connection_id is no connection of this workspace");
   }
   return userCallError(error, status);
 }

@@ -120,6 +120,8 @@ function wholeNumber(max: number): string {
 }
 
 function unknownField(otherwise: string) {
-  return (issue: { code?: string; keys?: string[] }) =>
-    issue.code === "unrecognized_keys" ? "has a field that is not known" : otherwise;
+  return (issue: { code?: string | undefined; keys?: string[] }) =>
+    issue.code === "unrecognized_keys"
+      ? `has an unknown field: ${issue.keys?.[0]?.slice(0, 100)}`
+      : otherwise;
 }
