@@ -28,7 +28,7 @@ const HELP = `Registers and watches the webhook of a Kapso number.
 Usage: deno task kapso:webhook <command> <connection> [options]
 
   register    create the number's webhook, or adopt the one with our URL: all events, payload v2, active,
-              with a secret of its own that is stored encrypted
+              with a secret of its own that is stored encrypted, as is the Kapso key
   status      show whether Kapso has paused it, and its last deliveries; ends with 1 if something is wrong
   resume      turn it on again
   test        let Kapso send a made-up event, and wait for the answer
@@ -40,7 +40,7 @@ Usage: deno task kapso:webhook <command> <connection> [options]
   --event <name> test: which event (whatsapp.message.received)
 
 Environment: KAPSO_API_KEY, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, CREDENTIALS_KEY,
-and KAPSO_BASE_URL (https://api.kapso.ai).`;
+and KAPSO_API_URL (https://api.kapso.ai).`;
 
 const COMMANDS: Record<
   string,
@@ -75,8 +75,10 @@ async function main(args: string[]): Promise<number> {
   }
   const env = Deno.env.toObject();
   const supabaseUrl = required(env, "SUPABASE_URL").replace(/\/+$/, "");
+  const apiKey = required(env, "KAPSO_API_KEY");
   const deps: CommandDeps = {
-    kapso: openKapso(required(env, "KAPSO_API_KEY"), env.KAPSO_BASE_URL),
+    kapso: openKapso(apiKey, env.KAPSO_API_URL),
+    apiKey,
     client: createServiceClient({
       supabaseUrl,
       serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
@@ -120,7 +122,7 @@ function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
   try {
     return createKapsoClient({ apiKey, ...(baseUrl ? { baseUrl } : {}) });
   } catch (error) {
-    throw new Problem(`KAPSO_BASE_URL cannot be used: ${(error as Error).message}`);
+    throw new Problem(`KAPSO_API_URL cannot be used: ${(error as Error).message}`);
   }
 }
 

@@ -18,6 +18,8 @@ import { type DeliveryRow, readDelivery, readWebhook, type Webhook } from "./web
 /** What the commands need of the outside world. */
 export interface CommandDeps {
   kapso: KapsoClient;
+  /** The key `kapso` uses. */
+  apiKey: string;
   client: DatabaseClient;
   box: CredentialBox;
   /** Address of kapso-webhook, as Kapso reaches it. */
@@ -81,8 +83,11 @@ export async function register(
     }),
   );
   if (isNewSecret && !storeFirst) await storeSecret(deps, connection, secret);
+  // It has just proved good: history and repair use it from now on.
+  await storeApiKey(deps, connection);
   print(`${existing === undefined ? "Created" : "Adopted"} webhook ${webhook.id}`);
   if (isNewSecret) print("A new secret was made and stored, encrypted.");
+  print("The Kapso key was stored, encrypted, for history and repair.");
   printWebhook(print, webhook);
   return 0;
 }
@@ -180,6 +185,16 @@ async function storeSecret(
   });
   if (error) {
     throw new Problem(`The secret could not be stored: ${error.message}. Run register again.`);
+  }
+}
+
+async function storeApiKey(deps: CommandDeps, connection: Connection): Promise<void> {
+  const { error } = await deps.client.rpc("set_kapso_api_key", {
+    connection_id: connection.id,
+    api_key: await deps.box.seal(deps.apiKey),
+  });
+  if (error) {
+    throw new Problem(`The Kapso key could not be stored: ${error.message}. Run register again.`);
   }
 }
 

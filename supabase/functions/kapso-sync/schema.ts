@@ -15,18 +15,20 @@ export const syncRequest = z.object({
     "history",
   ),
   /** Newest messages of each conversation. */
-  messages_per_conversation: z.union([z.literal("all"), z.int().min(1).max(1_000_000)], {
-    error: 'must be a whole number from 1 to 1000000, or "all"',
-  }).default(50),
+  messages_per_conversation: z.custom<number | "all">(
+    (given) => given === "all" || z.int().min(1).max(1_000_000).safeParse(given).success,
+    { error: 'must be a whole number from 1 to 1000000, or "all"' },
+  ).default(50),
   /** Only what Kapso stored since then, ISO 8601 with a time zone. */
   since: z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with a time zone" })
     .optional(),
   /** Read and count, store nothing. */
   dry_run: z.boolean({ error: "must be true or false" }).default(false),
   /** Pause between two conversations, in milliseconds: for keys that others need as well. */
-  delay_ms: z.int({ error: "must be a whole number from 0 to 10000" }).min(0).max(10_000).default(
-    0,
-  ),
+  delay_ms: z.custom<number>(
+    (given) => z.int().min(0).max(10_000).safeParse(given).success,
+    { error: "must be a whole number from 0 to 10000" },
+  ).default(0),
 }, { error: "must be an object" }).refine(
   (request) => request.workspace !== undefined || request.connection_id !== undefined,
   { error: "name a workspace or a connection_id" },

@@ -211,7 +211,11 @@ class Slice {
   async *#readConversations(): AsyncGenerator<SyncEvent> {
     const waiting = await this.#deps.runs.nextConversations(this.run, 25);
     if (waiting.length === 0) {
-      this.run = await this.#deps.runs.advance(this.run, "recent");
+      // A dry run has counted them.
+      this.run = await this.#deps.runs.advance(
+        this.run,
+        this.run.is_dry_run ? "finished" : "recent",
+      );
       return;
     }
     for (const conversation of waiting) {

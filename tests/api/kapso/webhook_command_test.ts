@@ -133,7 +133,7 @@ async function start(options: { knowsContactEvents?: boolean } = {}) {
         env: {
           NO_COLOR: "1",
           KAPSO_API_KEY: fake.apiKey,
-          KAPSO_BASE_URL: fake.url,
+          KAPSO_API_URL: fake.url,
           SUPABASE_URL: db.info.api_url,
           SUPABASE_SERVICE_ROLE_KEY: db.info.secret_key,
           CREDENTIALS_KEY: KEY,

@@ -102,7 +102,7 @@ Deno.test("threads, people, files, replies, reactions and statuses arrive as the
 Deno.test(`${MESSAGES} messages of ${CONVERSATIONS} conversations arrive through a Kapso that fails`, async () => {
   await using world = await startWorld();
   fill(world.fake);
-  world.fake.failureRate = 0.1;
+  world.fake.failureRate = size(0.04, 0.1);
   const end = ending(await syncAll(world.info, everything(world)));
   assertEquals(end.type, "done", end.error ?? "");
   assertEquals(end.messages_added, kapsoIds(world.fake).length);
@@ -159,7 +159,7 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
       fake.receiveMessage(contact, `live ${random.hex(8)}`);
       const sent = fake.sendMessage(contact, "an answer");
       for (const status of ["sent", "delivered", "read"] as const) fake.setStatus(sent, status);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 60));
     }
   })();
   const end = ending(await syncAll(info, everything(world)));

@@ -14,6 +14,7 @@ import {
   type FakeKapsoOptions,
   startFakeKapso,
 } from "../../support/fake_kapso/fake_kapso.ts";
+import type { Line as FakeLine } from "../../support/fake_kapso/state.ts";
 import { startStack } from "../../support/stack.ts";
 import { createLine, type Line } from "../kapso/support.ts";
 import { signUp, type User } from "../support.ts";
@@ -28,6 +29,50 @@ export interface World extends AsyncDisposable {
   sql: postgres.Sql;
   user: User;
   line: Line;
+}
+
+/** A world for all tests of a file. Each takes a business of its own in it: see {@linkcode newBusiness}. */
+export function useWorld(options: FakeKapsoOptions = {}): { readonly current: World } {
+  let world: World | undefined;
+  Deno.test.beforeAll(async () => {
+    world = await startWorld(options);
+  });
+  Deno.test.afterAll(async () => {
+    await world?.[Symbol.asyncDispose]();
+  });
+  return {
+    get current() {
+      if (!world) throw new Error("the world starts with the first test");
+      return world;
+    },
+  };
+}
+
+/** A business with a number of its own, at the fake and here. */
+export interface Business {
+  user: User;
+  line: Line;
+  /** The number at the fake. */
+  fakeLine: FakeLine;
+}
+
+/** Makes a business. */
+export async function newBusiness({ fake, info }: World): Promise<Business> {
+  const user = await signUp(info);
+  const line = await createLine(user);
+  return { user, line, fakeLine: fake.addLine(line.phoneNumberId, "+55 11 3000-0000") };
+}
+
+/** Headers of a signed-in user. */
+export async function headersOf(
+  info: StackInfo,
+  { client }: User,
+): Promise<Record<string, string>> {
+  const { data } = await client.auth.getSession();
+  return {
+    apikey: info.publishable_key,
+    authorization: `Bearer ${data.session!.access_token}`,
+  };
 }
 
 /** Starts a world of one's own. */
@@ -157,8 +202,10 @@ export async function storedIds({ sql, line }: Pick<World, "sql" | "line">): Pro
   return found.map(({ id }) => id).sort();
 }
 
-/** Ids of the messages that the fake has for its first number, without reactions, sorted. */
-export function kapsoIds(fake: FakeKapso): string[] {
-  return fake.state.messages.filter((message) => message.type !== "reaction").map(({ id }) => id)
+/** Ids of the messages that the fake has for a number, its first one by default, without reactions, sorted. */
+export function kapsoIds(fake: FakeKapso, line: FakeLine = fake.line): string[] {
+  return fake.state.messages
+    .filter(({ type, conversation }) => type !== "reaction" && conversation.line === line)
+    .map(({ id }) => id)
     .sort();
 }

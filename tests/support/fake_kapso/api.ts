@@ -1,6 +1,6 @@
 /**
  * Kapso's REST API: the Meta proxy (`/meta/whatsapp/v24.0`) and the Platform API (`/platform/v1`).
- * §1–4 and §12–15 of the contract.
+ * Assignments and workflows are in files of their own.
  *
  * @module
  */
@@ -9,9 +9,20 @@
 
 import { type Context, Hono } from "hono";
 import { setTimeout as delay } from "node:timers/promises";
+import {
+  instantOf,
+  is,
+  NO_PAGES,
+  pageOptions,
+  readBody,
+  Refusal,
+  refuse,
+  refuseAsMeta,
+  wrapped,
+} from "./answers.ts";
 import { deliveryRow, type Webhook } from "./deliveries.ts";
-import type { FakeKapso } from "./fake_kapso.ts";
-import { page, type PageOptions } from "./paging.ts";
+import type { FakeKapso, FileBehaviour } from "./fake_kapso.ts";
+import { page } from "./paging.ts";
 import {
   contactRow,
   conversationRow,
@@ -20,6 +31,8 @@ import {
   lineRow,
   messageRow,
 } from "./payloads.ts";
+import { addTeamRoutes } from "./team.ts";
+import { addWorkflowRoutes } from "./workflows.ts";
 import {
   type Contact,
   type Conversation,
@@ -42,36 +55,6 @@ export interface ApiOptions {
 const PROXY = "/meta/whatsapp/:version{v2[34]\\.0}";
 const PLATFORM = "/platform/v1/whatsapp";
 const MEDIA_TYPES = ["image", "video", "audio", "document", "sticker"];
-
-/** An answer that ends a request early. */
-class Refusal extends Error {
-  readonly status: number;
-  readonly body: JsonObject;
-
-  constructor(status: number, body: JsonObject) {
-    super(`refused with ${status}`);
-    this.status = status;
-    this.body = body;
-  }
-}
-
-/** Refuse as Kapso does. */
-function refuse(status: number, error: string, more: JsonObject = {}): never {
-  throw new Refusal(status, { error, ...more });
-}
-
-/** Refuse as Meta does. */
-function refuseAsMeta(status: number, code: number, message: string, details?: string): never {
-  throw new Refusal(status, {
-    error: {
-      message: `(#${code}) ${message}`,
-      type: "OAuthException",
-      code,
-      ...(details === undefined ? {} : { error_data: { messaging_product: "whatsapp", details } }),
-      fbtrace_id: "AfakeTrace",
-    },
-  });
-}
 
 /** The API of a fake. */
 export function createApi(
@@ -105,14 +88,14 @@ export function createApi(
     const media = [...state.media.values()].find(({ token }) =>
       token === context.req.param("token")
     );
-    return media === undefined ? context.notFound() : fileResponse(media);
+    return media === undefined ? context.notFound() : fileResponse(media, fake.files);
   });
   app.get(`${PROXY}/media_download`, (context) => {
     const download = downloads.get(context.req.query("token") ?? "");
     if (download === undefined || download.expiresAt < clock.now()) {
       return refuse(404, "Media not found or expired");
     }
-    return fileResponse(download.media);
+    return fileResponse(download.media, fake.files);
   });
 
   // Keys and limits -------------------------------------------------------------------------------
@@ -157,7 +140,7 @@ export function createApi(
     state.lines.get(context.req.param("line") ?? "") ??
       refuse(404, "WhatsApp phone number not found in this project");
   const conversationOf = (context: Context): Conversation =>
-    state.conversations.find(({ id }) => id === context.req.param("id")) ??
+    state.conversationsById.get(context.req.param("id") ?? "") ??
       refuse(404, "Conversation not found");
   const contactBy = (value: string, line?: Line): Contact | undefined =>
     state.contacts.find((contact) =>
@@ -181,10 +164,15 @@ export function createApi(
     const query = context.req.query();
     const since = instantOf(query.since);
     const until = instantOf(query.until);
-    const rows = state.messages.filter((message) => {
+    const conversation = query.conversation_id === undefined
+      ? undefined
+      : state.conversationsById.get(query.conversation_id);
+    const stored = query.conversation_id === undefined
+      ? state.messages
+      : conversation?.messages ?? [];
+    const rows = stored.filter((message) => {
       const { conversation } = message;
       return (line === undefined || conversation.line === line) &&
-        is(query.conversation_id, conversation.id) &&
         is(query.direction, message.direction) &&
         is(query.status, message.direction === "inbound" ? "delivered" : message.status) &&
         is(query.message_type, message.type) &&
@@ -270,6 +258,7 @@ export function createApi(
         "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
       );
     }
+    if (type === "template") checkTemplate(body.template as JsonObject, fake, line);
     if (type === "template" && contact.marketing?.status === "stopped") {
       return refuse(422, "The contact stopped marketing messages", {
         code: "marketing_preference_stopped",
@@ -320,7 +309,8 @@ export function createApi(
     const rows = state.conversations.filter((session) =>
       (line === undefined || session.line === line) &&
       is(query.status, session.status) &&
-      query.assigned_user_id === undefined &&
+      is(query.assigned_user_id, session.assignedUserId) &&
+      (query.unassigned !== "true" || session.assignedUserId === undefined) &&
       (query.phone_number === undefined ||
         (session.contact.phone ?? "").includes(query.phone_number.replace(/\D/g, ""))) &&
       (after === undefined || session.lastActiveAt >= after) &&
@@ -332,12 +322,17 @@ export function createApi(
     rows.sort((one, other) =>
       other.lastActiveAt - one.lastActiveAt || (one.id < other.id ? 1 : -1)
     );
-    return page(rows, pageOptions(context), {
+    const found = page(rows, pageOptions(context), {
       key: (session) => ({ last_active_at: session.lastActiveAt, id: session.id }),
       compare: (one, other) =>
         Number(other.last_active_at) - Number(one.last_active_at) ||
         (one.id === other.id ? 0 : String(one.id) < String(other.id) ? 1 : -1),
     });
+    // The last of the list becomes the first: whoever walks on does not meet it.
+    if (fake.movesWhileWalked && found.paging.next !== null) {
+      rows.at(-1)!.lastActiveAt = clock.now();
+    }
+    return found;
   };
   const wantsExtras = (context: Context) => !/kapso\(\s*\)/.test(context.req.query("fields") ?? "");
 
@@ -388,6 +383,30 @@ export function createApi(
   app.patch(`${PROXY}/conversations/:id`, async (context) => {
     changeStatus(conversationOf(context), (await readBody(context)).status);
     return context.json({ success: true });
+  });
+
+  // Templates -------------------------------------------------------------------------------------
+
+  app.get(`${PROXY}/:account/message_templates`, (context) => {
+    const account = context.req.param("account");
+    if (![...state.lines.values()].some((line) => line.businessAccountId === account)) {
+      return refuseAsMeta(400, 100, "Unsupported get request.", "Object does not exist");
+    }
+    const { name, status, category, language } = context.req.query();
+    const rows = state.templates.filter((template) =>
+      template.businessAccountId === account && is(name, template.name) &&
+      is(status, template.status) && is(category, template.category) &&
+      is(language, template.language)
+    );
+    const places = new Map(rows.map((template, place) => [template.id, place]));
+    const found = page(rows, pageOptions(context), {
+      key: ({ id }) => ({ place: places.get(id)! }),
+      compare: (one, other) => Number(one.place) - Number(other.place),
+    });
+    return context.json({
+      data: found.rows.map(({ businessAccountId: _, ...row }) => row),
+      paging: found.paging,
+    });
   });
 
   // Contacts --------------------------------------------------------------------------------------
@@ -537,7 +556,8 @@ export function createApi(
     lineOf(context);
     return context.json({ data: { status: "healthy", checked_at: clock.iso() } });
   });
-  app.get("/platform/v1/users", (context) => context.json({ data: [], paging: NO_PAGES }));
+  addTeamRoutes(app, fake, conversationOf);
+  addWorkflowRoutes(app, fake);
 
   // Webhooks --------------------------------------------------------------------------------------
 
@@ -633,53 +653,10 @@ export function createApi(
   return async (request) => await app.fetch(request);
 }
 
-const NO_PAGES = { cursors: { before: null, after: null }, next: null, previous: null };
-
-/** A filter that may be absent. */
-function is(wanted: string | undefined, value: string | undefined): boolean {
-  return wanted === undefined || wanted === value;
-}
-
-function instantOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const time = Date.parse(text);
-  return Number.isNaN(time) ? refuse(400, "Invalid time") : time;
-}
-
-function pageOptions(context: Context): PageOptions {
-  const { limit, after, before } = context.req.query();
-  const wanted = limit === undefined ? 20 : Number(limit);
-  if (!Number.isInteger(wanted) || wanted < 1) {
-    return refuse(400, "limit must be between 1 and 100");
-  }
-  return {
-    limit: Math.min(wanted, 100),
-    ...(after === undefined ? {} : { after }),
-    ...(before === undefined ? {} : { before }),
-    onBadCursor: () => refuse(400, "Invalid cursor"),
-  };
-}
-
-async function readBody(context: Context, mayBeEmpty = false): Promise<JsonObject> {
-  const text = await context.req.text();
-  if (mayBeEmpty && text === "") return {};
-  try {
-    const body: unknown = JSON.parse(text);
-    if (typeof body === "object" && body !== null && !Array.isArray(body)) {
-      return body as JsonObject;
-    }
-  } catch { /* Refused below. */ }
-  return refuse(400, "Malformed JSON");
-}
-
-function wrapped(body: JsonObject, name: string): JsonObject {
-  const inner = body[name];
-  if (typeof inner === "object" && inner !== null) return inner as JsonObject;
-  return refuse(400, `param is missing or the value is empty: ${name}`);
-}
-
-function fileResponse(media: Media): Response {
-  return new Response(media.bytes, { headers: { "Content-Type": media.mimeType } });
+function fileResponse(media: Media, behaviour: FileBehaviour): Response {
+  const { redirectTo, contentType = media.mimeType, status = 200, bytes = media.bytes } = behaviour;
+  if (redirectTo !== undefined) return Response.redirect(redirectTo, 302);
+  return new Response(bytes, { status, headers: { "Content-Type": contentType } });
 }
 
 function sizeLimit(mimeType: string): number {
@@ -724,6 +701,29 @@ function checkContent(
     return refuseAsMeta(400, 131051, "Unsupported message type");
   }
   return { type, [type]: value };
+}
+
+/** A line without any templates takes every one. */
+function checkTemplate(template: JsonObject, { state }: FakeKapso, line: Line): void {
+  const known = state.templates.filter((one) => one.businessAccountId === line.businessAccountId);
+  if (known.length === 0) return;
+  const code = (template.language as { code?: string } | undefined)?.code;
+  const found = known.find((one) => one.name === template.name && one.language === code);
+  if (found === undefined) {
+    return refuseAsMeta(404, 132001, "Template name does not exist in the translation");
+  }
+  if (found.status !== "APPROVED") return refuseAsMeta(400, 132015, "Template is paused");
+  const body = found.components.find(({ type }) => type === "BODY");
+  const wanted = new Set(String(body?.text ?? "").match(/\{\{\w+\}\}/g) ?? []).size;
+  const given = (Array.isArray(template.components) ? template.components as JsonObject[] : [])
+    .filter(({ type }) => String(type).toLowerCase() === "body")
+    .flatMap(({ parameters }) => Array.isArray(parameters) ? parameters as JsonObject[] : []);
+  if (given.length !== wanted) {
+    return refuseAsMeta(400, 132000, "Number of parameters does not match the expected number");
+  }
+  if (given.some(({ text }) => typeof text === "string" && (text === "" || /[\n\t]/.test(text)))) {
+    return refuseAsMeta(400, 132012, "Parameter format does not match format in the template");
+  }
 }
 
 /** Check the fields of a webhook that are given. */

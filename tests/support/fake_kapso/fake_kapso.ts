@@ -20,6 +20,7 @@ import {
   type KapsoEvent,
   type Webhook,
 } from "./deliveries.ts";
+import { type HistoryOptions, seedHistory } from "./history.ts";
 import { conversationEventObject, iso, messageEventBody } from "./payloads.ts";
 import { createRandom, type Random } from "./random.ts";
 import { type Misbehaviour, serve } from "./server.ts";
@@ -35,6 +36,9 @@ import {
   NUMBER_EVENTS,
   type State,
   type StatusEntry,
+  type Template,
+  type Workflow,
+  type WorkflowExecution,
 } from "./state.ts";
 
 /** Options of {@linkcode startFakeKapso}. All are optional. */
@@ -98,6 +102,36 @@ export interface NewWebhook {
   headers?: Record<string, string>;
 }
 
+/** A new template. */
+export interface NewTemplate {
+  name: string;
+  language?: string;
+  category?: Template["category"];
+  status?: Template["status"];
+  components?: JsonObject[];
+  line?: Line;
+}
+
+/** A new workflow. */
+export interface NewWorkflow {
+  name: string;
+  description?: string;
+  status?: Workflow["status"];
+  nodes?: JsonObject[];
+  edges?: JsonObject[];
+}
+
+/** How every download of a file goes. Nothing: rightly. */
+export interface FileBehaviour {
+  /** Answer with a redirect to this address. */
+  redirectTo?: string;
+  /** What the answer calls the file, whatever it is. */
+  contentType?: string;
+  status?: number;
+  /** Another file than the message's. */
+  bytes?: Uint8Array<ArrayBuffer>;
+}
+
 /** A running fake. Stops when it is disposed of. */
 export interface FakeKapso extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, in the place of `https://api.kapso.ai`. */
@@ -115,6 +149,18 @@ export interface FakeKapso extends AsyncDisposable {
   failureRate: number;
   /** How the next API requests go wrong, one each. */
   misbehave(...next: Misbehaviour[]): void;
+  /** The same for the next requests of this method whose path matches, such as sends. */
+  misbehaveOn(method: string, path: RegExp, ...next: Misbehaviour[]): void;
+  /** False: statuses do not repeat `biz_opaque_callback_data`. Nobody has seen whether Kapso's do. */
+  echoesCallbackData: boolean;
+  /** True: with each page of conversations, one that was not listed yet moves to the front. */
+  movesWhileWalked: boolean;
+  /** The status that every request about workflows gets: a key without the right to them. Null: it has it. */
+  workflowRefusal: 401 | 403 | null;
+  /** False: a stale `lock_version` is not noticed, as it was at first. */
+  checksLockVersion: boolean;
+  /** How downloads of files go. */
+  files: FileBehaviour;
   /** The line that is there from the beginning. */
   line: Line;
   addLine(phoneNumberId: string, displayPhoneNumber: string): Line;
@@ -156,6 +202,13 @@ export interface FakeKapso extends AsyncDisposable {
   setMarketingPreference(contact: Contact, status: "stopped" | "resumed"): void;
   /** Store a file, as an upload does. */
   addMedia(line: Line, bytes: Uint8Array<ArrayBuffer>, mimeType: string, filename: string): Media;
+  /** A long past, of which no webhook tells. */
+  seedHistory(history: HistoryOptions): Message[];
+  addTemplate(template: NewTemplate): Template;
+  addWorkflow(workflow: NewWorkflow): Workflow;
+  /** A workflow at work in a conversation. */
+  addExecution(workflow: Workflow, session?: Conversation): WorkflowExecution;
+  addUser(name: string): State["users"][number];
   /** Resolves when every delivery is finished. */
   settled(): Promise<void>;
   stop(): Promise<void>;
@@ -179,6 +232,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
   const events: KapsoEvent[] = [];
   const chaos = createRandom(seed + 2);
   const misbehaviours: Misbehaviour[] = [];
+  const particular: { method: string; path: RegExp; fault: Misbehaviour }[] = [];
   let sequence = 0;
   let url = "";
 
@@ -226,8 +280,11 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       updatedAt: now,
       lastActiveAt: now,
       messagesCount: 0,
+      messages: [],
+      assignments: [],
     };
     state.conversations.push(session);
+    state.conversationsById.set(session.id, session);
     return { session, isNew: true };
   };
 
@@ -262,6 +319,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     };
     state.messages.push(message);
     state.messagesById.set(message.id, message);
+    session.messages.push(message);
     session.messagesCount++;
     if (fields.origin !== "history_sync") {
       session.lastActiveAt = session.updatedAt = now;
@@ -313,7 +371,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       timestamp: String(Math.floor(at / 1000)),
       ...(recipient === undefined ? {} : { recipient_id: recipient }),
       ...(contact.bsuid === undefined ? {} : { recipient_user_id: contact.bsuid }),
-      ...(message.callbackData === undefined
+      ...(message.callbackData === undefined || !fake.echoesCallbackData
         ? {}
         : { biz_opaque_callback_data: message.callbackData }),
       ...(error === undefined ? {} : { errors: [error] }),
@@ -353,6 +411,14 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     requests: [],
     failureRate: options.failureRate ?? 0,
     misbehave: (...next) => void misbehaviours.push(...next),
+    misbehaveOn(method, path, ...next) {
+      particular.push(...next.map((fault) => ({ method, path, fault })));
+    },
+    echoesCallbackData: true,
+    movesWhileWalked: false,
+    workflowRefusal: null,
+    checksLockVersion: true,
+    files: {},
     line: undefined as unknown as Line,
 
     addLine(phoneNumberId, displayPhoneNumber) {
@@ -549,6 +615,67 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       return media;
     },
 
+    seedHistory(history) {
+      const messages = seedHistory(fake, history);
+      sequence += messages.length;
+      return messages;
+    },
+
+    addTemplate(given) {
+      const template: Template = {
+        id: String(1e15 + random.below(1e9)),
+        businessAccountId: (given.line ?? fake.line).businessAccountId,
+        name: given.name,
+        language: given.language ?? "en",
+        category: given.category ?? "UTILITY",
+        status: given.status ?? "APPROVED",
+        components: given.components ?? [{ type: "BODY", text: "Hello" }],
+      };
+      state.templates.push(template);
+      return template;
+    },
+
+    addWorkflow(given) {
+      const now = clock.now();
+      const workflow: Workflow = {
+        id: random.uuid(),
+        name: given.name,
+        description: given.description ?? null,
+        status: given.status ?? "draft",
+        lockVersion: 0,
+        nodes: given.nodes ??
+          [{ id: "start", type: "flow-node", data: { node_type: "start", config: {} } }],
+        edges: given.edges ?? [],
+        triggers: [],
+        messageDebounceSeconds: 0,
+        inboundMessageReadMode: "none",
+        createdAt: now,
+        updatedAt: now,
+      };
+      state.workflows.set(workflow.id, workflow);
+      return workflow;
+    },
+
+    addExecution(workflow, session) {
+      const now = clock.now();
+      const execution: WorkflowExecution = {
+        id: random.uuid(),
+        workflow,
+        status: "running",
+        ...(session === undefined ? {} : { conversationId: session.id }),
+        createdAt: now,
+        updatedAt: now,
+      };
+      state.executions.set(execution.id, execution);
+      return execution;
+    },
+
+    addUser(name) {
+      const user = { id: random.uuid(), name, email: `${random.hex(6)}@example.com` };
+      state.users.push(user);
+      return user;
+    },
+
     settled: () => deliveries.settled(),
 
     async stop() {
@@ -571,6 +698,11 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     handle: (request) => api(request),
     misbehaviour: (request) => {
       if (!/^\/(?:meta|platform)\//.test(new URL(request.url).pathname)) return undefined;
+      const { pathname } = new URL(request.url);
+      const place = particular.findIndex(({ method, path }) =>
+        method === request.method && path.test(pathname)
+      );
+      if (place >= 0) return particular.splice(place, 1)[0]!.fault;
       const next = misbehaviours.shift();
       if (next !== undefined) return next;
       if (chaos.next() >= fake.failureRate) return undefined;

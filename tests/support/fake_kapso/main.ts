@@ -11,7 +11,7 @@
 import { parseArgs } from "node:util";
 import type { Content } from "./content.ts";
 import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
-import type { Contact, Message } from "./state.ts";
+import type { Contact, Line, Message } from "./state.ts";
 
 const HELP = `Plays a Kapso with a few customers against a webhook.
 
@@ -22,6 +22,7 @@ Usage: deno run -A tests/support/fake_kapso/main.ts --webhook-url <url> [options
   --phone-number-id <id>   the number of the business (100000000000123)
   --api-key <text>         key the API asks for (or KAPSO_API_KEY)
   --port <number>          where the API listens on 127.0.0.1; 0 is any free port (0)
+  --history <messages>     how many messages there were before, for a history run; 0 for none (1500)
   --pace <seconds>         mean time between two messages of customers (8)
   --seed <number>          the same ids and texts for the same number (another every time)
   --json                   print one line of JSON when ready`;
@@ -75,6 +76,7 @@ const { values } = parseArgs({
     "phone-number-id": { type: "string", default: "100000000000123" },
     "api-key": { type: "string" },
     port: { type: "string", default: "0" },
+    history: { type: "string", default: "1500" },
     pace: { type: "string", default: "8" },
     seed: { type: "string" },
     json: { type: "boolean", default: false },
@@ -98,6 +100,10 @@ const fake = await startFakeKapso({
 });
 const line = fake.state.lines.get(values["phone-number-id"]) ??
   fake.addLine(values["phone-number-id"], "+551130000001");
+const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
+const history = Number(values.history);
+if (history > 0) remember(fake, line, contacts, history);
+prepare(fake, line);
 const webhook = fake.addWebhook({ line, url, secretKey: secret });
 console.log(
   values.json
@@ -110,12 +116,68 @@ console.log(
     : `Fake Kapso: API at ${fake.url}, ${CUSTOMERS.length} customers, delivering to ${url}`,
 );
 
-const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
 play(fake, contacts, Number(values.pace));
 
 // Not awaited here: whoever preloads a module that watches for its parent waits for this one to load.
 const stop = () => void fake.stop().then(() => Deno.exit(0));
 for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+
+/** What was written before: with the customers, and with others who do not write any more. */
+function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
+  const others = Array.from(
+    { length: 34 },
+    (_, index) => fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
+  );
+  const of = [...contacts, ...others];
+  // Some of them came back another day.
+  fake.seedHistory({ conversations: of.length + 10, messages, of, line });
+}
+
+/** Templates and a workflow, for whoever wants to send the one and change the other. */
+function prepare(fake: FakeKapso, line: Line): void {
+  fake.addTemplate({
+    line,
+    name: "order_ready",
+    components: [
+      {
+        type: "BODY",
+        text: "Hi {{1}}, your order {{2}} is ready.",
+        example: { body_text: [["Rita", "88"]] },
+      },
+      { type: "FOOTER", text: "Reply STOP to opt out" },
+    ],
+  });
+  fake.addTemplate({
+    line,
+    name: "spring_sale",
+    language: "pt_BR",
+    category: "MARKETING",
+    components: [{ type: "BODY", text: "Tudo com 20% de desconto até domingo." }],
+  });
+  const node = (id: string, type: string, config: Record<string, unknown>, y: number) => ({
+    id,
+    type: "flow-node",
+    position: { x: 0, y },
+    data: { node_type: type, config },
+  });
+  fake.addWorkflow({
+    name: "Welcome",
+    description: "Greets, asks, and hands over to a person",
+    status: "active",
+    nodes: [
+      node("start", "start", {}, 0),
+      node("greet", "send_text", { message: "Hi! How can we help?" }, 120),
+      node("wait", "wait_for_response", {}, 240),
+      node("person", "handoff", {}, 360),
+    ],
+    edges: [
+      { source: "start", target: "greet", label: "next" },
+      { source: "greet", target: "wait", label: "next" },
+      { source: "wait", target: "person", label: "next" },
+    ],
+  });
+  fake.addUser("Maria");
+}
 
 /** Let the customers live. */
 function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {

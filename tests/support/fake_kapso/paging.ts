@@ -43,11 +43,22 @@ export function page<Row>(
       return options.onBadCursor();
     }
   };
+  /** Of rows in order, the first of those for which something holds that holds for all after it. */
+  const place = (holds: (row: Row) => boolean): number => {
+    let [low, high] = [0, rows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (holds(rows[middle]!)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
   const key = after !== undefined ? read(after) : before !== undefined ? read(before) : undefined;
-  const left = key === undefined ? rows : rows.filter((row) => {
-    const order = by.compare(by.key(row), key);
-    return after !== undefined ? order > 0 : order < 0;
-  });
+  const left = key === undefined
+    ? rows
+    : after !== undefined
+    ? rows.slice(place((row) => by.compare(by.key(row), key) > 0))
+    : rows.slice(0, place((row) => by.compare(by.key(row), key) >= 0));
   const isBackwards = after === undefined && before !== undefined;
   const found = isBackwards ? left.slice(-limit) : left.slice(0, limit);
   const write = (row: Row) => btoa(JSON.stringify(by.key(row)));

@@ -22,6 +22,12 @@ export type Misbehaviour =
   /** Do what was asked, and never answer. */
   | { kind: "silent" };
 
+/** Refuse as Meta does, before anything is done: 131026 for a customer who cannot be reached, for one. */
+export function metaRefusal(code: number, message: string, status = 400): Misbehaviour {
+  const error = { message: `(#${code}) ${message}`, type: "OAuthException", code };
+  return { kind: "status", status, body: JSON.stringify({ error }) };
+}
+
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
   port: number;

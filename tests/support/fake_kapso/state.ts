@@ -1,5 +1,6 @@
 /**
- * What the fake Kapso knows: lines, contacts, conversations (sessions), messages and files.
+ * What the fake Kapso knows: lines, contacts, conversations (sessions), messages, files, templates and
+ * workflows.
  *
  * @module
  */
@@ -68,6 +69,59 @@ export interface Conversation {
   lastOutboundAt?: number;
   lastMessage?: Message;
   messagesCount: number;
+  /** In the order of `sequence`. */
+  messages: Message[];
+  assignments: Assignment[];
+  /** User of the active assignment. */
+  assignedUserId?: string;
+}
+
+/** A member of the Kapso project who looks after a conversation. */
+export interface Assignment {
+  id: string;
+  userId: string;
+  notes: string | null;
+  active: boolean;
+  createdAt: number;
+}
+
+/** A message template as Meta lists it. */
+export interface Template {
+  id: string;
+  businessAccountId: string;
+  name: string;
+  /** Such as `pt_BR`. */
+  language: string;
+  category: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+  status: "APPROVED" | "PENDING" | "REJECTED" | "PAUSED";
+  /** Such as `{type: "BODY", text: "Hi {{1}}"}`. */
+  components: JsonObject[];
+}
+
+/** An automation. Nodes and edges are kept as they are given, whatever their type. */
+export interface Workflow {
+  id: string;
+  name: string;
+  description: string | null;
+  status: "draft" | "active" | "archived";
+  lockVersion: number;
+  nodes: JsonObject[];
+  edges: JsonObject[];
+  triggers: JsonObject[];
+  messageDebounceSeconds: number;
+  inboundMessageReadMode: string;
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** A run of a workflow. */
+export interface WorkflowExecution {
+  id: string;
+  workflow: Workflow;
+  status: "running" | "waiting" | "handoff" | "ended" | "failed";
+  conversationId?: string;
+  createdAt: number;
+  updatedAt: number;
 }
 
 /** A status object as Meta sends it. */
@@ -123,10 +177,16 @@ export interface State {
   lines: Map<string, Line>;
   contacts: Contact[];
   conversations: Conversation[];
+  conversationsById: Map<string, Conversation>;
   /** In the order of `sequence`. */
   messages: Message[];
   messagesById: Map<string, Message>;
   media: Map<string, Media>;
+  templates: Template[];
+  workflows: Map<string, Workflow>;
+  executions: Map<string, WorkflowExecution>;
+  /** Members of the Kapso project. */
+  users: { id: string; name: string; email: string }[];
 }
 
 /** A state without anything in it. */
@@ -135,8 +195,13 @@ export function emptyState(): State {
     lines: new Map(),
     contacts: [],
     conversations: [],
+    conversationsById: new Map(),
     messages: [],
     messagesById: new Map(),
     media: new Map(),
+    templates: [],
+    workflows: new Map(),
+    executions: new Map(),
+    users: [],
   };
 }

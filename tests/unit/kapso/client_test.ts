@@ -408,3 +408,27 @@ Deno.test("webhooks of a number", async () => {
   const [delivery] = await kapso.listDeliveries(String(id));
   assertEquals([delivery!.webhook_id, delivery!.status], [id, "failed"]);
 });
+
+Deno.test("templates, assignments and workflows", async () => {
+  await using setup = await start();
+  const { fake, kapso, line } = setup;
+  for (let index = 0; index < 5; index++) fake.addTemplate({ name: `template_${index}` });
+  const account = String((await kapso.getPhoneNumber(line)).business_account_id);
+  assertEquals((await idsOf(kapso.listTemplates(account, { pageSize: 2 }))).length, 5);
+
+  fake.receiveMessage(fake.addContact(), "hi");
+  const session = fake.state.conversations[0]!;
+  const user = fake.addUser("Maria");
+  await kapso.assignConversation(session.id, { userId: user.id, notes: "hers" });
+  assertEquals(session.assignedUserId, user.id);
+
+  const { id } = fake.addWorkflow({ name: "Welcome" });
+  assertEquals((await kapso.listWorkflows({ nameContains: "wel" })).length, 1);
+  const { lock_version } = await kapso.getWorkflow(id);
+  const { definition } = await kapso.getWorkflowDefinition(id);
+  await kapso.updateWorkflow(id, { lock_version, definition, name: "Hello" });
+  const stale = await failure(() => kapso.updateWorkflow(id, { lock_version, name: "Late" }));
+  assertEquals([stale.status, stale.isAmbiguous], [409, false]);
+  fake.workflowRefusal = 403;
+  assertEquals((await failure(() => kapso.listWorkflows())).code, "forbidden");
+});

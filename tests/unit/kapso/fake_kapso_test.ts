@@ -1,7 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createKapsoClient } from "../../../supabase/functions/_shared/kapso/client.ts";
 import { verifySignature } from "../../../supabase/functions/_shared/kapso/signature.ts";
 import { normalize } from "../../../supabase/functions/_shared/kapso/normalize.ts";
 import { type FakeKapsoOptions, startFakeKapso } from "../../support/fake_kapso/fake_kapso.ts";
+import { metaRefusal } from "../../support/fake_kapso/server.ts";
 
 const SECRET = "secret-of-the-test";
 
@@ -661,6 +663,179 @@ Deno.test("the fake misbehaves when it is told to", async () => {
   );
   const failures = outcomes.filter((status) => status !== 200).length;
   assert(failures > 15 && failures < 45, String(failures));
+});
+
+Deno.test("the fake misbehaves on the requests that are meant, and refuses as Meta does", async () => {
+  await using fake = await start();
+  const rita = fake.addContact({ phone: "5511988887777" });
+  fake.receiveMessage(rita, "hi");
+  const path = `${PROXY}/${fake.line.phoneNumberId}/messages`;
+  const send = () =>
+    call(fake, "POST", path, {
+      messaging_product: "whatsapp",
+      to: "5511988887777",
+      type: "text",
+      text: { body: "hello" },
+      biz_opaque_callback_data: "mine",
+    });
+  fake.misbehaveOn("POST", /\/messages$/, metaRefusal(131026, "Message undeliverable"));
+  fake.misbehaveOn("POST", /\/messages$/, { kind: "cut", afterBytes: 0 });
+  assertEquals((await call(fake, "GET", path)).status, 200);
+  const refused = await send();
+  assertEquals([refused.status, refused.json.error.code], [400, 131026]);
+  const before = fake.state.messages.length;
+  await assertRejects(send);
+  assertEquals(fake.state.messages.length, before + 1, "sent, and the answer is lost");
+
+  fake.echoesCallbackData = false;
+  assertEquals((await send()).status, 200);
+  const echoes = fake.state.messages.slice(-2)
+    .map(({ statuses }) => statuses[0]!.biz_opaque_callback_data);
+  assertEquals(echoes, ["mine", undefined]);
+});
+
+Deno.test("the fake lists templates, and sends only those with the right parameters", async () => {
+  await using fake = await start({ rateLimit: 500 });
+  const rita = fake.addContact();
+  fake.addTemplate({ name: "ready", components: [{ type: "BODY", text: "Hi {{1}}" }] });
+  fake.addTemplate({ name: "later", status: "PAUSED" });
+  const account = fake.line.businessAccountId;
+  const listed = await call(fake, "GET", `${PROXY}/${account}/message_templates?status=APPROVED`);
+  assertEquals(listed.json.data.map(({ name }: { name: string }) => name), ["ready"]);
+  assertEquals(listed.headers.get("X-RateLimit-Limit"), "500");
+  assertEquals((await call(fake, "GET", `${PROXY}/other/message_templates`)).status, 400);
+  const send = async (name: string, texts: string[], code = "en") => {
+    const components = [{
+      type: "body",
+      parameters: texts.map((text) => ({ type: "text", text })),
+    }];
+    const { json } = await call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
+      messaging_product: "whatsapp",
+      to: rita.phone,
+      type: "template",
+      template: { name, language: { code }, components },
+    });
+    return json.error?.code ?? json.messages[0].message_status;
+  };
+  assertEquals(
+    [
+      await send("ready", ["Rita"]),
+      await send("ready", []),
+      await send("ready", ["a\nb"]),
+      await send("ready", ["Rita"], "fr"),
+      await send("later", []),
+    ],
+    ["accepted", 132000, 132012, 132001, 132015],
+  );
+});
+
+Deno.test("the fake assigns conversations to one member at a time", async () => {
+  await using fake = await start();
+  const [maria, joao] = [fake.addUser("Maria"), fake.addUser("João")];
+  fake.receiveMessage(fake.addContact(), "hi");
+  const session = fake.state.conversations[0]!;
+  const path = `${PLATFORM}/conversations/${session.id}/assignments`;
+  const assign = (user_id: string) => call(fake, "POST", path, { assignment: { user_id } });
+  assertEquals((await assign("nobody")).status, 422);
+  await assign(maria.id);
+  const { json } = await assign(joao.id);
+  const listed = await call(fake, "GET", path);
+  assertEquals(listed.json.data.map(({ active }: { active: boolean }) => active), [true, false]);
+  const mine = (query: string) => call(fake, "GET", `${PLATFORM}/conversations?${query}`);
+  assertEquals((await mine(`assigned_user_id=${joao.id}`)).json.data.length, 1);
+  assertEquals((await mine(`assigned_user_id=${maria.id}`)).json.data.length, 0);
+  assertEquals((await mine("assigned_user_id=x&unassigned=true")).status, 422);
+  await call(fake, "PATCH", `${path}/${json.data.id}`, { assignment: { active: false } });
+  assertEquals((await mine("unassigned=true")).json.data.length, 1);
+});
+
+Deno.test("the fake keeps workflows as they are given, and refuses what is stale", async () => {
+  await using fake = await start();
+  const nodes = [
+    { id: "a", type: "flow-node", data: { node_type: "start", config: {} } },
+    {
+      id: "b",
+      type: "something-new",
+      data: { node_type: "teleport", config: { to: ["mars"] } },
+      x: 1,
+    },
+  ];
+  const edges = [{ id: "e1", source: "a", target: "b", label: "next" }];
+  const { id } = fake.addWorkflow({ name: "Welcome", nodes, edges });
+  const path = "/platform/v1/workflows";
+  const get = async (rest: string) => (await call(fake, "GET", `${path}${rest}`)).json.data;
+  assertEquals((await get("?name_contains=wel")).length, 1);
+  assertEquals((await get("?status=active")).length, 0);
+  const { lock_version, ...metadata } = await get(`/${id}`);
+  assertEquals("definition" in metadata, false);
+  assertEquals((await get(`/${id}/definition`)).definition, { nodes, edges });
+
+  const patch = (workflow: Record<string, unknown>) =>
+    call(fake, "PATCH", `${path}/${id}`, { workflow });
+  const changed = await patch({ lock_version, name: "Hello", definition: { nodes, edges } });
+  assertEquals([changed.status, changed.json.data.lock_version], [200, lock_version + 1]);
+  assertEquals((await patch({ lock_version, name: "Late" })).status, 409);
+  assertEquals((await get(`/${id}/definition`)).definition, { nodes, edges });
+  assertEquals((await patch({ lock_version: 1, definition: { nodes: [nodes[0]] } })).status, 200);
+  assertEquals((await get(`/${id}/definition`)).definition, { nodes: [nodes[0]], edges });
+  fake.checksLockVersion = false;
+  assertEquals((await patch({ lock_version, name: "Late" })).status, 200);
+
+  fake.receiveMessage(fake.addContact(), "hi");
+  const session = fake.state.conversations[0]!;
+  const execution = fake.addExecution(fake.state.workflows.get(id)!, session);
+  const found = await get(`/${id}/executions?whatsapp_conversation_id=${session.id}`);
+  assertEquals(found.map((row: { id: string }) => row.id), [execution.id]);
+  const handoff = { workflow_execution: { status: "handoff" } };
+  await call(fake, "PATCH", `/platform/v1/workflow_executions/${execution.id}`, handoff);
+  assertEquals(execution.status, "handoff");
+
+  for (const status of [401, 403] as const) {
+    fake.workflowRefusal = status;
+    assertEquals((await call(fake, "GET", path)).status, status);
+    assertEquals((await patch({ name: "x" })).status, status);
+    assertEquals((await call(fake, "GET", `${PLATFORM}/contacts`)).status, 200);
+  }
+});
+
+Deno.test("the fake hands out files as it is told to", async () => {
+  await using fake = await start();
+  const link = String(fake.receiveMessage(fake.addContact(), { type: "image" }).extras.media_url);
+  const get = async () => {
+    const response = await fetch(link, { redirect: "manual" });
+    return [response.status, response.headers.get("Content-Type"), (await response.text()).length];
+  };
+  assertEquals((await get()).slice(0, 2), [200, "image/jpeg"]);
+  fake.files = { redirectTo: "http://127.0.0.1:1/elsewhere" };
+  assertEquals((await get())[0], 302);
+  fake.files = { contentType: "image/svg+xml", bytes: new Uint8Array(9) };
+  assertEquals(await get(), [200, "image/svg+xml", 9]);
+  fake.files = { status: 404 };
+  assertEquals((await get())[0], 404);
+});
+
+Deno.test("the fake has a past of 20,000 messages in a moment, and it can be walked", async () => {
+  await using fake = await start({ rateLimit: null });
+  const seeded = fake.seedHistory({ conversations: 500, messages: 20_000 });
+  assertEquals([fake.state.conversations.length, seeded.length], [500, 20_000]);
+  assertEquals(fake.events.length, 0, "no webhook tells of it");
+  const after = fake.receiveMessage(fake.state.contacts[0]!, "now");
+  const kapso = createKapsoClient({ baseUrl: fake.url, apiKey: fake.apiKey });
+  const line = fake.line.phoneNumberId;
+  const ids = new Set<unknown>();
+  for await (const { rows } of kapso.listMessages(line)) for (const { id } of rows) ids.add(id);
+  assertEquals(ids.size, 20_001);
+  assert(ids.has(after.id));
+  const [session] = fake.state.conversations;
+  const own = await Array.fromAsync(kapso.listMessages(line, { conversationId: session!.id }));
+  assertEquals(own.flatMap(({ rows }) => rows).length, session!.messagesCount);
+
+  fake.movesWhileWalked = true;
+  const seen = new Set<unknown>();
+  for await (const { rows } of kapso.listConversations(line)) {
+    for (const { id } of rows) seen.add(id);
+  }
+  assert(seen.size < 500, "whoever walks once misses those that moved");
 });
 
 Deno.test("the demo plays by itself", async () => {
