@@ -168,33 +168,37 @@ function readCondition(
   targets: Target[],
   problems: Problem[],
 ): void {
-  const problem = (code: string, message: string) => problems.push({ code, node_id: id, message });
+  const refuse = (fault: Omit<Problem, "node_id">) => void problems.push({ ...fault, node_id: id });
   const node = graph.nodes.find((each) => each.id === id);
-  if (!node) return void problem("node_not_found", `The workflow has no node ${id}`);
-  if (node.type !== "decide") return void problem("not_a_decide_node", `${id} is no decide node`);
+  if (!node) return refuse({ code: "node_not_found", message: `The workflow has no node ${id}` });
+  if (node.type !== "decide") {
+    return refuse({ code: "not_a_decide_node", message: `${id} is no decide node` });
+  }
   const { decision_type: decision, conditions } = node.config;
   if (decision !== "ai" && decision !== "decision_model") {
-    return void problem(
-      "not_decided_by_ai",
-      `${id} asks a function: change the keywords in the function's code`,
-    );
+    return refuse({
+      code: "not_decided_by_ai",
+      message: `${id} asks a function: change the keywords in the function's code`,
+    });
   }
   const places = Array.isArray(conditions)
     ? conditions.flatMap((each, place) => each?.label === label ? [place] : [])
     : [];
   if (places.length !== 1) {
-    return void problem(
-      "condition_not_found",
-      `${id} has ${places.length === 0 ? "no" : "more than one"} condition with the label ${label}`,
-    );
+    return refuse({
+      code: "condition_not_found",
+      message: `${id} has ${
+        places.length === 0 ? "no" : "more than one"
+      } condition with the label ${label}`,
+    });
   }
   const place = places[0]!;
   const kapso = (conditions as Record<string, unknown>[])[place]!.description ?? null;
   if (!isTextOrNull(kapso)) {
-    return void problem(
-      "field_does_not_fit",
-      `The description of the condition ${label} of ${id} is no text`,
-    );
+    return refuse({
+      code: "field_does_not_fit",
+      message: `The description of the condition ${label} of ${id} is no text`,
+    });
   }
   const settings = keywordDescription(keywords);
   targets.push({
