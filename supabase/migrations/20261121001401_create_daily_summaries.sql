@@ -134,46 +134,38 @@ begin
   due as (
     select
       candidate.*,
-      -- Twice: at the hour with what there is, and when the day is over. A quarter of an hour later, because
-      -- messages need some time from their sender to here.
-      case
-        when open_due_summaries.moment >= candidate.ends_at + interval '15 minutes' then candidate.ends_at
-        when open_due_summaries.moment >= candidate.due_at then least(open_due_summaries.moment, candidate.ends_at)
-      end as covered_until
+      -- A quarter of an hour after its end, because messages need some time from their sender to here.
+      open_due_summaries.moment >= candidate.ends_at + interval '15 minutes' as is_over,
+      least(open_due_summaries.moment, candidate.ends_at) as covered_until
     from candidate
+    where open_due_summaries.moment >= candidate.due_at
+      -- Nobody wrote since then: no work, and no row.
+      and exists (
+        select 1 from public.conversations as conversation
+        where conversation.workspace_id = candidate.id
+          and conversation.activity_at >= candidate.begins_at - interval '3 hours'
+      )
+  ),
+  opened as (
+    insert into public.summary_runs (workspace_id, local_date, was_scheduled, covered_until)
+    select due.id, due.local_date, true, due.covered_until
+    from due
+    on conflict on constraint summary_runs_pkey do nothing
   )
-  insert into public.summary_runs as run (workspace_id, local_date, was_scheduled, covered_until)
-  select due.id, due.local_date, true, due.covered_until
-  from due
-  where due.covered_until is not null
-    -- Nobody wrote since then: no work, and no row.
-    and exists (
-      select 1 from public.conversations as conversation
-      where conversation.workspace_id = due.id and conversation.activity_at >= due.begins_at - interval '3 hours'
-    )
-  on conflict on constraint summary_runs_pkey do update
+  -- Once more for those that were done too early: when the day is over, or where somebody has made them
+  -- by hand before their hour. Only for people who have written since, and an hour more.
+  update public.summary_runs as run
   set state = 'running',
     was_scheduled = true,
     cursor = null,
-    -- Those who have written since, and an hour more: a message takes a while from its sender to here.
     changed_since = run.covered_until - interval '1 hour',
-    covered_until = excluded.covered_until,
+    covered_until = due.covered_until,
     finished_at = null
-  where run.state = 'finished'
-    and (
-      -- Made by hand before its hour.
-      run.covered_until < (
-        select due.due_at from due
-        where due.id = run.workspace_id and due.local_date = run.local_date
-      )
-      or (
-        excluded.covered_until > run.covered_until
-        and excluded.covered_until = (
-          select due.ends_at from due
-          where due.id = run.workspace_id and due.local_date = run.local_date
-        )
-      )
-    );
+  from due
+  where run.workspace_id = due.id
+    and run.local_date = due.local_date
+    and run.state = 'finished'
+    and (run.covered_until < due.due_at or (due.is_over and run.covered_until < due.ends_at));
 end;
 $$;
 comment on function private.open_due_summaries(uuid, timestamptz) is
