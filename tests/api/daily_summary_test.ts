@@ -297,8 +297,8 @@ Deno.test("what a customer writes is data: it cannot close the data, nor talk it
   const mark = /\nDATA ([0-9a-f-]{36})\n/.exec(prompt)?.[1];
   assert(mark);
   // The data is one line between the two marks, and the customer's tags and lines are escaped in it.
-  assertEquals(prompt.split(mark).length, 3);
-  const data = prompt.split(`DATA ${mark}\n`)[1]!.trimEnd();
+  assertEquals(prompt.split(mark!).length, 3);
+  const data = prompt.split(`DATA ${mark}`)[1]!.trim();
   assertEquals(data.split("\n").length, 1);
   assert(!data.includes("<"));
   assertEquals(JSON.parse(data).length, 2);
@@ -389,6 +389,7 @@ Deno.test("a function that is killed half-way: the next one goes on, one note fo
 Deno.test("several at the same time: one note per person", async () => {
   const business = await createBusiness({ allow_external_ai: true });
   for (let index = 0; index < 25; index++) await write(business, "hello");
+  llm.reply = () => summary("The customer said hello.", false, 100);
   const body = { workspace_id: business.workspaceId, date: DATE, continue: true };
   await Promise.all([1, 2, 3, 4].map(() => post(business, body)));
   await until(async () => (await post(business, body)).body.run.state === "finished");

@@ -5,8 +5,9 @@
  */
 
 const TAG = /<\/?[a-z!][^<>]*>/gi;
-const MARKDOWN_LINK = /!?\[([^\]]*)\]\([^)]*\)/g;
-const LINK = /\b(?:https?|ftp|file|data|javascript|vbscript|mailto|tel|sms|whatsapp):\S*/gi;
+const MARKDOWN_LINK = /!?\[([^\]]*)\]\((?:[^()]|\([^()]*\))*\)/g;
+const LINK =
+  /[a-z][a-z0-9+.-]*:\/\/\S*|\b(?:data|javascript|vbscript|mailto|tel|sms|whatsapp):\S*/gi;
 // Without a scheme: with www, with a path, or with one of the endings that fraud likes.
 const BARE_LINK =
   /\b(?:www\.\S+|(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}\/\S*|(?:[\p{L}\p{N}-]+\.)+(?:com|net|org|info|biz|io|co|me|app|dev|ai|ly|gl|link|click|top|xyz|site|shop|store|online|live|ru|cn|br|mx|id|de)\b)/giu;

@@ -217,7 +217,7 @@ export function createHandler(
     const { setting } = await managed(context, placeOf(context));
     const finding = await checkSetting(deps.connect, setting);
     return context.json({
-      manual: finding.manual ?? writeManual(setting, finding.known),
+      manual: finding.manual ?? writeManual(setting, finding.known, finding.problems),
       setting: toWire(setting),
     });
   });

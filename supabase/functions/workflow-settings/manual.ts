@@ -26,14 +26,22 @@ export interface Manual {
 export interface Known {
   graph: WorkflowGraph;
   targets: readonly Target[];
-  problems: readonly Problem[];
   models: ReadonlyMap<string, Model>;
 }
 
-/** Instructions for a setting. */
-export function writeManual(setting: Setting, known?: Known): Manual {
-  const steps = known === undefined || known.problems.length > 0
-    ? stepsOf(setting, known)
+/**
+ * Instructions for a setting.
+ *
+ * @param known What was read of the workflow, where it could be read.
+ * @param problems What has to be put right first.
+ */
+export function writeManual(
+  setting: Setting,
+  known: Known | undefined,
+  problems: readonly Problem[],
+): Manual {
+  const steps = known === undefined || problems.length > 0
+    ? stepsOf(setting, problems)
     : stepsForTargets(known.targets);
   const workflow = setting.kapso_workflow_name ?? setting.workflow_type;
   const id = setting.kapso_workflow_id;
@@ -55,7 +63,7 @@ export function writeManual(setting: Setting, known?: Known): Manual {
         : []),
       { text: 'Come back here and choose "I have updated Kapso"', value: null },
     ].map((step, index) => ({ number: index + 1, ...step })),
-    workflow_json: known !== undefined && known.problems.length === 0
+    workflow_json: known !== undefined && problems.length === 0
       ? JSON.parse(editDefinition(known.graph, editsOf(known.targets, known.models)))
       : buildWorkflow(setting),
   };
@@ -74,13 +82,13 @@ function stepsForTargets(targets: readonly Target[]): UnnumberedStep[] {
 }
 
 /** For a workflow that cannot be read, or not all of it. */
-function stepsOf(setting: Setting, known: Known | undefined): UnnumberedStep[] {
+function stepsOf(setting: Setting, problems: readonly Problem[]): UnnumberedStep[] {
   const { agent_nodes: ids, keyword_conditions: conditions } = setting.kapso_mapping;
   const agent = ids.length === 0
     ? "Select the agent node"
     : `Select the agent node ${ids.join(", then ")}`;
   return [
-    ...(known?.problems ?? []).map(({ message }) => ({ text: message, value: null })),
+    ...problems.map(({ message }) => ({ text: message, value: null })),
     ...(["ai_model", "system_prompt", "temperature", "max_tokens"] as const)
       .flatMap((field) => {
         const value = setting[field];

@@ -136,7 +136,7 @@ async function look(
   problems.push(...resolved.problems);
   return {
     workflow,
-    known: { graph, targets, problems, models: resolved.models },
+    known: { graph, targets, models: resolved.models },
     problems,
     changes: compare(targets, setting.synced_values),
     fingerprint: await fingerprintOf(id, targets),
@@ -155,7 +155,7 @@ function judge(setting: Setting, view: View): Finding {
       changes,
       problems,
       fingerprint,
-      manual: writeManual(setting, known),
+      manual: writeManual(setting, known, problems),
     };
   }
   if (changes.length === 0) {
@@ -269,7 +269,7 @@ function byHand(setting: Setting, reason: keyof typeof REASONS): Finding {
     outcome: "manual_setup_required",
     reason,
     message: REASONS[reason],
-    manual: writeManual(setting),
+    manual: writeManual(setting, undefined, []),
   };
 }
 
