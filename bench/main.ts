@@ -8,11 +8,13 @@
 import { parseArgs } from "node:util";
 import { cpus, totalmem } from "node:os";
 import postgres from "postgres";
+import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
+import { measureKapsoSync } from "./cases/kapso_sync.ts";
 import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
 import { measureLongThread } from "./cases/long_thread.ts";
 import { measurePageSizes } from "./cases/page_size.ts";
@@ -25,6 +27,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   long_thread: measureLongThread,
   http: measureHttp,
   kapso_webhook: measureKapsoWebhook,
+  kapso_sync: measureKapsoSync,
   disk: measureDisk,
   inbox: measureInbox,
   page_size: measurePageSizes,
@@ -69,7 +72,11 @@ async function main(): Promise<number> {
     logInfo(`${((performance.now() - start) / 1000).toFixed(0).padStart(4)} s  ${text}`);
 
   note("starting Postgres and the functions");
-  await using stack = await startDurableStack();
+  await using kapso = await startFakeKapso({ rateLimit: null });
+  await using stack = await startDurableStack({
+    KAPSO_API_URL: kapso.url,
+    KAPSO_API_KEY: kapso.apiKey,
+  });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, async () => {
       await stack[Symbol.asyncDispose]();
@@ -78,6 +85,7 @@ async function main(): Promise<number> {
   }
   const context: BenchContext = {
     info: stack.info,
+    kapso,
     size,
     effort: values.quick ? 0.2 : 1,
     isQuick: values.quick,

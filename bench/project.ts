@@ -12,8 +12,12 @@ import { type Stack, startStack } from "../tests/support/stack.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 
-/** Starts the project on fresh data with `fsync` on. Everything is gone when it is disposed of. */
-export async function startDurableStack(): Promise<Stack> {
+/**
+ * Starts the project on fresh data with `fsync` on. Everything is gone when it is disposed of.
+ *
+ * @param env More environment, such as where Kapso is.
+ */
+export async function startDurableStack(env: Record<string, string>): Promise<Stack> {
   const folder = await Deno.makeTempDir({ prefix: "conversations-bench-" });
   const remove = () => Deno.remove(folder, { recursive: true });
   try {
@@ -28,7 +32,7 @@ export async function startDurableStack(): Promise<Stack> {
       config,
       text.replace(/(\[db\]\nport = )\d+/, `$1${findFreePort()}`),
     );
-    const stack = await startStack({ workdir: folder, args: ["--port", "0"] });
+    const stack = await startStack({ workdir: folder, args: ["--port", "0"], env });
     let disposal: Promise<void> | undefined;
     return {
       ...stack,

@@ -6,11 +6,14 @@
 
 import postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
+import type { FakeKapso } from "../../tests/support/fake_kapso/fake_kapso.ts";
 import type { Figure } from "../report.ts";
 
 /** What a case may use. */
 export interface BenchContext {
   readonly info: StackInfo;
+  /** The Kapso of the stack's functions. */
+  readonly kapso: FakeKapso;
   /** Messages in the longest thread, and conversations in the list. */
   readonly size: number;
   /** Multiplies the number of repetitions. */

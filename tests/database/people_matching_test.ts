@@ -642,3 +642,21 @@ Deno.test("numbers are found as libphonenumber writes them, inside and outside t
       or not (sample.digits = any (spelling.inside))`;
   assertEquals([...missing], []);
 });
+
+Deno.test("a number is spelled once for a look-up, not once for each person of the workspace", async () => {
+  const { sql } = database;
+  const workspace = await createWorkspace(sql, { defaultCountry: "BR" });
+  await sql`
+    insert into public.people (workspace_id, name, phone)
+    select ${workspace.id}, 'Person ' || number, '+5511' || (910000000 + number)
+    from generate_series(1, 500) as number`;
+  const calls = await sql.begin(async (sql) => {
+    await sql`set local track_functions = 'all'`;
+    await sql`select private.match_person(${workspace.id}, 'whatsapp', '+5521987654321')`;
+    const [counted] = await sql`
+      select calls::integer from pg_stat_xact_user_functions
+      where schemaname = 'private' and funcname = 'phone_spellings'`;
+    return counted!.calls;
+  });
+  assert(calls > 0 && calls < 50, `${calls} calls`);
+});

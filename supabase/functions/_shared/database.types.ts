@@ -1352,6 +1352,26 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      claim_media_copies: {
+        Args: {
+          connection_id: string
+          lease_seconds?: number
+          max_copies?: number
+        }
+        Returns: {
+          attempts: number
+          conversation_id: string
+          filename: string
+          link: string
+          media_id: string
+          message_id: string
+          message_type: string
+          mime_type: string
+          phone_number_id: string
+          sent_at: string
+          workspace_id: string
+        }[]
+      }
       claim_outbox_message: {
         Args: { conversation_id: string; lease_seconds?: number }
         Returns: {
@@ -1450,6 +1470,12 @@ export type Database = {
           requested_by: string
           workspace_id: string
           workspace_slug: string
+        }[]
+      }
+      connections_with_due_media: {
+        Args: { max_connections?: number }
+        Returns: {
+          connection_id: string
         }[]
       }
       conversation_messages: {
@@ -1597,6 +1623,10 @@ export type Database = {
           isOneToOne: false
           isSetofReturn: true
         }
+      }
+      finish_media_copies: {
+        Args: { connection_id: string; results: Json }
+        Returns: number
       }
       fold_message_counts: { Args: { max_parts?: number }; Returns: number }
       ingest_conversations: {
@@ -1925,6 +1955,10 @@ export type Database = {
           id: number
           state: string
         }[]
+      }
+      retry_media_copies: {
+        Args: { connection_id: string; states?: string[] }
+        Returns: number
       }
       retry_message: {
         Args: { confirm_possible_double?: boolean; id: string }

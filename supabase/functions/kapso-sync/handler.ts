@@ -205,7 +205,7 @@ async function* syncOne(
   const { run, isMine, isResumed } = await deps.runs.begin(work.options);
   yield {
     type: "run",
-    run_id: run.id,
+    ...counts(run),
     connection_id: work.connectionId,
     phone_number_id: work.phoneNumberId,
     workspace: work.workspace,

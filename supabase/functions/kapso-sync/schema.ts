@@ -39,19 +39,7 @@ export type SyncRequest = z.output<typeof syncRequest>;
 
 /** One line of the answer. */
 export type SyncEvent =
-  | {
-    type: "run";
-    run_id: string;
-    connection_id: string;
-    phone_number_id: string;
-    workspace: string;
-    mode: "history" | "repair";
-    /** Null: all. */
-    messages_per_conversation: number | null;
-    dry_run: boolean;
-    /** It goes on where an earlier slice stopped. */
-    resumed: boolean;
-  }
+  | RunEvent
   | { type: "conversations_page"; run_id: string; page: number; conversations: number }
   | { type: "conversations"; run_id: string; total: number }
   | {
@@ -73,6 +61,20 @@ export type SyncEvent =
   | { type: "conversation_failed"; run_id: string; index: number; error: string }
   | ({ type: "progress" } & RunCounts)
   | SyncEnd;
+
+/** The first line of an answer, for each run: how far it is already. */
+export interface RunEvent extends RunCounts {
+  type: "run";
+  connection_id: string;
+  phone_number_id: string;
+  workspace: string;
+  mode: "history" | "repair";
+  /** Null: all. */
+  messages_per_conversation: number | null;
+  dry_run: boolean;
+  /** It goes on where an earlier slice stopped. */
+  resumed: boolean;
+}
 
 /** The last line of an answer, for each run: how the slice ended. */
 export interface SyncEnd extends RunCounts {

@@ -11,6 +11,7 @@ import { AppError } from "../_shared/errors.ts";
 import { createApp, limitBody, methodNotAllowed } from "../_shared/http.ts";
 import { verifySignature } from "../_shared/kapso/signature.ts";
 import type { Log } from "../_shared/log.ts";
+import { MEDIA_TYPES } from "../_shared/kapso/content.ts";
 import type { NormalizedElement } from "../_shared/kapso/elements.ts";
 import { normalize, readPhoneNumberIds } from "../_shared/kapso/normalize.ts";
 
@@ -18,6 +19,7 @@ import { normalize, readPhoneNumberIds } from "../_shared/kapso/normalize.ts";
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 /** Lines whose secrets are tried for one body. Kapso sends events of one line at a time. */
 const MAX_LINES = 10;
+const FILE_TYPES: ReadonlySet<string> = new Set(MEDIA_TYPES.values());
 
 /** An event as it is recorded. */
 export interface WebhookEvent {
@@ -43,6 +45,8 @@ export interface HandlerDeps {
    * @throws {AppError} as `databaseError`, if it could not be recorded.
    */
   record: (event: WebhookEvent) => Promise<{ id: number; state: string }>;
+  /** Called with the lines whose messages brought files, to copy them. Must not throw, nor be waited for. */
+  onFiles: (phoneNumberIds: string[]) => void;
   log: Log;
   now: () => number;
 }
@@ -87,6 +91,8 @@ export function createHandler(
       state: recorded.state,
       elements: elements.length,
     });
+    const withFiles = linesWithFiles(elements);
+    if (withFiles.length > 0) deps.onFiles(withFiles);
     return context.json({ received: true, id: recorded.id, state: recorded.state });
   });
   app.all("/", methodNotAllowed(["POST"]));
@@ -146,4 +152,14 @@ function ofLines(element: NormalizedElement, lines: (string | undefined)[]): Nor
   return element.kind === "ignored" || lines.includes(element.phoneNumberId)
     ? element
     : { kind: "ignored", reason: "other_line" };
+}
+
+function linesWithFiles(elements: NormalizedElement[]): string[] {
+  const lines = elements.flatMap((element) =>
+    element.kind === "conversation" &&
+      element.conversation.messages.some(({ type }) => FILE_TYPES.has(type))
+      ? [element.phoneNumberId]
+      : []
+  );
+  return [...new Set(lines)];
 }

@@ -1,17 +1,31 @@
 import { createServiceClient } from "../_shared/clients.ts";
 import { createCredentialBox } from "../_shared/credentials.ts";
 import { readSupabaseEnv } from "../_shared/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
+import { waitUntil } from "../_shared/wait_until.ts";
+import { copyFiles } from "./files.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseEvents, supabaseSecrets } from "./store.ts";
 
 const env = Deno.env.toObject();
-const client = createServiceClient(readSupabaseEnv(env));
+const projectEnv = readSupabaseEnv(env);
+const client = createServiceClient(projectEnv);
 const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const kapso = { baseUrl: env.KAPSO_API_URL, apiKey: env.KAPSO_API_KEY };
+const media = projectMedia(client, {
+  ...projectEnv,
+  kapsoBaseUrl: kapso.baseUrl,
+  mediaHosts: env.KAPSO_MEDIA_HOSTS,
+  kapsoFor: kapsoAccounts(client, box, kapso),
+  log: consoleLog,
+});
 
 Deno.serve(createHandler({
   secretsFor: supabaseSecrets(client, box, env.KAPSO_WEBHOOK_SECRET),
   record: supabaseEvents(client),
+  onFiles: (phoneNumberIds) => waitUntil(copyFiles({ client, media, phoneNumberIds })),
   log: consoleLog,
   now: () => performance.now(),
 }));

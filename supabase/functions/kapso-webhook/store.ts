@@ -1,5 +1,5 @@
 /**
- * Secrets and events of Kapso's webhooks in this project's database.
+ * Secrets, events and connections of Kapso's webhooks in this project's database.
  *
  * @module
  */
@@ -51,4 +51,15 @@ export function supabaseEvents(client: DatabaseClient): HandlerDeps["record"] {
     if (error) throw databaseError(error, status);
     return data[0]!;
   };
+}
+
+/** Primary keys of the connections of lines. @throws {AppError} as `databaseError`. */
+export async function findConnections(
+  client: DatabaseClient,
+  phoneNumberIds: string[],
+): Promise<string[]> {
+  const { data, error, status } = await client.from("connections").select("id")
+    .eq("platform", "whatsapp").in("phone_number_id", phoneNumberIds);
+  if (error) throw databaseError(error, status);
+  return data.map(({ id }) => id);
 }

@@ -202,6 +202,7 @@ async function ownFunction(projectSecret: string | undefined) {
   const box = await createCredentialBox(KEY);
   const handler = createHandler({
     secretsFor: supabaseSecrets(client, box, projectSecret),
+    onFiles: () => {},
     record: supabaseEvents(client),
     log: () => {},
     now: () => performance.now(),

@@ -174,7 +174,12 @@ export async function snapshot(
     select thread.external_conversation_id, thread.participant_identifier, thread.participant_name,
       thread.status, thread.closed_at, thread.message_count, thread.unread_count, thread.last_message_at,
       thread.last_inbound_at, thread.last_message_preview, thread.last_message_type,
-      thread.last_message_direction, export.messages,
+      thread.last_message_direction,
+      -- Copies of files are made when there is time, so what became of them is not always there yet.
+      (
+        select coalesce(jsonb_agg(stored.value #- '{metadata,media}' order by stored.ordinal), '[]')
+        from jsonb_array_elements(export.messages) with ordinality as stored (value, ordinal)
+      ) as messages,
       jsonb_array_length(export.messages) as exported,
       person.phone as person_phone, person.name as person_name,
       (

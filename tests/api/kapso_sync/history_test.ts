@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { size } from "../../support/database.ts";
 import type { FakeKapso } from "../../support/fake_kapso/fake_kapso.ts";
+import { seedHistory } from "../../support/fake_kapso/history.ts";
 import { createRandom } from "../../support/fake_kapso/random.ts";
 import { threadFaults } from "../../support/messages.ts";
 import {
@@ -192,20 +193,14 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
   );
 });
 
-/** A year of conversations. */
+/** A year of conversations; some customers have several. */
 function fill(fake: FakeKapso): void {
-  const random = createRandom(3);
-  const contacts = Array.from({ length: CONVERSATIONS }, () => fake.addContact());
-  const year = 365 * DAY_SECONDS * 1000;
-  for (let place = 0; place < MESSAGES; place++) {
-    fake.importMessage(
-      // Some have much to say.
-      contacts[Math.min(random.below(CONVERSATIONS), random.below(CONVERSATIONS))]!,
-      random.pick(["inbound", "outbound"]),
-      `message ${place}`,
-      Date.now() - year + Math.floor(year * place / MESSAGES),
-    );
-  }
+  seedHistory(fake, {
+    conversations: CONVERSATIONS,
+    contacts: Math.ceil(CONVERSATIONS * 0.8),
+    messages: MESSAGES,
+    days: 365,
+  });
 }
 
 function everything({ line }: World): Record<string, unknown> {

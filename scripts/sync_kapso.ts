@@ -1,0 +1,83 @@
+/**
+ * `deno task sync:kapso`: fetches the history of a workspace's Kapso numbers, through the function
+ * kapso-sync. Reads the command line and prints; the work is in `sync_kapso/`. Prints no message text and
+ * no key.
+ *
+ * @module
+ */
+
+import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { Problem } from "./kapso/problem.ts";
+import { syncKapso } from "./sync_kapso/command.ts";
+import { createDisplay } from "./sync_kapso/display.ts";
+import { HELP, readOptions, type SyncOptions } from "./sync_kapso/options.ts";
+import { findProject } from "./sync_kapso/project.ts";
+import { createJsonReport, createTextReport } from "./sync_kapso/report.ts";
+
+const ROOT = resolve(import.meta.dirname!, "..");
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const env = Deno.env.toObject();
+    const options = readOptions(args, env);
+    if (options === "help") {
+      print(HELP);
+      return 0;
+    }
+    return await sync(options, env);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    printError(`✗ ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function sync(options: SyncOptions, env: Record<string, string>): Promise<number> {
+  const project = await findProject(env, ROOT);
+  if (/^http:\/\/(?!127\.|localhost[:/]|\[::1\])/iu.test(`${project.url}/`)) {
+    printError("Note: SUPABASE_URL is http, so the key travels unencrypted.\n");
+  }
+  const report = options.isJson
+    ? createJsonReport(print, printError)
+    : createTextReport(createDisplay(Deno.stdout.isTerminal(), print), printError);
+  const stop = new AbortController();
+  const interrupt = () => {
+    if (stop.signal.aborted) {
+      report.close();
+      Deno.exit(130);
+    }
+    report.note("Stopping after the page that is being stored. Press Ctrl-C again to end at once.");
+    stop.abort();
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  Deno.addSignalListener("SIGTERM", interrupt);
+  try {
+    return await syncKapso({
+      project,
+      report,
+      delay: (ms, signal) => delay(ms, undefined, { signal }),
+      stop: stop.signal,
+    }, options);
+  } finally {
+    report.close();
+    Deno.removeSignalListener("SIGINT", interrupt);
+    Deno.removeSignalListener("SIGTERM", interrupt);
+  }
+}
+
+function print(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+function printError(text: string): void {
+  writeAll(Deno.stderr, text);
+}
+
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(to.writeSync(bytes));
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
