@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { createApp } from "./app.ts";
 import { openDatabase } from "./database.ts";
 import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
@@ -87,10 +88,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await Deno.mkdir(project.localDir, { recursive: true });
     const lock = isThrowaway ? undefined : await lockProject(project);
     closers.push(() => lock?.release());
-    const secrets = isThrowaway ? generateSecrets() : await loadSecrets(project.localDir);
+    const secrets = isThrowaway
+      ? generateSecrets()
+      : await loadSecrets(project.localDir);
 
-    let gateway: Gateway = () => Promise.resolve(new Response(null, { status: 503 }));
-    const server = listen(options.port ?? project.config.api.port, (...args) => gateway(...args));
+    let gateway: Gateway = () =>
+      Promise.resolve(new Response(null, { status: 503 }));
+    const server = listen(
+      options.port ?? project.config.api.port,
+      (...args) => gateway(...args),
+    );
     let drained: Promise<void> | undefined;
     const drainServer = () => drained ??= drain(server);
     closers.push(drainServer);
@@ -142,7 +149,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       closers.push(() => watcher.close());
     }
 
+    const app = await createApp({
+      project,
+      publishableKey: secrets.publishable_key,
+      demo: { email: DEMO.email, password: DEMO.password },
+      isWatching: options.isWatching,
+    });
     gateway = createGateway({
+      app,
       rest,
       functions,
       proxy,
@@ -156,13 +170,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
       closers.push(() => schedule.stop());
     }
+    signal.throwIfAborted();
+    // Everything answers by now, so the build slows nobody. A throw-away stack may never be looked at.
+    if (!isThrowaway) app?.prepare();
     return {
       info: {
         api_url: apiUrl,
         db_url: database.url,
         publishable_key: secrets.publishable_key,
         secret_key: secrets.secret_key,
-        app_url: null,
+        app_url: app === undefined ? null : `${apiUrl}/app/`,
         demo: { ...DEMO, kapso_webhook_secret: secrets.kapso_webhook_secret },
         ...(fakeKapso === undefined ? {} : { fake_kapso: fakeKapso.info }),
       },
@@ -199,8 +216,13 @@ function listen(port: number, gateway: Gateway): Deno.HttpServer<Deno.NetAddr> {
       port,
       onListen: () => {},
       onError: (error) => {
-        logWarning(`a request failed: ${error instanceof Error ? error.stack : error}`);
-        return Response.json({ code: "INTERNAL_ERROR", message: "Internal Server Error" }, {
+        logWarning(
+          `a request failed: ${error instanceof Error ? error.stack : error}`,
+        );
+        return Response.json({
+          code: "INTERNAL_ERROR",
+          message: "Internal Server Error",
+        }, {
           status: 500,
         });
       },

@@ -206,7 +206,7 @@ comment on function private.check_sending(public.conversations, text) is
   'The number a message of this type can go out by now; an error that says why it cannot.';
 
 create function private.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored public.outbox_messages, is_new boolean)
+returns table (stored jsonb, is_new boolean)
 language plpgsql
 volatile
 -- Definer because members may not write the outbox themselves; the role is checked first.
@@ -259,7 +259,7 @@ begin
       raise exception 'invalid_message' using errcode = 'PT422';
     end;
     if queued.id is not null then
-      return query select queued, true;
+      return query select to_jsonb(queued), true;
       return;
     end if;
     -- Another request with the same key was quicker.
@@ -275,13 +275,13 @@ begin
   then
     raise exception 'idempotency_key_reused' using errcode = 'PT409';
   end if;
-  return query select queued, false;
+  return query select to_jsonb(queued), false;
 end;
 $$;
 comment on function private.enqueue_message(uuid, text, jsonb) is 'Does the work of public.enqueue_message.';
 
 create function public.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored public.outbox_messages, is_new boolean)
+returns table (stored jsonb, is_new boolean)
 language sql
 volatile
 set search_path = ''
@@ -382,6 +382,44 @@ $$;
 comment on function public.discard_message(uuid) is
   'Put a failed or unconfirmed message away. For owners, admins and agents.';
 
+create function private.sending_side(conversation_id uuid)
+returns jsonb
+language plpgsql
+stable
+-- Definer so that a stranger and a viewer are told apart by private.require_role and not by policies.
+security definer
+set search_path = ''
+as $$
+declare
+  conversation public.conversations;
+  connection public.connections;
+begin
+  select known.* into conversation from public.conversations as known where known.id = sending_side.conversation_id;
+  perform private.require_role(conversation.workspace_id, array['owner', 'admin', 'agent'], 'conversation_not_found');
+  if conversation.platform <> 'whatsapp' then
+    raise exception 'platform_without_sending' using errcode = 'PT422';
+  end if;
+  connection := private.sending_connection(conversation);
+  return jsonb_build_object(
+    'connection_id', case when connection.is_active then connection.id end,
+    'phone_number_id', case when connection.is_active then connection.phone_number_id end,
+    'last_inbound_at', conversation.last_inbound_at
+  );
+end;
+$$;
+comment on function private.sending_side(uuid) is 'Does the work of public.sending_side.';
+
+create function public.sending_side(conversation_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select private.sending_side(sending_side.conversation_id);
+$$;
+comment on function public.sending_side(uuid) is
+  'What a thread is answered by: connection_id and phone_number_id, null where it is not ready, and last_inbound_at. For owners, admins and agents.';
+
 -- Reasons ---------------------------------------------------------------------------------------
 
 create function private.failure_reason(code text, out message text, out can_retry boolean)
@@ -434,6 +472,7 @@ begin
     ('number_not_found', 'Kapso does not know this number any more. Check the connection.', true),
     ('conversation_busy', 'Another message to this customer was still on its way. Nothing was sent; try again.', true),
     ('rate_limited', 'Too many requests to Kapso. Nothing was sent; try again in a minute.', true),
+    ('kapso_unreachable', 'Kapso could not be reached. Nothing was sent; try again.', true),
     ('refused', 'Kapso refused the message.', true),
     -- Of our own.
     ('not_sent', 'The message waited too long and was not sent.', true),
@@ -661,7 +700,7 @@ comment on function private.follow_statuses(private.ingest_change[]) is
 
 create function public.claim_outbox_message(conversation_id uuid, lease_seconds integer default 60)
 returns table (
-  message public.outbox_messages,
+  message jsonb,
   phone_number_id text,
   recipient jsonb,
   callback_data text
@@ -707,7 +746,7 @@ begin
     return;
   end if;
   return query
-  select claimed,
+  select to_jsonb(claimed),
     case when connection.is_active then connection.phone_number_id end,
     private.recipient_of(conversation),
     private.callback_data(claimed.id, claimed.attempts);
@@ -836,14 +875,14 @@ comment on function private.store_sent_message(public.outbox_messages, public.co
   'Put a message that was sent into its thread, through the one door.';
 
 create function public.settle_outbox(max_conversations integer default 500)
-returns integer
+returns table (conversation_id uuid)
 language plpgsql
 volatile
 set search_path = ''
 as $$
+#variable_conflict use_column
 declare
   thread uuid;
-  unsettled integer;
 begin
   for thread in
     select distinct known.conversation_id
@@ -856,12 +895,23 @@ begin
   loop
     perform private.settle_conversation(thread);
   end loop;
-  select count(*)::integer into unsettled from public.outbox_messages as known where known.state = 'unconfirmed';
-  return unsettled;
+  return query
+  select known.conversation_id
+  from public.outbox_messages as known
+  where known.state = 'queued'
+    -- Whoever queued it is about to send it.
+    and known.queued_at < now() - interval '10 seconds'
+    and not exists (
+      select 1 from public.outbox_messages as busy
+      where busy.conversation_id = known.conversation_id and busy.state = 'sending'
+    )
+  group by known.conversation_id
+  order by min(known.queued_at)
+  limit settle_outbox.max_conversations;
 end;
 $$;
 comment on function public.settle_outbox(integer) is
-  'Bring all outboxes up to date: senders that died, messages nobody came to send, unconfirmed ones that have arrived. Returns how many are still unconfirmed. For service_role, the schedule and the repair run.';
+  'Bring all outboxes up to date: senders that died, messages nobody came to send, unconfirmed ones that have arrived. Returns the threads in which messages wait for a sender. For service_role, the schedule and the repair run.';
 
 create function private.check_outbox(conversation_id uuid)
 returns void
@@ -938,6 +988,8 @@ revoke execute on function
   public.retry_message(uuid, boolean),
   private.discard_message(uuid),
   public.discard_message(uuid),
+  private.sending_side(uuid),
+  public.sending_side(uuid),
   private.failure_reason(text),
   private.settle_outbox(uuid, jsonb[]),
   private.callback_data(uuid, integer),
@@ -960,7 +1012,9 @@ grant execute on function
   private.discard_message(uuid),
   public.discard_message(uuid),
   private.check_outbox(uuid),
-  public.check_outbox(uuid)
+  public.check_outbox(uuid),
+  private.sending_side(uuid),
+  public.sending_side(uuid)
 to authenticated;
 grant execute on function
   private.sending_connection(public.conversations),

@@ -122,7 +122,8 @@ stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'connection_id', (private.sending_connection(kapso_side.conversation)).id,
+    'connection_id', connection.id,
+    'phone_number_id', connection.phone_number_id,
     'session_id', (
       select session.session_id
       from public.conversation_sessions as session
@@ -130,10 +131,11 @@ as $$
       order by session.started_at desc, session.session_id desc
       limit 1
     )
-  );
+  )
+  from private.sending_connection(kapso_side.conversation) as connection;
 $$;
 comment on function private.kapso_side(public.conversations) is
-  'Where a thread is at Kapso: the connection, and the newest session; both null where it is not there.';
+  'Where a thread is at Kapso: the connection, its number, and the newest session; null where it is not there.';
 
 create function private.set_conversation_status(conversation_id uuid, status text)
 returns jsonb

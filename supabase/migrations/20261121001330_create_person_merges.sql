@@ -29,7 +29,7 @@ comment on column public.person_merges.kept_id is 'The person who has everything
 comment on column public.person_merges.merged_id is 'The person who was taken up. The row is gone until the merge is undone.';
 comment on column public.person_merges.merged_person is 'That row, as it was: see supabase/functions/_shared/conversations/merge.ts.';
 comment on column public.person_merges.kept_before is 'Fields of the kept person before: see supabase/functions/_shared/conversations/merge.ts.';
-comment on column public.person_merges.kept_after is 'The same fields after; what was changed since is not taken back.';
+comment on column public.person_merges.kept_after is 'The same fields after, in the same form (supabase/functions/_shared/conversations/merge.ts); what was changed since is not taken back.';
 comment on column public.person_merges.moved is 'Ids of what moved: see supabase/functions/_shared/conversations/merge.ts.';
 comment on column public.person_merges.created_by is 'The member who did it.';
 comment on column public.person_merges.created_at is 'When.';

@@ -78,6 +78,11 @@ comment on column public.workflow_settings.updated_by is 'Who last changed the v
 create index workflow_settings_workspace_id_connection_id_idx on public.workflow_settings (workspace_id, connection_id);
 create index workflow_settings_updated_by_idx on public.workflow_settings (updated_by);
 
+create trigger workflow_settings_touch_updated_at
+  before update of ai_model, system_prompt, temperature, max_tokens, keywords, auto_reply_templates, connection_id,
+    kapso_workflow_id, kapso_workflow_name, kapso_mapping on public.workflow_settings
+  for each row execute function private.touch_updated_at();
+
 create table public.workflow_settings_history (
   id bigint generated always as identity primary key,
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
@@ -327,7 +332,6 @@ begin
     kapso_lock_version = becomes.kapso_lock_version,
     last_synced_at = becomes.last_synced_at,
     last_checked_at = becomes.last_checked_at,
-    updated_at = now(),
     updated_by = (select auth.uid())
   where kept.id = was.id
   returning kept.*;

@@ -36,6 +36,8 @@ interface World {
   personId: string;
   otherPersonId: string;
   conversationId: string;
+  /** Written by the agent. */
+  noteId: string;
   newUser: string;
 }
 
@@ -81,10 +83,31 @@ async function createWorld(): Promise<World> {
       insert into private.sync_conversations (run_id, session_id, position, conversation)
       values (${run!.id}, 'session', 1, '{}')`;
     await sql`
+      insert into public.outbox_messages
+        (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, created_by)
+      values (${owned.id}, ${conversationId}, ${connection.id}, 'key', 'text', 'Hi', '{}', ${owned.agent})`;
+    await sql`
+      insert into private.outbox_uploads (conversation_id, connection_id, media_id, type, mime_type)
+      values (${conversationId}, ${connection.id}, '1', 'image', 'image/png')`;
+    const [note] = await sql<{ id: string }[]>`
+      insert into public.person_notes (workspace_id, person_id, content, created_by)
+      values (${owned.id}, ${personId}, 'VIP', ${owned.agent})
+      returning id`;
+    await sql`
+      insert into public.person_notes (workspace_id, person_id, kind, local_date, content)
+      values (${owned.id}, ${personId}, 'daily_summary', '2026-01-01', 'A quiet day')`;
+    await sql`
+      insert into public.person_merges
+        (workspace_id, kept_id, merged_id, merged_person, kept_before, kept_after, moved)
+      values (${owned.id}, ${personId}, gen_random_uuid(), '{}', '{}', '{}', '{}')`;
+    await sql`
+      insert into private.message_counts (workspace_id, local_date, platform, direction, messages)
+      values (${owned.id}, '2026-01-01', 'whatsapp', 'inbound', 1)`;
+    await sql`
       insert into private.media_copies
         (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
       values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
-    return { connection, personId, conversationId };
+    return { connection, personId, conversationId, noteId: note!.id };
   };
   const mine = await fill(workspace);
   const theirs = await fill(other);
@@ -121,6 +144,7 @@ const userOf = (caller: Caller, world: World) => {
 const MEMBERS_READ = [NO, 1, 1, 1, 1, 0, 1];
 const MANAGERS = [NO, 1, 1, 0, 0, 0, 1];
 const SERVICE_ALONE = [NO, NO, NO, NO, NO, NO, 1];
+const WORKERS = [NO, 1, 1, 1, "PT403", "PT404", NO];
 const NOBODY = [NO, NO, NO, NO, NO, NO, NO];
 
 const MATRIX: Record<string, Record<string, Case>> = {
@@ -839,6 +863,178 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: NOBODY,
     },
   },
+  "public.outbox_messages": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from public.outbox_messages where conversation_id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { conversationId, workspace }) =>
+        sql`insert into public.outbox_messages (workspace_id, conversation_id, idempotency_key, type, content, payload) values (${workspace.id}, ${conversationId}, 'new', 'text', 'Hi', '{}')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`update public.outbox_messages set state = 'discarded' where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.outbox_messages where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.person_merges": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.person_merges where workspace_id = ${workspace.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, personId }) =>
+        sql`insert into public.person_merges (workspace_id, kept_id, merged_id, merged_person, kept_before, kept_after, moved) values (${workspace.id}, ${personId}, gen_random_uuid(), '{}', '{}', '{}', '{}')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update public.person_merges set undone_at = now() where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.person_merges where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.outbox_uploads": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.outbox_uploads where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { conversationId, connection }) =>
+        sql`insert into private.outbox_uploads (conversation_id, connection_id, media_id, type, mime_type) values (${conversationId}, ${connection.id}, '2', 'image', 'image/png')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`update private.outbox_uploads set file_name = 'x' where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.outbox_uploads where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.message_counts": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from private.message_counts where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into private.message_counts values (${workspace.id}, '2026-01-02', 'whatsapp', 'inbound', 1)`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update private.message_counts set messages = 2 where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from private.message_counts where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.message_count_parts": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from private.message_count_parts where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into private.message_count_parts values (${workspace.id}, '2026-01-02', 'whatsapp', 'inbound', 1)`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update private.message_count_parts set messages = 2 where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from private.message_count_parts where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.person_notes": {
+    "select": {
+      run: (sql, { noteId }) => sql`select from public.person_notes where id = ${noteId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, personId }) =>
+        sql`
+          insert into public.person_notes (workspace_id, person_id, content)
+          values (${workspace.id}, ${personId}, 'New')`,
+      outcomes: [NO, 1, 1, 1, NO, NO, 1],
+    },
+    "insert for a person of another workspace": {
+      run: (sql, { workspace, otherPersonId }) =>
+        sql`
+          insert into public.person_notes (workspace_id, person_id, content)
+          values (${workspace.id}, ${otherPersonId}, 'New')`,
+      outcomes: [NO, "23503", "23503", "23503", NO, NO, "23503"],
+    },
+    "insert of a daily summary": {
+      run: (sql, { workspace, personId }) =>
+        sql`
+          insert into public.person_notes (workspace_id, person_id, kind, local_date, content)
+          values (${workspace.id}, ${personId}, 'daily_summary', '2026-01-02', 'New')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert in the name of somebody else": {
+      run: (sql, { workspace, personId }) =>
+        sql`
+          insert into public.person_notes (workspace_id, person_id, content, created_by)
+          values (${workspace.id}, ${personId}, 'New', ${workspace.viewer})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update of the agent's": {
+      run: (sql, { noteId }) =>
+        sql`update public.person_notes set content = 'Changed' where id = ${noteId}`,
+      outcomes: [NO, 1, 1, 1, 0, 0, 1],
+    },
+    "update of a daily summary": {
+      run: (sql, { personId }) =>
+        sql`
+          update public.person_notes set content = 'Changed'
+          where person_id = ${personId} and kind = 'daily_summary'`,
+      outcomes: [NO, 0, 0, 0, 0, 0, 1],
+    },
+    "update to another person": {
+      run: (sql, { noteId, personId }) =>
+        sql`update public.person_notes set person_id = ${personId} where id = ${noteId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete of the agent's": {
+      run: (sql, { noteId }) => sql`delete from public.person_notes where id = ${noteId}`,
+      outcomes: [NO, 1, 1, 1, 0, 0, 1],
+    },
+    "delete of a daily summary": {
+      run: (sql, { personId }) =>
+        sql`
+          delete from public.person_notes
+          where person_id = ${personId} and kind = 'daily_summary'`,
+      outcomes: [NO, 1, 1, 0, 0, 0, 1],
+    },
+  },
   "private.country_calling_codes": {
     "select": {
       run: (sql) => sql`select from private.country_calling_codes where country = 'ID'`,
@@ -1045,6 +1241,111 @@ const FUNCTIONS: Record<string, Case> = {
         )`,
     outcomes: SERVICE_ALONE,
   },
+  "enqueue_message": {
+    // The thread has no number to be answered by, which is said to those alone who may answer.
+    run: (sql, { conversationId }) =>
+      sql`
+        select from public.enqueue_message(
+          ${conversationId}, 'new', ${sql.json({ type: "text", content: "Hi", payload: {} })}
+        )`,
+    outcomes: [NO, "PT422", "PT422", "PT422", "PT403", "PT404", NO],
+  },
+  "retry_message": {
+    run: (sql, { conversationId }) =>
+      sql`
+        select from public.retry_message((
+          select coalesce(
+            (select id from public.outbox_messages where conversation_id = ${conversationId}),
+            gen_random_uuid()
+          )
+        ))`,
+    outcomes: WORKERS,
+  },
+  "discard_message": {
+    run: (sql, { conversationId }) =>
+      sql`
+        select from public.outbox_messages as message, public.discard_message(message.id)
+        where message.conversation_id = ${conversationId}`,
+    // It waits to be sent. The stranger does not even see it.
+    outcomes: [NO, "PT409", "PT409", "PT409", "PT403", 0, NO],
+  },
+  "check_outbox": {
+    run: (sql, { conversationId }) => sql`select from public.check_outbox(${conversationId})`,
+    outcomes: [NO, 1, 1, 1, 1, "PT404", NO],
+  },
+  "sending_side": {
+    run: (sql, { conversationId }) => sql`select public.sending_side(${conversationId})`,
+    outcomes: WORKERS,
+  },
+  "claim_outbox_message": {
+    run: (sql, { conversationId }) =>
+      sql`select from public.claim_outbox_message(${conversationId})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "settle_outbox": {
+    run: (sql) => sql`select from public.settle_outbox(0)`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "set_conversation_status": {
+    run: (sql, { conversationId }) =>
+      sql`select public.set_conversation_status(${conversationId}, 'closed')`,
+    outcomes: WORKERS,
+  },
+  "mark_conversation_read": {
+    run: (sql, { conversationId }) => sql`select public.mark_conversation_read(${conversationId})`,
+    outcomes: WORKERS,
+  },
+  "mark_conversation_unread": {
+    run: (sql, { conversationId }) =>
+      sql`select public.mark_conversation_unread(${conversationId})`,
+    outcomes: WORKERS,
+  },
+  "assign_conversation": {
+    run: (sql, { conversationId, workspace }) =>
+      sql`select public.assign_conversation(${conversationId}, ${workspace.agent})`,
+    outcomes: WORKERS,
+  },
+  "assign_conversation to a viewer": {
+    run: (sql, { conversationId, workspace }) =>
+      sql`select public.assign_conversation(${conversationId}, ${workspace.viewer})`,
+    outcomes: [NO, "PT422", "PT422", "PT422", "PT403", "PT404", NO],
+  },
+  "link_conversation": {
+    run: (sql, { conversationId, personId }) =>
+      sql`select public.link_conversation(${conversationId}, ${personId})`,
+    outcomes: WORKERS,
+  },
+  "link_conversation to a person of another workspace": {
+    run: (sql, { conversationId, otherPersonId }) =>
+      sql`select public.link_conversation(${conversationId}, ${otherPersonId})`,
+    outcomes: [NO, "PT404", "PT404", "PT404", "PT403", "PT404", NO],
+  },
+  "merge_people of two workspaces": {
+    run: (sql, { personId, otherPersonId }) =>
+      sql`select from public.merge_people(${personId}, ${otherPersonId})`,
+    outcomes: [NO, "PT404", "PT404", "PT404", "PT403", "PT404", NO],
+  },
+  "workspace_member_list": {
+    run: (sql, { workspace }) => sql`select from public.workspace_member_list(${workspace.id})`,
+    outcomes: [NO, 4, 4, 4, 4, "PT404", NO],
+  },
+  "overview_statistics": {
+    run: (sql, { workspace }) => sql`select public.overview_statistics(${workspace.id})`,
+    outcomes: [NO, 1, 1, 1, 1, "PT404", NO],
+  },
+  "connection_overview": {
+    run: (sql, { workspace }) => sql`select from public.connection_overview(${workspace.id})`,
+    outcomes: [NO, 1, 1, 1, 1, "PT404", NO],
+  },
+  "managed_connection": {
+    run: (sql, { connection }) => sql`select from public.managed_connection(${connection.id})`,
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
+  },
+  "update_connection": {
+    run: (sql, { connection }) =>
+      sql`select from public.update_connection(${connection.id}, '{"is_active": false}')`,
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
+  },
   "private.match_person": {
     run: (sql, { workspace }) =>
       sql`select private.match_person(${workspace.id}, 'whatsapp', '+628111111111')`,
@@ -1086,6 +1387,9 @@ Deno.test("a stranger sees no row of anything, whatever they ask for", async () 
         "conversation_sessions",
         "conversation_list",
         "conversation_export",
+        "outbox_messages",
+        "person_merges",
+        "person_notes",
       ]
     ) {
       const rows = await sql`select from ${sql(`public.${table}`)}`;

@@ -1376,7 +1376,7 @@ export type Database = {
         Args: { conversation_id: string; lease_seconds?: number }
         Returns: {
           callback_data: string
-          message: Database["public"]["Tables"]["outbox_messages"]["Row"]
+          message: Json
           phone_number_id: string
           recipient: Json
         }[]
@@ -1573,7 +1573,7 @@ export type Database = {
         }
         Returns: {
           is_new: boolean
-          stored: Database["public"]["Tables"]["outbox_messages"]["Row"]
+          stored: Json
         }[]
       }
       fail_sync_conversation: {
@@ -2086,6 +2086,7 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      sending_side: { Args: { conversation_id: string }; Returns: Json }
       set_conversation_status: {
         Args: { conversation_id: string; status: string }
         Returns: Json
@@ -2098,7 +2099,12 @@ export type Database = {
         Args: { connection_id: string; grace_hours?: number; secret: string }
         Returns: undefined
       }
-      settle_outbox: { Args: { max_conversations?: number }; Returns: number }
+      settle_outbox: {
+        Args: { max_conversations?: number }
+        Returns: {
+          conversation_id: string
+        }[]
+      }
       start_summary_run: {
         Args: { local_date?: string; workspace_id: string }
         Returns: {

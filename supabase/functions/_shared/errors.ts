@@ -13,23 +13,30 @@ export class AppError extends Error {
   readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
   /** Seconds after which a repeat can help; sent as `Retry-After`. */
   readonly retryAfterSeconds: number | undefined;
+  /** What a program may want to know besides, for answers that have `details`. */
+  readonly details: Record<string, unknown> | undefined;
 
   /**
    * @param status HTTP status.
    * @param code Stable snake_case code, listed in `docs/errors.md`.
    * @param message What went wrong and what to change, without any value the caller sent.
-   * @param options `cause` for the log, `retryAfterSeconds` where a repeat can help.
+   * @param options `cause` for the log, `retryAfterSeconds` where a repeat can help, `details` for programs.
    */
   constructor(
     status: AppError["status"],
     code: string,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: {
+      cause?: unknown;
+      retryAfterSeconds?: number;
+      details?: Record<string, unknown>;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.status = status;
     this.code = code;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.details = options.details;
   }
 }
 

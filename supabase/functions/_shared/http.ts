@@ -148,7 +148,9 @@ export const requireJson: MiddlewareHandler<AppVariables> = (context, next) => {
  *
  * @throws {AppError} invalid_json (400) if it cannot be parsed.
  */
-export async function readJson(context: Context<AppVariables>): Promise<unknown> {
+export async function readJson(
+  context: { req: { text(): Promise<string> } },
+): Promise<unknown> {
   try {
     return JSON.parse(await context.req.text());
   } catch (cause) {

@@ -1,0 +1,37 @@
+/**
+ * Where Supabase is: `config.json` beside the page, written by whoever hosts it.
+ *
+ * @module
+ */
+
+/** The content of `config.json`. */
+export interface AppConfig {
+  /** Address of the Supabase project. */
+  api_url: string;
+  /** Its publishable key. It opens nothing by itself: row level security decides what a person sees. */
+  publishable_key: string;
+  /** False where the project has no Realtime, as on one's own machine; then the app polls. */
+  has_realtime?: boolean;
+  /** The sign-in of a demo, filled in for whoever tries it. */
+  demo?: { email: string; password: string };
+}
+
+/**
+ * Fetches the configuration.
+ *
+ * @throws {Error} when there is none, or it cannot be used.
+ */
+export async function loadConfig(): Promise<AppConfig> {
+  const response = await fetch("./config.json", { cache: "no-store" });
+  if (!response.ok) throw new Error(`config.json: ${response.status}`);
+  const config: Partial<AppConfig> = await response.json();
+  if (!config.api_url || !config.publishable_key) {
+    throw new Error("config.json: api_url or publishable_key is missing");
+  }
+  if (/^sb_secret_/.test(config.publishable_key)) {
+    throw new Error(
+      "config.json holds a secret key; it must be the publishable one",
+    );
+  }
+  return config as AppConfig;
+}

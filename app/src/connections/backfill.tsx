@@ -1,0 +1,131 @@
+/**
+ * Fetches what was written before a number was connected, and shows how far that is.
+ *
+ * @module
+ */
+
+import { CircleStop, History } from "lucide-react";
+import { useState } from "react";
+import { describeError } from "../api/api_error.ts";
+import type { Connection } from "../api/types.ts";
+import { formatAgo } from "../format.ts";
+import { texts } from "../texts.ts";
+import { Button } from "../ui/button.tsx";
+import { SelectField } from "../ui/text_field.tsx";
+import { useCanWrite } from "../workspace/workspace.tsx";
+import {
+  percentOf,
+  type SyncRun,
+  useRunSync,
+  useStopSync,
+  useSyncRun,
+} from "./sync_runs.ts";
+
+const DEPTHS = [50, 500, "all"] as const;
+
+/** The bar and the button. */
+export function Backfill({ connection }: { connection: Connection }) {
+  const canWrite = useCanWrite();
+  const query = useSyncRun(connection);
+  const start = useRunSync(connection);
+  const stop = useStopSync(connection);
+  const [depth, setDepth] = useState<typeof DEPTHS[number]>("all");
+  const run = query.data;
+  const isRunning = start.isPending || run?.state === "running";
+  const error = start.error ?? stop.error;
+  return (
+    <section className="connection-part">
+      <h3>{texts.backfill.title}</h3>
+      {!run && !isRunning && <p className="muted">{texts.backfill.startHint}
+      </p>}
+      {run && <Progress run={run} />}
+      {error && (
+        <p className="form-error" role="alert">{describeError(error)}</p>
+      )}
+      {canWrite && (
+        <div className="button-row">
+          {isRunning
+            ? run && (
+              <Button
+                icon={CircleStop}
+                isBusy={stop.isPending}
+                onClick={() => stop.mutate(run.id)}
+              >
+                {texts.backfill.stop}
+              </Button>
+            )
+            : (
+              <>
+                <SelectField
+                  label={texts.backfill.depth}
+                  isLabelHidden
+                  value={String(depth)}
+                  onChange={({ target }) =>
+                    setDepth(
+                      target.value === "all"
+                        ? "all"
+                        : Number(target.value) as 50 | 500,
+                    )}
+                >
+                  {DEPTHS.map((choice) => (
+                    <option key={choice} value={choice}>
+                      {choice === "all"
+                        ? texts.backfill.all
+                        : texts.backfill.newest(choice)}
+                    </option>
+                  ))}
+                </SelectField>
+                <Button icon={History} onClick={() => start.mutate(depth)}>
+                  {run?.state === "stopped" || run?.state === "failed"
+                    ? texts.backfill.resume
+                    : run
+                    ? texts.backfill.again
+                    : texts.backfill.start}
+                </Button>
+              </>
+            )}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Progress({ run }: { run: SyncRun }) {
+  const percent = percentOf(run);
+  const title = {
+    running: percent === undefined
+      ? texts.backfill.counting
+      : texts.backfill.running,
+    done: texts.backfill.done,
+    partial: texts.backfill.partial(run.conversations_failed),
+    stopped: texts.backfill.stopped,
+    failed: texts.backfill.failed,
+  }[run.state];
+  return (
+    <div className="backfill">
+      <p className="backfill-head">
+        <span>{title}</span>
+        {percent !== undefined && (
+          <span className="backfill-percent">{percent} %</span>
+        )}
+      </p>
+      <progress
+        aria-label={texts.backfill.progress}
+        max={100}
+        {...(percent === undefined && run.state === "running"
+          ? {}
+          : { value: percent ?? 0 })}
+        data-state={run.state}
+      />
+      <p className="muted" role="status">
+        {texts.backfill.counts(
+          run.conversations_done.toLocaleString(),
+          run.conversations_total.toLocaleString(),
+          run.messages_added.toLocaleString(),
+        )}
+        {run.finished_at && ` · ${formatAgo(run.finished_at)}`}
+      </p>
+      {run.error && <p className="form-error">{run.error}</p>}
+    </div>
+  );
+}

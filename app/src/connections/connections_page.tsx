@@ -1,0 +1,83 @@
+/**
+ * Import → Messaging: the bridges and numbers of the workspace, how they are, and what to do about it.
+ *
+ * @module
+ */
+
+import { Plus, Unplug } from "lucide-react";
+import { useEffect, useState } from "react";
+import { texts } from "../texts.ts";
+import { Button } from "../ui/button.tsx";
+import { EmptyState } from "../ui/empty_state.tsx";
+import { LoadFailed } from "../ui/load_failed.tsx";
+import { PageSpinner } from "../ui/spinner.tsx";
+import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
+import { ConnectionCard } from "./connection_card.tsx";
+import { NewConnectionDialog } from "./new_connection_dialog.tsx";
+import { useConnections } from "./use_connections.ts";
+
+const POLL_MS = 15_000;
+
+/** The page. */
+export function ConnectionsPage() {
+  const workspace = useWorkspace();
+  const canManage = useCanManage();
+  const query = useConnections(POLL_MS);
+  const [isCreating, setIsCreating] = useState(false);
+  useEffect(() => {
+    document.title = `${texts.connections.title} · ${workspace.name}`;
+  }, [workspace.name]);
+  return (
+    <div className="content-page">
+      <header className="page-head">
+        <div>
+          <p className="breadcrumb">{texts.connections.breadcrumb}</p>
+          <h1>{texts.connections.title}</h1>
+          <p className="muted">{texts.connections.subtitle}</p>
+        </div>
+        {canManage && (
+          <Button
+            variant="primary"
+            icon={Plus}
+            onClick={() => setIsCreating(true)}
+          >
+            {texts.connections.create}
+          </Button>
+        )}
+      </header>
+      {query.isPending && <PageSpinner />}
+      {query.isError && !query.data && (
+        <LoadFailed
+          title={texts.connections.loadFailed}
+          error={query.error}
+          onRetry={() => query.refetch()}
+        />
+      )}
+      {query.data?.length === 0 && (
+        <EmptyState
+          icon={Unplug}
+          title={texts.connections.emptyTitle}
+          hint={canManage
+            ? texts.connections.emptyHint
+            : texts.connections.emptyOtherHint}
+          {...(canManage && {
+            action: {
+              label: texts.connections.create,
+              onClick: () => setIsCreating(true),
+            },
+          })}
+        />
+      )}
+      <ul className="connection-list">
+        {query.data?.map((connection) => (
+          <li key={connection.id}>
+            <ConnectionCard connection={connection} />
+          </li>
+        ))}
+      </ul>
+      {isCreating && (
+        <NewConnectionDialog onClose={() => setIsCreating(false)} />
+      )}
+    </div>
+  );
+}

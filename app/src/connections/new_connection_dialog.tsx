@@ -1,0 +1,162 @@
+/**
+ * Creates a connection and shows its secret, this once.
+ *
+ * @module
+ */
+
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { describeError } from "../api/api_error.ts";
+import { useApi } from "../api/context.tsx";
+import { type Connection, type Platform, PLATFORMS } from "../api/types.ts";
+import { texts } from "../texts.ts";
+import { Button } from "../ui/button.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { SelectField, TextField } from "../ui/text_field.tsx";
+import { useWorkspace } from "../workspace/workspace.tsx";
+import { Secret } from "./secret.tsx";
+import { connectionsKey } from "./use_connections.ts";
+
+/** The form, then the secret. */
+export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
+  const api = useApi();
+  const workspace = useWorkspace();
+  const queryClient = useQueryClient();
+  const [platform, setPlatform] = useState<Platform>("whatsapp");
+  const [name, setName] = useState("");
+  const [typedId, setTypedId] = useState<string>();
+  const create = useMutation({
+    // The secret must not be kept by the cache of the app.
+    gcTime: 0,
+    mutationFn: (body: object) =>
+      api.inbox<{ connection: Connection; api_secret: string }>({
+        method: "POST",
+        path: "connections",
+        body,
+      }),
+    onSuccess: () =>
+      queryClient.invalidateQueries({ queryKey: connectionsKey(workspace.id) }),
+  });
+  const connectionId = typedId ?? suggestId(platform, name);
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const number = String(
+      new FormData(event.currentTarget).get("phone_number_id") ?? "",
+    ).trim();
+    create.mutate({
+      workspace_id: workspace.id,
+      platform,
+      connection_id: connectionId,
+      ...(name.trim() ? { name: name.trim() } : {}),
+      ...(number ? { phone_number_id: number } : {}),
+    });
+  }
+
+  if (create.data) {
+    const { connection, api_secret } = create.data;
+    return (
+      <Dialog
+        title={texts.connections.secretTitle}
+        onClose={onClose}
+        isDismissable={false}
+      >
+        <p>{texts.connections.secretHint}</p>
+        <Secret value={api_secret} label={texts.connections.secretTitle} />
+        <p className="muted">{texts.connections.secretUse}</p>
+        <pre
+          className="snippet"
+          tabIndex={0}
+        >{snippet(connection, api.url)}</pre>
+        <div className="dialog-actions">
+          <Button variant="primary" onClick={onClose}>
+            {texts.connections.done}
+          </Button>
+        </div>
+      </Dialog>
+    );
+  }
+  return (
+    <Dialog title={texts.connections.newTitle} onClose={onClose}>
+      <form className="dialog-form" onSubmit={submit}>
+        <SelectField
+          label={texts.connections.platform}
+          value={platform}
+          onChange={(event) => setPlatform(event.target.value as Platform)}
+        >
+          {PLATFORMS.map((choice) => (
+            <option key={choice} value={choice}>
+              {texts.platforms[choice]}
+            </option>
+          ))}
+        </SelectField>
+        <TextField
+          label={texts.connections.nameLabel}
+          placeholder={texts.connections.namePlaceholder}
+          value={name}
+          maxLength={200}
+          autoFocus
+          required
+          onChange={(event) => setName(event.target.value)}
+        />
+        <TextField
+          label={texts.connections.idLabel}
+          hint={texts.connections.idHint}
+          value={connectionId}
+          maxLength={128}
+          pattern="[A-Za-z0-9][A-Za-z0-9_.\-]*"
+          required
+          onChange={(event) => setTypedId(event.target.value)}
+        />
+        {platform === "whatsapp" && (
+          <TextField
+            label={`${texts.connections.numberLabel} (${texts.common.optional})`}
+            hint={texts.connections.numberHint}
+            name="phone_number_id"
+            inputMode="numeric"
+            pattern="[0-9]{1,32}"
+          />
+        )}
+        <p className="form-error" role="alert">
+          {create.isError && describeError(create.error)}
+        </p>
+        <div className="dialog-actions">
+          <Button onClick={onClose}>{texts.common.cancel}</Button>
+          <Button type="submit" variant="primary" isBusy={create.isPending}>
+            {texts.connections.createConfirm}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function suggestId(platform: Platform, name: string): string {
+  const word = name.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "_")
+    .replace(/^_+|_+$/g, "").slice(0, 60);
+  return word === "" ? "" : `${platform}_${word}`;
+}
+
+/** A request as a bridge makes it. The secret is left out, so that the text can be shown and passed on. */
+function snippet(connection: Connection, url: string): string {
+  const body = {
+    platform: connection.platform,
+    connection_id: connection.connection_id,
+    conversations: [{
+      external_conversation_id: "chat_1",
+      participant_identifier: "+1234567890",
+      participant_name: "John Doe",
+      messages: [{
+        id: "msg_1",
+        direction: "inbound",
+        type: "text",
+        content: "Hello!",
+        sent_at: new Date().toISOString(),
+      }],
+    }],
+  };
+  return `curl ${url}/functions/v1/messaging-ingest \\
+  -H 'content-type: application/json' \\
+  -H "x-api-key: $API_SECRET" \\
+  -d '${JSON.stringify(body)}'`;
+}

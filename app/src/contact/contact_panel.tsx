@@ -1,0 +1,159 @@
+/**
+ * Who is at the other end: names, numbers, notes, and their other conversations.
+ *
+ * @module
+ */
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { X } from "lucide-react";
+import { unwrap } from "../api/client.ts";
+import { useApi } from "../api/context.tsx";
+import type { Conversation, Person, PersonIdentity } from "../api/types.ts";
+import {
+  conversationName,
+  formatAgo,
+  formatDateTime,
+  formatIdentifier,
+} from "../format.ts";
+import { texts } from "../texts.ts";
+import { Avatar } from "../ui/avatar.tsx";
+import { IconButton } from "../ui/button.tsx";
+import { PlatformIcon } from "../ui/platform_icon.tsx";
+import { Spinner } from "../ui/spinner.tsx";
+import { useCanWrite } from "../workspace/workspace.tsx";
+import { LinkPerson } from "./link_person.tsx";
+import { MergePeople } from "./merge_people.tsx";
+import { PersonConversations } from "./person_conversations.tsx";
+import { PersonForm } from "./person_form.tsx";
+import { PersonNotes } from "./person_notes.tsx";
+
+/** Key of a person in the query cache. */
+export function personKey(personId: string) {
+  return ["person", personId] as const;
+}
+
+/** The panel beside a thread. */
+export function ContactPanel({ conversation, onClose }: {
+  conversation: Conversation;
+  onClose: () => void;
+}) {
+  const name = conversationName(conversation);
+  return (
+    <aside className="contact" aria-label={texts.contact.label}>
+      <header className="contact-head">
+        <h2>{texts.contact.label}</h2>
+        <IconButton
+          label={texts.thread.hideContact}
+          icon={X}
+          onClick={onClose}
+        />
+      </header>
+      <div className="contact-name">
+        <Avatar name={name} size="large" />
+        <p className="contact-title">{name}</p>
+        <p className="muted">
+          <PlatformIcon platform={conversation.platform} />{" "}
+          {texts.platforms[conversation.platform]} ·{" "}
+          {formatIdentifier(conversation.participant_identifier)}
+        </p>
+      </div>
+      {conversation.person_id === null
+        ? <LinkPerson conversation={conversation} />
+        : (
+          <PersonDetails
+            personId={conversation.person_id}
+            conversation={conversation}
+          />
+        )}
+      <section className="contact-section">
+        <h3>{texts.contact.details}</h3>
+        <dl className="facts">
+          <dt>{texts.contact.status}</dt>
+          <dd>{texts.list.status[conversation.status]}</dd>
+          <dt>{texts.contact.messages}</dt>
+          <dd>{conversation.message_count.toLocaleString()}</dd>
+          <dt>{texts.contact.lastActivity}</dt>
+          <dd>
+            <time
+              dateTime={conversation.activity_at}
+              title={formatDateTime(conversation.activity_at)}
+            >
+              {formatAgo(conversation.activity_at)}
+            </time>
+          </dd>
+        </dl>
+      </section>
+    </aside>
+  );
+}
+
+function PersonDetails({ personId, conversation }: {
+  personId: string;
+  conversation: Conversation;
+}) {
+  const { supabase } = useApi();
+  const queryClient = useQueryClient();
+  const canWrite = useCanWrite();
+  const query = useQuery({
+    queryKey: personKey(personId),
+    staleTime: 30_000,
+    queryFn: async ({ signal }) => {
+      const [person, identities] = await Promise.all([
+        supabase.from("people")
+          .select(
+            "id, workspace_id, name, kapso_name, email, phone, avatar_url, last_activity_at",
+          )
+          .eq("id", personId).abortSignal(signal).maybeSingle(),
+        supabase.from("person_identities").select("id, platform, identifier")
+          .eq("person_id", personId).order("created_at").abortSignal(signal),
+      ]);
+      if (person.error) unwrap(person);
+      return {
+        person: person.data as Person | null,
+        identities: unwrap(identities) as PersonIdentity[],
+      };
+    },
+  });
+  if (query.isPending) {
+    return (
+      <p className="contact-section" role="status">
+        <Spinner /> <span className="visually-hidden">{texts.app.loading}</span>
+      </p>
+    );
+  }
+  if (!query.data?.person) return null;
+  const { person, identities } = query.data;
+  const refresh = () => {
+    queryClient.invalidateQueries({ queryKey: personKey(personId) });
+    queryClient.invalidateQueries({ queryKey: ["conversation"] });
+    queryClient.invalidateQueries({ queryKey: ["conversations"] });
+    queryClient.invalidateQueries({ queryKey: ["person-conversations"] });
+    queryClient.invalidateQueries({ queryKey: ["person-merges"] });
+  };
+  return (
+    <>
+      <PersonForm person={person} canWrite={canWrite} onSaved={refresh} />
+      {identities.length > 0 && (
+        <section className="contact-section">
+          <h3>{texts.contact.identities}</h3>
+          <ul className="identities">
+            {identities.map((identity) => (
+              <li key={identity.id}>
+                <PlatformIcon platform={identity.platform} />
+                <span className="visually-hidden">
+                  {texts.platforms[identity.platform]}:
+                </span>
+                <span className="identifier">
+                  {formatIdentifier(identity.identifier)}
+                </span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+      <PersonNotes person={person} canWrite={canWrite} />
+      <PersonConversations personId={person.id} currentId={conversation.id} />
+      {canWrite && <MergePeople person={person} onChanged={refresh} />}
+    </>
+  );
+}

@@ -1,0 +1,66 @@
+/**
+ * All conversations of a person, on every platform.
+ *
+ * @module
+ */
+
+import { useQuery } from "@tanstack/react-query";
+import { unwrap } from "../api/client.ts";
+import { useApi } from "../api/context.tsx";
+import type { Conversation } from "../api/types.ts";
+import { formatShort } from "../format.ts";
+import { PAGES } from "../shell/pages.ts";
+import { texts } from "../texts.ts";
+import { PlatformIcon } from "../ui/platform_icon.tsx";
+import { useWorkspace } from "../workspace/workspace.tsx";
+
+const SHOWN = 50;
+
+/** Links to them, newest first. */
+export function PersonConversations({ personId, currentId }: {
+  personId: string;
+  currentId: string;
+}) {
+  const { supabase } = useApi();
+  const workspace = useWorkspace();
+  const query = useQuery({
+    queryKey: ["person-conversations", personId],
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await supabase.from("conversation_list").select().eq(
+          "workspace_id",
+          workspace.id,
+        )
+          .eq("person_id", personId).order("activity_at", { ascending: false })
+          .limit(SHOWN)
+          .abortSignal(signal),
+      ) as Conversation[],
+  });
+  if (!query.data?.length) return null;
+  return (
+    <section className="contact-section">
+      <h3>{texts.contact.conversations}</h3>
+      <ul className="person-conversations">
+        {query.data.map((conversation) => (
+          <li key={conversation.id}>
+            <a
+              href={`#/${workspace.slug}${PAGES.inbox}/${conversation.id}`}
+              aria-current={conversation.id === currentId || undefined}
+            >
+              <PlatformIcon platform={conversation.platform} />
+              <span className="person-conversation-text">
+                <span>
+                  {texts.platforms[conversation.platform]}
+                  {conversation.id === currentId &&
+                    ` (${texts.contact.current})`}
+                </span>
+                <small>{conversation.last_message_preview}</small>
+              </span>
+              <small>{formatShort(conversation.activity_at)}</small>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,233 @@
+/**
+ * The list of conversations, with search and filters. Only the rows that can be seen are drawn.
+ *
+ * @module
+ */
+
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { Inbox, SearchX } from "lucide-react";
+import {
+  type KeyboardEvent,
+  useDeferredValue,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
+import { flatten } from "../api/keyset_pages.ts";
+import { PAGES } from "../shell/pages.ts";
+import { texts } from "../texts.ts";
+import { EmptyState } from "../ui/empty_state.tsx";
+import { LoadFailed } from "../ui/load_failed.tsx";
+import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
+import { ConversationRow } from "./conversation_row.tsx";
+import { FilterBar } from "./filter_bar.tsx";
+import {
+  type ConversationFilters,
+  DEFAULT_FILTERS,
+  isUnfiltered,
+} from "./filters.ts";
+import { useConversations } from "./use_conversations.ts";
+
+const ROW_HEIGHT = 76;
+/** So long after the last key the search is sent. */
+const SEARCH_DELAY_MS = 250;
+
+/** The list of the current workspace. */
+export function ConversationList(
+  { selectedId }: { selectedId: string | undefined },
+) {
+  const workspace = useWorkspace();
+  const [filters, setFilters] = useState(DEFAULT_FILTERS);
+  const settled = useSettledSearch(filters);
+  return (
+    <section className="list-pane" aria-label={texts.list.label}>
+      <FilterBar filters={filters} onChange={setFilters} />
+      <Rows
+        key={workspace.id}
+        filters={settled}
+        selectedId={selectedId}
+        onClear={() => setFilters(DEFAULT_FILTERS)}
+      />
+    </section>
+  );
+}
+
+function Rows({ filters, selectedId, onClear }: {
+  filters: ConversationFilters;
+  selectedId: string | undefined;
+  onClear: () => void;
+}) {
+  const workspace = useWorkspace();
+  const canManage = useCanManage();
+  const query = useConversations(filters);
+  const scroller = useRef<HTMLDivElement>(null);
+  const rows = useMemo(() => flatten(query.data), [query.data]);
+  // Rows that were let go keep their place, so that nothing jumps.
+  const offset = query.data?.pages[0]?.param.offset ?? 0;
+  const count = offset + rows.length + (query.hasNextPage ? 1 : 0);
+  const virtualizer = useVirtualizer({
+    count,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: 8,
+    getItemKey: (index) => rows[index - offset]?.id ?? `place-${index}`,
+  });
+  const items = virtualizer.getVirtualItems();
+  const firstShown = items[0]?.index ?? 0;
+  const lastShown = items.at(-1)?.index ?? 0;
+
+  useEffect(() => {
+    if (query.isFetching) return;
+    if (query.hasNextPage && lastShown >= offset + rows.length - 10) {
+      query.fetchNextPage();
+    } else if (query.hasPreviousPage && firstShown < offset + 10) {
+      query.fetchPreviousPage();
+    }
+  }, [query, firstShown, lastShown, offset, rows.length]);
+
+  // Another search starts at the top.
+  const key = JSON.stringify(filters);
+  useEffect(() => {
+    scroller.current?.scrollTo({ top: 0 });
+  }, [key]);
+
+  function moveFocus(event: KeyboardEvent) {
+    const from = Number(
+      (event.target as HTMLElement).closest<HTMLElement>("[data-index]")
+        ?.dataset.index ?? -1,
+    );
+    const to = {
+      ArrowDown: from + 1,
+      ArrowUp: from - 1,
+      Home: offset,
+      End: offset + rows.length - 1,
+    }[event.key];
+    if (to === undefined || from < 0) return;
+    event.preventDefault();
+    if (to < offset || to >= offset + rows.length) return;
+    virtualizer.scrollToIndex(to, { align: "auto" });
+    const focus = (attempts: number) => {
+      const link = scroller.current?.querySelector<HTMLElement>(
+        `[data-index="${to}"] a`,
+      );
+      if (link) link.focus();
+      else if (attempts > 0) requestAnimationFrame(() => focus(attempts - 1));
+    };
+    focus(10);
+  }
+
+  if (query.isError && rows.length === 0) {
+    return (
+      <LoadFailed
+        title={texts.list.loadFailed}
+        error={query.error}
+        onRetry={() => query.refetch()}
+      />
+    );
+  }
+  if (query.isSuccess && count === 0) {
+    return isUnfiltered(filters)
+      ? (
+        <EmptyState
+          icon={Inbox}
+          title={texts.list.emptyTitle}
+          hint={canManage ? texts.list.emptyHint : texts.list.emptyViewerHint}
+          {...(canManage && {
+            action: {
+              label: texts.list.emptyAction,
+              href: `#/${workspace.slug}${PAGES.messaging}`,
+            },
+          })}
+        />
+      )
+      : (
+        <EmptyState
+          icon={SearchX}
+          title={texts.list.nothingFoundTitle}
+          hint={texts.list.nothingFoundHint}
+          action={{ label: texts.list.clearFilters, onClick: onClear }}
+        />
+      );
+  }
+  return (
+    <div
+      className="list-scroll"
+      ref={scroller}
+      onKeyDown={moveFocus}
+      aria-busy={query.isPending}
+    >
+      {query.isPending ? <Skeletons /> : (
+        <ul
+          className="list-rows"
+          style={{ height: virtualizer.getTotalSize() }}
+        >
+          {items.map(({ index, start, key }) => {
+            const row = rows[index - offset];
+            return (
+              <li
+                key={key}
+                data-index={index}
+                className="list-item"
+                style={{
+                  height: ROW_HEIGHT,
+                  transform: `translateY(${start}px)`,
+                }}
+              >
+                {row
+                  ? (
+                    <ConversationRow
+                      conversation={row}
+                      isSelected={row.id === selectedId}
+                      href={`#/${workspace.slug}${PAGES.inbox}/${row.id}`}
+                    />
+                  )
+                  : <SkeletonRow />}
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function Skeletons() {
+  return (
+    <div role="status">
+      <span className="visually-hidden">{texts.app.loading}</span>
+      {Array.from({ length: 8 }, (_, index) => <SkeletonRow key={index} />)}
+    </div>
+  );
+}
+
+function SkeletonRow() {
+  return (
+    <div className="row row-skeleton" aria-hidden>
+      <span className="avatar avatar-round avatar-medium skeleton" />
+      <span className="row-body">
+        <span className="skeleton skeleton-line" />
+        <span className="skeleton skeleton-line skeleton-short" />
+      </span>
+    </div>
+  );
+}
+
+/** The filters, with the search as it was when the typing stopped. */
+function useSettledSearch(filters: ConversationFilters): ConversationFilters {
+  const [search, setSearch] = useState(filters.search);
+  useEffect(() => {
+    const timer = setTimeout(
+      () => setSearch(filters.search.trim()),
+      filters.search === "" ? 0 : SEARCH_DELAY_MS,
+    );
+    return () => clearTimeout(timer);
+  }, [filters.search]);
+  const settled = useMemo(() => ({ ...filters, search }), [filters, search]);
+  // Compared by what it says: typing makes a new object with every key.
+  const stable = useRef(settled);
+  if (JSON.stringify(stable.current) !== JSON.stringify(settled)) {
+    stable.current = settled;
+  }
+  return useDeferredValue(stable.current);
+}

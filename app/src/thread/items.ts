@@ -1,0 +1,124 @@
+/**
+ * What the thread shows, in order: messages with the lines that part them.
+ *
+ * @module
+ */
+
+import type { Message, OutboxMessage } from "../api/types.ts";
+import { localDay } from "../format.ts";
+import type { LocalMessage } from "./outbox.ts";
+
+/** A line of the thread. Dividers belong to the message below them, so that older messages shift nothing. */
+export interface ThreadItem {
+  key: string;
+  at: string;
+  isOutbound: boolean;
+  /** A message of the thread, and its row in the outbox if it was sent from here. */
+  message?: Message;
+  outbox?: OutboxMessage | undefined;
+  /** A message the server does not have yet. */
+  local?: LocalMessage;
+  /** A new day begins. */
+  isNewDay: boolean;
+  /** A new session at Kapso begins. */
+  isNewSession: boolean;
+  /** It follows the one before closely, from the same side. */
+  isGrouped: boolean;
+}
+
+const GROUP_MS = 5 * 60_000;
+
+/** Joins the thread, the outbox and what is on its way. */
+export function makeItems(options: {
+  /** Oldest first. */
+  messages: readonly Message[];
+  outbox: readonly OutboxMessage[];
+  local: readonly LocalMessage[];
+  /** Whether the newest messages are there; what is on its way stands below them only. */
+  hasNewest: boolean;
+}): ThreadItem[] {
+  const { messages, outbox, local, hasNewest } = options;
+  const sent = new Map(outbox.map((row) => [row.message_id, row]));
+  const present = new Set(messages.map((message) => message.id));
+  const items: ThreadItem[] = messages.map((message) => ({
+    ...BARE,
+    key: message.id,
+    at: message.sent_at,
+    isOutbound: message.direction === "outbound",
+    message,
+    outbox: sent.get(message.id),
+  }));
+  if (hasNewest) {
+    const keys = new Set(outbox.map((row) => row.idempotency_key));
+    const waiting: ThreadItem[] = [
+      ...outbox
+        .filter((row) =>
+          row.type !== "reaction" && row.state !== "discarded" &&
+          // Its message is told, but not read yet.
+          (row.message_id === null ||
+            (!present.has(row.message_id) && isRecent(row)))
+        )
+        .map((row) => ({
+          ...BARE,
+          key: row.idempotency_key,
+          at: row.created_at,
+          outbox: row,
+        })),
+      ...local
+        .filter(({ body }) =>
+          body.type !== "reaction" && !keys.has(body.idempotency_key)
+        )
+        .map((row) => ({
+          ...BARE,
+          key: row.body.idempotency_key,
+          at: row.createdAt,
+          local: row,
+        })),
+    ];
+    for (
+      const item of waiting.sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+    ) {
+      insert(items, item);
+    }
+  }
+  let before: ThreadItem | undefined;
+  let session: unknown;
+  for (const item of items) {
+    const itemSession = item.message?.metadata?.conversation_id;
+    item.isNewDay = before === undefined ||
+      localDay(before.at) !== localDay(item.at);
+    item.isNewSession = before !== undefined && itemSession !== undefined &&
+      session !== undefined && session !== itemSession;
+    item.isGrouped = before !== undefined && !item.isNewDay &&
+      !item.isNewSession &&
+      before.isOutbound === item.isOutbound &&
+      before.message?.sender_name === item.message?.sender_name &&
+      Date.parse(item.at) - Date.parse(before.at) < GROUP_MS;
+    session = itemSession ?? session;
+    before = item;
+  }
+  return items;
+}
+
+const BARE = {
+  isOutbound: true,
+  isNewDay: false,
+  isNewSession: false,
+  isGrouped: false,
+};
+
+/** A message that was told this long ago and is not in the newest ones is further up in the thread. */
+const SETTLED_MS = 60_000;
+
+function isRecent(row: OutboxMessage): boolean {
+  return Date.now() - Date.parse(row.created_at) < SETTLED_MS;
+}
+
+/** Puts an item at its time, searching from the newest end, where it belongs almost always. */
+function insert(items: ThreadItem[], item: ThreadItem): void {
+  let place = items.length;
+  while (place > 0 && Date.parse(items[place - 1]!.at) > Date.parse(item.at)) {
+    place--;
+  }
+  items.splice(place, 0, item);
+}

@@ -1,0 +1,47 @@
+/**
+ * Initials on a colour that is always the same for a name.
+ *
+ * @module
+ */
+
+import type { Platform } from "../api/types.ts";
+import { PlatformIcon } from "./platform_icon.tsx";
+
+const COLOURS = 8;
+
+/** The picture of somebody without a picture. Decoration: the name stands beside it. */
+export function Avatar({ name, platform, shape = "round", size = "medium" }: {
+  name: string;
+  platform?: Platform;
+  shape?: "round" | "square";
+  size?: "small" | "medium" | "large";
+}) {
+  return (
+    <span className={`avatar avatar-${shape} avatar-${size}`} aria-hidden>
+      <span className={`avatar-face avatar-colour-${hash(name) % COLOURS}`}>
+        {initials(name)}
+      </span>
+      {platform && <PlatformIcon platform={platform} isBadge />}
+    </span>
+  );
+}
+
+function initials(name: string): string {
+  const words = name.trim().split(/\s+/).filter((word) =>
+    /[\p{L}\p{N}]/u.test(word)
+  );
+  const letters = words.map((word) => /[\p{L}]/u.exec(word)?.[0]).filter(
+    Boolean,
+  );
+  if (letters.length === 0) return /\d{2}$/.exec(name.trim())?.[0] ?? "?";
+  return ((letters[0] ?? "") + (letters.length > 1 ? letters.at(-1) : ""))
+    .toUpperCase();
+}
+
+function hash(text: string): number {
+  let value = 0;
+  for (const character of text) {
+    value = (value * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  }
+  return value;
+}

@@ -1,0 +1,51 @@
+/**
+ * A labelled field of a form.
+ *
+ * @module
+ */
+
+import { type ComponentProps, useId } from "react";
+
+/** A line of text with its label, and a hint below it. */
+export function TextField(
+  { label, hint, ...rest }: ComponentProps<"input"> & {
+    label: string;
+    hint?: string;
+  },
+) {
+  const id = useId();
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input
+        {...rest}
+        id={id}
+        className="input"
+        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+      />
+      {hint !== undefined && (
+        <p className="field-hint" id={`${id}-hint`}>{hint}</p>
+      )}
+    </div>
+  );
+}
+
+/** A choice of a few, with its label. */
+export function SelectField(
+  { label, isLabelHidden = false, className = "", children, ...rest }:
+    & ComponentProps<"select">
+    & { label: string; isLabelHidden?: boolean },
+) {
+  const id = useId();
+  return (
+    <div className={`field ${className}`}>
+      <label
+        htmlFor={id}
+        className={isLabelHidden ? "visually-hidden" : undefined}
+      >
+        {label}
+      </label>
+      <select {...rest} id={id} className="input">{children}</select>
+    </div>
+  );
+}

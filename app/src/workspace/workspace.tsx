@@ -1,0 +1,150 @@
+/**
+ * The workspace that the address names, and what the user may do in it.
+ *
+ * @module
+ */
+
+import { useQuery } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useEffect } from "react";
+import { useLocation } from "wouter";
+import { unwrap } from "../api/client.ts";
+import { useApi } from "../api/context.tsx";
+import type { Member, Role, Workspace } from "../api/types.ts";
+import { useSignOut, useUser } from "../session/session.tsx";
+import { texts } from "../texts.ts";
+import { EmptyState } from "../ui/empty_state.tsx";
+import { LoadFailed } from "../ui/load_failed.tsx";
+import { PageSpinner } from "../ui/spinner.tsx";
+
+interface WorkspaceValue {
+  workspace: Workspace;
+  workspaces: Workspace[];
+}
+
+const WorkspaceContext = createContext<WorkspaceValue | undefined>(undefined);
+const LAST_KEY = "inbox.workspace";
+
+/** Finds the workspaces of the user and provides the current one. */
+export function WorkspaceProvider(
+  { children }: { children: (workspace: Workspace) => ReactNode },
+) {
+  const { supabase } = useApi();
+  const user = useUser();
+  const signOut = useSignOut();
+  const [location, navigate] = useLocation();
+  const query = useQuery({
+    queryKey: ["workspaces", user.id],
+    staleTime: 5 * 60_000,
+    async queryFn({ signal }) {
+      const [workspaces, memberships] = await Promise.all([
+        supabase.from("workspaces").select("id, slug, name, time_zone").order(
+          "name",
+        )
+          .abortSignal(signal),
+        supabase.from("workspace_members").select("workspace_id, role").eq(
+          "user_id",
+          user.id,
+        )
+          .abortSignal(signal),
+      ]);
+      const roles = new Map(
+        unwrap(memberships).map((
+          { workspace_id, role },
+        ) => [workspace_id, role as Role]),
+      );
+      return unwrap(workspaces).map((workspace): Workspace => ({
+        ...workspace,
+        role: roles.get(workspace.id) ?? "viewer",
+      }));
+    },
+  });
+  const workspaces = query.data ?? [];
+  const slug = location.split("/")[1] ?? "";
+  const named = workspaces.find((workspace) => workspace.slug === slug);
+  const current = named ??
+    workspaces.find((workspace) =>
+      workspace.slug === localStorage.getItem(LAST_KEY)
+    ) ??
+    workspaces[0];
+
+  useEffect(() => {
+    if (named) localStorage.setItem(LAST_KEY, named.slug);
+    // An address of a workspace one is not in, or of none.
+    else if (current) navigate(`/${current.slug}/inbox`, { replace: true });
+  }, [named, current, navigate]);
+
+  if (query.isError) {
+    return (
+      <main className="center-page">
+        <LoadFailed error={query.error} onRetry={() => query.refetch()} />
+      </main>
+    );
+  }
+  if (query.isPending) return <PageSpinner />;
+  if (!current) {
+    return (
+      <main className="center-page">
+        <EmptyState
+          title={texts.workspace.noneTitle}
+          hint={texts.workspace.noneHint}
+          action={{ label: texts.signIn.signOut, onClick: signOut }}
+        />
+      </main>
+    );
+  }
+  return (
+    <WorkspaceContext value={{ workspace: current, workspaces }}>
+      {children(current)}
+    </WorkspaceContext>
+  );
+}
+
+/** The current workspace. */
+export function useWorkspace(): Workspace {
+  return useWorkspaceValue().workspace;
+}
+
+/** All workspaces of the user. */
+export function useWorkspaces(): Workspace[] {
+  return useWorkspaceValue().workspaces;
+}
+
+/** Whether the user's role in the current workspace allows to answer and edit. */
+export function useCanWrite(): boolean {
+  return useWorkspace().role !== "viewer";
+}
+
+/** Whether the user's role in the current workspace allows to manage connections. */
+export function useCanManage(): boolean {
+  const { role } = useWorkspace();
+  return role === "owner" || role === "admin";
+}
+
+/** The members of the current workspace. */
+export function useMembers(): Member[] {
+  const { supabase } = useApi();
+  const workspace = useWorkspace();
+  const query = useQuery({
+    queryKey: ["members", workspace.id],
+    staleTime: 5 * 60_000,
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await supabase.rpc("workspace_member_list", {
+          workspace_id: workspace.id,
+        })
+          .abortSignal(signal),
+      ) as Member[],
+  });
+  return query.data ?? [];
+}
+
+/** What a member is called: by name, by e-mail, or not at all. */
+export function memberName(member: Member | undefined): string {
+  return member?.name || member?.email || texts.common.someone;
+}
+
+function useWorkspaceValue(): WorkspaceValue {
+  const value = useContext(WorkspaceContext);
+  if (!value) throw new Error("outside of WorkspaceProvider");
+  return value;
+}

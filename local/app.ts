@@ -1,0 +1,178 @@
+/**
+ * Serves the inbox app at `/app/`, as any static host would: the files of its build, a `config.json`
+ * that says where Supabase is, and headers that keep foreign scripts out.
+ *
+ * @module
+ */
+
+import { extname, join } from "node:path";
+import { buildApp } from "./app_build.ts";
+import type { DEMO } from "./demo.ts";
+import { Failure } from "./failure.ts";
+import { logWarning } from "./log.ts";
+import type { Project } from "./project.ts";
+
+/** What `createApp` needs. */
+export interface AppOptions {
+  readonly project: Project;
+  readonly publishableKey: string;
+  readonly demo: Pick<typeof DEMO, "email" | "password">;
+  /** Build again when the sources have changed since the last page was asked for. */
+  readonly isWatching: boolean;
+}
+
+/** The inbox app of a project. */
+export interface App {
+  /** Starts the build, so that the first page does not have to wait for it. */
+  prepare(): void;
+  /** Answers a request for `/app` or anything below. Waits for the build. */
+  fetch(request: Request): Promise<Response>;
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".webmanifest": "application/manifest+json",
+};
+
+/**
+ * Nothing but the app's own files may run, and nothing but this stack may be spoken to. Pictures of people
+ * and media may be anywhere; they are shown and never run.
+ */
+const SECURITY_HEADERS = {
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' http: https: data: blob:",
+    "media-src 'self' http: https: blob:",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+/** @returns the app of the project, or undefined where it has none. */
+export async function createApp(options: AppOptions): Promise<App | undefined> {
+  const { project, publishableKey, demo, isWatching } = options;
+  const appDir = join(project.root, "app");
+  try {
+    await Deno.stat(join(appDir, "index.html"));
+  } catch {
+    return undefined;
+  }
+  const buildsDir = join(project.localDir, "app");
+  let build: Promise<string> | undefined;
+  const prepare = () => {
+    build ??= buildApp({ appDir, buildsDir });
+    build.catch((error) => {
+      // The next request tries again: packages may have been out of reach for a moment.
+      build = undefined;
+      logWarning(error instanceof Failure ? error.message : String(error));
+    });
+    return build;
+  };
+
+  return {
+    prepare() {
+      prepare().catch(() => {});
+    },
+    async fetch(request) {
+      const { pathname, origin } = new URL(request.url);
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        return text(405, "Method not allowed", { allow: "GET, HEAD" });
+      }
+      if (pathname === "/app") {
+        return new Response(null, {
+          status: 308,
+          headers: { location: "/app/" },
+        });
+      }
+      if (pathname === "/app/config.json") {
+        return Response.json(
+          {
+            api_url: origin,
+            publishable_key: publishableKey,
+            has_realtime: false,
+            demo,
+          },
+          {
+            headers: {
+              "cache-control": "no-store",
+              "x-content-type-options": "nosniff",
+            },
+          },
+        );
+      }
+      const name = pathname === "/app/"
+        ? "index.html"
+        : pathname.slice("/app/".length);
+      if (isWatching && name === "index.html") build = undefined;
+      let folder: string;
+      try {
+        folder = await prepare();
+      } catch (error) {
+        const reason = error instanceof Failure
+          ? error.message
+          : "See the log of the stack.";
+        return text(503, `The app could not be built. ${reason}`, {
+          "retry-after": "5",
+        });
+      }
+      return await serveFile(folder, name);
+    },
+  };
+}
+
+async function serveFile(folder: string, name: string): Promise<Response> {
+  const type = CONTENT_TYPES[extname(name)];
+  // A URL cannot climb out of the folder by itself, but an encoded separator could.
+  if (type === undefined || !/^[\w./-]+$/.test(name) || name.includes("..")) {
+    return notFound();
+  }
+  let body: Uint8Array<ArrayBuffer>;
+  try {
+    body = await Deno.readFile(join(folder, name));
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.IsADirectory
+    ) {
+      return notFound();
+    }
+    throw error;
+  }
+  return new Response(body, {
+    headers: {
+      ...SECURITY_HEADERS,
+      "content-type": type,
+      // The names of assets change with what is in them.
+      "cache-control": name.startsWith("assets/")
+        ? "public, max-age=31536000, immutable"
+        : "no-cache",
+    },
+  });
+}
+
+function notFound(): Response {
+  return text(404, "There is nothing at this path");
+}
+
+function text(
+  status: number,
+  message: string,
+  headers: HeadersInit = {},
+): Response {
+  return new Response(`${message}\n`, {
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", ...headers },
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * /inbox: what people do in the inbox. Each request acts with the token of the user who makes it, so the
+ * database decides what they may; the function's own rights are used for sending and for secrets alone.
+ *
+ * @module
+ */
+import { type Context, Hono } from "hono";
+import type { Caller } from "../_shared/caller.ts";
+import type { DatabaseClient } from "../_shared/clients.ts";
+import { AppError } from "../_shared/errors.ts";
+import { type AppVariables, createApp } from "../_shared/http.ts";
+import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
+import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
+import { addMessageRoutes, type MessageDeps } from "./messages.ts";
+import { addPeopleRoutes } from "./people.ts";
+import { drain } from "./sender.ts";
+
+/** What the handler needs of the outside world. */
+export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps {
+  /** @throws {AppError} missing_authorization (401). */
+  readCaller: (request: Request) => Promise<Caller>;
+}
+
+/** A request of a signed-in user. */
+export type UserContext = Context<AppVariables & { Variables: { user: DatabaseClient } }>;
+
+/** An app whose requests have a user. */
+export type UserApp = Hono<AppVariables & { Variables: { user: DatabaseClient } }>;
+
+/** The handler of the function. */
+export function createHandler(
+  deps: HandlerDeps,
+): (request: Request) => Response | Promise<Response> {
+  const app = createApp({
+    name: "inbox",
+    log: deps.log,
+    now: deps.now,
+    allowHeaders: ["authorization", "apikey", "x-client-info"],
+    errorBody: (error, requestId) => ({
+      code: error.code,
+      message: error.message,
+      details: error.details ?? null,
+      request_id: requestId,
+    }),
+  });
+
+  const users: UserApp = new Hono({ strict: false });
+  users.use(async (context, next) => {
+    const caller = await deps.readCaller(context.req.raw);
+    if (caller.kind !== "user") {
+      throw new AppError(403, "user_required", "Only a signed-in person can do this");
+    }
+    context.set("user", caller.client);
+    await next();
+  });
+  addMessageRoutes(users, deps);
+  addConversationRoutes(users, deps);
+  addPeopleRoutes(users);
+  addConnectionRoutes(users, deps);
+
+  app.post("/tick", async (context) => {
+    const caller = await deps.readCaller(context.req.raw);
+    if (caller.kind !== "service") {
+      throw new AppError(
+        403,
+        "service_key_required",
+        "Only the schedule, with the service key, may do this",
+      );
+    }
+    const threads = await deps.outbox.settle();
+    deps.waitUntil(sendAll(deps, threads));
+    return context.json({ threads: threads.length }, 202);
+  });
+  app.route("/", users);
+  return (request) => app.fetch(request);
+}
+
+/** Send what waits in threads, one after the other. What fails is tried again at the next call. */
+async function sendAll(deps: HandlerDeps, threads: string[]): Promise<void> {
+  for (const thread of threads) {
+    try {
+      await drain(deps, thread);
+    } catch (error) {
+      deps.log("error", "drain_failed", { cause: error instanceof Error ? error.name : "unknown" });
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { createCallerReader } from "../_shared/caller.ts";
+import { createServiceClient } from "../_shared/clients.ts";
+import { createCredentialBox } from "../_shared/credentials.ts";
+import { readSupabaseEnv } from "../_shared/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { consoleLog } from "../_shared/log.ts";
+import { waitUntil } from "../_shared/wait_until.ts";
+import { createHandler } from "./handler.ts";
+import { supabaseOutbox, supabaseSecrets } from "./store.ts";
+
+const env = Deno.env.toObject();
+const projectEnv = readSupabaseEnv(env);
+const client = createServiceClient(projectEnv);
+const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+
+Deno.serve(createHandler({
+  readCaller: createCallerReader(projectEnv),
+  outbox: supabaseOutbox(client),
+  secrets: supabaseSecrets(client, box),
+  kapsoFor: kapsoAccounts(client, box, {
+    baseUrl: env.KAPSO_API_URL,
+    apiKey: env.KAPSO_API_KEY,
+    // A person is waiting.
+    maxWaitMs: 3_000,
+  }),
+  hasProjectKey: Boolean(env.KAPSO_API_KEY),
+  webhookUrl: env.KAPSO_WEBHOOK_URL ?? `${projectEnv.supabaseUrl}/functions/v1/kapso-webhook`,
+  waitUntil,
+  log: consoleLog,
+  now: () => Date.now(),
+  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+}));

@@ -1,0 +1,84 @@
+/**
+ * The bodies of the inbox API.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { instant, storableId, storableText } from "../_shared/conversations/text.ts";
+import { MAX_TEXT_LENGTH, outboundContent } from "../_shared/kapso/outbound.ts";
+
+const id = z.uuid({ error: "must be a uuid" });
+const name = storableText.pipe(z.string().trim().min(1).max(200));
+/** Text that may be emptied. */
+const optionalText = (max: number) =>
+  storableText.pipe(z.string().trim().max(max)).transform((text) => text === "" ? null : text)
+    .nullable().optional();
+
+/** `POST /messages`, without what depends on the type. */
+export const sendRequest = z.object({
+  conversation_id: id,
+  idempotency_key: storableId(200),
+  reply_to: storableId().nullish().transform((value) => value ?? null),
+  /** A template as it reads. */
+  content: storableText.pipe(z.string().max(MAX_TEXT_LENGTH)).optional(),
+}).and(outboundContent).refine(
+  (message) => message.type !== "reaction" || message.reply_to !== null,
+  { path: ["reply_to"], error: "is required: the message to react to" },
+);
+
+/** `POST /messages/:id/retry`. */
+export const retryRequest = z.object({ confirm_possible_double: z.boolean().default(false) });
+
+/** `POST /conversations/:id/read`. */
+export const readRequest = z.object({ up_to: instant.optional() });
+
+/** `POST /conversations/:id/assign`. */
+export const assignRequest = z.object({ user_id: id.nullable() });
+
+/** `POST /media-links`. */
+export const mediaLinkRequest = z.object({ conversation_id: id, message_id: storableId() });
+
+/** `PATCH /people/:id`. */
+export const personRequest = z.object({
+  name: optionalText(300),
+  email: optionalText(320),
+  phone: optionalText(64),
+  avatar_url: optionalText(2048),
+}).refine((change) => Object.keys(change).length > 0, { error: "has nothing to change" });
+
+/** `POST /people/:id/link`. */
+export const linkRequest = z.object({ conversation_id: id });
+
+/** `POST /people/merge`. */
+export const mergeRequest = z.object({ keep_id: id, merge_id: id });
+
+/** `POST /connections`. */
+export const createConnectionRequest = z.object({
+  workspace_id: id,
+  platform: z.enum(["whatsapp", "signal", "telegram", "wechat"]),
+  connection_id: storableId(128),
+  name: name.optional(),
+  phone_number_id: z.string().regex(/^[0-9]{1,32}$/, { error: "must be digits" }).optional(),
+});
+
+/** `PATCH /connections/:id`. */
+export const updateConnectionRequest = z.object({
+  name: name.optional(),
+  is_active: z.boolean().optional(),
+  phone_number_id: z.string().regex(/^[0-9]{1,32}$/, { error: "must be digits" }).nullable()
+    .optional(),
+}).refine((change) => Object.keys(change).length > 0, { error: "has nothing to change" });
+
+/** `POST /connections/:id/rotate`. */
+export const rotateRequest = z.object({
+  grace_hours: z.number().min(0).max(720).default(24),
+});
+
+const credential = z.string().trim().min(8, { error: "is too short" }).max(500)
+  .regex(/^[\x21-\x7e]+$/, { error: "must be printable ASCII" });
+
+/** `PUT /connections/:id/kapso`. Null removes the key. */
+export const kapsoRequest = z.object({
+  api_key: credential.nullable().optional(),
+  webhook_secret: credential.optional(),
+}).refine((change) => Object.keys(change).length > 0, { error: "has nothing to change" });

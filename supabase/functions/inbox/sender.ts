@@ -1,0 +1,157 @@
+/**
+ * From the outbox to Kapso. One message of a thread at a time, in the order in which they were queued;
+ * each is handed over once, and what became of it is recorded.
+ *
+ * @module
+ */
+import { AppError } from "../_shared/errors.ts";
+import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/client.ts";
+import {
+  type Outbound,
+  outboundBody,
+  outboundContent,
+  outboundMessage,
+  outboundReaction,
+  outboundRecipient,
+} from "../_shared/kapso/outbound.ts";
+import type { Log } from "../_shared/log.ts";
+import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
+
+/** What sending needs of the outside world. */
+export interface SenderDeps {
+  outbox: Outbox;
+  /** @throws {AppError} kapso_api_key_missing (422). */
+  kapsoFor: (connectionId: string) => Promise<KapsoClient>;
+  log: Log;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  delay: (ms: number) => Promise<unknown>;
+}
+
+/**
+ * How long a message is tried again while Kapso says that it was not sent. With the time a last attempt
+ * may take it stays well below the lease of a claim, which is a minute.
+ */
+const RETRY_MS = 15_000;
+const BACKOFF_MS = 300;
+/** How long one caller goes on sending what others have queued. Edge Functions end after 150 seconds. */
+const DRAIN_MS = 90_000;
+const RECORD_ATTEMPTS = 4;
+
+/**
+ * Send what is queued in a thread, until nothing is left or somebody else is at it.
+ *
+ * @param onDone Called with each message whose outcome was recorded.
+ */
+export async function drain(
+  deps: SenderDeps,
+  conversationId: string,
+  onDone: (message: OutboxMessage) => void = () => {},
+): Promise<void> {
+  const deadline = deps.now() + DRAIN_MS;
+  while (deps.now() < deadline) {
+    const claim = await deps.outbox.claim(conversationId);
+    if (claim === undefined) return;
+    const outcome = await attempt(deps, claim);
+    deps.log("info", "send", {
+      outbox_id: claim.message.id,
+      attempt: claim.message.attempts,
+      outcome: outcome.outcome,
+      error_code: outcome.errorCode,
+    });
+    onDone(await record(deps, claim, outcome));
+  }
+}
+
+/** Hand a message to Kapso. Repeated only where it is certain that it was not sent. */
+async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
+  const content = outboundContent.safeParse(claim.message.payload);
+  const recipient = outboundRecipient.safeParse(claim.recipient);
+  if (!content.success) return { outcome: "failed", errorCode: "invalid_message" };
+  if (!recipient.success || claim.phoneNumberId === null || claim.message.connection_id === null) {
+    return { outcome: "failed", errorCode: "connection_not_ready" };
+  }
+  const outbound: Outbound = {
+    content: content.data,
+    recipient: recipient.data,
+    replyTo: claim.message.reply_to,
+    callbackData: claim.callbackData,
+    fileName: claim.message.file_name,
+    mimeType: claim.message.mime_type,
+  };
+  let kapso: KapsoClient;
+  try {
+    kapso = await deps.kapsoFor(claim.message.connection_id);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.status !== 422) throw error;
+    return { outcome: "failed", errorCode: "connection_not_ready" };
+  }
+  const startedAt = deps.now();
+  for (let attempts = 0;; attempts++) {
+    try {
+      const sent = await kapso.sendMessage(claim.phoneNumberId, outboundBody(outbound));
+      return accepted(outbound, claim.message.content, sent, new Date(deps.now()).toISOString());
+    } catch (error) {
+      if (!(error instanceof KapsoError)) throw error;
+      if (error.isAmbiguous) return { outcome: "unconfirmed" };
+      const wait = Math.max(BACKOFF_MS * 2 ** attempts, error.retryAfterMs ?? 0);
+      // Only where Kapso itself says "not now": 409 while another one is on its way, 429, and limits.
+      const isPassing = error.isRetryable && error.status !== 0;
+      if (!isPassing || deps.now() - startedAt + wait > RETRY_MS) {
+        return { outcome: "failed", errorCode: errorCode(error) };
+      }
+      await deps.delay(wait);
+    }
+  }
+}
+
+function accepted(outbound: Outbound, text: string, sent: SentMessage, at: string): SendOutcome {
+  return {
+    outcome: "sent",
+    message: outbound.content.type === "reaction"
+      ? outboundReaction(outbound, sent.id, at)
+      : outboundMessage(outbound, text, sent.id, at),
+  };
+}
+
+/** The code whose meaning private.failure_reason() knows. */
+function errorCode(error: KapsoError): string {
+  if (error.metaCode !== undefined) return String(error.metaCode);
+  if (error.code === "marketing_preference_stopped") return error.code;
+  switch (error.status) {
+    case 0:
+      return "kapso_unreachable";
+    case 401:
+    case 403:
+      return "unauthorized";
+    case 402:
+      return "insufficient_credits";
+    case 404:
+      return "number_not_found";
+    case 409:
+      return "conversation_busy";
+    case 429:
+      return "rate_limited";
+    default:
+      return "refused";
+  }
+}
+
+/**
+ * Keep the outcome. Tried more than once, because what Kapso has said is said only here; where it cannot be
+ * kept, the lease runs out and the message becomes unconfirmed.
+ */
+async function record(
+  deps: SenderDeps,
+  claim: Claim,
+  outcome: SendOutcome,
+): Promise<OutboxMessage> {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return await deps.outbox.record(claim, outcome);
+    } catch (error) {
+      if (attempts === RECORD_ATTEMPTS) throw error;
+      await deps.delay(BACKOFF_MS * 2 ** attempts);
+    }
+  }
+}
