@@ -150,7 +150,17 @@ begin
     insert into public.summary_runs (workspace_id, local_date, was_scheduled, covered_until)
     select due.id, due.local_date, true, due.covered_until
     from due
+    -- In one order, so that two who open at the same time do not wait for each other in a circle.
+    order by due.id, due.local_date
     on conflict on constraint summary_runs_pkey do nothing
+  ),
+  again as (
+    select run.workspace_id, run.local_date, due.covered_until
+    from public.summary_runs as run
+    join due on due.id = run.workspace_id and due.local_date = run.local_date
+    where run.state = 'finished'
+      and (run.covered_until < due.due_at or (due.is_over and run.covered_until < due.ends_at))
+    for update of run skip locked
   )
   -- Once more for those that were done too early: when the day is over, or where somebody has made them
   -- by hand before their hour. Only for people who have written since, and an hour more.
@@ -159,13 +169,10 @@ begin
     was_scheduled = true,
     cursor = null,
     changed_since = run.covered_until - interval '1 hour',
-    covered_until = due.covered_until,
+    covered_until = again.covered_until,
     finished_at = null
-  from due
-  where run.workspace_id = due.id
-    and run.local_date = due.local_date
-    and run.state = 'finished'
-    and (run.covered_until < due.due_at or (due.is_over and run.covered_until < due.ends_at));
+  from again
+  where run.workspace_id = again.workspace_id and run.local_date = again.local_date;
 end;
 $$;
 comment on function private.open_due_summaries(uuid, timestamptz) is

@@ -154,7 +154,10 @@ export function createHandler(
     const { workspaceId, type } = placeOf(context);
     const { max, before } = parseQuery(historyQuery, context.req.query());
     const { settings } = await manager(context, workspaceId);
-    return context.json({ history: await settings.history(workspaceId, type, { max, before }) });
+    const history = await settings.history(workspaceId, type, { max, before });
+    return context.json({
+      history: history.map((entry) => ({ ...entry, changed_at: toIso(entry.changed_at) })),
+    });
   });
   app.all("/:workspace/:type/history", methodNotAllowed(["GET"]));
 
@@ -241,7 +244,17 @@ const LIST_TIMEOUT_MS = 30_000;
 /** A setting as callers see it. */
 function toWire(setting: Setting): Record<string, unknown> {
   const { synced_values: _, kapso_lock_version: __, created_at: ___, ...shown } = setting;
-  return shown;
+  return {
+    ...shown,
+    last_synced_at: toIso(setting.last_synced_at),
+    last_checked_at: toIso(setting.last_checked_at),
+    updated_at: toIso(setting.updated_at),
+  };
+}
+
+/** A time in UTC with milliseconds, as JavaScript has it. */
+function toIso(time: string | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
 }
 
 function toAnswer(finding: Finding, isDryRun: boolean, setting: Setting): Record<string, unknown> {
