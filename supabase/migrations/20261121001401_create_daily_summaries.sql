@@ -58,7 +58,7 @@ comment on column public.summary_runs.workspace_id is 'The workspace.';
 comment on column public.summary_runs.local_date is 'The day, in the workspace''s time zone.';
 comment on column public.summary_runs.state is 'running: there are people left. finished: there are none.';
 comment on column public.summary_runs.was_scheduled is 'Whether the schedule has opened it. Days after the last such one are made up for.';
-comment on column public.summary_runs.changed_since is 'Only people with messages since then are looked at. Null: everybody of that day.';
+comment on column public.summary_runs.changed_since is 'Only people whose conversations have changed since then are looked at. Null: everybody of that day.';
 comment on column public.summary_runs.covered_until is 'Messages up to this moment are in the notes.';
 comment on column public.summary_runs.cursor is 'Id of the last person who was looked at; they come in the order of their ids.';
 comment on column public.summary_runs.lease_token is 'Names who works on it. Notes are taken from nobody else.';
@@ -163,7 +163,8 @@ begin
     for update of run skip locked
   )
   -- Once more for those that were done too early: when the day is over, or where somebody has made them
-  -- by hand before their hour. Only for people who have written since, and an hour more.
+  -- by hand before their hour. Only for people whose conversations have changed since, less an hour: a
+  -- transaction that began before may have ended after.
   update public.summary_runs as run
   set state = 'running',
     was_scheduled = true,
@@ -434,6 +435,7 @@ returns table (
   tokens_used integer,
   messages_sent integer,
   person_ids uuid[],
+  kept_ids uuid[],
   days jsonb
 )
 language plpgsql
@@ -444,7 +446,6 @@ as $$
 declare
   run public.summary_runs;
   zone text;
-  since timestamptz;
   chosen uuid[];
   token uuid;
 begin
@@ -468,16 +469,13 @@ begin
       return;
     end if;
     select workspace.time_zone into zone from public.workspaces as workspace where workspace.id = run.workspace_id;
-    since := greatest(
-      (run.local_date::timestamp at time zone zone) - interval '3 hours',
-      coalesce(run.changed_since, '-infinity')
-    );
     chosen := array(
       select distinct conversation.person_id
       from public.conversations as conversation
       where conversation.workspace_id = run.workspace_id
         and conversation.person_id is not null
-        and conversation.activity_at >= since
+        and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
+        and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
         and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
       order by conversation.person_id
       limit claim_summary_slice.max_people
@@ -493,30 +491,46 @@ begin
     set lease_token = token, leased_until = now() + make_interval(secs => claim_summary_slice.lease_seconds)
     where taken.workspace_id = run.workspace_id and taken.local_date = run.local_date;
     return query
-    select run.workspace_id, run.local_date, token, run.covered_until, coalesce(settings.language, 'en'),
-      coalesce(settings.allow_external_ai, false), run.tokens_used, run.messages_sent, chosen,
+    with day as materialized (
+      select
+        person.id,
+        private.person_day(run.workspace_id, person.id, run.local_date, zone, run.covered_until, 60) as value
+      from unnest(chosen) as person (id)
+    ),
+    -- A conversation also changes when it is read, say. Where no message came the note stays as it is.
+    kept as (
+      select day.id
+      from day
+      join public.person_notes as note
+        on note.person_id = day.id and note.kind = 'daily_summary' and note.local_date = run.local_date
+      where run.changed_since is not null
+        and note.metadata -> 'message_count' = day.value -> 'message_count'
+    )
+    select run.workspace_id, run.local_date, token, run.covered_until,
+      coalesce((select settings.language from public.workspace_summary_settings as settings
+        where settings.workspace_id = run.workspace_id), 'en'),
+      coalesce((select settings.allow_external_ai from public.workspace_summary_settings as settings
+        where settings.workspace_id = run.workspace_id), false),
+      run.tokens_used, run.messages_sent, chosen,
+      array(select kept.id from kept order by kept.id),
       (
-        select coalesce(jsonb_agg(day.value), '[]')
-        from unnest(chosen) as person (id)
-        cross join lateral private.person_day(
-          run.workspace_id, person.id, run.local_date, zone, run.covered_until, 60
-        ) as day (value)
-        where day.value is not null
-      )
-    from (select) as nothing
-    left join public.workspace_summary_settings as settings on settings.workspace_id = run.workspace_id;
+        select coalesce(jsonb_agg(day.value order by day.id), '[]')
+        from day
+        where day.value is not null and day.id not in (select kept.id from kept)
+      );
     return;
   end loop;
 end;
 $$;
 comment on function public.claim_summary_slice(integer, integer, uuid, date) is
-  'The next people whose day is to be summarised, oldest day first, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/daily-summary/schema.ts; people without live messages that day have none. For service_role only.';
+  'The next people whose day is to be summarised, oldest day first, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/daily-summary/schema.ts; people without live messages that day have none, nor have those of kept_ids, whose notes are still right. For service_role only.';
 
 create function public.write_daily_summaries(
   workspace_id uuid,
   local_date date,
   lease_token uuid,
   person_ids uuid[],
+  kept_ids uuid[],
   notes jsonb,
   ai_notes integer default 0,
   tokens integer default 0,
@@ -566,6 +580,7 @@ begin
     and stale.kind = 'daily_summary'
     and stale.local_date = write_daily_summaries.local_date
     and stale.person_id = any (write_daily_summaries.person_ids)
+    and stale.person_id <> all (write_daily_summaries.kept_ids)
     and not exists (
       select 1
       from jsonb_to_recordset(write_daily_summaries.notes) as note (person_id uuid)
@@ -586,8 +601,8 @@ begin
   return true;
 end;
 $$;
-comment on function public.write_daily_summaries(uuid, date, uuid, uuid[], jsonb, integer, integer, integer) is
-  'Write the notes of a slice (an array of {person_id, content, metadata}) and move its run on. One note per person and day, replaced when it is there. False: the lease was lost, and nothing was written. For service_role only.';
+comment on function public.write_daily_summaries(uuid, date, uuid, uuid[], uuid[], jsonb, integer, integer, integer) is
+  'Write the notes of a slice (an array of {person_id, content, metadata}) and move its run on. People without a note lose theirs, but for kept_ids. One note per person and day, replaced when it is there. False: the lease was lost, and nothing was written. For service_role only.';
 
 -- Every five minutes, where pg_cron and pg_net are to be had (hosted, and with Docker). local/schedule.ts
 -- does the same on one machine.
@@ -615,7 +630,7 @@ revoke execute on function
   public.start_summary_run(uuid, date),
   public.summary_run(uuid, date),
   public.claim_summary_slice(integer, integer, uuid, date),
-  public.write_daily_summaries(uuid, date, uuid, uuid[], jsonb, integer, integer, integer)
+  public.write_daily_summaries(uuid, date, uuid, uuid[], uuid[], jsonb, integer, integer, integer)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.start_summary_run(uuid, date),
@@ -628,7 +643,7 @@ grant execute on function
   private.person_day(uuid, uuid, date, text, timestamptz, integer),
   public.summary_run(uuid, date),
   public.claim_summary_slice(integer, integer, uuid, date),
-  public.write_daily_summaries(uuid, date, uuid, uuid[], jsonb, integer, integer, integer)
+  public.write_daily_summaries(uuid, date, uuid, uuid[], uuid[], jsonb, integer, integer, integer)
 to service_role;
 
 grant select on public.workspace_summary_settings to authenticated;

@@ -84,6 +84,7 @@ interface Slice {
   local_date: string;
   lease_token: string;
   person_ids: string[];
+  kept_ids: string[];
   days: (Day & { person_id: string })[];
 }
 
@@ -92,7 +93,7 @@ async function claim(sql: Sql, workspace: Workspace, options: {
   people?: number;
 } = {}): Promise<Slice | undefined> {
   const [slice] = await sql<Slice[]>`
-    select workspace_id, local_date::text, lease_token, person_ids, days
+    select workspace_id, local_date::text, lease_token, person_ids, kept_ids, days
     from public.claim_summary_slice(
       ${options.people ?? 10}, 180, ${workspace.id}, ${options.date ?? null}
     )`;
@@ -100,10 +101,14 @@ async function claim(sql: Sql, workspace: Workspace, options: {
 }
 
 async function writeNotes(sql: Sql, slice: Slice, text = "note"): Promise<boolean> {
-  const notes = slice.days.map(({ person_id }) => ({ person_id, content: text, metadata: {} }));
+  const notes = slice.days.map(({ person_id, message_count }) => ({
+    person_id,
+    content: text,
+    metadata: { message_count },
+  }));
   const [row] = await sql<{ written: boolean }[]>`
     select public.write_daily_summaries(
-      ${slice.workspace_id}, ${slice.local_date}, ${slice.lease_token}, ${slice.person_ids},
+      ${slice.workspace_id}, ${slice.local_date}, ${slice.lease_token}, ${slice.person_ids}, ${slice.kept_ids},
       ${sql.json(notes as never)}, 0, 7, 3
     ) as written`;
   return row!.written;
@@ -543,22 +548,45 @@ Deno.test("a note whose messages went elsewhere goes", async () => {
   assertEquals((await notesOf(workspace)).map(([, id]) => id), [ids[1]!]);
 });
 
-Deno.test("the evening's writers are done again when the day is over, and nobody else", async () => {
+Deno.test("when the day is over, those are done again who have written since, also messages that came late", async () => {
   const business = await createBusiness("UTC");
-  const { workspace } = business;
-  const early = await write(business, [inbound("2026-05-05T09:00:00Z")]);
-  const late = await write(business, [
-    inbound("2026-05-05T09:00:00Z"),
-    inbound("2026-05-05T22:00:00Z"),
-  ]);
-  await database.sql`
-    insert into public.summary_runs (workspace_id, local_date, was_scheduled, covered_until, state)
-    values (${workspace.id}, '2026-05-05', true, '2026-05-05T20:00:00Z', 'finished')`;
+  const { workspace, connection } = business;
+  const at = "2026-05-05T20:00:00Z";
+  const quiet = await write(business, [inbound("2026-05-05T09:00:00Z")]);
+  const threads = ["evening_thread", "late_thread"].map((name) => `${name}_${workspace.id}`);
+  const later = (index: number, messages: TestMessage[]) =>
+    ingestOne(
+      database.service,
+      connection,
+      conversation({
+        external_conversation_id: threads[index]!,
+        participant_identifier: `${threads[index]}`,
+        messages,
+      }),
+    );
+  const people: string[] = [];
+  for (const index of [0, 1]) {
+    const person = await addPerson(database.sql, workspace, {});
+    people.push(person);
+    const id = await later(index, [inbound("2026-05-05T10:00:00Z")]);
+    await database.sql`update public.conversations set person_id = ${person} where id = ${id}`;
+  }
+  await openAt(workspace, at);
+  await runAll(database.service, workspace, { date: "2026-05-05", text: "at eight" });
+  // One writes in the evening, the bridge of the other was out of order.
+  await later(0, [inbound("2026-05-05T22:00:00Z")]);
+  await later(1, [inbound("2026-05-05T11:00:00Z")]);
   await openAt(workspace, "2026-05-06T00:15:00Z");
   const slice = (await claim(database.service, workspace, { date: "2026-05-05" }))!;
-  assertEquals(slice.person_ids, [late]);
-  assertEquals(slice.days[0]!.message_count, 2, "the whole day again");
-  assert(early !== late);
+  assertEquals(slice.days.map(({ person_id }) => person_id).sort(), people.toSorted());
+  assertEquals(slice.days.map(({ message_count }) => message_count), [2, 2], "the whole day again");
+  assertEquals(slice.kept_ids, [quiet]);
+  assert(await writeNotes(database.service, slice, "at midnight"));
+  await runAll(database.service, workspace, { date: "2026-05-05" });
+  assertEquals(
+    Object.fromEntries((await notesOf(workspace)).map(([, id, text]) => [id, text])),
+    { [quiet]: "at eight", [people[0]!]: "at midnight", [people[1]!]: "at midnight" },
+  );
 });
 
 Deno.test("a date that is far away is refused", async () => {

@@ -1237,7 +1237,7 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql, { workspace }) =>
       sql`
         select from public.write_daily_summaries(
-          ${workspace.id}, '2026-01-01', gen_random_uuid(), '{}', '[]'
+          ${workspace.id}, '2026-01-01', gen_random_uuid(), '{}', '{}', '[]'
         )`,
     outcomes: SERVICE_ALONE,
   },

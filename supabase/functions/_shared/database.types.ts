@@ -1392,6 +1392,7 @@ export type Database = {
           allow_external_ai: boolean
           covered_until: string
           days: Json
+          kept_ids: string[]
           language: string
           lease_token: string
           local_date: string
@@ -2310,6 +2311,7 @@ export type Database = {
       write_daily_summaries: {
         Args: {
           ai_notes?: number
+          kept_ids: string[]
           lease_token: string
           local_date: string
           messages?: number

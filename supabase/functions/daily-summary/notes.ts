@@ -22,7 +22,9 @@ export interface Slice {
   messagesSent: number;
   /** Everybody who is looked at. */
   personIds: string[];
-  /** Those who have messages. */
+  /** Those of them whose notes are still right. */
+  keptIds: string[];
+  /** Those who have messages that are in no note yet. */
   days: PersonDay[];
 }
 

@@ -55,6 +55,7 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
         tokensUsed: row.tokens_used,
         messagesSent: row.messages_sent,
         personIds: row.person_ids,
+        keptIds: row.kept_ids,
         days: z.array(personDay).parse(row.days),
       };
     },
@@ -64,6 +65,7 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
         local_date: slice.localDate,
         lease_token: slice.leaseToken,
         person_ids: slice.personIds,
+        kept_ids: slice.keptIds,
         notes: notes as unknown as Json,
         ai_notes: aiNotes,
         tokens,
