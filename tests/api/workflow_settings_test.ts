@@ -106,12 +106,24 @@ interface World {
 
 async function createWorld(
   nodes: JsonObject[] = [agentNode(), decideNode(), ...STRANGE_NODES],
+  { hasKey = true } = {},
 ): Promise<World> {
   const user = await signUp(info);
   const phoneNumberId = uniquePhoneNumberId();
   fake.addLine(phoneNumberId, "+5511300009999");
-  await createLine(user, phoneNumberId);
+  const line = await createLine(user, phoneNumberId);
   const { data } = await user.client.auth.getSession();
+  if (hasKey) {
+    const { status, body } = await call(info, `inbox/connections/${line.id}/kapso`, {
+      method: "PUT",
+      headers: {
+        authorization: `Bearer ${data.session!.access_token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ api_key: fake.apiKey }),
+    });
+    assertEquals(status, 200, JSON.stringify(body));
+  }
   const workflow = fake.addWorkflow({
     name: "Sarah",
     status: "active",
@@ -498,13 +510,9 @@ Deno.test("a key that is revoked, or may not: by hand, with steps and the workfl
   }
 });
 
-Deno.test("a workspace whose number Kapso's project does not know gets no way to it", async () => {
+Deno.test("the installation's key opens no workflows of a project that others have numbers in", async () => {
   const world = await createWorld();
-  const stranger = await createWorld();
-  // A number that only this installation thinks it has.
-  await sql`
-    update public.connections set phone_number_id = ${uniquePhoneNumberId()}
-    where workspace_id = ${stranger.user.workspaceId}`;
+  const stranger = await createWorld(undefined, { hasKey: false });
   await save(stranger, { kapso_workflow_id: world.workflow.id, system_prompt: "Mine now." });
   const answer = await sync(stranger);
   assertEquals([answer.outcome, answer.reason], ["manual_setup_required", "no_kapso_key"]);

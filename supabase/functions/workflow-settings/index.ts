@@ -19,6 +19,7 @@ Deno.serve(createHandler({
   store,
   connect: createConnect({
     connectionsOf: store.connectionsOf,
+    workspacesOf: store.workspacesOf,
     accounts: kapsoAccounts(client, box, {
       baseUrl: env.KAPSO_API_URL,
       apiKey: env.KAPSO_API_KEY,

@@ -5,9 +5,9 @@
  */
 import { AppError } from "../_shared/errors.ts";
 import type { KapsoAccounts } from "../_shared/kapso/account.ts";
-import { type KapsoClient, KapsoError } from "../_shared/kapso/client.ts";
+import type { KapsoClient } from "../_shared/kapso/client.ts";
 
-/** What is asked of Kapso. Every call throws {@linkcode KapsoError}. */
+/** What is asked of Kapso. Every call throws `KapsoError`. */
 export type KapsoWorkflows = Pick<
   KapsoClient,
   | "listWorkflows"
@@ -34,21 +34,20 @@ export type Connected =
 export interface ConnectDeps {
   /** The active WhatsApp connections of a workspace. */
   connectionsOf: (workspaceId: string) => Promise<KapsoConnection[]>;
+  /** The workspaces that have any of these numbers. */
+  workspacesOf: (phoneNumberIds: string[]) => Promise<string[]>;
   accounts: KapsoAccounts;
 }
-
-/** Connections without a key of their own that are tried. */
-const MAX_TRIED = 10;
 
 /**
  * Makes the way from a workspace to Kapso.
  *
  * A connection's own key is the workspace's. The key of the whole installation opens a Kapso project
- * that may hold other businesses too: with that, a workspace is let in only where the project knows a
- * number of the workspace.
+ * whose workflows, prompts and all, belong to whoever has its numbers: it is used where those numbers are
+ * this workspace's and nobody else's.
  */
 export function createConnect(
-  { connectionsOf, accounts }: ConnectDeps,
+  { connectionsOf, workspacesOf, accounts }: ConnectDeps,
 ): (workspaceId: string, connectionId: string | null, signal: AbortSignal) => Promise<Connected> {
   return async (workspaceId, connectionId, signal) => {
     const all = await connectionsOf(workspaceId);
@@ -56,18 +55,25 @@ export function createConnect(
     const own = meant.filter(({ hasKey }) => hasKey);
     if (own.length > 1) return { reason: "several_kapso_keys" };
     if (own.length === 1) return { kapso: await accounts(own[0]!.id) };
-    for (const { id, phoneNumberId } of meant.slice(0, MAX_TRIED)) {
-      if (phoneNumberId === null) continue;
-      try {
-        const kapso = await accounts(id);
-        await kapso.getPhoneNumber(phoneNumberId, { signal });
-        return { kapso };
-      } catch (error) {
-        if (error instanceof AppError && error.code === "kapso_api_key_missing") break;
-        if (error instanceof KapsoError && error.status === 404) continue;
-        throw error;
+    const shared = meant.find(({ phoneNumberId }) => phoneNumberId !== null);
+    if (shared === undefined) return { reason: "no_kapso_key" };
+    try {
+      const kapso = await accounts(shared.id);
+      const numbers = (await kapso.listPhoneNumbers({ signal }))
+        .map((row) => row.phone_number_id)
+        .filter((number) => typeof number === "string");
+      const isKnown = meant.some(({ phoneNumberId }) =>
+        phoneNumberId !== null && numbers.includes(phoneNumberId)
+      );
+      const owners = isKnown ? await workspacesOf(numbers) : [];
+      return owners.length === 1 && owners[0] === workspaceId
+        ? { kapso }
+        : { reason: "no_kapso_key" };
+    } catch (error) {
+      if (error instanceof AppError && error.code === "kapso_api_key_missing") {
+        return { reason: "no_kapso_key" };
       }
+      throw error;
     }
-    return { reason: "no_kapso_key" };
   };
 }

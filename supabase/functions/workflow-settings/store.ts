@@ -123,6 +123,8 @@ export interface ServiceStore {
   ): Promise<Setting>;
   /** The active WhatsApp connections of a workspace, oldest first. */
   connectionsOf(workspaceId: string): Promise<KapsoConnection[]>;
+  /** The workspaces whose connections have any of these numbers: of all tenants, and ids alone. */
+  workspacesOf(phoneNumberIds: string[]): Promise<string[]>;
 }
 
 /** {@linkcode ServiceStore} on a service client. */
@@ -155,6 +157,17 @@ export function serviceStore(client: DatabaseClient): ServiceStore {
         if (key.error) throw databaseError(key.error, key.status);
         return { id, phoneNumberId, hasKey: key.data as string | null !== null };
       }));
+    },
+    async workspacesOf(phoneNumberIds) {
+      const found = new Set<string>();
+      // In parts: the numbers go into the address of the request.
+      for (let start = 0; start < phoneNumberIds.length; start += 100) {
+        const { data, error, status } = await client.from("connections").select("workspace_id")
+          .in("phone_number_id", phoneNumberIds.slice(start, start + 100));
+        if (error) throw databaseError(error, status);
+        for (const { workspace_id: id } of data) found.add(id);
+      }
+      return [...found];
     },
   };
 }
