@@ -15,6 +15,8 @@ import type { Project } from "./project.ts";
 /** What `createApp` needs. */
 export interface AppOptions {
   readonly project: Project;
+  /** Address of the stack, as the functions write it into links to files. */
+  readonly apiUrl: string;
   readonly publishableKey: string;
   readonly demo: Pick<typeof DEMO, "email" | "password">;
   /** Build again when the sources have changed since the last page was asked for. */
@@ -39,30 +41,28 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
-/**
- * Nothing but the app's own files may run, and nothing but this stack may be spoken to. Pictures of people
- * and media may be anywhere; they are shown and never run.
- */
-const SECURITY_HEADERS = {
-  "content-security-policy": [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "connect-src 'self'",
-    "img-src 'self' http: https: data: blob:",
-    "media-src 'self' http: https: blob:",
-    "manifest-src 'self'",
-    "base-uri 'none'",
-    "form-action 'self'",
-    "frame-ancestors 'none'",
-  ].join("; "),
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-};
+/** Nothing but the app's own files may run, and nothing but this stack may be spoken to. */
+function securityHeaders(apiUrl: string): Record<string, string> {
+  return {
+    "content-security-policy": [
+      "default-src 'none'",
+      "script-src 'self'",
+      "style-src 'self'",
+      "connect-src 'self'",
+      `img-src 'self' ${apiUrl}`,
+      `media-src 'self' ${apiUrl}`,
+      "base-uri 'none'",
+      "form-action 'self'",
+      "frame-ancestors 'none'",
+    ].join("; "),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+  };
+}
 
 /** @returns the app of the project, or undefined where it has none. */
 export async function createApp(options: AppOptions): Promise<App | undefined> {
-  const { project, publishableKey, demo, isWatching } = options;
+  const { project, apiUrl, publishableKey, demo, isWatching } = options;
   const appDir = join(project.root, "app");
   try {
     await Deno.stat(join(appDir, "index.html"));
@@ -112,27 +112,27 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
           },
         );
       }
-      const name = pathname === "/app/"
-        ? "index.html"
-        : pathname.slice("/app/".length);
+      const name = pathname === "/app/" ? "index.html" : pathname.slice("/app/".length);
       if (isWatching && name === "index.html") build = undefined;
       let folder: string;
       try {
         folder = await prepare();
       } catch (error) {
-        const reason = error instanceof Failure
-          ? error.message
-          : "See the log of the stack.";
+        const reason = error instanceof Failure ? error.message : "See the log of the stack.";
         return text(503, `The app could not be built. ${reason}`, {
           "retry-after": "5",
         });
       }
-      return await serveFile(folder, name);
+      return await serveFile(folder, name, securityHeaders(apiUrl));
     },
   };
 }
 
-async function serveFile(folder: string, name: string): Promise<Response> {
+async function serveFile(
+  folder: string,
+  name: string,
+  headers: Record<string, string>,
+): Promise<Response> {
   const type = CONTENT_TYPES[extname(name)];
   // A URL cannot climb out of the folder by itself, but an encoded separator could.
   if (type === undefined || !/^[\w./-]+$/.test(name) || name.includes("..")) {
@@ -152,7 +152,7 @@ async function serveFile(folder: string, name: string): Promise<Response> {
   }
   return new Response(body, {
     headers: {
-      ...SECURITY_HEADERS,
+      ...headers,
       "content-type": type,
       // The names of assets change with what is in them.
       "cache-control": name.startsWith("assets/")

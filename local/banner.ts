@@ -8,15 +8,7 @@ import type { StackInfo } from "./stack.ts";
 
 /** The text for the terminal. Its last command works when it is pasted. */
 export function banner(info: StackInfo): string {
-  const {
-    api_url,
-    db_url,
-    publishable_key,
-    secret_key,
-    app_url,
-    demo,
-    fake_kapso,
-  } = info;
+  const { api_url, db_url, publishable_key, secret_key, app_url, demo, fake_kapso } = info;
   const body = JSON.stringify({
     platform: "whatsapp",
     connection_id: demo.connection_id,
@@ -37,9 +29,7 @@ export function banner(info: StackInfo): string {
 Supabase is running.
 
   API              ${api_url}
-  Database         ${db_url}${
-    app_url === null ? "" : `\n  Inbox            ${app_url}`
-  }
+  Database         ${db_url}${app_url === null ? "" : `\n  Inbox            ${app_url}`}
   Publishable key  ${publishable_key}
   Secret key       ${secret_key}
   Demo sign-in     ${demo.email} / ${demo.password}${

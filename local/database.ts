@@ -54,15 +54,10 @@ export interface PostgresInstallation {
  *
  * @throws {Failure} when a step fails; nothing is left running then.
  */
-export async function openDatabase(
-  options: DatabaseOptions,
-): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const user = await findPostgresUser();
   const home = await chooseHome(options.project.localDir, user);
-  const binaries = await Lock.hold(
-    join(home, "postgres.lock"),
-    () => installPostgres(home),
-  );
+  const binaries = await Lock.hold(join(home, "postgres.lock"), () => installPostgres(home));
   const installation = { home, user, binaries };
   options.signal.throwIfAborted();
   return options.isThrowaway
@@ -92,14 +87,7 @@ async function openPersistent(
     await Deno.rename(unfinished, dataDir);
   }
   const port = project.config.db.port;
-  const server = await PostgresServer.start({
-    binaries,
-    user,
-    dataDir,
-    port,
-    onLost,
-    onRestart,
-  });
+  const server = await PostgresServer.start({ binaries, user, dataDir, port, onLost, onRestart });
   const url = databaseUrl(port, secrets.database_password);
   return await stopIfItFails(server, async () => {
     await prepareDatabase({ project, secrets, url, signal });
@@ -151,22 +139,13 @@ interface PrepareOptions {
 }
 
 /** Brings a running database up to date: what Supabase provides, then the project's own schema. */
-async function prepareDatabase(
-  { project, secrets, url, signal }: PrepareOptions,
-): Promise<void> {
+async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
-  const rest = createRestApi({
-    databaseUrl: url,
-    config: project.config,
-    secrets,
-  });
+  const rest = createRestApi({ databaseUrl: url, config: project.config, secrets });
   try {
-    const [known] =
-      await sql`select from pg_roles where rolname = 'service_role'`;
+    const [known] = await sql`select from pg_roles where rolname = 'service_role'`;
     if (!known) {
-      const bootstrap = await Deno.readTextFile(
-        new URL("bootstrap.sql", import.meta.url),
-      );
+      const bootstrap = await Deno.readTextFile(new URL("bootstrap.sql", import.meta.url));
       await sql.begin((transaction) => transaction.unsafe(bootstrap));
     }
     await rest.ensureSystemSchema();
@@ -181,10 +160,7 @@ export function databaseUrl(port: number, password: string): string {
   return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
 }
 
-async function stopIfItFails<T>(
-  server: PostgresServer,
-  work: () => Promise<T>,
-): Promise<T> {
+async function stopIfItFails<T>(server: PostgresServer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -29,21 +29,15 @@ const infoSchema = z.object({ api_url: z.string(), api_key: z.string() });
 const STOP_TIMEOUT_MS = 2_000;
 const NAME = "fake-kapso";
 
-const program = fileURLToPath(
-  new URL("../tests/support/fake_kapso/main.ts", import.meta.url),
-);
-const parentWatch = fileURLToPath(
-  new URL("function_parent_watch.ts", import.meta.url),
-);
+const program = fileURLToPath(new URL("../tests/support/fake_kapso/main.ts", import.meta.url));
+const parentWatch = fileURLToPath(new URL("function_parent_watch.ts", import.meta.url));
 
 /**
  * Starts the fake and resolves when it delivers.
  *
  * @throws {Failure} when it ends before that.
  */
-export async function startFakeKapso(
-  options: FakeKapsoOptions,
-): Promise<FakeKapsoProcess> {
+export async function startFakeKapso(options: FakeKapsoOptions): Promise<FakeKapsoProcess> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -66,17 +60,13 @@ export async function startFakeKapso(
     stderr: "piped",
   }).spawn();
   forEachLine(child.stderr, (line) => logFrom(NAME, line));
-  const { promise: ready, resolve } = Promise.withResolvers<
-    string | undefined
-  >();
+  const { promise: ready, resolve } = Promise.withResolvers<string | undefined>();
   forEachLine(child.stdout, resolve);
   child.status.then(() => resolve(undefined));
 
   const line = await ready;
   if (line === undefined) {
-    throw new Failure(
-      `The fake Kapso ended with code ${(await child.status).code}.`,
-    );
+    throw new Failure(`The fake Kapso ended with code ${(await child.status).code}.`);
   }
   const info = infoSchema.parse(JSON.parse(line));
   return {

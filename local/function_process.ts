@@ -42,9 +42,7 @@ const INHERITED = [
   "NO_PROXY",
 ];
 
-const parentWatch = fileURLToPath(
-  new URL("function_parent_watch.ts", import.meta.url),
-);
+const parentWatch = fileURLToPath(new URL("function_parent_watch.ts", import.meta.url));
 
 /** A function that answers requests on a port of its own, once it is ready. */
 export class FunctionProcess {
@@ -90,10 +88,7 @@ export class FunctionProcess {
     while (!this.#hasExited) {
       if (await canConnect(port)) return true;
       if (Date.now() > deadline) {
-        logFrom(
-          this.#name,
-          "does not call Deno.serve; given up waiting for it",
-        );
+        logFrom(this.#name, "does not call Deno.serve; given up waiting for it");
         await this.stop();
       }
       await delay(POLL_MS);
@@ -108,10 +103,7 @@ export class FunctionProcess {
   }
 }
 
-function spawn(
-  options: FunctionProcessOptions,
-  port: number,
-): Deno.ChildProcess {
+function spawn(options: FunctionProcessOptions, port: number): Deno.ChildProcess {
   const { name, entrypoint, importMap, env } = options;
   const child = new Deno.Command(Deno.execPath(), {
     args: [

@@ -102,10 +102,7 @@ export class Functions {
       name,
       entrypoint: this.#entrypoint(name),
       importMap: importMap && resolve(this.#project.supabaseDir, importMap),
-      env: {
-        ...this.#env,
-        ...readDotEnv(join(this.#project.functionsDir, ".env")),
-      },
+      env: { ...this.#env, ...readDotEnv(join(this.#project.functionsDir, ".env")) },
     });
   }
 

@@ -23,68 +23,41 @@ export interface GatewayOptions {
 }
 
 /** Answers one request. */
-export type Gateway = (
-  request: Request,
-  caller: { hostname: string },
-) => Promise<Response>;
+export type Gateway = (request: Request, caller: { hostname: string }) => Promise<Response>;
 
 /** Makes the handler for all requests of the stack. */
 export function createGateway(options: GatewayOptions): Gateway {
   const { rest, functions, proxy, checkUserToken, app } = options;
 
-  async function callFunction(
-    request: Request,
-    url: URL,
-    caller: { hostname: string },
-  ) {
+  async function callFunction(request: Request, url: URL, caller: { hostname: string }) {
     const path = url.pathname.slice("/functions/v1".length);
     const name = path.split("/", 2)[1] ?? "";
     const settings = functions.find(name);
     if (!settings) {
-      return json(404, {
-        code: "NOT_FOUND",
-        message: "Requested function was not found",
-      });
+      return json(404, { code: "NOT_FOUND", message: "Requested function was not found" });
     }
     if (settings.verifyJwt && request.method !== "OPTIONS") {
       const token = await checkUserToken(request.headers.get("authorization"));
       if (token === "missing") {
-        return json(401, {
-          code: 401,
-          message: "Missing authorization header",
-        });
+        return json(401, { code: 401, message: "Missing authorization header" });
       }
-      if (token === "invalid") {
-        return json(401, { code: 401, message: "Invalid JWT" });
-      }
+      if (token === "invalid") return json(401, { code: 401, message: "Invalid JWT" });
     }
     const process = await functions.ensureRunning(name);
     if (!process) return bootError();
     try {
-      return await proxy.forward(
-        request,
-        process.origin,
-        path + url.search,
-        caller,
-      );
+      return await proxy.forward(request, process.origin, path + url.search, caller);
     } catch (error) {
       return await explain(error, request, process);
     }
   }
 
   /** What to say when a function did not answer. */
-  async function explain(
-    error: unknown,
-    request: Request,
-    process: FunctionProcess,
-  ) {
+  async function explain(error: unknown, request: Request, process: FunctionProcess) {
     // Nobody is there to read it.
     if (request.signal.aborted) return new Response(null, { status: 499 });
     // The process ends a moment after its connections do.
-    await Promise.race([
-      process.exited,
-      new Promise((resolve) => setTimeout(resolve, 200)),
-    ]);
+    await Promise.race([process.exited, new Promise((resolve) => setTimeout(resolve, 200))]);
     if (!process.hasExited) throw error;
     return json(502, {
       code: "WORKER_ERROR",
@@ -94,13 +67,8 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return async (request, caller) => {
     const url = new URL(request.url);
-    if (url.pathname.startsWith("/functions/v1/")) {
-      return await callFunction(request, url, caller);
-    }
-    if (
-      url.pathname.startsWith("/rest/v1/") ||
-      url.pathname.startsWith("/auth/v1/")
-    ) {
+    if (url.pathname.startsWith("/functions/v1/")) return await callFunction(request, url, caller);
+    if (url.pathname.startsWith("/rest/v1/") || url.pathname.startsWith("/auth/v1/")) {
       return await rest.fetch(request, caller.hostname);
     }
     if (app && (url.pathname === "/app" || url.pathname.startsWith("/app/"))) {
@@ -115,10 +83,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         ...(app && { app: "/app/" }),
       });
     }
-    return json(404, {
-      code: "NOT_FOUND",
-      message: "There is nothing at this path",
-    });
+    return json(404, { code: "NOT_FOUND", message: "There is nothing at this path" });
   };
 }
 

@@ -39,9 +39,7 @@ async function findRow(): Promise<{ pid: number; parent: number }[]> {
     const above = await processStatus(status.parent);
     if (!above || above.group !== status.group) break;
     // A shell may leave things running in the background on purpose; that of npm does not.
-    const isNpmShell = NPM.test(
-      (await processStatus(above.parent))?.program ?? "",
-    );
+    const isNpmShell = NPM.test((await processStatus(above.parent))?.program ?? "");
     if (!LAUNCHER.test(above.program) && !isNpmShell) break;
     row.push({ pid, parent: status.parent });
     pid = status.parent;

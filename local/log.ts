@@ -51,9 +51,7 @@ export async function forEachLine(
   // A child that is killed can end its pipe with an error; what it said until then was passed on.
   try {
     for await (const chunk of stream) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split(
-        "\n",
-      );
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) onLine(line);
     }
@@ -61,14 +59,9 @@ export async function forEachLine(
   if (rest !== "") onLine(rest);
 }
 
-function writeLine(
-  to: { writeSync(data: Uint8Array): number },
-  text: string,
-): void {
+function writeLine(to: { writeSync(data: Uint8Array): number }, text: string): void {
   let bytes = encoder.encode(`${text}\n`);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(to.writeSync(bytes));
-  } catch {
-    /* The reader has gone, for example `deno task start | head`. Nothing can be said. */
-  }
+  } catch { /* The reader has gone, for example `deno task start | head`. Nothing can be said. */ }
 }

@@ -13,8 +13,7 @@ import { watchLauncher } from "./launcher.ts";
 import { logInfo, logWarning, print, sendConsoleToStderr } from "./log.ts";
 import { type Stack, startStack } from "./stack.ts";
 
-const HELP =
-  `Starts Supabase on this machine: Postgres, Auth, REST and Edge Functions.
+const HELP = `Starts Supabase on this machine: Postgres, Auth, REST and Edge Functions.
 
 Usage: deno task start [options]
 
@@ -55,19 +54,12 @@ function readOptions(args: string[]): Options | undefined {
       },
     }).values;
   } catch (error) {
-    throw new Failure(
-      `${error instanceof Error ? error.message : error}\n\n${HELP}`,
-    );
+    throw new Failure(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
   }
   if (values.help) return undefined;
   const port = values.port === undefined ? undefined : Number(values.port);
-  if (
-    port !== undefined &&
-    !(Number.isInteger(port) && port >= 0 && port <= 65535)
-  ) {
-    throw new Failure(
-      `--port ${values.port} is not a port; it must be a number from 0 to 65535.`,
-    );
+  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535)) {
+    throw new Failure(`--port ${values.port} is not a port; it must be a number from 0 to 65535.`);
   }
   return {
     port,

@@ -64,29 +64,18 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     said.push(line);
     logFrom("supabase", line);
   };
-  await Promise.all([
-    forEachLine(child.stdout, keep),
-    forEachLine(child.stderr, keep),
-  ]);
+  await Promise.all([forEachLine(child.stdout, keep), forEachLine(child.stderr, keep)]);
   const { success } = await child.status;
   signal.throwIfAborted();
-  if (!success) {
-    throw new Failure(
-      "The migrations could not be applied; see the lines above.",
-    );
-  }
+  if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
 }
 
 /** The files that make up the schema and the sample data, in the order they are applied. */
-export function schemaFiles(
-  project: Project,
-): { migrations: string[]; seeds: string[] } {
+export function schemaFiles(project: Project): { migrations: string[]; seeds: string[] } {
   const migrations = globSync(`${project.migrationsDir}/*.sql`).sort();
   const { seed } = project.config.db;
   const seeds = seed.enabled
-    ? seed.sql_paths.flatMap((path) =>
-      globSync(path, { cwd: project.supabaseDir }).sort()
-    )
+    ? seed.sql_paths.flatMap((path) => globSync(path, { cwd: project.supabaseDir }).sort())
       .map((path) => `${project.supabaseDir}/${path}`)
     : [];
   return { migrations, seeds };
@@ -95,17 +84,16 @@ export function schemaFiles(
 async function isBehind(project: Project, sql: postgres.Sql): Promise<boolean> {
   const files = schemaFiles(project);
   const applied = new Set(
-    (await sql`select version from supabase_migrations.schema_migrations`).map((
-      row,
-    ) => row.version),
+    (await sql`select version from supabase_migrations.schema_migrations`).map((row) =>
+      row.version
+    ),
   );
   for (const file of files.migrations) {
     const version = /([0-9]+)_[^/\\]*\.sql$/.exec(file)?.[1];
     if (version !== undefined && !applied.has(version)) return true;
   }
   if (files.seeds.length === 0) return false;
-  const [table] =
-    await sql`select to_regclass('supabase_migrations.seed_files') as name`;
+  const [table] = await sql`select to_regclass('supabase_migrations.seed_files') as name`;
   if (!table?.name) return true;
   const planted = new Map(
     (await sql`select path, hash from supabase_migrations.seed_files`).map((
@@ -115,9 +103,7 @@ async function isBehind(project: Project, sql: postgres.Sql): Promise<boolean> {
   let isChanged = false;
   for (const file of files.seeds) {
     const path = relative(project.root, file).replaceAll("\\", "/");
-    const hash = createHash("sha256").update(await Deno.readFile(file)).digest(
-      "hex",
-    );
+    const hash = createHash("sha256").update(await Deno.readFile(file)).digest("hex");
     if (planted.get(path) === hash) continue;
     isChanged = true;
     if (planted.has(path)) {

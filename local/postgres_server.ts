@@ -111,8 +111,7 @@ export class PostgresServer {
 
   /** Resolves when the server is ready. */
   async #spawn(): Promise<{ exited: Promise<void> }> {
-    const { binaries, dataDir, user, port, isThrowaway, removeWhenStopped } =
-      this.#options;
+    const { binaries, dataDir, user, port, isThrowaway, removeWhenStopped } = this.#options;
     const settings: Record<string, string> = {
       port: `${port}`,
       listen_addresses: LOOPBACK,
@@ -124,9 +123,7 @@ export class PostgresServer {
       log_min_error_statement: "panic",
       // The line this file waits for must be in English.
       lc_messages: "C",
-      ...(isThrowaway
-        ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }
-        : {}),
+      ...(isThrowaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
     };
     const guard = new Deno.Command("/bin/sh", {
       args: [
@@ -138,9 +135,7 @@ export class PostgresServer {
         binaries.postgres,
         "-D",
         dataDir,
-        ...Object.entries(settings).flatMap((
-          [name, value],
-        ) => ["-c", `${name}=${value}`]),
+        ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
       ],
       ...user,
       cwd: dataDir,
@@ -160,9 +155,7 @@ export class PostgresServer {
         this.#setReady(true);
       }
       // One session crashed, and the server ends all others with it before it goes on.
-      if (line.includes("terminating any other active server processes")) {
-        this.#setReady(false);
-      }
+      if (line.includes("terminating any other active server processes")) this.#setReady(false);
       if (/ PANIC: /.test(line)) logFrom("postgres", line);
       said.push(line);
       if (said.length > 50) said.shift();
@@ -230,9 +223,7 @@ async function stopOrphan(dataDir: string): Promise<void> {
     await Deno.remove(join(dataDir, "postmaster.pid")).catch(() => {});
     return;
   }
-  logWarning(
-    `stopping the Postgres (process ${pid}) that an earlier run left behind`,
-  );
+  logWarning(`stopping the Postgres (process ${pid}) that an earlier run left behind`);
   for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
     sendSignal(pid, signal);
     const deadline = Date.now() + STOP_TIMEOUT_MS;
@@ -241,16 +232,13 @@ async function stopOrphan(dataDir: string): Promise<void> {
       await delay(20);
     }
   }
-  throw new Failure(
-    `The Postgres with process number ${pid} on ${dataDir} cannot be stopped.`,
-  );
+  throw new Failure(`The Postgres with process number ${pid} on ${dataDir} cannot be stopped.`);
 }
 
 /** The process number in `postmaster.pid`, if there is such a file. */
 function readPostmasterPid(dataDir: string): number | undefined {
   try {
-    const [first] = Deno.readTextFileSync(join(dataDir, "postmaster.pid"))
-      .split("\n");
+    const [first] = Deno.readTextFileSync(join(dataDir, "postmaster.pid")).split("\n");
     const pid = Number(first);
     return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
   } catch {

@@ -12,9 +12,7 @@ import { Failure } from "./failure.ts";
 import { logInfo } from "./log.ts";
 
 /** The user that owns the data and runs the server; undefined is whoever started the stack. */
-export type PostgresUser =
-  | { readonly uid: number; readonly gid: number }
-  | undefined;
+export type PostgresUser = { readonly uid: number; readonly gid: number } | undefined;
 
 /**
  * Finds the user to run Postgres as, and makes the system user `postgres` when root has none.
@@ -25,15 +23,8 @@ export async function findPostgresUser(): Promise<PostgresUser> {
   if (Deno.uid() !== 0) return undefined;
   const existing = await lookUp("postgres");
   if (existing) return existing;
-  logInfo(
-    "making the system user postgres, because Postgres does not run as root",
-  );
-  const made = await run("useradd", [
-    "--system",
-    "--user-group",
-    "--no-create-home",
-    "postgres",
-  ]) ||
+  logInfo("making the system user postgres, because Postgres does not run as root");
+  const made = await run("useradd", ["--system", "--user-group", "--no-create-home", "postgres"]) ||
     await run("adduser", ["-S", "-D", "-H", "postgres"]);
   const user = made ? await lookUp("postgres") : undefined;
   if (user) return user;
@@ -50,13 +41,9 @@ export async function findPostgresUser(): Promise<PostgresUser> {
  *
  * @throws {Failure} when somebody else owns the folder in `/var/tmp`.
  */
-export async function chooseHome(
-  localDir: string,
-  user: PostgresUser,
-): Promise<string> {
+export async function chooseHome(localDir: string, user: PostgresUser): Promise<string> {
   if (user === undefined || await canEnter(dirname(localDir))) return localDir;
-  const digest = createHash("sha256").update(await Deno.realPath(localDir))
-    .digest("hex");
+  const digest = createHash("sha256").update(await Deno.realPath(localDir)).digest("hex");
   const home = join("/var/tmp", `conversations-${digest.slice(0, 12)}`);
   await Deno.mkdir(home, { mode: 0o755 }).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
@@ -64,9 +51,7 @@ export async function chooseHome(
   // Everybody may write to /var/tmp, so somebody may have been there first.
   const { isDirectory, uid } = await Deno.lstat(home);
   if (isDirectory && uid === Deno.uid()) return home;
-  throw new Failure(
-    `${home} belongs to somebody else. Remove it, or move the project.`,
-  );
+  throw new Failure(`${home} belongs to somebody else. Remove it, or move the project.`);
 }
 
 /** Makes a folder of its own for a throw-away stack, which the user Postgres runs as can enter. */
@@ -99,17 +84,14 @@ async function lookUp(name: string): Promise<PostgresUser> {
       args: [flag, name],
       stderr: "null",
     }).output();
-    return success
-      ? Number.parseInt(new TextDecoder().decode(stdout))
-      : undefined;
+    return success ? Number.parseInt(new TextDecoder().decode(stdout)) : undefined;
   }));
   return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
 async function run(program: string, args: string[]): Promise<boolean> {
   try {
-    return (await new Deno.Command(program, { args, stderr: "null" }).output())
-      .success;
+    return (await new Deno.Command(program, { args, stderr: "null" }).output()).success;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -13,23 +13,15 @@ export interface ProcessStatus {
 }
 
 /** Returns the state of a process, or nothing when there is no such process. */
-export async function processStatus(
-  pid: number,
-): Promise<ProcessStatus | undefined> {
+export async function processStatus(pid: number): Promise<ProcessStatus | undefined> {
   if (Deno.build.os === "linux") {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
     // The name stands in parentheses and may contain anything, further parentheses included.
     const match = /^[0-9]+ \((.*)\) (\S) ([0-9]+) ([0-9]+) /s.exec(stat);
     if (!match || match[2] === "Z") return undefined;
-    return {
-      program: match[1]!,
-      parent: Number(match[3]),
-      group: Number(match[4]),
-    };
+    return { program: match[1]!, parent: Number(match[3]), group: Number(match[4]) };
   }
-  const match = /^\s*([0-9]+)\s+([0-9]+)\s+(.*)$/.exec(
-    await ps("ppid=,pgid=,comm=", pid),
-  );
+  const match = /^\s*([0-9]+)\s+([0-9]+)\s+(.*)$/.exec(await ps("ppid=,pgid=,comm=", pid));
   if (!match) return undefined;
   return {
     parent: Number(match[1]),
@@ -41,8 +33,7 @@ export async function processStatus(
 /** Returns the command line of a process, or nothing when there is no such process. */
 export async function commandLine(pid: number): Promise<string[]> {
   const text = Deno.build.os === "linux"
-    ? (await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => ""))
-      .replaceAll("\0", "\n")
+    ? (await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")).replaceAll("\0", "\n")
     : (await ps("args=", pid)).replaceAll(" ", "\n");
   return text.split("\n").filter((part) => part !== "");
 }
@@ -55,9 +46,7 @@ export function sendSignal(pid: number, signal: Deno.Signal): void {
 }
 
 async function ps(columns: string, pid: number): Promise<string> {
-  const { stdout } = await new Deno.Command("ps", {
-    args: ["-o", columns, "-p", `${pid}`],
-  })
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", columns, "-p", `${pid}`] })
     .output();
   return new TextDecoder().decode(stdout).trim();
 }

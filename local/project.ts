@@ -90,16 +90,12 @@ export async function readConfig(path: string): Promise<ProjectConfig> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Failure(
-      `${path} does not exist. Is this the folder of a Supabase project?`,
-    );
+    throw new Failure(`${path} does not exist. Is this the folder of a Supabase project?`);
   }
   try {
     return configSchema.parse(parse(text));
   } catch (error) {
-    const reason = error instanceof z.ZodError
-      ? z.prettifyError(error)
-      : String(error);
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw new Failure(`${path} cannot be used: ${reason}`);
   }
 }

@@ -24,10 +24,7 @@ export interface Caller {
 
 /** Sends requests to functions over connections that are kept and used again. */
 export class FunctionProxy {
-  readonly #client = Deno.createHttpClient({
-    poolMaxIdlePerHost: 256,
-    poolIdleTimeout: 60_000,
-  });
+  readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: 256, poolIdleTimeout: 60_000 });
 
   /**
    * Forwards a request.
@@ -35,21 +32,13 @@ export class FunctionProxy {
    * @param path path and query as the function is to see them.
    * @throws when the function cannot be reached or ends before it has answered.
    */
-  async forward(
-    request: Request,
-    origin: string,
-    path: string,
-    caller: Caller,
-  ): Promise<Response> {
+  async forward(request: Request, origin: string, path: string, caller: Caller): Promise<Response> {
     const headers = new Headers(request.headers);
     removeHopByHop(headers);
     setDefault(headers, "x-forwarded-host", request.headers.get("host"));
     setDefault(headers, "x-forwarded-proto", "http");
     const earlier = headers.get("x-forwarded-for");
-    headers.set(
-      "x-forwarded-for",
-      earlier ? `${earlier}, ${caller.hostname}` : caller.hostname,
-    );
+    headers.set("x-forwarded-for", earlier ? `${earlier}, ${caller.hostname}` : caller.hostname);
     headers.delete("host");
     // `fetch` unpacks what it receives, so packing it for the way between two processes is wasted.
     headers.set("accept-encoding", "identity");
@@ -84,10 +73,6 @@ function removeHopByHop(headers: Headers): void {
   for (const name of HOP_BY_HOP) headers.delete(name);
 }
 
-function setDefault(
-  headers: Headers,
-  name: string,
-  value: string | null,
-): void {
+function setDefault(headers: Headers, name: string, value: string | null): void {
   if (value !== null && !headers.has(name)) headers.set(name, value);
 }

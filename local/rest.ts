@@ -35,10 +35,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
   const { config, secrets } = options;
   const connection = new RestConnection({
     url: options.databaseUrl,
-    postgresOptions: {
-      types: { jsonb: JSONB, timestamptz: TIMESTAMPTZ },
-      onnotice: () => {},
-    },
+    postgresOptions: { types: { jsonb: JSONB, timestamptz: TIMESTAMPTZ }, onnotice: () => {} },
   });
   const app = new App(
     {
@@ -80,9 +77,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
         select to_regclass('auth.users') is not null
           and to_regprocedure('auth.uid()') is not null
           and to_regclass('supabase_migrations.schema_migrations') is not null as complete`;
-      if (!row?.complete) {
-        throw new Failure("The tables of Auth could not be made.");
-      }
+      if (!row?.complete) throw new Failure("The tables of Auth could not be made.");
     },
     forgetSchema: () => connection.forgetSchema(),
     close: () => connection.driver.end({ timeout: 1 }),
@@ -96,8 +91,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
 const JSONB: postgres.PostgresType = {
   to: 3802,
   from: [3802],
-  serialize: (value: unknown) =>
-    typeof value === "string" ? value : JSON.stringify(value),
+  serialize: (value: unknown) => typeof value === "string" ? value : JSON.stringify(value),
   parse: (text: string) => JSON.parse(text),
 };
 
@@ -115,16 +109,8 @@ class RestConnection extends PostgresConnection {
   constructor(config: ConstructorParameters<typeof PostgresConnection>[0]) {
     super(config);
     // These are private to TypeScript only. The version is pinned; this catches an upgrade.
-    for (
-      const name of [
-        "rlsState",
-        "applyJwtSessionContext",
-        "applyRpcRequestGucs",
-      ]
-    ) {
-      if (!(name in this)) {
-        throw new Error(`@supabase/lite has changed: there is no ${name} now`);
-      }
+    for (const name of ["rlsState", "applyJwtSessionContext", "applyRpcRequestGucs"]) {
+      if (!(name in this)) throw new Error(`@supabase/lite has changed: there is no ${name} now`);
     }
     Object.assign(this, {
       // On its first request the package grants everything on every table of each schema that has a
@@ -169,10 +155,7 @@ interface Caller {
  * Tells the transaction who is asking. Like the package's own, in one statement instead of six: the
  * round trips were most of the time of a request.
  */
-async function applyJwtSessionContext(
-  transaction: Kysely<unknown>,
-  caller: Caller,
-) {
+async function applyJwtSessionContext(transaction: Kysely<unknown>, caller: Caller) {
   const { role = "anon", uid = "", jwt } = caller.auth ?? {};
   await sql`select
     set_config('request.jwt.claim.sub', ${uid}, true),
@@ -185,19 +168,13 @@ async function applyJwtSessionContext(
 /** Tells a called function about the request, as PostgREST does; in one statement instead of five. */
 async function applyRpcRequestGucs(
   transaction: Kysely<unknown>,
-  request: {
-    method: string;
-    path: string;
-    requestHeaders?: Record<string, string>;
-  },
+  request: { method: string; path: string; requestHeaders?: Record<string, string> },
 ) {
   await sql`select
     set_config('response.status', '', true),
     set_config('response.headers', '', true),
     set_config('request.method', ${request.method}, true),
     set_config('request.path', ${request.path}, true),
-    set_config('request.headers', ${
-    JSON.stringify(request.requestHeaders ?? {})
-  }, true)`
+    set_config('request.headers', ${JSON.stringify(request.requestHeaders ?? {})}, true)`
     .execute(transaction);
 }

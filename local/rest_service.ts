@@ -9,10 +9,7 @@
 
 import { logWarning } from "./log.ts";
 import type { RestApi } from "./rest.ts";
-import {
-  listenForSchemaChanges,
-  type SchemaListener,
-} from "./schema_listener.ts";
+import { listenForSchemaChanges, type SchemaListener } from "./schema_listener.ts";
 
 /** What is connected to the server between its start and its end. */
 interface Life {
@@ -35,15 +32,9 @@ export class RestService {
   /** Connects to a server that has become ready. */
   async connect(databaseUrl: string): Promise<void> {
     this.#databaseUrl = databaseUrl;
-    const life: Life = {
-      api: this.#createApi(databaseUrl),
-      waiting: new Set(),
-    };
+    const life: Life = { api: this.#createApi(databaseUrl), waiting: new Set() };
     this.#life = life;
-    life.listener = await listenForSchemaChanges(
-      databaseUrl,
-      () => life.api.forgetSchema(),
-    );
+    life.listener = await listenForSchemaChanges(databaseUrl, () => life.api.forgetSchema());
     // For changes between the first request and now.
     await life.api.forgetSchema();
     if (this.#life !== life) await life.listener.close();
@@ -55,11 +46,7 @@ export class RestService {
     if (!life) return;
     this.#life = undefined;
     for (const answer of life.waiting) {
-      answer(
-        databaseIsAway(
-          "The database went away; this may have been processed or not.",
-        ),
-      );
+      answer(databaseIsAway("The database went away; this may have been processed or not."));
     }
     close(life).catch((error) => logWarning(`could not disconnect: ${error}`));
   }
@@ -68,17 +55,13 @@ export class RestService {
   reconnect(): void {
     if (this.#databaseUrl === undefined) return;
     // The server may be gone again; then the next `reconnect` is not far.
-    this.connect(this.#databaseUrl).catch((error) =>
-      logWarning(`could not reconnect: ${error}`)
-    );
+    this.connect(this.#databaseUrl).catch((error) => logWarning(`could not reconnect: ${error}`));
   }
 
   /** Answers a request for `/auth/v1` or `/rest/v1`. */
   async fetch(request: Request, peerAddress: string | null): Promise<Response> {
     const life = this.#life;
-    if (!life) {
-      return databaseIsAway("The database is starting; nothing was processed.");
-    }
+    if (!life) return databaseIsAway("The database is starting; nothing was processed.");
     // Not `Promise.race`: it would keep something of every request until the server ends.
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     life.waiting.add(resolve);
@@ -104,11 +87,8 @@ async function close({ api, listener }: Life): Promise<void> {
 
 /** What PostgREST answers while it has no database. */
 function databaseIsAway(message: string): Response {
-  return Response.json(
-    { code: "PGRST001", message, details: null, hint: null },
-    {
-      status: 503,
-      headers: { "retry-after": "1", "access-control-allow-origin": "*" },
-    },
-  );
+  return Response.json({ code: "PGRST001", message, details: null, hint: null }, {
+    status: 503,
+    headers: { "retry-after": "1", "access-control-allow-origin": "*" },
+  });
 }

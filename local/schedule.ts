@@ -9,6 +9,7 @@ import { logWarning } from "./log.ts";
 /** Paths below `/functions/v1/` that are called, and how often, in seconds. The migrations schedule the same. */
 const SCHEDULE = [
   { path: "kapso-sync/tick", everySeconds: 60 },
+  { path: "inbox/tick", everySeconds: 60 },
   { path: "daily-summary/tick", everySeconds: 300 },
 ] as const;
 
@@ -40,28 +41,17 @@ export function startSchedule(options: ScheduleOptions): Schedule {
   };
 }
 
-async function call(
-  path: string,
-  options: ScheduleOptions,
-  signal: AbortSignal,
-): Promise<void> {
+async function call(path: string, options: ScheduleOptions, signal: AbortSignal): Promise<void> {
   try {
     const response = await fetch(`${options.apiUrl}/functions/v1/${path}`, {
       method: "POST",
-      headers: {
-        apikey: options.secretKey,
-        "content-type": "application/json",
-      },
+      headers: { apikey: options.secretKey, "content-type": "application/json" },
       body: "{}",
       signal,
     });
     await response.body?.cancel();
-    if (!response.ok) {
-      logWarning(`the schedule called ${path} and got ${response.status}`);
-    }
+    if (!response.ok) logWarning(`the schedule called ${path} and got ${response.status}`);
   } catch (error) {
-    if (!signal.aborted) {
-      logWarning(`the schedule could not call ${path}: ${error}`);
-    }
+    if (!signal.aborted) logWarning(`the schedule could not call ${path}: ${error}`);
   }
 }

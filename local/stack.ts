@@ -88,16 +88,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await Deno.mkdir(project.localDir, { recursive: true });
     const lock = isThrowaway ? undefined : await lockProject(project);
     closers.push(() => lock?.release());
-    const secrets = isThrowaway
-      ? generateSecrets()
-      : await loadSecrets(project.localDir);
+    const secrets = isThrowaway ? generateSecrets() : await loadSecrets(project.localDir);
 
-    let gateway: Gateway = () =>
-      Promise.resolve(new Response(null, { status: 503 }));
-    const server = listen(
-      options.port ?? project.config.api.port,
-      (...args) => gateway(...args),
-    );
+    let gateway: Gateway = () => Promise.resolve(new Response(null, { status: 503 }));
+    const server = listen(options.port ?? project.config.api.port, (...args) => gateway(...args));
     let drained: Promise<void> | undefined;
     const drainServer = () => drained ??= drain(server);
     closers.push(drainServer);
@@ -151,6 +145,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
     const app = await createApp({
       project,
+      apiUrl,
       publishableKey: secrets.publishable_key,
       demo: { email: DEMO.email, password: DEMO.password },
       isWatching: options.isWatching,
@@ -170,7 +165,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
       closers.push(() => schedule.stop());
     }
-    signal.throwIfAborted();
     // Everything answers by now, so the build slows nobody. A throw-away stack may never be looked at.
     if (!isThrowaway) app?.prepare();
     return {
@@ -216,13 +210,8 @@ function listen(port: number, gateway: Gateway): Deno.HttpServer<Deno.NetAddr> {
       port,
       onListen: () => {},
       onError: (error) => {
-        logWarning(
-          `a request failed: ${error instanceof Error ? error.stack : error}`,
-        );
-        return Response.json({
-          code: "INTERNAL_ERROR",
-          message: "Internal Server Error",
-        }, {
+        logWarning(`a request failed: ${error instanceof Error ? error.stack : error}`);
+        return Response.json({ code: "INTERNAL_ERROR", message: "Internal Server Error" }, {
           status: 500,
         });
       },

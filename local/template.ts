@@ -31,9 +31,7 @@ export interface CopyTemplateOptions {
  *
  * @returns the password of the database user `postgres` in the copy.
  */
-export async function copyTemplate(
-  options: CopyTemplateOptions,
-): Promise<{ password: string }> {
+export async function copyTemplate(options: CopyTemplateOptions): Promise<{ password: string }> {
   const { project, installation, target, signal } = options;
   const folder = join(installation.home, "template");
   return await Lock.hold(join(installation.home, "template.lock"), async () => {
@@ -50,22 +48,12 @@ export async function copyTemplate(
   });
 }
 
-async function makeTemplate(
-  options: CopyTemplateOptions,
-  folder: string,
-): Promise<void> {
+async function makeTemplate(options: CopyTemplateOptions, folder: string): Promise<void> {
   const { installation: { binaries, user }, signal } = options;
   const dataDir = join(folder, "data");
   const password = crypto.getRandomValues(new Uint8Array(16)).toHex();
   await Deno.writeTextFile(join(folder, "password"), password, { mode: 0o600 });
-  await createCluster({
-    binaries,
-    user,
-    dataDir,
-    password,
-    isThrowaway: true,
-    signal,
-  });
+  await createCluster({ binaries, user, dataDir, password, isThrowaway: true, signal });
   const port = findFreePort();
   const server = await PostgresServer.start({
     binaries,

@@ -16,9 +16,7 @@ export type UserTokenCheck = (
  * Makes the check for tokens that are signed with one secret. The keys of the API (`sb_…`) are no
  * tokens and do not pass, as on hosted Supabase.
  */
-export async function createUserTokenCheck(
-  jwtSecret: string,
-): Promise<UserTokenCheck> {
+export async function createUserTokenCheck(jwtSecret: string): Promise<UserTokenCheck> {
   const key = await crypto.subtle.importKey(
     "raw",
     new TextEncoder().encode(jwtSecret),

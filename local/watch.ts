@@ -13,10 +13,7 @@ import { type Project, readConfig } from "./project.ts";
 const SETTLE_MS = 30;
 
 /** Watches until it is closed. */
-export function watchFunctions(
-  project: Project,
-  functions: Functions,
-): { close(): void } {
+export function watchFunctions(project: Project, functions: Functions): { close(): void } {
   const configFile = join(project.supabaseDir, "config.toml");
   const importMaps = new Set(
     Object.values(project.config.functions).flatMap(({ import_map }) =>
@@ -27,9 +24,9 @@ export function watchFunctions(
   // Around an import map only the folder itself: below it can be the data of the database.
   const watchers = [
     Deno.watchFs(project.supabaseDir),
-    ...[...new Set([...importMaps].map((file) => dirname(file)))].map((
-      folder,
-    ) => Deno.watchFs(folder, { recursive: false })),
+    ...[...new Set([...importMaps].map((file) => dirname(file)))].map((folder) =>
+      Deno.watchFs(folder, { recursive: false })
+    ),
   ];
   let changed = new Set<string>();
   for (const watcher of watchers) {
@@ -65,9 +62,7 @@ export function watchFunctions(
       if (inside === "" || inside.startsWith("..")) continue;
       const [folder = "", ...rest] = inside.split(sep);
       // Shared code and `.env` concern every function.
-      names.add(
-        rest.length === 0 || folder.startsWith("_") ? undefined : folder,
-      );
+      names.add(rest.length === 0 || folder.startsWith("_") ? undefined : folder);
     }
     if (names.has(undefined)) return functions.restart();
     for (const name of names) functions.restart(name);

@@ -16,6 +16,8 @@ import { HELP, readOptions, type SyncOptions } from "./sync_kapso/options.ts";
 import { findProject } from "./sync_kapso/project.ts";
 import { createJsonReport, createTextReport } from "./sync_kapso/report.ts";
 
+/** Milliseconds within which two signals are one key. */
+const SAME_KEY_MS = 500;
 const ROOT = resolve(import.meta.dirname!, "..");
 
 async function main(args: string[]): Promise<number> {
@@ -28,6 +30,8 @@ async function main(args: string[]): Promise<number> {
     }
     return await sync(options, env);
   } catch (error) {
+    // Whoever read the output has gone, as head does: the run is put down, and the next one goes on.
+    if (error instanceof Deno.errors.BrokenPipe) return 1;
     if (!(error instanceof Problem)) throw error;
     printError(`✗ ${error.message}\n`);
     return 1;
@@ -43,12 +47,16 @@ async function sync(options: SyncOptions, env: Record<string, string>): Promise<
     ? createJsonReport(print, printError)
     : createTextReport(createDisplay(Deno.stdout.isTerminal(), print), printError);
   const stop = new AbortController();
+  let askedAt = 0;
   const interrupt = () => {
     if (stop.signal.aborted) {
+      // One Ctrl-C can come twice: from the terminal, and from deno task, which passes it on.
+      if (performance.now() - askedAt < SAME_KEY_MS) return;
       report.close();
       Deno.exit(130);
     }
     report.note("Stopping after the page that is being stored. Press Ctrl-C again to end at once.");
+    askedAt = performance.now();
     stop.abort();
   };
   Deno.addSignalListener("SIGINT", interrupt);

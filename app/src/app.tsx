@@ -46,9 +46,7 @@ function SignedInOnly({ demo }: { demo: AppConfig["demo"] }) {
               <Suspense fallback={<PageSpinner />}>
                 <Switch>
                   <Route path={`/:workspace${PAGES.inbox}/:conversation?`}>
-                    {({ conversation }) => (
-                      <InboxPage conversationId={conversation} />
-                    )}
+                    {({ conversation }) => <InboxPage conversationId={conversation} />}
                   </Route>
                   <Route
                     path={`/:workspace${PAGES.overview}`}

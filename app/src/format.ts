@@ -72,9 +72,7 @@ export function formatDay(iso: string): string {
   const age = localDay(Date.now()) - localDay(date);
   if (age === 0) return texts.thread.today;
   if (age === 1) return texts.thread.yesterday;
-  return (date.getFullYear() === new Date().getFullYear()
-    ? longDay
-    : longDayAndYear).format(date);
+  return (date.getFullYear() === new Date().getFullYear() ? longDay : longDayAndYear).format(date);
 }
 
 /** Date and time. */

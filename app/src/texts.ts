@@ -21,8 +21,7 @@ export const texts = {
     backToInbox: "Back to the inbox",
   },
   errors: {
-    network:
-      "There is no connection to the server. Check your network and try again.",
+    network: "There is no connection to the server. Check your network and try again.",
     unknown: "Something went wrong. Try again.",
     tryAgain: "Try again",
   },
@@ -59,8 +58,7 @@ export const texts = {
   workspace: {
     label: "Workspace",
     noneTitle: "You are in no workspace yet",
-    noneHint:
-      "Ask an owner or admin of a workspace to add you, then load this page again.",
+    noneHint: "Ask an owner or admin of a workspace to add you, then load this page again.",
     roles: { owner: "Owner", admin: "Admin", agent: "Agent", viewer: "Viewer" },
   },
   nav: {
@@ -95,8 +93,7 @@ export const texts = {
     anybody: "Anybody",
     mine: "Mine",
     nobody: "Nobody",
-    unreadCount: (count: number) =>
-      count === 1 ? "1 unread message" : `${count} unread messages`,
+    unreadCount: (count: number) => count === 1 ? "1 unread message" : `${count} unread messages`,
     outboundPrefix: "You: ",
     noPreview: "No messages yet",
     closed: "Closed",
@@ -111,8 +108,7 @@ export const texts = {
     emptyHint:
       "Connect WhatsApp, Telegram, Signal or WeChat. As soon as a customer writes, the conversation appears here.",
     emptyAction: "Connect a platform",
-    emptyViewerHint:
-      "As soon as a customer writes, the conversation appears here.",
+    emptyViewerHint: "As soon as a customer writes, the conversation appears here.",
     nothingFoundTitle: "Nothing found",
     nothingFoundHint: "No conversation fits the search and the filters.",
     clearFilters: "Clear search and filters",
@@ -122,19 +118,16 @@ export const texts = {
   thread: {
     label: (name: string) => `Conversation with ${name}`,
     choose: "Choose a conversation",
-    chooseHint:
-      "Pick one on the left to read and answer it. The arrow keys move through the list.",
+    chooseHint: "Pick one on the left to read and answer it. The arrow keys move through the list.",
     notFoundTitle: "This conversation is not here",
-    notFoundHint:
-      "It was deleted, or it belongs to a workspace you are not in.",
+    notFoundHint: "It was deleted, or it belongs to a workspace you are not in.",
     messages: "Messages",
     empty: "No messages yet.",
     loadFailed: "The messages could not be loaded.",
     loadingOlder: "Loading older messages…",
     beginning: "The conversation begins here",
     newest: "Jump to newest",
-    newMessages: (count: number) =>
-      count === 1 ? "1 new message" : `${count} new messages`,
+    newMessages: (count: number) => count === 1 ? "1 new message" : `${count} new messages`,
     today: "Today",
     yesterday: "Yesterday",
     newSession: "New session",
@@ -148,8 +141,7 @@ export const texts = {
     showContact: "Show contact",
     hideContact: "Hide contact",
     backToList: "Back to the list",
-    kapsoFailed:
-      "Done here, but Kapso could not be told. It will be tried again.",
+    kapsoFailed: "Done here, but Kapso could not be told. It will be tried again.",
     status: {
       pending: "Waiting",
       queued: "Waiting for earlier messages",
@@ -220,17 +212,14 @@ export const texts = {
     tooLong: (max: number) => `At most ${max} characters`,
     viewer:
       "You can read this workspace. Ask an owner or admin for the role of an agent to answer.",
-    closedHere:
-      "Sending a message does not reopen the conversation; a customer's answer does.",
+    closedHere: "Sending a message does not reopen the conversation; a customer's answer does.",
     windowOpen: (left: string) => `You can answer freely for ${left}`,
     windowClosingSoon: (left: string) => `Only ${left} left to answer freely`,
     windowClosed:
       "The customer wrote more than 24 hours ago, so WhatsApp lets you send a template only.",
-    windowNever:
-      "The customer has not written yet, so WhatsApp lets you send a template only.",
+    windowNever: "The customer has not written yet, so WhatsApp lets you send a template only.",
     chooseTemplate: "Choose a template",
-    notReady:
-      "This connection cannot send yet: it needs a Kapso API key and a number.",
+    notReady: "This connection cannot send yet: it needs a Kapso API key and a number.",
     notReadyAction: "Set up sending",
     otherPlatform: (platform: string) =>
       `Answers cannot be sent to ${platform} from here. Answer in its own app; the message appears here.`,
@@ -240,8 +229,7 @@ export const texts = {
     title: "Send a template",
     search: "Search templates",
     none: "There is no approved template",
-    noneHint:
-      "Templates are written and approved at Kapso. Approved ones appear here.",
+    noneHint: "Templates are written and approved at Kapso. Approved ones appear here.",
     nothingFound: "No template has these words.",
     language: "Language",
     parameters: "Fill in",
@@ -291,14 +279,12 @@ export const texts = {
   connections: {
     title: "Messaging",
     breadcrumb: "Import",
-    subtitle:
-      "The bridges and numbers that bring conversations into this workspace.",
+    subtitle: "The bridges and numbers that bring conversations into this workspace.",
     create: "New connection",
     emptyTitle: "Nothing is connected yet",
     emptyHint:
       "Create a connection and give its secret to the bridge, or to Kapso for WhatsApp. Conversations then appear in the inbox by themselves.",
-    emptyOtherHint:
-      "An owner or admin of this workspace can connect a platform here.",
+    emptyOtherHint: "An owner or admin of this workspace can connect a platform here.",
     active: "Active",
     off: "Switched off",
     silent: "Silent for a day",
@@ -307,10 +293,8 @@ export const texts = {
     lastEvent: "Last event",
     events: "Events",
     eventsFine: "all processed",
-    eventsFailed: (count: number) =>
-      count === 1 ? "1 failed" : `${count} failed`,
-    eventsWaiting: (count: number) =>
-      count === 1 ? "1 waiting" : `${count} waiting`,
+    eventsFailed: (count: number) => count === 1 ? "1 failed" : `${count} failed`,
+    eventsWaiting: (count: number) => count === 1 ? "1 waiting" : `${count} waiting`,
     id: "Connection id",
     number: "Phone number id",
     sending: "Sending",
@@ -384,9 +368,7 @@ export const texts = {
     progress: "Progress of the backfill",
     done: "History is complete",
     partial: (count: number) =>
-      count === 1
-        ? "Complete but for 1 conversation"
-        : `Complete but for ${count} conversations`,
+      count === 1 ? "Complete but for 1 conversation" : `Complete but for ${count} conversations`,
     stopped: "Stopped",
     failed: "It could not go on",
     counts: (done: string, total: string, added: string) =>

@@ -79,7 +79,8 @@ export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promis
     report.endNumber(number, outcome);
   }
   report.end(outcomes);
-  return stop.aborted && !outcomes.every(isFinished) ? 130 : exitCodeOf(outcomes, numbers.length);
+  const isOver = outcomes.length === numbers.length && outcomes.every(isFinished);
+  return stop.aborted && !isOver ? 130 : exitCodeOf(outcomes, numbers.length);
 }
 
 function isFinished({ kind }: Outcome): boolean {

@@ -45,6 +45,8 @@ function createBar(lines: Display): Display {
       barsize: 24,
       stream: process.stdout,
       hideCursor: true,
+      // Or long lines above the bar would be cut.
+      linewrap: true,
       // Ctrl-C is for the run.
       gracefulExit: false,
       clearOnComplete: true,

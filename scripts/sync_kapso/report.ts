@@ -129,7 +129,7 @@ class NumberReport {
   readonly #isDryRun: boolean;
   /** The beginning of a slice, until it is known whether it is ours. */
   #begun: RunEvent | undefined;
-  #isIntroduced = false;
+  #runId: string | undefined;
   #pages = 0;
   #hasSteps = false;
   /** The conversation whose lines are being printed. */
@@ -184,8 +184,13 @@ class NumberReport {
 
   #introduce(run: RunEvent): void {
     this.#begun = undefined;
-    if (this.#isIntroduced) return;
-    this.#isIntroduced = true;
+    if (this.#runId === run.run_id) return;
+    if (this.#runId !== undefined) {
+      this.#print("", "The run begins anew.");
+      this.#pages = this.#index = 0;
+      this.#hasSteps = false;
+    }
+    this.#runId = run.run_id;
     if (run.resumed && run.conversations_total > 0) {
       this.#print(`Going on where the last run stopped: ${progressOf(run)}`);
     }
@@ -245,7 +250,7 @@ function nothing(phoneNumberId: string): string[] {
     "No conversations found in Kapso. Check",
     `  - that the Phone Number ID ${phoneNumberId} is the right one,`,
     "  - that the Kapso API key may read its conversations,",
-    "  - that there are WhatsApp conversations in Kapso, and not only before --since.",
+    "  - that there are WhatsApp conversations in Kapso; with --since, active ones since then.",
   ];
 }
 

@@ -108,7 +108,8 @@ class NumberRun {
   /** The outcome once the run was asked to stop. */
   async stopped(): Promise<Outcome> {
     await this.#askToStop();
-    return { kind: "stopped", counts: this.counts };
+    // Where only somebody else was at work, that goes on.
+    return { kind: "stopped", counts: this.#runId === undefined ? undefined : this.counts };
   }
 
   /** One request, repeated while it comes to nothing. Undefined: cut off, after it had stored something. */
@@ -243,7 +244,7 @@ export function progressOf(counts: RunCounts): string {
 /** What a passing failure is. */
 function describeFailure({ code, error }: SyncEnd): string {
   const said = safeText(error ?? "").replace(/\.$/u, "");
-  if (/rate.?limit|too many|429/iu.test(said)) {
+  if (code === "kapso_rate_limited") {
     return `Kapso limits the rate (${said}). A larger --delay-ms avoids this.`;
   }
   return code === "kapso_unavailable"
@@ -261,6 +262,7 @@ function explainRefusal({ code, error }: SyncEnd): string {
 
 function inWords(seconds: number): string {
   const whole = Math.max(Math.ceil(seconds), 1);
+  if (whole >= 7200) return `${Math.round(whole / 3600)} hours`;
   if (whole >= 120) return `${Math.round(whole / 60)} minutes`;
   return whole === 1 ? "1 second" : `${whole} seconds`;
 }

@@ -80,7 +80,7 @@ interface Workspace {
 async function findWorkspace(client: DatabaseClient, wanted: string): Promise<Workspace> {
   const column = UUID.test(wanted) ? "id" : "slug";
   const [found] = unwrap(
-    await client.from("workspaces").select("id, slug").eq(column, wanted).limit(1),
+    await client.from("workspaces").select("id, slug").eq(column, wanted).limit(1).retry(false),
   );
   if (found) return found;
   const slugs = await slugsWithNumbers(client);
@@ -110,7 +110,7 @@ async function slugsWithNumbers(client: DatabaseClient): Promise<string[]> {
   const rows = unwrap(
     await client.from("workspaces").select("slug, connections!inner(id)")
       .eq("connections.platform", "whatsapp").not("connections.phone_number_id", "is", null)
-      .order("slug").limit(MAX_LISTED + 1),
+      .order("slug").limit(MAX_LISTED + 1).retry(false),
   );
   return rows.map(({ slug }) => slug);
 }

@@ -426,8 +426,8 @@ begin
     or (
       open_run.messages_per_conversation is not distinct from begin_sync_run.messages_per_conversation
       and open_run.since is not distinct from begin_sync_run.since
-      -- A dry run of long ago says nothing of today.
-      and not open_run.is_dry_run
+      -- A dry run of a while ago says nothing of now.
+      and (not open_run.is_dry_run or open_run.updated_at > now() - interval '10 minutes')
     )
   ) then
     return query
@@ -610,7 +610,7 @@ create function public.store_sync_page(
   is_last boolean,
   lease_seconds integer default 60
 )
-returns table (run jsonb, messages_added integer, conversation_ids uuid[], errors text[])
+returns table (run jsonb, messages_added integer, errors text[])
 language plpgsql
 volatile
 set search_path = ''
@@ -622,7 +622,6 @@ declare
   element jsonb;
   stored private.kapso_outcome;
   added integer := 0;
-  touched uuid[] := '{}';
   problems text[] := '{}';
   new_people uuid[] := '{}';
   new_conversations integer := 0;
@@ -650,7 +649,6 @@ begin
               continue;
             end if;
             added := added + stored.messages_added;
-            touched := touched || stored.conversation_id;
             new_conversations := new_conversations + (stored.outcome = 'created')::integer;
             if stored.person_id <> all (new_people) and exists (
               select 1 from public.people as person
@@ -700,7 +698,7 @@ begin
     phase = case when store_sync_page.session_id is null and is_last then 'statuses' else known.phase end,
     failures = 0
   where known.id = held.id
-  returning to_jsonb(known), added, touched, problems;
+  returning to_jsonb(known), added, problems;
 end;
 $$;
 comment on function public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer) is

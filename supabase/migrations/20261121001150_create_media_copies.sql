@@ -1,6 +1,6 @@
 -- Purpose: copy the files of messages to this project's own Storage, soon after the messages are stored.
--- Objects: private.media_copies, queue_media, claim_media_copies, finish_media_copies,
---   connections_with_due_media, retry_media_copies;
+-- Objects: private.media_copies and media_orphans, queue_media, claim_media_copies, finish_media_copies,
+--   connections_with_due_media, retry_media_copies, claim_media_orphans, forget_media_orphans;
 --   private.change_message learns what became of a file, private.store_kapso_conversation lists files.
 -- Risk: replaces two private functions.
 
@@ -19,6 +19,7 @@ create table private.media_copies (
   attempts integer not null default 0,
   next_attempt_at timestamptz not null default now(),
   error text,
+  path text,
   constraint media_copies_pkey primary key (conversation_id, message_id),
   constraint media_copies_workspace_id_connection_id_fkey
     foreign key (workspace_id, connection_id) references public.connections (workspace_id, id) on delete cascade,
@@ -40,6 +41,34 @@ comment on column private.media_copies.state is 'waiting: to be copied at next_a
 comment on column private.media_copies.attempts is 'How often somebody began. Also names the attempt: the result of an older one does not count.';
 comment on column private.media_copies.next_attempt_at is 'Not before. While somebody copies: when they count as dead.';
 comment on column private.media_copies.error is 'Why it failed: gone, unavailable, too_large, type_not_allowed, host_not_allowed or no_source.';
+
+comment on column private.media_copies.path is 'Where the copy is, in the bucket media.';
+
+create table private.media_orphans (
+  path text collate "C" primary key,
+  next_attempt_at timestamptz not null default now()
+);
+comment on table private.media_orphans is 'Files in Storage whose message is deleted, until they are deleted as well.';
+comment on column private.media_orphans.path is 'Where the file is, in the bucket media.';
+comment on column private.media_orphans.next_attempt_at is 'Not before. While somebody deletes it: when they count as dead.';
+create index media_orphans_next_attempt_at_idx on private.media_orphans (next_attempt_at);
+
+create function private.abandon_media()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- Whoever deletes a conversation may not write here.
+  insert into private.media_orphans (path) values (old.path) on conflict do nothing;
+  return old;
+end;
+$$;
+comment on function private.abandon_media() is 'A copy whose message is deleted is to be deleted from Storage.';
+create trigger media_copies_abandon_media
+  after delete on private.media_copies
+  for each row when (old.path is not null) execute function private.abandon_media();
 
 create index media_copies_due_idx on private.media_copies (connection_id, next_attempt_at) where state = 'waiting';
 comment on index private.media_copies_due_idx is 'What claim_media_copies() looks for.';
@@ -320,10 +349,12 @@ begin
   update private.media_copies as copy
   set state = result.state,
     error = result.error,
+    path = coalesce(result.media ->> 'path', copy.path),
     next_attempt_at = case when result.state = 'waiting'
       then now() + make_interval(secs => coalesce(result.retry_seconds, 60)) else copy.next_attempt_at end
   from jsonb_to_recordset(finish_media_copies.results) as result (
-    conversation_id uuid, message_id text, attempts integer, state text, error text, retry_seconds double precision
+    conversation_id uuid, message_id text, attempts integer, state text, error text, retry_seconds double precision,
+    media jsonb
   )
   where copy.conversation_id = result.conversation_id
     and copy.message_id = result.message_id
@@ -331,6 +362,17 @@ begin
     and copy.state = 'waiting'
     and copy.attempts = result.attempts;
   get diagnostics finished = row_count;
+
+  -- Deleted while it was copied.
+  insert into private.media_orphans (path)
+  select result.media ->> 'path'
+  from jsonb_to_recordset(finish_media_copies.results) as result (conversation_id uuid, message_id text, media jsonb)
+  where result.media ->> 'path' is not null
+    and not exists (
+      select 1 from private.media_copies as copy
+      where copy.conversation_id = result.conversation_id and copy.message_id = result.message_id
+    )
+  on conflict do nothing;
   return finished;
 end;
 $$;
@@ -362,6 +404,50 @@ $$;
 comment on function public.connections_with_due_media(integer) is
   'Connections that have files to copy now, those that wait longest first. For service_role only.';
 
+create function public.claim_media_orphans(max_files integer default 100, lease_seconds integer default 180)
+returns table (path text)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  return query
+  with due as (
+    select orphan.path
+    from private.media_orphans as orphan
+    where orphan.next_attempt_at <= now()
+    order by orphan.next_attempt_at
+    limit claim_media_orphans.max_files
+    for update skip locked
+  )
+  update private.media_orphans as orphan
+  set next_attempt_at = now() + make_interval(secs => claim_media_orphans.lease_seconds)
+  from due
+  where orphan.path = due.path
+  returning orphan.path;
+end;
+$$;
+comment on function public.claim_media_orphans(integer, integer) is
+  'Files to delete from Storage, each to one caller, who has lease_seconds for it. For service_role only.';
+
+create function public.forget_media_orphans(paths text[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  forgotten integer;
+begin
+  delete from private.media_orphans as orphan where orphan.path = any (forget_media_orphans.paths);
+  get diagnostics forgotten = row_count;
+  return forgotten;
+end;
+$$;
+comment on function public.forget_media_orphans(text[]) is
+  'Note that files are deleted from Storage. Returns how many were to be. For service_role only.';
+
 create function public.retry_media_copies(connection_id uuid, states text[] default '{failed,linked}')
 returns integer
 language plpgsql
@@ -386,9 +472,12 @@ comment on function public.retry_media_copies(uuid, text[]) is
 revoke execute on function
   private.media_rank(text),
   private.queue_media(public.connections, uuid, jsonb),
+  private.abandon_media(),
   public.claim_media_copies(uuid, integer, integer),
   public.finish_media_copies(uuid, jsonb),
   public.connections_with_due_media(integer),
+  public.claim_media_orphans(integer, integer),
+  public.forget_media_orphans(text[]),
   public.retry_media_copies(uuid, text[])
 from public, anon, authenticated, service_role;
 grant execute on function
@@ -397,7 +486,10 @@ grant execute on function
   public.claim_media_copies(uuid, integer, integer),
   public.finish_media_copies(uuid, jsonb),
   public.connections_with_due_media(integer),
+  public.claim_media_orphans(integer, integer),
+  public.forget_media_orphans(text[]),
   public.retry_media_copies(uuid, text[])
 to service_role;
-grant all on private.media_copies to service_role;
+grant all on private.media_copies, private.media_orphans to service_role;
 alter table private.media_copies enable row level security;
+alter table private.media_orphans enable row level security;

@@ -653,11 +653,6 @@ begin
     select message.conversation_id as id, array_agg(message.body order by message.sent_at) as candidates
     from unnest(settle_arrivals.arrived) as message
     where message.body ->> 'direction' = 'outbound'
-      and exists (
-        select 1 from public.outbox_messages as known
-        where known.conversation_id = message.conversation_id
-          and known.state in ('queued', 'sending', 'unconfirmed')
-      )
     group by message.conversation_id
     order by message.conversation_id
   loop
@@ -1048,6 +1043,11 @@ begin
   if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_cron') then
     create extension if not exists pg_cron;
     perform cron.schedule('settle-outbox', '* * * * *', 'select public.settle_outbox()');
+    if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
+      create extension if not exists pg_net;
+      -- The same, and it sends what was left waiting.
+      perform cron.schedule('inbox', '* * * * *', $job$select private.call_function('inbox/tick')$job$);
+    end if;
   end if;
 exception when others then
   raise notice 'pg_cron could not be used: %', sqlerrm;

@@ -1,6 +1,5 @@
 -- Purpose: count messages per day as they come in, and let the door tell the outbox what has arrived.
--- Objects: private.message_counts, private.message_count_parts, private.count_messages,
---   overview_statistics; private.store_conversations and private.apply_changes, with one call more each.
+-- Objects: private.message_counts, private.message_count_parts, overview_statistics; private.store_conversations and private.apply_changes, with one step more each.
 -- Risk: replaces two private functions. Days before this migration are counted once, from what is stored.
 
 create table private.message_counts (
@@ -35,23 +34,6 @@ comment on column private.message_count_parts.platform is 'As in private.message
 comment on column private.message_count_parts.direction is 'As in private.message_counts.';
 comment on column private.message_count_parts.messages is 'How many a batch brought.';
 create index message_count_parts_workspace_id_idx on private.message_count_parts (workspace_id);
-
-create function private.count_messages(source public.connections, arrived private.ingest_message[])
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-  insert into private.message_count_parts (workspace_id, local_date, platform, direction, messages)
-  select source.workspace_id, (message.sent_at at time zone workspace.time_zone)::date, source.platform,
-    message.body ->> 'direction', count(*)
-  from unnest(count_messages.arrived) as message
-  join public.workspaces as workspace on workspace.id = source.workspace_id
-  group by 2, 4;
-end;
-$$;
-comment on function private.count_messages(public.connections, private.ingest_message[]) is 'Count the new messages of a batch.';
 
 create function public.fold_message_counts(max_parts integer default 100000)
 returns integer
@@ -317,6 +299,17 @@ begin
     select incoming.*, filed.message_digest is not null and incoming.occurrence = 1 as is_new
     from incoming
     left join filed using (conversation_id, message_digest)
+  ),
+  counted as (
+    insert into private.message_count_parts (workspace_id, local_date, platform, direction, messages)
+    select source.workspace_id,
+      (judged.sent_at at time zone (
+        select workspace.time_zone from public.workspaces as workspace where workspace.id = source.workspace_id
+      ))::date,
+      source.platform, judged.body ->> 'direction', count(*)
+    from judged
+    where judged.is_new
+    group by 2, 4
   )
   select
     array_agg(
@@ -496,9 +489,12 @@ begin
         is distinct from conversation.participant_name
     );
 
-  -- 5. What else is to be known of new messages.
-  if fresh is not null then
-    perform private.count_messages(source, fresh);
+  -- 5. What people sent, and nobody knew whether it went out.
+  if exists (
+    select 1 from public.outbox_messages as waiting
+    where waiting.conversation_id = any (array(select thread.conversation_id from unnest(threads) as thread))
+      and waiting.state in ('queued', 'sending', 'unconfirmed')
+  ) then
     perform private.settle_arrivals(fresh);
   end if;
 
@@ -743,14 +739,12 @@ comment on function public.overview_statistics(uuid, integer) is
 -- Access ----------------------------------------------------------------------------------------
 
 revoke execute on function
-  private.count_messages(public.connections, private.ingest_message[]),
   public.fold_message_counts(integer),
   private.response_times(uuid, timestamptz),
   private.overview_statistics(uuid, integer),
   public.overview_statistics(uuid, integer)
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.count_messages(public.connections, private.ingest_message[]),
   public.fold_message_counts(integer)
 to service_role;
 grant execute on function

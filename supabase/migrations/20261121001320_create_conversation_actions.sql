@@ -150,7 +150,10 @@ declare
 begin
   update public.conversations as known
   set status = set_conversation_status.status,
-    closed_at = case when set_conversation_status.status = 'closed' then now() end,
+    -- WhatsApp's times are whole seconds. Whatever the customer wrote in this one was not seen by whoever
+    -- closed it, and opens it again.
+    closed_at = case when set_conversation_status.status = 'closed'
+      then date_trunc('second', now()) - interval '1 millisecond' end,
     updated_at = now()
   where known.id = conversation.id and known.status <> set_conversation_status.status;
   return private.kapso_side(conversation);
@@ -347,6 +350,54 @@ $$;
 comment on function public.link_conversation(uuid, uuid) is
   'This thread is with that person of the same workspace. For owners, admins and agents.';
 
+-- Files -----------------------------------------------------------------------------------------
+
+create function public.message_source(conversation_id uuid, message_id text)
+returns table (workspace_id uuid, connection_id uuid, phone_number_id text, media_url text, metadata jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  conversation public.conversations;
+  connection public.connections;
+  found jsonb;
+  filed_at timestamptz;
+begin
+  select known.* into conversation
+  from public.conversations as known
+  where known.id = message_source.conversation_id;
+  -- The ledger says when it was, and so on which page it is.
+  select key.sent_at into filed_at
+  from private.message_keys as key
+  where key.conversation_id = conversation.id
+    and key.message_digest = encode(substr(sha256(convert_to(message_source.message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+  if filed_at is null then
+    return;
+  end if;
+  select stored.value into found
+  from jsonb_array_elements(conversation.messages) as stored (value)
+  where stored.value ->> 'id' = message_source.message_id;
+  if found is null then
+    select stored.value into found
+    from public.conversation_archives as page
+    cross join jsonb_array_elements(page.messages) as stored (value)
+    where page.conversation_id = conversation.id
+      and page.first_sent_at <= filed_at and page.last_sent_at >= filed_at
+      and stored.value ->> 'id' = message_source.message_id;
+  end if;
+  if found is null then
+    return;
+  end if;
+  connection := private.sending_connection(conversation);
+  return query
+  select conversation.workspace_id, connection.id, connection.phone_number_id, found ->> 'media_url', found -> 'metadata';
+end;
+$$;
+comment on function public.message_source(uuid, text) is
+  'Where the file of a message is, and the number whose Kapso may still have it; no row where there is no such message. For service_role only.';
+
 -- Members ---------------------------------------------------------------------------------------
 
 create function private.workspace_member_list(workspace_id uuid)
@@ -399,6 +450,7 @@ revoke execute on function
   public.assign_conversation(uuid, uuid),
   private.link_conversation(uuid, uuid),
   public.link_conversation(uuid, uuid),
+  public.message_source(uuid, text),
   private.workspace_member_list(uuid),
   public.workspace_member_list(uuid)
 from public, anon, authenticated, service_role;
@@ -416,3 +468,4 @@ grant execute on function
   private.workspace_member_list(uuid),
   public.workspace_member_list(uuid)
 to authenticated;
+grant execute on function public.message_source(uuid, text) to service_role;

@@ -88,7 +88,7 @@ declare
   merged public.people;
   after public.people;
   owning_workspace uuid := (select person.workspace_id from public.people as person where person.id = merge_people.keep_id);
-  country text;
+  default_country text;
   moved_conversations uuid[];
   moved_identities uuid[];
   moved_notes uuid[];
@@ -192,7 +192,9 @@ begin
 
   -- A number that could not become the number of the kept person is one more of their identities, so that
   -- whoever writes from it is still them.
-  select workspace.default_country into country from public.workspaces as workspace where workspace.id = owning_workspace;
+  select workspace.default_country into default_country
+  from public.workspaces as workspace
+  where workspace.id = owning_workspace;
   with added as (
     insert into public.person_identities (workspace_id, person_id, platform, identifier)
     select distinct on (platform.name, private.identity_key(platform.name, '+' || spelling.digits))
@@ -203,8 +205,8 @@ begin
       union
       -- Typed as inside the country: as it is from outside.
       select spelled.digits
-      from unnest(private.phone_spellings(merged.phone_digits, country)) as spelled (digits)
-      join private.country_calling_codes as known on known.country = country
+      from unnest(private.phone_spellings(merged.phone_digits, default_country)) as spelled (digits)
+      join private.country_calling_codes as known on known.country = default_country
       where merged.phone not like '+%'
         and starts_with(spelled.digits, known.calling_code)
         and not starts_with(spelled.digits, known.calling_code || known.trunk_prefix)

@@ -7,7 +7,12 @@
 import { type Browser, chromium } from "playwright-core";
 
 /** Names by which systems install it, the most open one first. */
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const NAMES = [
+  "chromium",
+  "chromium-browser",
+  "google-chrome",
+  "google-chrome-stable",
+];
 
 /**
  * The path of a Chromium: `CHROMIUM_PATH`, or the first that is installed.

@@ -107,6 +107,8 @@ async function createWorld(): Promise<World> {
       insert into private.media_copies
         (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at)
       values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
+    await sql`
+      insert into private.media_orphans (path, next_attempt_at) values (${owned.id}, 'infinity')`;
     return { connection, personId, conversationId, noteId: note!.id };
   };
   const mine = await fill(workspace);
@@ -758,6 +760,28 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: SERVICE_ALONE,
     },
   },
+  "private.media_orphans": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from private.media_orphans where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into private.media_orphans (path) values (${`${workspace.id}/other`})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update private.media_orphans set next_attempt_at = now() where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from private.media_orphans where path = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
   "private.webhook_events": {
     "select": {
       run: (sql, { connection }) =>
@@ -1162,6 +1186,14 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql, { connection }) => sql`select public.retry_media_copies(${connection.id})`,
     outcomes: SERVICE_ALONE,
   },
+  "claim_media_orphans": {
+    run: (sql) => sql`select from public.claim_media_orphans(0)`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "forget_media_orphans": {
+    run: (sql) => sql`select public.forget_media_orphans('{}')`,
+    outcomes: SERVICE_ALONE,
+  },
   "connections_with_due_media": {
     run: (sql) => sql`select from public.connections_with_due_media(0)`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
@@ -1191,55 +1223,6 @@ const FUNCTIONS: Record<string, Case> = {
   "due_sync_runs": {
     run: (sql) => sql`select from public.due_sync_runs(0)`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
-  },
-  "workspace_membership": {
-    run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
-    outcomes: [NO, 1, 1, 1, 1, 0, NO],
-  },
-  "save_workflow_settings": {
-    run: (sql, { workspace }) =>
-      sql`
-        select from public.save_workflow_settings(
-          ${workspace.id}, 'sarah', 1, ${sql.json({ temperature: 1 })}
-        )`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
-  },
-  "confirm_workflow_settings": {
-    run: (sql, { workspace }) =>
-      sql`select from public.confirm_workflow_settings(${workspace.id}, 'sarah', 1)`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
-  },
-  "record_workflow_sync": {
-    run: (sql, { workspace }) =>
-      sql`
-        select from public.record_workflow_sync(
-          ${workspace.id}, 'sarah', 1, 'synced', null, 'synced', null
-        )`,
-    outcomes: SERVICE_ALONE,
-  },
-  "start_summary_run": {
-    run: (sql, { workspace }) => sql`select from public.start_summary_run(${workspace.id})`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
-  },
-  "summary_run": {
-    run: (sql, { workspace }) => sql`select from public.summary_run(${workspace.id}, '2026-01-01')`,
-    outcomes: MANAGERS,
-  },
-  "claim_summary_slice": {
-    run: (sql, { workspace }) =>
-      sql`
-        select from public.claim_summary_slice(
-          only_workspace => ${workspace.id}, only_date => '2026-01-01'
-        )`,
-    outcomes: [NO, NO, NO, NO, NO, NO, 0],
-  },
-  "write_daily_summaries": {
-    run: (sql, { workspace }) =>
-      sql`
-        select from public.write_daily_summaries(
-          ${workspace.id}, '2026-01-01', gen_random_uuid(), '{}', '{}', '[]'
-        )`,
-    outcomes: SERVICE_ALONE,
   },
   "enqueue_message": {
     // The thread has no number to be answered by, which is said to those alone who may answer.
@@ -1345,6 +1328,55 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql, { connection }) =>
       sql`select from public.update_connection(${connection.id}, '{"is_active": false}')`,
     outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
+  },
+  "workspace_membership": {
+    run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "save_workflow_settings": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.save_workflow_settings(
+          ${workspace.id}, 'sarah', 1, ${sql.json({ temperature: 1 })}
+        )`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "confirm_workflow_settings": {
+    run: (sql, { workspace }) =>
+      sql`select from public.confirm_workflow_settings(${workspace.id}, 'sarah', 1)`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "record_workflow_sync": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.record_workflow_sync(
+          ${workspace.id}, 'sarah', 1, 'synced', null, 'synced', null
+        )`,
+    outcomes: SERVICE_ALONE,
+  },
+  "start_summary_run": {
+    run: (sql, { workspace }) => sql`select from public.start_summary_run(${workspace.id})`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "summary_run": {
+    run: (sql, { workspace }) => sql`select from public.summary_run(${workspace.id}, '2026-01-01')`,
+    outcomes: MANAGERS,
+  },
+  "claim_summary_slice": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.claim_summary_slice(
+          only_workspace => ${workspace.id}, only_date => '2026-01-01'
+        )`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "write_daily_summaries": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.write_daily_summaries(
+          ${workspace.id}, '2026-01-01', gen_random_uuid(), '{}', '{}', '[]'
+        )`,
+    outcomes: SERVICE_ALONE,
   },
   "private.match_person": {
     run: (sql, { workspace }) =>

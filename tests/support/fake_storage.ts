@@ -108,6 +108,13 @@ export function startFakeStorage(): FakeStorage {
     return context.json({ Key: key, Id: crypto.randomUUID() });
   });
 
+  app.delete("/object/:bucket", async (context) => {
+    const { prefixes } = await context.req.json();
+    const keys = (prefixes as string[]).map((path) => `${context.req.param("bucket")}/${path}`)
+      .filter((key) => fake.objects.delete(key));
+    return context.json(keys.map((name) => ({ name })));
+  });
+
   const server = Deno.serve({
     hostname: "127.0.0.1",
     port: 0,

@@ -83,12 +83,8 @@ export function createApiClient(config: AppConfig): ApiClient {
       const response = await callFunction("inbox", {
         method,
         path: `/${path}`,
-        headers: body === undefined || isForm
-          ? {}
-          : { "content-type": "application/json" },
-        ...(body === undefined
-          ? {}
-          : { body: isForm ? body : JSON.stringify(body) }),
+        headers: body === undefined || isForm ? {} : { "content-type": "application/json" },
+        ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
         ...(signal === undefined ? {} : { signal }),
       });
       return await readAnswer<Result>(response);

@@ -13,13 +13,7 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { SelectField } from "../ui/text_field.tsx";
 import { useCanWrite } from "../workspace/workspace.tsx";
-import {
-  percentOf,
-  type SyncRun,
-  useRunSync,
-  useStopSync,
-  useSyncRun,
-} from "./sync_runs.ts";
+import { percentOf, type SyncRun, useRunSync, useStopSync, useSyncRun } from "./sync_runs.ts";
 
 const DEPTHS = [50, 500, "all"] as const;
 
@@ -36,12 +30,9 @@ export function Backfill({ connection }: { connection: Connection }) {
   return (
     <section className="connection-part">
       <h3>{texts.backfill.title}</h3>
-      {!run && !isRunning && <p className="muted">{texts.backfill.startHint}
-      </p>}
+      {!run && !isRunning && <p className="muted">{texts.backfill.startHint}</p>}
       {run && <Progress run={run} />}
-      {error && (
-        <p className="form-error" role="alert">{describeError(error)}</p>
-      )}
+      {error && <p className="form-error" role="alert">{describeError(error)}</p>}
       {canWrite && (
         <div className="button-row">
           {isRunning
@@ -62,16 +53,12 @@ export function Backfill({ connection }: { connection: Connection }) {
                   value={String(depth)}
                   onChange={({ target }) =>
                     setDepth(
-                      target.value === "all"
-                        ? "all"
-                        : Number(target.value) as 50 | 500,
+                      target.value === "all" ? "all" : Number(target.value) as 50 | 500,
                     )}
                 >
                   {DEPTHS.map((choice) => (
                     <option key={choice} value={choice}>
-                      {choice === "all"
-                        ? texts.backfill.all
-                        : texts.backfill.newest(choice)}
+                      {choice === "all" ? texts.backfill.all : texts.backfill.newest(choice)}
                     </option>
                   ))}
                 </SelectField>
@@ -93,9 +80,7 @@ export function Backfill({ connection }: { connection: Connection }) {
 function Progress({ run }: { run: SyncRun }) {
   const percent = percentOf(run);
   const title = {
-    running: percent === undefined
-      ? texts.backfill.counting
-      : texts.backfill.running,
+    running: percent === undefined ? texts.backfill.counting : texts.backfill.running,
     done: texts.backfill.done,
     partial: texts.backfill.partial(run.conversations_failed),
     stopped: texts.backfill.stopped,
@@ -105,16 +90,12 @@ function Progress({ run }: { run: SyncRun }) {
     <div className="backfill">
       <p className="backfill-head">
         <span>{title}</span>
-        {percent !== undefined && (
-          <span className="backfill-percent">{percent} %</span>
-        )}
+        {percent !== undefined && <span className="backfill-percent">{percent} %</span>}
       </p>
       <progress
         aria-label={texts.backfill.progress}
         max={100}
-        {...(percent === undefined && run.state === "running"
-          ? {}
-          : { value: percent ?? 0 })}
+        {...(percent === undefined && run.state === "running" ? {} : { value: percent ?? 0 })}
         data-state={run.state}
       />
       <p className="muted" role="status">

@@ -57,9 +57,7 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
           <Moment at={connection.last_synced_at} />
         </Fact>
         <Fact name={texts.connections.lag}>
-          {connection.lag_seconds === null
-            ? "–"
-            : formatDuration(connection.lag_seconds)}
+          {connection.lag_seconds === null ? "–" : formatDuration(connection.lag_seconds)}
         </Fact>
         {isKapso && (
           <Fact name={texts.connections.lastEvent}>
@@ -132,15 +130,9 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
             )}
         </footer>
       )}
-      {dialog === "rename" && (
-        <RenameDialog connection={connection} onClose={close} />
-      )}
-      {dialog === "rotate" && (
-        <RotateDialog connection={connection} onClose={close} />
-      )}
-      {dialog === "kapso" && (
-        <KapsoDialog connection={connection} onClose={close} />
-      )}
+      {dialog === "rename" && <RenameDialog connection={connection} onClose={close} />}
+      {dialog === "rotate" && <RotateDialog connection={connection} onClose={close} />}
+      {dialog === "kapso" && <KapsoDialog connection={connection} onClose={close} />}
       {dialog === "switch-off" && (
         <Dialog title={texts.connections.switchOff} onClose={close}>
           <p>{texts.connections.switchOffConfirm(connection.name)}</p>
@@ -149,8 +141,7 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
             <Button
               variant="danger"
               isBusy={change.isPending}
-              onClick={() =>
-                change.mutate({ is_active: false }, { onSettled: close })}
+              onClick={() => change.mutate({ is_active: false }, { onSettled: close })}
             >
               {texts.connections.switchOff}
             </Button>
@@ -211,9 +202,7 @@ function StateTag({ connection }: { connection: Connection }) {
       </span>
     );
   }
-  return (
-    <span className="tag" data-tone="good">{texts.connections.active}</span>
-  );
+  return <span className="tag" data-tone="good">{texts.connections.active}</span>;
 }
 
 function Events({ connection }: { connection: Connection }) {

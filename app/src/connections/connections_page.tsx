@@ -57,9 +57,7 @@ export function ConnectionsPage() {
         <EmptyState
           icon={Unplug}
           title={texts.connections.emptyTitle}
-          hint={canManage
-            ? texts.connections.emptyHint
-            : texts.connections.emptyOtherHint}
+          hint={canManage ? texts.connections.emptyHint : texts.connections.emptyOtherHint}
           {...(canManage && {
             action: {
               label: texts.connections.create,
@@ -75,9 +73,7 @@ export function ConnectionsPage() {
           </li>
         ))}
       </ul>
-      {isCreating && (
-        <NewConnectionDialog onClose={() => setIsCreating(false)} />
-      )}
+      {isCreating && <NewConnectionDialog onClose={() => setIsCreating(false)} />}
     </div>
   );
 }

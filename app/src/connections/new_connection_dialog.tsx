@@ -34,8 +34,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
         path: "connections",
         body,
       }),
-    onSuccess: () =>
-      queryClient.invalidateQueries({ queryKey: connectionsKey(workspace.id) }),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: connectionsKey(workspace.id) }),
   });
   const connectionId = typedId ?? suggestId(platform, name);
 

@@ -5,12 +5,7 @@
  * @module
  */
 
-import {
-  type QueryClient,
-  useMutation,
-  useQuery,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { type QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { readAnswer, unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Connection } from "../api/types.ts";
@@ -41,8 +36,7 @@ interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
 
 const RUNNING_POLL_MS = 2_000;
 const IDLE_POLL_MS = 30_000;
-const COLUMNS =
-  "id, connection_id, state, phase, conversations_total, conversations_done, " +
+const COLUMNS = "id, connection_id, state, phase, conversations_total, conversations_done, " +
   "conversations_failed, messages_read, messages_added, error, started_at, finished_at";
 
 function runKey(connectionId: string) {
@@ -95,9 +89,7 @@ export function useRunSync(connection: Connection) {
         }
         // A slice is over, and the next one may begin. All else is the end, or somebody else's work.
         if (end?.type !== "paused") return undefined;
-        await new Promise((resolve) =>
-          setTimeout(resolve, (end.retry_after_seconds ?? 0) * 1000)
-        );
+        await new Promise((resolve) => setTimeout(resolve, (end.retry_after_seconds ?? 0) * 1000));
       }
     },
     onSettled: () => {
@@ -120,8 +112,7 @@ export function useStopSync(connection: Connection) {
           path: `/runs/${runId}/stop`,
         }),
       ),
-    onSettled: () =>
-      queryClient.invalidateQueries({ queryKey: runKey(connection.id) }),
+    onSettled: () => queryClient.invalidateQueries({ queryKey: runKey(connection.id) }),
   });
 }
 

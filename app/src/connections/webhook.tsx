@@ -57,14 +57,11 @@ export function Webhook({ connection }: { connection: Connection }) {
       <h3>{texts.connections.health}</h3>
       <p className="connection-line" role="status">
         <span className="tag" data-tone={TONES[state]}>
-          {query.isPending
-            ? texts.connections.checking
-            : texts.connections.healthStates[state]}
+          {query.isPending ? texts.connections.checking : texts.connections.healthStates[state]}
         </span>
         {health && health.missing_events.length > 0 && (
           <span className="muted">
-            {texts.connections.missingEvents}:{" "}
-            {health.missing_events.join(", ")}
+            {texts.connections.missingEvents}: {health.missing_events.join(", ")}
           </span>
         )}
       </p>
@@ -83,9 +80,7 @@ export function Webhook({ connection }: { connection: Connection }) {
             isBusy={register.isPending}
             onClick={() => register.mutate()}
           >
-            {state === "missing"
-              ? texts.connections.register
-              : texts.connections.repair}
+            {state === "missing" ? texts.connections.register : texts.connections.repair}
           </Button>
         )}
       </div>

@@ -9,12 +9,7 @@ import { X } from "lucide-react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Conversation, Person, PersonIdentity } from "../api/types.ts";
-import {
-  conversationName,
-  formatAgo,
-  formatDateTime,
-  formatIdentifier,
-} from "../format.ts";
+import { conversationName, formatAgo, formatDateTime, formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { IconButton } from "../ui/button.tsx";
@@ -52,19 +47,17 @@ export function ContactPanel({ conversation, onClose }: {
         <Avatar name={name} size="large" />
         <p className="contact-title">{name}</p>
         <p className="muted">
-          <PlatformIcon platform={conversation.platform} />{" "}
-          {texts.platforms[conversation.platform]} ·{" "}
-          {formatIdentifier(conversation.participant_identifier)}
+          <PlatformIcon platform={conversation.platform} /> {texts.platforms[conversation.platform]}
+          {" "}
+          · {formatIdentifier(conversation.participant_identifier)}
         </p>
       </div>
-      {conversation.person_id === null
-        ? <LinkPerson conversation={conversation} />
-        : (
-          <PersonDetails
-            personId={conversation.person_id}
-            conversation={conversation}
-          />
-        )}
+      {conversation.person_id === null ? <LinkPerson conversation={conversation} /> : (
+        <PersonDetails
+          personId={conversation.person_id}
+          conversation={conversation}
+        />
+      )}
       <section className="contact-section">
         <h3>{texts.contact.details}</h3>
         <dl className="facts">

@@ -80,8 +80,7 @@ export function MergePeople(
             type="button"
             className="link-button"
             disabled={undo.isPending}
-            onClick={() =>
-              undo.mutate(merge.id)}
+            onClick={() => undo.mutate(merge.id)}
           >
             <Undo2 size={13} aria-hidden /> {texts.contact.undoMerge}
           </button>
@@ -94,8 +93,7 @@ export function MergePeople(
             ? (
               <>
                 <p className="merge-pair">
-                  <strong>{personName(other)}</strong> →{" "}
-                  <strong>{personName(person)}</strong>
+                  <strong>{personName(other)}</strong> → <strong>{personName(person)}</strong>
                 </p>
                 <p className="form-error" role="alert">
                   {merge.isError && describeError(merge.error)}

@@ -44,9 +44,7 @@ export function PersonForm({ person, canWrite, onSaved }: {
     const form = new FormData(event.currentTarget);
     // Only what was changed: somebody else may be editing another field.
     const changed = Object.fromEntries(
-      FIELDS.map((field) =>
-        [field, String(form.get(field) ?? "").trim() || null] as const
-      )
+      FIELDS.map((field) => [field, String(form.get(field) ?? "").trim() || null] as const)
         .filter(([field, value]) => value !== person[field]),
     );
     if (Object.keys(changed).length === 0) setIsEditing(false);
@@ -125,9 +123,7 @@ export function PersonForm({ person, canWrite, onSaved }: {
             <dt>{texts.contact.email}</dt>
             <dd>
               <a
-                href={`mailto:${
-                  encodeURIComponent(person.email).replace("%40", "@")
-                }`}
+                href={`mailto:${encodeURIComponent(person.email).replace("%40", "@")}`}
               >
                 {person.email}
               </a>

@@ -16,11 +16,7 @@ import { texts } from "../texts.ts";
 import { LinkedText } from "../thread/linked_text.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { useErrorToast } from "../ui/toast.tsx";
-import {
-  memberName,
-  useCanManage,
-  useMembers,
-} from "../workspace/workspace.tsx";
+import { memberName, useCanManage, useMembers } from "../workspace/workspace.tsx";
 
 const SHOWN = 50;
 
@@ -98,9 +94,7 @@ export function PersonNotes(
           )}
         </form>
       )}
-      {notes.data?.length === 0 && !canWrite && (
-        <p className="muted">{texts.contact.noNotes}</p>
-      )}
+      {notes.data?.length === 0 && !canWrite && <p className="muted">{texts.contact.noNotes}</p>}
       <ul className="notes">
         {notes.data?.map((note) => (
           <li key={note.id} className="note">

@@ -62,9 +62,7 @@ export function PersonSearch({ label, exceptId, onChoose }: {
         onChange={(event) => setSearch(event.target.value)}
       />
       {wanted === "" && <p className="muted">{texts.contact.typeToSearch}</p>}
-      {query.data?.length === 0 && (
-        <p className="muted" role="status">{texts.contact.noResults}</p>
-      )}
+      {query.data?.length === 0 && <p className="muted" role="status">{texts.contact.noResults}</p>}
       <ul className="person-results">
         {wanted !== "" && query.data?.map((person) => (
           <li key={person.id}>

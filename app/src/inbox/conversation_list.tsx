@@ -6,14 +6,7 @@
 
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Inbox, SearchX } from "lucide-react";
-import {
-  type KeyboardEvent,
-  useDeferredValue,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "react";
+import { type KeyboardEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { flatten } from "../api/keyset_pages.ts";
 import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
@@ -22,11 +15,7 @@ import { LoadFailed } from "../ui/load_failed.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationRow } from "./conversation_row.tsx";
 import { FilterBar } from "./filter_bar.tsx";
-import {
-  type ConversationFilters,
-  DEFAULT_FILTERS,
-  isUnfiltered,
-} from "./filters.ts";
+import { type ConversationFilters, DEFAULT_FILTERS, isUnfiltered } from "./filters.ts";
 import { useConversations } from "./use_conversations.ts";
 
 const ROW_HEIGHT = 76;

@@ -43,9 +43,7 @@ export const ConversationRow = memo(
           </span>
           <span className="row-bottom">
             <span className="row-preview">{preview(conversation)}</span>
-            {status === "closed" && (
-              <span className="tag">{texts.list.closed}</span>
-            )}
+            {status === "closed" && <span className="tag">{texts.list.closed}</span>}
             {unread > 0 && (
               <span className="unread">
                 <span aria-hidden>{unread > 99 ? "99+" : unread}</span>

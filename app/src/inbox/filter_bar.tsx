@@ -18,8 +18,7 @@ export function FilterBar({ filters, onChange }: {
   filters: ConversationFilters;
   onChange: (filters: ConversationFilters) => void;
 }) {
-  const change = (changed: Partial<ConversationFilters>) =>
-    onChange({ ...filters, ...changed });
+  const change = (changed: Partial<ConversationFilters>) => onChange({ ...filters, ...changed });
   return (
     <div className="filters" role="search">
       <div className="search">

@@ -74,8 +74,7 @@ export async function readConversations(
 
 async function search(
   supabase: SupabaseClient,
-  { workspaceId, userId, filters, before, max, signal }:
-    ReadConversationsOptions,
+  { workspaceId, userId, filters, before, max, signal }: ReadConversationsOptions,
 ): Promise<ConversationRows> {
   const request = supabase.rpc("search_conversations", {
     workspace_id: workspaceId,
@@ -95,8 +94,7 @@ async function search(
 
 async function select(
   supabase: SupabaseClient,
-  { workspaceId, userId, filters, before, max, signal }:
-    ReadConversationsOptions,
+  { workspaceId, userId, filters, before, max, signal }: ReadConversationsOptions,
 ): Promise<ConversationRows> {
   let request = supabase.from("conversation_list").select().eq(
     "workspace_id",

@@ -53,8 +53,7 @@ const MAX_CATCH_UP = 3;
 /** Keys of the query cache. */
 export const conversationKeys = {
   lists: (workspaceId: string) => ["conversations", workspaceId] as const,
-  newest: (workspaceId: string) =>
-    ["conversations-newest", workspaceId] as const,
+  newest: (workspaceId: string) => ["conversations-newest", workspaceId] as const,
   one: (id: string) => ["conversation", id] as const,
 };
 
@@ -133,9 +132,7 @@ async function refreshNewest(
     const ids = new Set(fresh.rows.map((row) => row.id));
     const older = flatten({ ...pages, pages: pages.pages.slice(1) })
       .filter((row) => !ids.has(row.id));
-    const end = pages.pages.length > 1
-      ? pages.pages.at(-1)?.next ?? null
-      : fresh.next;
+    const end = pages.pages.length > 1 ? pages.pages.at(-1)?.next ?? null : fresh.next;
     return cutIntoPages([...fresh.rows, ...older], end, {
       pageSize: PAGE_SIZE,
       cursorOf,
@@ -174,9 +171,7 @@ function isOlder(row: Conversation, place: ConversationCursor): boolean {
     Date.parse(place.activity_at);
   if (row.activity_at === place.activity_at) return row.id < place.id;
   // Times are kept to the microsecond, of which Date knows nothing.
-  return difference !== 0
-    ? difference < 0
-    : row.activity_at < place.activity_at;
+  return difference !== 0 ? difference < 0 : row.activity_at < place.activity_at;
 }
 
 /** Puts a row that a request returned into every list that shows it, before the next look. */

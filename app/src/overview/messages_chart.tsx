@@ -45,9 +45,7 @@ export function MessagesChart({ rows, dayCount, timeZone }: {
   timeZone: string;
 }) {
   const days = fillDays(rows, dayCount, timeZone);
-  const platforms = PLATFORMS.filter((platform) =>
-    rows.some((row) => row.platform === platform)
-  );
+  const platforms = PLATFORMS.filter((platform) => rows.some((row) => row.platform === platform));
   return (
     <>
       <ul className="chart-legend">

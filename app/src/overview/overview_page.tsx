@@ -106,8 +106,7 @@ export default function OverviewPage() {
 
 function Figures({ statistics }: { statistics: Statistics }) {
   const { response_times: times } = statistics;
-  const duration = (seconds: number | null) =>
-    seconds === null ? "–" : formatDuration(seconds);
+  const duration = (seconds: number | null) => seconds === null ? "–" : formatDuration(seconds);
   return (
     <dl className="figures">
       <Figure

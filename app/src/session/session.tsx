@@ -6,16 +6,10 @@
 
 import type { User } from "@supabase/supabase-js";
 import { useQueryClient } from "@tanstack/react-query";
-import {
-  createContext,
-  type ReactNode,
-  useContext,
-  useEffect,
-  useRef,
-  useState,
-} from "react";
+import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import { useApi } from "../api/context.tsx";
 import { clearDrafts } from "../thread/drafts.ts";
+import { clearLocalMessages } from "../thread/outbox.ts";
 
 /** A signed-in user, nobody, or not known yet. */
 export type SessionState = User | "signed-out" | "unknown";
@@ -36,14 +30,13 @@ export function SessionProvider({ children }: { children: ReactNode }) {
         // Also when another tab signed out: the next person must find nothing of this one.
         queryClient.clear();
         clearDrafts();
+        clearLocalMessages();
         supabase.removeAllChannels();
       }
       userId.current = user?.id;
       setState((before) => {
         if (!user) return "signed-out";
-        return typeof before === "object" && before.id === user.id
-          ? before
-          : user;
+        return typeof before === "object" && before.id === user.id ? before : user;
       });
     });
     return () => data.subscription.unsubscribe();

@@ -4,12 +4,7 @@
  * @module
  */
 
-import {
-  BarChart3,
-  type LucideIcon,
-  MessageSquareText,
-  Unplug,
-} from "lucide-react";
+import { BarChart3, type LucideIcon, MessageSquareText, Unplug } from "lucide-react";
 import { texts } from "../texts.ts";
 import { PAGES } from "./pages.ts";
 

@@ -5,14 +5,7 @@
  */
 
 import { useMutation } from "@tanstack/react-query";
-import {
-  Clock,
-  FileText,
-  LayoutTemplate,
-  Paperclip,
-  SendHorizontal,
-  X,
-} from "lucide-react";
+import { Clock, FileText, LayoutTemplate, Paperclip, SendHorizontal, X } from "lucide-react";
 import {
   type DragEvent,
   type KeyboardEvent,
@@ -30,11 +23,7 @@ import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Spinner } from "../ui/spinner.tsx";
-import {
-  useCanManage,
-  useCanWrite,
-  useWorkspace,
-} from "../workspace/workspace.tsx";
+import { useCanManage, useCanWrite, useWorkspace } from "../workspace/workspace.tsx";
 import { keepDraft, readDraft } from "./drafts.ts";
 import { summarise } from "./message_row.tsx";
 import type { LocalMessage } from "./outbox.ts";
@@ -44,8 +33,7 @@ import { TemplateDialog } from "./template_dialog.tsx";
 /** WhatsApp's limits, in characters. */
 const MAX_TEXT = 4096;
 const MAX_CAPTION = 1024;
-const ACCEPTED =
-  "image/jpeg,image/png,image/webp,audio/*,video/mp4,video/3gpp,application/pdf," +
+const ACCEPTED = "image/jpeg,image/png,image/webp,audio/*,video/mp4,video/3gpp,application/pdf," +
   "text/plain,.doc,.docx,.xls,.xlsx,.ppt,.pptx,.csv";
 
 type Send = (
@@ -68,9 +56,7 @@ export function Composer(props: ComposerProps) {
   const canManage = useCanManage();
   const connections = useConnections();
   const replyWindow = useReplyWindow(conversation);
-  const connection = connections.data?.find(({ id }) =>
-    id === conversation.connection_id
-  );
+  const connection = connections.data?.find(({ id }) => id === conversation.connection_id);
 
   if (!canWrite) return <Notice>{texts.composer.viewer}</Notice>;
   if (conversation.platform !== "whatsapp") {
@@ -83,8 +69,7 @@ export function Composer(props: ComposerProps) {
   if (connections.isSuccess && !connection?.can_send) {
     return (
       <Notice>
-        {texts.composer.notReady}{" "}
-        {canManage && (
+        {texts.composer.notReady} {canManage && (
           <a href={`#/${workspace.slug}${PAGES.messaging}`}>
             {texts.composer.notReadyAction}
           </a>
@@ -343,9 +328,7 @@ function WindowIndicator({ replyWindow }: { replyWindow: ReplyWindow }) {
     return (
       <p className="composer-window" data-tone="warning">
         <Clock size={14} aria-hidden />
-        {replyWindow.state === "never"
-          ? texts.composer.windowNever
-          : texts.composer.windowClosed}
+        {replyWindow.state === "never" ? texts.composer.windowNever : texts.composer.windowClosed}
       </p>
     );
   }

@@ -65,9 +65,7 @@ export function makeItems(options: {
           outbox: row,
         })),
       ...local
-        .filter(({ body }) =>
-          body.type !== "reaction" && !keys.has(body.idempotency_key)
-        )
+        .filter(({ body }) => body.type !== "reaction" && !keys.has(body.idempotency_key))
         .map((row) => ({
           ...BARE,
           key: row.body.idempotency_key,

@@ -39,7 +39,5 @@ export function LinkedText({ text }: { text: string }) {
 /** An address that may be opened: http and https, nothing that runs. */
 export function safeUrl(text: string | null | undefined): string | undefined {
   const url = text ? URL.parse(text) : null;
-  return url && (url.protocol === "https:" || url.protocol === "http:")
-    ? url.href
-    : undefined;
+  return url && (url.protocol === "https:" || url.protocol === "http:") ? url.href : undefined;
 }

@@ -30,11 +30,8 @@ export function Media({ message, media, conversationId }: {
   const [hasFailed, setHasFailed] = useState(false);
   const query = useQuery<{ url: string | undefined; expiresAt: number }>({
     queryKey: ["media", conversationId, message.id, message.media_url],
-    enabled: message.media_url !== null,
-    staleTime: ({ state }) =>
-      state.data ? Math.max(0, state.data.expiresAt - Date.now()) : 0,
-    retry: (failures, error) =>
-      failures < 2 && error instanceof ApiError && error.isTemporary,
+    staleTime: ({ state }) => state.data ? Math.max(0, state.data.expiresAt - Date.now()) : 0,
+    retry: (failures, error) => failures < 2 && error instanceof ApiError && error.isTemporary,
     queryFn: async ({ signal }) => {
       const link = await api.inbox<{ url: string; expires_at: string }>({
         method: "POST",
@@ -49,19 +46,14 @@ export function Media({ message, media, conversationId }: {
     },
   });
   const url = query.data?.url;
-  const isGone = message.media_url === null || query.isError || hasFailed ||
+  const isGone = query.isError || hasFailed ||
     (query.isSuccess && url === undefined);
   const metadata = message.metadata ?? {};
-  const fileName = typeof metadata.file_name === "string"
-    ? metadata.file_name
-    : undefined;
-  const size = typeof metadata.file_size === "number"
-    ? metadata.file_size
-    : undefined;
-  const transcript = typeof metadata.transcript === "string"
-    ? metadata.transcript
-    : undefined;
-  const retry = message.media_url === null ? undefined : () => {
+  const fileName = typeof metadata.file_name === "string" ? metadata.file_name : undefined;
+  const size = typeof metadata.file_size === "number" ? metadata.file_size : undefined;
+  const transcript = typeof metadata.transcript === "string" ? metadata.transcript : undefined;
+  const hasNone = query.error instanceof ApiError && query.error.status === 404;
+  const retry = hasNone ? undefined : () => {
     setHasFailed(false);
     query.refetch();
   };
@@ -69,17 +61,15 @@ export function Media({ message, media, conversationId }: {
   if (media === "audio") {
     return (
       <div className="media-audio">
-        {isGone
-          ? <Unavailable name={texts.content.audio} onRetry={retry} />
-          : (
-            <audio
-              controls
-              preload="none"
-              src={url}
-              aria-label={texts.content.audio}
-              onError={() => url && setHasFailed(true)}
-            />
-          )}
+        {isGone ? <Unavailable name={texts.content.audio} onRetry={retry} /> : (
+          <audio
+            controls
+            preload="none"
+            src={url}
+            aria-label={texts.content.audio}
+            onError={() => url && setHasFailed(true)}
+          />
+        )}
         {transcript && (
           <p className="transcript">
             <span className="bubble-label">{texts.content.transcript}</span>

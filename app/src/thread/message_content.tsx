@@ -4,14 +4,7 @@
  * @module
  */
 
-import {
-  Ban,
-  CircleHelp,
-  ImageOff,
-  MapPin,
-  ShoppingBag,
-  UserRound,
-} from "lucide-react";
+import { Ban, CircleHelp, ImageOff, MapPin, ShoppingBag, UserRound } from "lucide-react";
 import { memo } from "react";
 import type { Message } from "../api/types.ts";
 import { formatIdentifier } from "../format.ts";
@@ -164,9 +157,7 @@ function Order({ content }: { content: Extract<Content, { kind: "order" }> }) {
         {items.map((item, index) => (
           <li key={index}>
             <span>{item.quantity} × {item.name}</span>
-            {item.price !== undefined && (
-              <span>{format(item.price * item.quantity)}</span>
-            )}
+            {item.price !== undefined && <span>{format(item.price * item.quantity)}</span>}
           </li>
         ))}
         {!Number.isNaN(total) && items.length > 1 && (

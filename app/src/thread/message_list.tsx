@@ -5,6 +5,7 @@
  * @module
  */
 
+import { useQueryClient } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
@@ -17,7 +18,7 @@ import { Spinner } from "../ui/spinner.tsx";
 import { useToast } from "../ui/toast.tsx";
 import { makeItems, type ThreadItem } from "./items.ts";
 import { type MessageActions, MessageRow, summarise } from "./message_row.tsx";
-import { useLocalMessages, useOutbox } from "./outbox.ts";
+import { forgetArrived, outboxKey, useLocalMessages, useOutbox } from "./outbox.ts";
 import { useThread } from "./use_thread.ts";
 
 /** So near to the end counts as being there, in pixels. */
@@ -44,8 +45,15 @@ export function MessageList(
   const outbox = useOutbox(conversationId);
   const local = useLocalMessages(conversationId);
   const showToast = useToast();
+  const queryClient = useQueryClient();
   const { query, messages, hasNewest } = thread;
   const name = conversationName(conversation);
+
+  // Whatever changed in the thread may have settled what was sent.
+  useEffect(() => {
+    queryClient.invalidateQueries({ queryKey: outboxKey(conversationId) });
+  }, [queryClient, conversationId, conversation.updated_at]);
+  useEffect(() => forgetArrived(conversationId, outbox.data ?? []), [conversationId, outbox.data]);
 
   const items = useMemo(
     () => makeItems({ messages, outbox: outbox.data ?? [], local, hasNewest }),
@@ -117,9 +125,7 @@ export function MessageList(
     ...actions,
     async goTo(messageId) {
       for (let page = 0; page <= MAX_PAGES_BACK; page++) {
-        const index = itemsRef.current.findIndex((item) =>
-          item.message?.id === messageId
-        );
+        const index = itemsRef.current.findIndex((item) => item.message?.id === messageId);
         if (index >= 0) {
           virtualizer.scrollToIndex(index, { align: "center" });
           setHighlighted(messageId);
@@ -224,10 +230,9 @@ function Announcer(
 ) {
   const first = useRef<string | undefined>(undefined);
   first.current ??= newest?.id;
-  const text =
-    newest && newest.id !== first.current && newest.direction === "inbound"
-      ? `${newest.sender_name ?? name}: ${summarise(newest)}`
-      : "";
+  const text = newest && newest.id !== first.current && newest.direction === "inbound"
+    ? `${newest.sender_name ?? name}: ${summarise(newest)}`
+    : "";
   return <p className="visually-hidden" aria-live="polite">{text}</p>;
 }
 

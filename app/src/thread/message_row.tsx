@@ -4,13 +4,7 @@
  * @module
  */
 
-import {
-  CornerUpLeft,
-  Forward,
-  RotateCw,
-  SmilePlus,
-  Trash2,
-} from "lucide-react";
+import { CornerUpLeft, Forward, RotateCw, SmilePlus, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import type { Message, OutboxMessage } from "../api/types.ts";
@@ -70,17 +64,13 @@ export const MessageRow = memo(function MessageRow(
   const sender = isOutbound ? texts.common.you : message?.sender_name ?? name;
   return (
     <>
-      {isBeginning && (
-        <p className="thread-beginning">{texts.thread.beginning}</p>
-      )}
+      {isBeginning && <p className="thread-beginning">{texts.thread.beginning}</p>}
       {item.isNewDay && (
         <p className="divider">
           <time dateTime={item.at}>{formatDay(item.at)}</time>
         </p>
       )}
-      {item.isNewSession && (
-        <p className="divider divider-session">{texts.thread.newSession}</p>
-      )}
+      {item.isNewSession && <p className="divider divider-session">{texts.thread.newSession}</p>}
       <div
         className={`message ${isOutbound ? "message-out" : "message-in"}`}
         data-grouped={item.isGrouped || undefined}
@@ -107,9 +97,7 @@ export const MessageRow = memo(function MessageRow(
             >
               <strong>
                 {quoted
-                  ? quoted.direction === "outbound"
-                    ? texts.common.you
-                    : quoted.sender_name ?? name
+                  ? quoted.direction === "outbound" ? texts.common.you : quoted.sender_name ?? name
                   : texts.thread.originalNotLoaded}
               </strong>
               {quoted && <span>{summarise(quoted)}</span>}
@@ -137,9 +125,7 @@ export const MessageRow = memo(function MessageRow(
             <time dateTime={item.at} title={formatDateTime(item.at)}>
               {formatTime(item.at)}
             </time>
-            {isOutbound && deliveryOf(item) && (
-              <Ticks state={deliveryOf(item)!} />
-            )}
+            {isOutbound && deliveryOf(item) && <Ticks state={deliveryOf(item)!} />}
           </span>
         </div>
         {message && canWrite && canReact && (
@@ -192,9 +178,7 @@ export function summarise(message: Message): string {
   if (message.content && !/^\[\w+\]$/.test(message.content)) {
     return message.content.slice(0, 140);
   }
-  return message.type === "text"
-    ? message.content
-    : texts.list.types[message.type];
+  return message.type === "text" ? message.content : texts.list.types[message.type];
 }
 
 /** The state that is shown for a message: the thread's where the message is in it, else the outbox's. */
@@ -217,9 +201,7 @@ function Origin({ item }: { item: ThreadItem }) {
   if (origin === "business_app") {
     return <span>{texts.thread.sentFromPhone}</span>;
   }
-  return origin === undefined
-    ? null
-    : <span>{texts.thread.sentElsewhere}</span>;
+  return origin === undefined ? null : <span>{texts.thread.sentElsewhere}</span>;
 }
 
 function Reactions({ message, canChange, actions }: {
@@ -278,9 +260,7 @@ function Failure({ item, canWrite, actions }: {
     ? texts.thread.unconfirmedHint
     : outbox?.error_message || message?.error?.message ||
       texts.thread.failedWithoutReason;
-  const canRetry = local
-    ? local.error?.isTemporary
-    : state === "unconfirmed" || outbox?.can_retry;
+  const canRetry = local ? local.error?.isTemporary : state === "unconfirmed" || outbox?.can_retry;
   return (
     <div className="failure" data-state={state}>
       <p>
@@ -301,19 +281,15 @@ function Failure({ item, canWrite, actions }: {
                 else if (outbox) actions.retry(outbox, false);
               }}
             >
-              <RotateCw size={14} aria-hidden /> {state === "unconfirmed"
-                ? texts.thread.retryUnconfirmed
-                : texts.thread.retry}
+              <RotateCw size={14} aria-hidden />{" "}
+              {state === "unconfirmed" ? texts.thread.retryUnconfirmed : texts.thread.retry}
             </button>
           )}
           {(local || !message) && (
             <button
               type="button"
               className="link-button"
-              onClick={() =>
-                local
-                  ? actions.forget(local)
-                  : outbox && actions.discard(outbox)}
+              onClick={() => local ? actions.forget(local) : outbox && actions.discard(outbox)}
             >
               <Trash2 size={14} aria-hidden /> {texts.thread.discard}
             </button>

@@ -4,11 +4,7 @@
  * @module
  */
 
-import {
-  type QueryClient,
-  useQuery,
-  useQueryClient,
-} from "@tanstack/react-query";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { type ApiClient, unwrap } from "../api/client.ts";
@@ -46,8 +42,7 @@ export function useOutbox(conversationId: string) {
   return useQuery<OutboxMessage[]>({
     queryKey: outboxKey(conversationId),
     staleTime: 0,
-    refetchInterval: ({ state }) =>
-      state.data?.some(isOnItsWay) ? SENDING_POLL_MS : THREAD_POLL_MS,
+    refetchInterval: ({ state }) => state.data?.some(isOnItsWay) ? SENDING_POLL_MS : THREAD_POLL_MS,
     queryFn: async ({ signal }) =>
       unwrap(
         await supabase.from("outbox_messages").select().eq(
@@ -128,9 +123,7 @@ export function useSend() {
         row.body.conversation_id,
         (rows) =>
           rows.map((other) =>
-            other.body.idempotency_key === row.body.idempotency_key
-              ? again
-              : other
+            other.body.idempotency_key === row.body.idempotency_key ? again : other
           ),
       );
       return post(api, queryClient, again);
@@ -139,13 +132,21 @@ export function useSend() {
   };
 }
 
+/** Forgets those of a conversation that the server turns out to have. */
+export function forgetArrived(conversationId: string, outbox: readonly OutboxMessage[]): void {
+  const keys = new Set(outbox.map((row) => row.idempotency_key));
+  const rows = local.get(conversationId);
+  if (!rows?.some(({ body, error }) => error && keys.has(body.idempotency_key))) return;
+  change(
+    conversationId,
+    (rows) => rows.filter(({ body, error }) => !error || !keys.has(body.idempotency_key)),
+  );
+}
+
 function forget({ body }: LocalMessage): void {
   change(
     body.conversation_id,
-    (rows) =>
-      rows.filter((other) =>
-        other.body.idempotency_key !== body.idempotency_key
-      ),
+    (rows) => rows.filter((other) => other.body.idempotency_key !== body.idempotency_key),
   );
 }
 
@@ -163,16 +164,16 @@ async function post(
     putOutboxRow(queryClient, message);
     forget(row);
   } catch (thrown) {
-    const error = thrown instanceof ApiError
-      ? thrown
-      : new ApiError(0, "network", "");
+    const error = thrown instanceof ApiError ? thrown : new ApiError(0, "network", "");
+    // It may have got through, and only the answer was lost.
+    if (error.isTemporary) {
+      queryClient.invalidateQueries({ queryKey: outboxKey(row.body.conversation_id) });
+    }
     change(
       row.body.conversation_id,
       (rows) =>
         rows.map((other) =>
-          other.body.idempotency_key === row.body.idempotency_key
-            ? { ...other, error }
-            : other
+          other.body.idempotency_key === row.body.idempotency_key ? { ...other, error } : other
         ),
     );
   }

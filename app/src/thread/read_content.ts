@@ -97,9 +97,7 @@ function readLocation(message: Message): Content {
     : undefined;
   const isValid = point && Math.abs(point.latitude) <= 90 &&
     Math.abs(point.longitude) <= 180;
-  const content = written || message.content === "[location]"
-    ? undefined
-    : message.content;
+  const content = written || message.content === "[location]" ? undefined : message.content;
   return {
     kind: "location",
     name: textOf(place.name) ??
@@ -119,9 +117,7 @@ function readCards(message: Message): Content | undefined {
             .join(" "),
         phones: arrayOf(card.phones).map(objectOf)
           .flatMap((phone) => textOf(phone.phone) ?? textOf(phone.wa_id) ?? []),
-        emails: arrayOf(card.emails).map(objectOf).flatMap((email) =>
-          textOf(email.email) ?? []
-        ),
+        emails: arrayOf(card.emails).map(objectOf).flatMap((email) => textOf(email.email) ?? []),
       };
     },
   );
@@ -150,18 +146,12 @@ function textOf(value: unknown): string | undefined {
 }
 
 function numberOf(value: unknown): number | undefined {
-  const number = typeof value === "string" && value.trim() !== ""
-    ? Number(value)
-    : value;
-  return typeof number === "number" && Number.isFinite(number)
-    ? number
-    : undefined;
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null
-    ? value as Record<string, unknown>
-    : {};
+  return typeof value === "object" && value !== null ? value as Record<string, unknown> : {};
 }
 
 function arrayOf(value: unknown): unknown[] {

@@ -50,13 +50,9 @@ export function templateFields(template: Template): TemplateField[] {
 export function headerMedia(
   template: Template,
 ): "image" | "video" | "document" | undefined {
-  const header = template.components.find(({ type }) =>
-    type.toLowerCase() === "header"
-  );
+  const header = template.components.find(({ type }) => type.toLowerCase() === "header");
   const format = header?.format?.toLowerCase();
-  return format === "image" || format === "video" || format === "document"
-    ? format
-    : undefined;
+  return format === "image" || format === "video" || format === "document" ? format : undefined;
 }
 
 /** Header, body and footer as the customer will read them. Empty fields keep their braces. */
@@ -65,9 +61,7 @@ export function renderTemplate(
   values: ReadonlyMap<string, string>,
 ): { header: string; body: string; footer: string; buttons: string[] } {
   const text = (type: string) => {
-    const component = template.components.find((part) =>
-      part.type.toLowerCase() === type
-    );
+    const component = template.components.find((part) => part.type.toLowerCase() === type);
     return (component?.text ?? "").replace(
       PLACEHOLDER,
       (braces, name) => values.get(`${type}-0-${name}`)?.trim() || braces,
@@ -94,9 +88,7 @@ export function templateComponents(
   const parameter = (field: TemplateField) => ({
     type: "text",
     text: values.get(field.key)?.trim() ?? "",
-    ...(isNamed && field.part !== "button"
-      ? { parameter_name: field.placeholder }
-      : {}),
+    ...(isNamed && field.part !== "button" ? { parameter_name: field.placeholder } : {}),
   });
   const components: TemplateComponentValue[] = [];
   const media = headerMedia(template);

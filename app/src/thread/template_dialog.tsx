@@ -19,12 +19,7 @@ import { PageSpinner } from "../ui/spinner.tsx";
 import { TextField } from "../ui/text_field.tsx";
 import { useUpload } from "./composer.tsx";
 import type { LocalMessage } from "./outbox.ts";
-import {
-  headerMedia,
-  renderTemplate,
-  templateComponents,
-  templateFields,
-} from "./template.ts";
+import { headerMedia, renderTemplate, templateComponents, templateFields } from "./template.ts";
 
 interface TemplateDialogProps {
   conversation: Conversation;
@@ -106,9 +101,7 @@ export function TemplateDialog(props: TemplateDialogProps) {
               </li>
             ))}
           </ul>
-          {found.length === 0 && (
-            <p className="muted">{texts.templates.nothingFound}</p>
-          )}
+          {found.length === 0 && <p className="muted">{texts.templates.nothingFound}</p>}
         </>
       )}
       {chosen && (
@@ -196,8 +189,7 @@ function TemplateForm(
               required
               maxLength={1024}
               value={values.get(field.key) ?? ""}
-              onChange={(event) =>
-                setValues(new Map(values).set(field.key, event.target.value))}
+              onChange={(event) => setValues(new Map(values).set(field.key, event.target.value))}
             />
           ))}
         </fieldset>

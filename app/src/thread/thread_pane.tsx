@@ -16,18 +16,11 @@ import {
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { useApi } from "../api/context.tsx";
-import {
-  REALTIME_POLL_MS,
-  SENDING_POLL_MS,
-  THREAD_POLL_MS,
-} from "../api/query_client.ts";
+import { REALTIME_POLL_MS, SENDING_POLL_MS, THREAD_POLL_MS } from "../api/query_client.ts";
 import type { Conversation, Message, OutboxMessage } from "../api/types.ts";
 import { ContactPanel } from "../contact/contact_panel.tsx";
 import { conversationName, formatIdentifier } from "../format.ts";
-import {
-  patchConversation,
-  useConversation,
-} from "../inbox/use_conversations.ts";
+import { patchConversation, useConversation } from "../inbox/use_conversations.ts";
 import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
@@ -37,12 +30,7 @@ import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { SelectField } from "../ui/text_field.tsx";
 import { useErrorToast, useToast } from "../ui/toast.tsx";
-import {
-  memberName,
-  useCanWrite,
-  useMembers,
-  useWorkspace,
-} from "../workspace/workspace.tsx";
+import { memberName, useCanWrite, useMembers, useWorkspace } from "../workspace/workspace.tsx";
 import { Composer } from "./composer.tsx";
 import { MessageList } from "./message_list.tsx";
 import type { MessageActions } from "./message_row.tsx";
@@ -117,9 +105,7 @@ export function ThreadPane({ conversationId }: { conversationId: string }) {
         />
         <ThreadBody conversation={conversation} />
       </section>
-      {isPanelOpen && (
-        <ContactPanel conversation={conversation} onClose={togglePanel} />
-      )}
+      {isPanelOpen && <ContactPanel conversation={conversation} onClose={togglePanel} />}
     </>
   );
 }
@@ -197,8 +183,7 @@ function ThreadHead({ conversation, backHref, isPanelOpen, onTogglePanel }: {
             className="thread-close"
             aria-label={isClosed ? texts.thread.reopen : texts.thread.close}
             isBusy={change.isPending && change.variables.action !== "assign"}
-            onClick={() =>
-              change.mutate({ action: isClosed ? "reopen" : "close" })}
+            onClick={() => change.mutate({ action: isClosed ? "reopen" : "close" })}
           >
             <span>
               {isClosed ? texts.thread.reopenShort : texts.thread.closeShort}
@@ -207,9 +192,7 @@ function ThreadHead({ conversation, backHref, isPanelOpen, onTogglePanel }: {
         </>
       )}
       <IconButton
-        label={isPanelOpen
-          ? texts.thread.hideContact
-          : texts.thread.showContact}
+        label={isPanelOpen ? texts.thread.hideContact : texts.thread.showContact}
         icon={PanelRight}
         aria-expanded={isPanelOpen}
         onClick={onTogglePanel}

@@ -4,13 +4,7 @@
  * @module
  */
 
-import {
-  Check,
-  CheckCheck,
-  CircleAlert,
-  CircleHelp,
-  Clock,
-} from "lucide-react";
+import { Check, CheckCheck, CircleAlert, CircleHelp, Clock } from "lucide-react";
 import { texts } from "../texts.ts";
 
 /** States that are shown. */

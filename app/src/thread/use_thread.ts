@@ -127,9 +127,7 @@ async function refreshNewest(
   if (!before || !hasNewest(before)) return;
   const known = flatten(before);
   const fresh = await read(null, NEWEST_SIZE);
-  let joint = fresh.length < NEWEST_SIZE
-    ? -2
-    : placeOf(known, fresh.at(-1)!.id);
+  let joint = fresh.length < NEWEST_SIZE ? -2 : placeOf(known, fresh.at(-1)!.id);
   for (let request = 0; joint === -1 && request < MAX_CATCH_UP; request++) {
     const older = await read(fresh.at(-1)!.cursor, PAGE_SIZE);
     fresh.push(...older);
@@ -178,7 +176,5 @@ function placeOf(messages: readonly Message[], id: string): number {
 /** The object that is there already where nothing changed, so that its row is not drawn again. */
 function keepSame(known: readonly Message[], message: Message): Message {
   const same = known.find(({ id }) => id === message.id);
-  return same && JSON.stringify(same) === JSON.stringify(message)
-    ? same
-    : message;
+  return same && JSON.stringify(same) === JSON.stringify(message) ? same : message;
 }

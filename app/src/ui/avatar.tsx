@@ -27,9 +27,7 @@ export function Avatar({ name, platform, shape = "round", size = "medium" }: {
 }
 
 function initials(name: string): string {
-  const words = name.trim().split(/\s+/).filter((word) =>
-    /[\p{L}\p{N}]/u.test(word)
-  );
+  const words = name.trim().split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word));
   const letters = words.map((word) => /[\p{L}]/u.exec(word)?.[0]).filter(
     Boolean,
   );

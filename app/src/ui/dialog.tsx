@@ -43,9 +43,7 @@ export function Dialog(
       <div className="dialog-body">
         <header className="dialog-header">
           <h2 id={id}>{title}</h2>
-          {isDismissable && (
-            <IconButton label={texts.common.close} icon={X} onClick={onClose} />
-          )}
+          {isDismissable && <IconButton label={texts.common.close} icon={X} onClick={onClose} />}
         </header>
         {children}
       </div>

@@ -9,8 +9,7 @@ import { texts } from "../texts.ts";
 import { EmptyState } from "./empty_state.tsx";
 
 /** Shows what to do when something below could not be drawn. */
-export class ErrorBoundary
-  extends Component<{ children: ReactNode }, { hasFailed: boolean }> {
+export class ErrorBoundary extends Component<{ children: ReactNode }, { hasFailed: boolean }> {
   override state = { hasFailed: false };
 
   /** Called by React. */

@@ -22,9 +22,7 @@ export function PlatformIcon({ platform, isBadge = false }: {
   const Icon = ICONS[platform];
   return (
     <span
-      className={`platform platform-${platform} ${
-        isBadge ? "platform-badge" : ""
-      }`}
+      className={`platform platform-${platform} ${isBadge ? "platform-badge" : ""}`}
       aria-hidden
     >
       <Icon size={isBadge ? 10 : 14} strokeWidth={2.5} />

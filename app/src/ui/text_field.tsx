@@ -23,9 +23,7 @@ export function TextField(
         className="input"
         aria-describedby={hint === undefined ? undefined : `${id}-hint`}
       />
-      {hint !== undefined && (
-        <p className="field-hint" id={`${id}-hint`}>{hint}</p>
-      )}
+      {hint !== undefined && <p className="field-hint" id={`${id}-hint`}>{hint}</p>}
     </div>
   );
 }

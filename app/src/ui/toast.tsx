@@ -5,13 +5,7 @@
  */
 
 import { X } from "lucide-react";
-import {
-  createContext,
-  type ReactNode,
-  useCallback,
-  useContext,
-  useState,
-} from "react";
+import { createContext, type ReactNode, useCallback, useContext, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "./button.tsx";
@@ -31,8 +25,7 @@ let lastId = 0;
 /** Keeps and draws the messages. */
 export function ToastProvider({ children }: { children: ReactNode }) {
   const [toasts, setToasts] = useState<Toast[]>([]);
-  const remove = (id: number) =>
-    setToasts((shown) => shown.filter((toast) => toast.id !== id));
+  const remove = (id: number) => setToasts((shown) => shown.filter((toast) => toast.id !== id));
   const show = useCallback<ShowToast>((message, action) => {
     const id = ++lastId;
     setToasts((shown) => [...shown.slice(-2), { id, message, action }]);
@@ -61,8 +54,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
               label={texts.common.dismiss}
               icon={X}
               size={16}
-              onClick={() =>
-                remove(id)}
+              onClick={() => remove(id)}
             />
           </div>
         ))}

@@ -62,9 +62,7 @@ export function WorkspaceProvider(
   const slug = location.split("/")[1] ?? "";
   const named = workspaces.find((workspace) => workspace.slug === slug);
   const current = named ??
-    workspaces.find((workspace) =>
-      workspace.slug === localStorage.getItem(LAST_KEY)
-    ) ??
+    workspaces.find((workspace) => workspace.slug === localStorage.getItem(LAST_KEY)) ??
     workspaces[0];
 
   useEffect(() => {

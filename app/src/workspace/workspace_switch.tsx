@@ -37,9 +37,7 @@ export function WorkspaceSwitch() {
                     <strong>{workspace.name}</strong>
                     <small>{texts.workspace.roles[workspace.role]}</small>
                   </span>
-                  {workspace.id === current.id && (
-                    <Check size={16} aria-hidden />
-                  )}
+                  {workspace.id === current.id && <Check size={16} aria-hidden />}
                 </a>
               </li>
             ))}

@@ -1372,6 +1372,12 @@ export type Database = {
           workspace_id: string
         }[]
       }
+      claim_media_orphans: {
+        Args: { lease_seconds?: number; max_files?: number }
+        Returns: {
+          path: string
+        }[]
+      }
       claim_outbox_message: {
         Args: { conversation_id: string; lease_seconds?: number }
         Returns: {
@@ -1630,6 +1636,7 @@ export type Database = {
         Returns: number
       }
       fold_message_counts: { Args: { max_parts?: number }; Returns: number }
+      forget_media_orphans: { Args: { paths: string[] }; Returns: number }
       ingest_conversations: {
         Args: { connection_id: string; conversations: Json }
         Returns: {
@@ -1719,6 +1726,16 @@ export type Database = {
           isOneToOne: false
           isSetofReturn: true
         }
+      }
+      message_source: {
+        Args: { conversation_id: string; message_id: string }
+        Returns: {
+          connection_id: string
+          media_url: string
+          metadata: Json
+          phone_number_id: string
+          workspace_id: string
+        }[]
       }
       next_sync_conversations: {
         Args: { max_conversations: number; run_id: string }
@@ -2188,7 +2205,6 @@ export type Database = {
           session_id: string
         }
         Returns: {
-          conversation_ids: string[]
           errors: string[]
           messages_added: number
           run: Json

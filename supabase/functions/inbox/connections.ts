@@ -70,7 +70,6 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
         "This connection_id or phone_number_id is in use already",
       );
     }
-    if (error?.code === "23514") throw invalidConnectionSettings();
     if (error) throw refusal(error, status);
     const { id, api_secret } = data[0]!;
     const connections = await list(deps, user, request.workspace_id);

@@ -57,7 +57,6 @@ export function addConversationRoutes(app: UserApp, deps: ConversationDeps): voi
       (client, { session_id: session }) =>
         session
           ? client.setConversationStatus(session, status === "closed" ? "ended" : "active", {
-            isRepeatable: true,
             timeoutMs: KAPSO_TIMEOUT_MS,
           })
           : undefined,
@@ -82,7 +81,7 @@ export function addConversationRoutes(app: UserApp, deps: ConversationDeps): voi
       side,
       (client, { phone_number_id: number, message_id: message }) =>
         number && message
-          ? client.markRead(number, message, { isRepeatable: true, timeoutMs: KAPSO_TIMEOUT_MS })
+          ? client.markRead(number, message, { timeoutMs: KAPSO_TIMEOUT_MS })
           : undefined,
     );
     return context.json({ conversation: await readConversation(user, id), kapso });

@@ -11,12 +11,13 @@ import { AppError } from "../_shared/errors.ts";
 import { type AppVariables, createApp } from "../_shared/http.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
 import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
+import { addMediaRoutes, type MediaDeps } from "./media.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
 import { drain } from "./sender.ts";
 
 /** What the handler needs of the outside world. */
-export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps {
+export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
 }
@@ -58,6 +59,7 @@ export function createHandler(
   addPeopleRoutes(users);
   addConnectionRoutes(users, deps);
 
+  addMediaRoutes(app, users, deps);
   app.post("/tick", async (context) => {
     const caller = await deps.readCaller(context.req.raw);
     if (caller.kind !== "service") {

@@ -3,26 +3,39 @@ import { createServiceClient } from "../_shared/clients.ts";
 import { createCredentialBox } from "../_shared/credentials.ts";
 import { readSupabaseEnv } from "../_shared/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { waitUntil } from "../_shared/wait_until.ts";
 import { createHandler } from "./handler.ts";
-import { supabaseOutbox, supabaseSecrets } from "./store.ts";
+import { mediaLinkKey } from "./media.ts";
+import { supabaseMediaSources, supabaseOutbox, supabaseSecrets } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
 const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const kapsoFor = kapsoAccounts(client, box, {
+  baseUrl: env.KAPSO_API_URL,
+  apiKey: env.KAPSO_API_KEY,
+  // A person is waiting.
+  maxWaitMs: 3_000,
+});
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   outbox: supabaseOutbox(client),
   secrets: supabaseSecrets(client, box),
-  kapsoFor: kapsoAccounts(client, box, {
-    baseUrl: env.KAPSO_API_URL,
-    apiKey: env.KAPSO_API_KEY,
-    // A person is waiting.
-    maxWaitMs: 3_000,
+  kapsoFor,
+  media: projectMedia(client, {
+    ...projectEnv,
+    kapsoFor,
+    kapsoBaseUrl: env.KAPSO_API_URL,
+    mediaHosts: env.KAPSO_MEDIA_HOSTS,
+    log: consoleLog,
   }),
+  sources: supabaseMediaSources(client),
+  mediaLinkKey: await mediaLinkKey(projectEnv.serviceRoleKey),
+  inboxUrl: `${projectEnv.supabaseUrl}/functions/v1/inbox`,
   hasProjectKey: Boolean(env.KAPSO_API_KEY),
   webhookUrl: env.KAPSO_WEBHOOK_URL ?? `${projectEnv.supabaseUrl}/functions/v1/kapso-webhook`,
   waitUntil,

@@ -33,9 +33,6 @@ export function addPeopleRoutes(app: UserApp): void {
         "Another person of this workspace has this number. Merge the two, if they are one",
       );
     }
-    if (error?.code === "23514") {
-      throw new AppError(422, "invalid_person", "A field is not valid; a picture is an http URL");
-    }
     if (error) throw refusal(error, status);
     if (data === null) throw await unseen(user, id);
     return context.json({ person: data });

@@ -43,7 +43,9 @@ export const personRequest = z.object({
   name: optionalText(300),
   email: optionalText(320),
   phone: optionalText(64),
-  avatar_url: optionalText(2048),
+  avatar_url: optionalText(2048).refine((url) => !url || /^https?:\/\//i.test(url), {
+    error: "must be an http or https URL",
+  }),
 }).refine((change) => Object.keys(change).length > 0, { error: "has nothing to change" });
 
 /** `POST /people/:id/link`. */
@@ -56,7 +58,9 @@ export const mergeRequest = z.object({ keep_id: id, merge_id: id });
 export const createConnectionRequest = z.object({
   workspace_id: id,
   platform: z.enum(["whatsapp", "signal", "telegram", "wechat"]),
-  connection_id: storableId(128),
+  connection_id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/, {
+    error: "must be 1 to 128 letters, digits, dots, hyphens and underscores",
+  }),
   name: name.optional(),
   phone_number_id: z.string().regex(/^[0-9]{1,32}$/, { error: "must be digits" }).optional(),
 });

@@ -101,6 +101,50 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
   };
 }
 
+/** A message with a file, and where its thread is answered from. */
+export interface MediaSource {
+  workspaceId: string;
+  conversationId: string;
+  connectionId: string | undefined;
+  phoneNumberId: string | undefined;
+  message: {
+    id: string;
+    media_url: string | null;
+    metadata: Record<string, unknown> | undefined;
+  };
+}
+
+/** Finds messages with files. */
+export interface MediaSources {
+  /** @returns undefined where the thread has no such message. The caller has made sure who may see it. */
+  find(conversationId: string, messageId: string): Promise<MediaSource | undefined>;
+}
+
+/** {@linkcode MediaSources} on a service client. */
+export function supabaseMediaSources(client: DatabaseClient): MediaSources {
+  return {
+    async find(conversationId, messageId) {
+      const { data, error, status } = await client.rpc("message_source", {
+        conversation_id: conversationId,
+        message_id: messageId,
+      });
+      if (error) throw databaseError(error, status);
+      const row = data[0];
+      return row && {
+        workspaceId: row.workspace_id,
+        conversationId,
+        connectionId: (row.connection_id as string | null) ?? undefined,
+        phoneNumberId: (row.phone_number_id as string | null) ?? undefined,
+        message: {
+          id: messageId,
+          media_url: row.media_url as string | null,
+          metadata: (row.metadata as Record<string, unknown> | null) ?? undefined,
+        },
+      };
+    },
+  };
+}
+
 /** The secrets of connections. Whoever asks has made sure that the user may manage the connection. */
 export interface ConnectionSecrets {
   /** @param apiKey Null removes it. */

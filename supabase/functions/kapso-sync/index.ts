@@ -3,8 +3,10 @@ import { createServiceClient } from "../_shared/clients.ts";
 import { createCredentialBox } from "../_shared/credentials.ts";
 import { readSupabaseEnv } from "../_shared/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { waitUntil } from "../_shared/wait_until.ts";
+import { createCopier, TICK_TIMEOUT_MS } from "./files.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseRuns } from "./store.ts";
 import { supabaseTargets } from "./targets.ts";
@@ -13,19 +15,24 @@ const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
 const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+// Waits are shorter than a lease: what takes longer is for the next slice.
+const kapso = { baseUrl: env.KAPSO_API_URL, apiKey: env.KAPSO_API_KEY, maxWaitMs: 15_000 };
+const kapsoFor = kapsoAccounts(client, box, kapso);
+const media = projectMedia(client, {
+  ...projectEnv,
+  kapsoBaseUrl: kapso.baseUrl,
+  mediaHosts: env.KAPSO_MEDIA_HOSTS,
+  kapsoFor,
+  log: consoleLog,
+});
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   ...supabaseTargets(client),
   runs: supabaseRuns(client),
-  kapsoFor: kapsoAccounts(client, box, {
-    baseUrl: env.KAPSO_API_URL,
-    apiKey: env.KAPSO_API_KEY,
-    // Shorter than a lease: what takes longer is for the next slice.
-    maxWaitMs: 15_000,
-  }),
-  onStored: () => Promise.resolve(),
-  onTick: () => Promise.resolve(),
+  kapsoFor,
+  onStored: createCopier(media, waitUntil),
+  onTick: () => media.copyDueMedia({ signal: AbortSignal.timeout(TICK_TIMEOUT_MS) }),
   waitUntil,
   // Edge Functions end after 150 seconds at the least, and after 2 seconds of processor time.
   budget: { duration: 45_000, pages: 150 },

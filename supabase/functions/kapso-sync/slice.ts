@@ -34,8 +34,8 @@ export interface SliceBudget {
 export interface SliceDeps {
   kapso: KapsoClient;
   runs: RunStore;
-  /** Called with the threads a page went to, e.g. to copy their media. Must not throw. */
-  onStored: (run: Run, conversationIds: string[]) => Promise<void>;
+  /** Called with the connection after each stored page, to copy the files of its messages. */
+  onStored: (connectionId: string) => void;
   /** Clock in milliseconds since 1970. */
   now: () => number;
   delay: (ms: number) => Promise<void>;
@@ -82,10 +82,12 @@ export async function* runSlice(
     } else if (options.signal.aborted) {
       yield* slice.end("paused", {});
     } else if (error instanceof KapsoError && error.isRetryable) {
-      const retrySeconds = Math.ceil(
-        (error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000)) / 1000,
-      );
-      yield* slice.end("paused", { error: error.message, code: "kapso_unavailable", retrySeconds });
+      const wait = error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000);
+      yield* slice.end("paused", {
+        ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
+        error: error.message,
+        retrySeconds: Math.ceil(wait / 1000),
+      });
     } else if (error instanceof KapsoError) {
       yield* slice.end("failed", { error: error.message, code: "kapso_refused" });
     } else {
@@ -356,9 +358,7 @@ class Slice {
     this.#pagesLeft--;
     const stored = await this.#deps.runs.storePage(this.run, { elements, ...at });
     this.run = stored.run;
-    if (stored.conversationIds.length > 0) {
-      await this.#deps.onStored(this.run, stored.conversationIds);
-    }
+    if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
     return {
       messagesAdded: stored.messagesAdded,
       errors: stored.errors.map((code) => `could not be stored (${code})`),

@@ -59,7 +59,7 @@ export interface RunStore {
   storePage(
     run: Run,
     page: StorablePage,
-  ): Promise<{ run: Run; messagesAdded: number; conversationIds: string[]; errors: string[] }>;
+  ): Promise<{ run: Run; messagesAdded: number; errors: string[] }>;
   failConversation(run: Run, sessionId: string, error: string): Promise<Run>;
   advance(run: Run, phase: string): Promise<Run>;
   dueStatusChecks(run: Run, max: number): Promise<{ messageId: string; dueAt: string }[]>;
@@ -128,7 +128,6 @@ export function supabaseRuns(client: DatabaseClient): RunStore {
       return {
         run: stored!.run as unknown as Run,
         messagesAdded: stored!.messages_added,
-        conversationIds: stored!.conversation_ids,
         errors: stored!.errors,
       };
     },

@@ -5,9 +5,9 @@ import { kapsoAccounts } from "../_shared/kapso/account.ts";
 import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { waitUntil } from "../_shared/wait_until.ts";
-import { copyFiles } from "./files.ts";
+import { createFileCopier } from "./files.ts";
 import { createHandler } from "./handler.ts";
-import { supabaseEvents, supabaseSecrets } from "./store.ts";
+import { supabaseConnections, supabaseEvents, supabaseSecrets } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -25,7 +25,7 @@ const media = projectMedia(client, {
 Deno.serve(createHandler({
   secretsFor: supabaseSecrets(client, box, env.KAPSO_WEBHOOK_SECRET),
   record: supabaseEvents(client),
-  onFiles: (phoneNumberIds) => waitUntil(copyFiles({ client, media, phoneNumberIds })),
+  onFiles: createFileCopier({ findConnections: supabaseConnections(client), media, waitUntil }),
   log: consoleLog,
   now: () => performance.now(),
 }));

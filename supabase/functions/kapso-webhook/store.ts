@@ -7,6 +7,7 @@ import type { DatabaseClient } from "../_shared/clients.ts";
 import { type CredentialBox, toBase64 } from "../_shared/credentials.ts";
 import type { Json } from "../_shared/database.types.ts";
 import { databaseError } from "../_shared/errors.ts";
+import type { FileCopierDeps } from "./files.ts";
 import type { HandlerDeps } from "./handler.ts";
 
 /**
@@ -53,13 +54,12 @@ export function supabaseEvents(client: DatabaseClient): HandlerDeps["record"] {
   };
 }
 
-/** Primary keys of the connections of lines. @throws {AppError} as `databaseError`. */
-export async function findConnections(
-  client: DatabaseClient,
-  phoneNumberIds: string[],
-): Promise<string[]> {
-  const { data, error, status } = await client.from("connections").select("id")
-    .eq("platform", "whatsapp").in("phone_number_id", phoneNumberIds);
-  if (error) throw databaseError(error, status);
-  return data.map(({ id }) => id);
+/** `findConnections` of a file copier, on a service client. Throws as `databaseError`. */
+export function supabaseConnections(client: DatabaseClient): FileCopierDeps["findConnections"] {
+  return async (phoneNumberIds) => {
+    const { data, error, status } = await client.from("connections").select("id")
+      .eq("platform", "whatsapp").in("phone_number_id", phoneNumberIds);
+    if (error) throw databaseError(error, status);
+    return data.map(({ id }) => id);
+  };
 }

@@ -161,6 +161,13 @@ Deno.test("50 messages of each conversation unless all are asked for, and only w
   assertEquals(read(dry), [60, 60]);
   assertEquals(ending(dry).messages_added, 120);
   assertEquals(await storedIds({ ...world.current, ...business }), [], "a dry run stores nothing");
+  // One that is larger than a slice goes on in the next.
+  fake.misbehave({ kind: "status", status: 429, headers: { "Retry-After": "60" } });
+  const limited = ending(await slice(info, { ...body, dry_run: true }));
+  assertEquals([limited.type, limited.code], ["paused", "kapso_rate_limited"]);
+  assert(limited.retry_after_seconds! >= 60);
+  const [goesOn] = await slice(info, { ...body, dry_run: true });
+  assert(goesOn?.type === "run" && goesOn.resumed && goesOn.run_id === limited.run_id);
 
   assertEquals(read(await slice(info, { ...body, since: "2100-01-01T00:00:00Z" })), []);
   assertEquals(read(await slice(info, body)), [50, 50]);

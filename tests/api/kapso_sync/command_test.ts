@@ -137,7 +137,7 @@ Deno.test("sync:kapso --dry-run counts, and stores nothing", async () => {
   assertEquals(code, 0);
   assertStringIncludes(stdout, "  ✓ Dry run: 4 messages would be imported\n");
   assertStringIncludes(stdout, "Messages to import: 7\n\n✓ Dry run complete: nothing was stored.");
-  assert(!stdout.includes("Success"));
+  assert(!/✓ Success|Messages imported/.test(stdout));
   assertEquals(await storedOf(business), []);
   const people = await rows(business.user.client.from("people").select("id"));
   assertEquals(people, []);
@@ -275,7 +275,7 @@ Deno.test("sync:kapso waits as long as Kapso's rate limit says, and goes on", as
   });
   const refused = await commandHere(business, {}, () => assert(false, "it waits for a day"));
   assertEquals(refused.code, 1);
-  assertStringIncludes(refused.problems, "It wants to be left alone for 1440 minutes");
+  assertStringIncludes(refused.problems, "It wants to be left alone for 24 hours");
   assertStringIncludes(refused.problems, "0 of 1 conversations are done; run it again");
 });
 
@@ -290,7 +290,7 @@ Deno.test("sync:kapso outlives a function that is killed, and others at work", a
       select id from public.sync_runs where connection_id = ${business.line.id} and finished_at is null`;
     if (run) await expireWaits(info, run.id);
   }, async (line) => {
-    if (line.startsWith("[3/6]") && kills++ === 0) await killFunction(world.current);
+    if (line.startsWith("[3/6]") && kills++ === 0) assert(await killFunction(world.current));
   });
   assertEquals(kills, 1);
   assertEquals(killed.code, 0, killed.problems);
@@ -337,8 +337,13 @@ Deno.test("Ctrl-C stops sync:kapso, the next call goes on there, and a second on
   await going.shows("Success");
   going.child.kill("SIGINT");
   await going.shows("Press Ctrl-C again");
-  going.child.kill("SIGINT");
-  const hard = await going.end;
+  // The first of these may still count as the same key.
+  const again = setInterval(() => {
+    try {
+      going.child.kill("SIGINT");
+    } catch { /* It has ended. */ }
+  }, 200);
+  const hard = await going.end.finally(() => clearInterval(again));
   assertEquals(hard.code, 130);
   assert(!hard.stdout.includes("=== Sync Stopped ==="));
   // What was cut off is still asked to stop, or counts as busy until its lease is over.

@@ -697,12 +697,12 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     port: options.port ?? 0,
     handle: (request) => api(request),
     misbehaviour: (request) => {
-      if (!/^\/(?:meta|platform)\//.test(new URL(request.url).pathname)) return undefined;
       const { pathname } = new URL(request.url);
       const place = particular.findIndex(({ method, path }) =>
         method === request.method && path.test(pathname)
       );
       if (place >= 0) return particular.splice(place, 1)[0]!.fault;
+      if (!/^\/(?:meta|platform)\//.test(pathname)) return undefined;
       const next = misbehaviours.shift();
       if (next !== undefined) return next;
       if (chaos.next() >= fake.failureRate) return undefined;

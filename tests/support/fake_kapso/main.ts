@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import type { Content } from "./content.ts";
 import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
+import { samplePicture, sampleRecording } from "./samples.ts";
 import type { Contact, Line, Message } from "./state.ts";
 
 const HELP = `Plays a Kapso with a few customers against a webhook.
@@ -37,12 +38,18 @@ const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
     opening: ["Good morning", "I'd like to order a cake for Friday"],
     answers: [
       "Chocolate, for ten people",
-      { type: "image", caption: "Something like this?" },
+      picture(20, "Something like this?"),
       "Can I pay when I pick it up?",
     ],
   },
   {
-    opening: [{ type: "audio", transcript: "hello, my order has not arrived yet, can you check" }],
+    opening: [{
+      type: "audio",
+      transcript: "hello, my order has not arrived yet, can you check",
+      bytes: sampleRecording(3),
+      mimeType: "audio/wav",
+      filename: "voice.wav",
+    }],
     answers: [
       "It is number 88",
       {
@@ -53,10 +60,21 @@ const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
     ],
   },
   {
-    opening: ["Do you have this in blue?", { type: "image", caption: "the jacket" }],
+    opening: ["Do you have this in blue?", picture(215, "the jacket")],
     answers: ["And in size M?", "I'll take it", { type: "document", filename: "receipt.pdf" }],
   },
 ];
+
+/** A picture that a browser can show. */
+function picture(hue: number, caption: string): Content {
+  return {
+    type: "image",
+    caption,
+    bytes: samplePicture(hue),
+    mimeType: "image/png",
+    filename: "picture.png",
+  };
+}
 
 /** The customers: the same people in every run, so that their threads go on. */
 const CUSTOMERS: readonly NewContact[] = [

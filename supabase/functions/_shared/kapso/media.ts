@@ -85,7 +85,10 @@ export interface MediaLibrary {
     connectionId: string,
     options?: { signal?: AbortSignal; maxCopies?: number },
   ): Promise<Record<MediaResult["state"], number>>;
-  /** The same for every connection that has files to copy, for whoever comes by regularly. Never throws. */
+  /**
+   * The same for every connection that has files to copy, and deletion of those whose conversation was
+   * deleted: for whoever comes by regularly. Never throws.
+   */
   copyDueMedia(options?: { signal?: AbortSignal }): Promise<void>;
   /**
    * Open a file: the copy, else through Kapso's link, else through Meta's id.
@@ -111,6 +114,7 @@ const BATCH_SIZE = 4;
 /** Without a Storage nothing is fetched. */
 const LINK_BATCH_SIZE = 200;
 const MAX_CONNECTIONS = 20;
+const MAX_ORPHANS = 200;
 const COPY_TIMEOUT_MS = 90_000;
 const OPEN_TIMEOUT_MS = 60_000;
 /** How long Meta keeps a file that came with a message. */
@@ -251,7 +255,27 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
     const mimeType = allowedType(textOf(media.mime_type));
     // Metadata can come from anywhere; a path leads nowhere but to this message's own file.
     const own = await pathOf({ ...request, messageId: request.message.id }, mimeType ?? "");
-    return mimeType !== undefined && path === own ? media as unknown as MessageMedia : undefined;
+    if (mimeType === undefined || path !== own) return undefined;
+    return { ...media as unknown as MessageMedia, path, mime_type: mimeType };
+  };
+
+  /** The copy in Storage; undefined where there is none, or it cannot be had. */
+  const openCopy = async (
+    request: MediaRequest,
+    signal: AbortSignal,
+  ): Promise<OpenFile | undefined> => {
+    const stored = await findCopy(request);
+    if (stored === undefined) return undefined;
+    try {
+      const response = await send(await storage.sign(stored.path!, 60), { signal });
+      if (response.ok && response.body !== null) {
+        return { body: response.body, mimeType: stored.mime_type!, size: stored.size };
+      }
+      await response.body?.cancel();
+    } catch {
+      // Kapso may have it all the same.
+      signal.throwIfAborted();
+    }
   };
 
   const library: MediaLibrary = {
@@ -283,15 +307,19 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
     },
 
     async copyDueMedia({ signal } = {}) {
-      let connections: string[] = [];
       try {
-        connections = await deps.store.dueConnections(MAX_CONNECTIONS);
+        for (const connectionId of await deps.store.dueConnections(MAX_CONNECTIONS)) {
+          if (signal?.aborted) return;
+          await library.copyMedia(connectionId, signal === undefined ? {} : { signal });
+        }
+        if (signal?.aborted || !(await storage.isThere())) return;
+        const paths = await deps.store.claimOrphans(MAX_ORPHANS);
+        if (paths.length === 0) return;
+        await storage.remove(paths);
+        await deps.store.forgetOrphans(paths);
+        log("info", "media_deleted", { files: paths.length });
       } catch (error) {
         log("error", "media_failed", { cause: error instanceof Error ? error.name : undefined });
-      }
-      for (const connectionId of connections) {
-        if (signal?.aborted) return;
-        await library.copyMedia(connectionId, signal === undefined ? {} : { signal });
       }
     },
 
@@ -303,15 +331,8 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
         ? timeout
         : AbortSignal.any([request.signal, timeout]);
       const filename = textOf(metadata.file_name);
-      const stored = await findCopy(request);
-      if (stored !== undefined) {
-        const response = await send(await storage.sign(stored.path!, 60), { signal });
-        if (response.ok && response.body !== null) {
-          const mimeType = allowedType(stored.mime_type)!;
-          return { body: response.body, mimeType, size: stored.size, filename };
-        }
-        await response.body?.cancel();
-      }
+      const copy = await openCopy(request, signal);
+      if (copy !== undefined) return { ...copy, filename };
       const details = metadata[textOf(metadata.kapso_type) ?? ""];
       const file = await open(
         {

@@ -24,6 +24,8 @@ export interface MediaStorage {
    * @throws {MediaError} `gone` or `unavailable`.
    */
   sign(path: string, seconds: number, filename?: string): Promise<string>;
+  /** Delete files; those that are not there are none of its business. @throws {MediaError} `unavailable`. */
+  remove(paths: readonly string[]): Promise<void>;
 }
 
 /** Name of the bucket. */
@@ -97,6 +99,10 @@ export function createMediaStorage(
       if (data !== null) return data.signedUrl;
       const { status, code } = statusOf(error);
       throw new MediaError(status === 404 || code === "404" ? "gone" : "unavailable", error);
+    },
+    async remove(paths) {
+      const { error } = await bucket.remove([...paths]);
+      if (error !== null) throw new MediaError("unavailable", error);
     },
   };
 }

@@ -65,6 +65,10 @@ export interface MediaStore {
   finish(connectionId: string, results: readonly MediaResult[]): Promise<void>;
   /** Connections that have files to copy now. */
   dueConnections(maxConnections: number): Promise<string[]>;
+  /** Take files to delete, for this caller alone, for three minutes. */
+  claimOrphans(maxFiles: number): Promise<string[]>;
+  /** Note that they are deleted. */
+  forgetOrphans(paths: readonly string[]): Promise<void>;
 }
 
 /** How long a caller has for what it took, in seconds. */
@@ -114,6 +118,18 @@ export function supabaseMediaStore(client: DatabaseClient): MediaStore {
       });
       if (error) throw databaseError(error, status);
       return data.map(({ connection_id }) => connection_id);
+    },
+    async claimOrphans(maxFiles) {
+      const { data, error, status } = await client.rpc("claim_media_orphans", {
+        max_files: maxFiles,
+        lease_seconds: LEASE_SECONDS,
+      });
+      if (error) throw databaseError(error, status);
+      return data.map(({ path }) => path);
+    },
+    async forgetOrphans(paths) {
+      const { error, status } = await client.rpc("forget_media_orphans", { paths: [...paths] });
+      if (error) throw databaseError(error, status);
     },
   };
 }

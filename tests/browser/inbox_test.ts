@@ -1,0 +1,651 @@
+/**
+ * The inbox as people use it, in a browser, against a whole stack and a fake Kapso.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import axe, { type AxeResults } from "axe-core";
+import { size } from "../support/database.ts";
+import { samplePicture, sampleRecording } from "../support/fake_kapso/samples.ts";
+import { metaRefusal } from "../support/fake_kapso/server.ts";
+import { conversation, ingest, message } from "../support/messages.ts";
+import { unique } from "../support/people.ts";
+import { createBridge, post } from "../api/support.ts";
+import {
+  assertNoSidewaysScroll,
+  type BrowserWorld,
+  bubble,
+  composer,
+  customer,
+  find,
+  lookAgain,
+  row,
+  send,
+  startBrowserWorld,
+  until,
+} from "./support.ts";
+
+let world: BrowserWorld;
+Deno.test.beforeAll(async () => {
+  world = await startBrowserWorld();
+});
+Deno.test.afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+});
+
+Deno.test("a newcomer signs in to the demo and is told the next step", async () => {
+  await using window = await world.open(undefined);
+  const { page } = window;
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "No conversations yet" }).waitFor();
+  await page.getByRole("link", { name: "Connect a platform" }).click();
+  await page.getByRole("heading", { name: "Messaging", level: 1 }).waitFor();
+  // A deep link can be loaded again.
+  await page.reload();
+  await page.getByRole("heading", { name: "Messaging", level: 1 }).waitFor();
+  await page.getByRole("button", { name: "Account" }).click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  const kept = await page.evaluate(() => JSON.stringify(localStorage));
+  assert(!kept.includes("access_token"), "the session outlives the sign-out");
+});
+
+Deno.test("a wrong password is told in words", async () => {
+  await using window = await world.open(undefined);
+  const { page } = window;
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").filter({ hasText: "wrong" }).waitFor();
+});
+
+Deno.test("a message is sent, delivered, read and answered", async () => {
+  const { contact, name } = await customer(world, "Are you open on Sunday?");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await bubble(page, "Are you open on Sunday?").waitFor();
+  // Reading it in the app counts as read for all.
+  await row(page, name).getByText("1 unread message").waitFor({
+    state: "detached",
+  });
+
+  await composer(page).fill("Yes, from nine");
+  await composer(page).press("Shift+Enter");
+  await composer(page).pressSequentially("to five");
+  await composer(page).press("Enter");
+  await bubble(page, "Yes, from nine\nto five").waitFor();
+  assertEquals(await composer(page).inputValue(), "");
+  await bubble(page, "Yes, from nine").getByRole("img", {
+    name: /^(Delivered|Read)$/,
+  }).waitFor();
+
+  const sent = world.inbox.fake.state.messages.filter((each) =>
+    each.direction === "outbound" && each.conversation.contact === contact
+  );
+  assertEquals(sent.length, 1);
+  world.inbox.fake.receiveMessage(contact, "Perfect, see you then", {
+    replyTo: sent[0]!,
+  });
+  await bubble(page, "Perfect, see you then").waitFor();
+  // The answer names what it answers.
+  await bubble(page, "Perfect, see you then").getByRole("button", {
+    name: /^You/,
+  }).waitFor();
+  world.inbox.fake.react(sent[0]!, "❤️");
+  await bubble(page, "Yes, from nine").getByText("❤️").waitFor();
+});
+
+Deno.test("a draft stays with its conversation", async () => {
+  const first = await customer(world);
+  const second = await customer(world);
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, first.name);
+  await composer(page).fill("half a thought");
+  await find(page, second.name);
+  assertEquals(await composer(page).inputValue(), "");
+  await find(page, first.name);
+  assertEquals(await composer(page).inputValue(), "half a thought");
+});
+
+Deno.test("a long thread is read back to its first message, and few rows are drawn", async () => {
+  const { sql, team } = world.inbox;
+  const count = size(600, 100_000);
+  const name = unique("Long ");
+  const bridge = await createBridge(team.owner, "telegram");
+  const thread = conversation({ participant_name: name });
+  const start = Date.now() - count * 60_000;
+  for (let first = 0; first < count; first += 1000) {
+    const batch = Array.from(
+      { length: Math.min(1000, count - first) },
+      (_, index) =>
+        message({
+          content: `Number ${first + index} of the thread`,
+          direction: (first + index) % 3 === 0 ? "outbound" : "inbound",
+          sent_at: new Date(start + (first + index) * 60_000).toISOString(),
+        }),
+    );
+    await ingest(sql, bridge, [{ ...thread, messages: batch }]);
+  }
+  await using window = await world.open(team.viewer);
+  const { page } = window;
+  await find(page, name);
+  await bubble(page, `Number ${count - 1} of the thread`).waitFor();
+
+  const messages = page.getByRole("region", { name: "Messages", exact: true });
+  const beginning = page.getByText("The conversation begins here");
+  let drawn = 0;
+  await until("reaching the first message", async () => {
+    await messages.evaluate((element) => element.scrollTo({ top: 0 }));
+    drawn = Math.max(drawn, await messages.getByRole("listitem").count());
+    return await beginning.isVisible();
+  });
+  await bubble(page, "Number 0 of the thread").waitFor();
+  assert(drawn < 120, `${drawn} rows were drawn at once`);
+  await page.getByRole("button", { name: "Jump to newest" }).click();
+  await bubble(page, `Number ${count - 1} of the thread`).waitFor();
+});
+
+Deno.test("reading goes on where it is while new messages come in", async () => {
+  const { contact, name } = await customer(world, "the first");
+  for (let index = 0; index < 40; index++) {
+    world.inbox.fake.receiveMessage(
+      contact,
+      `line ${index} has\na second line`,
+    );
+  }
+  await world.inbox.fake.settled();
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await bubble(page, "line 39").waitFor();
+  await page.getByRole("region", { name: "Messages", exact: true })
+    .evaluate((element) => element.scrollTo({ top: 200 }));
+  await bubble(page, "line 3 ").waitFor();
+  const before = await bubble(page, "line 3 ").boundingBox();
+  world.inbox.fake.receiveMessage(contact, "something new");
+  await world.inbox.fake.settled();
+  await lookAgain(page);
+  await page.getByRole("button", { name: "1 new message" }).waitFor();
+  const after = await bubble(page, "line 3 ").boundingBox();
+  assertEquals(Math.round(after!.y), Math.round(before!.y));
+  await page.getByRole("button", { name: "1 new message" }).click();
+  await bubble(page, "something new").waitFor();
+});
+
+Deno.test("the list goes on as far as there are conversations, and the search is the server's", async () => {
+  const { sql, team } = world.inbox;
+  const count = size(160, 100_000);
+  const prefix = unique("Many ");
+  const bridge = await createBridge(team.owner, "signal");
+  for (let first = 0; first < count; first += 1000) {
+    const batch = Array.from(
+      { length: Math.min(1000, count - first) },
+      (_, index) => {
+        const number = first + index;
+        return conversation({
+          participant_name: `${prefix} ${String(number).padStart(6, "0")}`,
+          messages: [
+            message({
+              sent_at: new Date(Date.UTC(2026, 0, 1) + number * 1000)
+                .toISOString(),
+            }),
+          ],
+        });
+      },
+    );
+    await ingest(sql, bridge, batch);
+  }
+  await using window = await world.open(team.viewer);
+  const { page } = window;
+  const urls: string[] = [];
+  page.on("request", (request) => urls.push(request.url()));
+  await page.getByRole("searchbox").fill(prefix);
+  await row(page, `${prefix} ${String(count - 1).padStart(6, "0")}`).waitFor();
+  const last = size(0, count - 2000);
+  await until("reaching an old conversation", async () => {
+    await page.locator(".list-scroll").evaluate((element) =>
+      element.scrollTo({ top: element.scrollHeight })
+    );
+    return await row(page, `${prefix} ${String(last).padStart(6, "0")}`)
+      .isVisible();
+  });
+  const drawn = await page.getByRole("region", { name: "Conversations" })
+    .getByRole("listitem").count();
+  assert(drawn < 60, `${drawn} rows were drawn at once`);
+  // The threads themselves are never asked for by the list.
+  assert(
+    urls.every((url) => !/\/conversations\?|select=[^&]*messages\b/.test(url)),
+  );
+  // The arrow keys move through the list.
+  await page.getByRole("searchbox").fill(`${prefix} 00000`);
+  await row(page, `${prefix} 000009`).focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: `${prefix} 000008`, level: 2 })
+    .waitFor();
+});
+
+Deno.test("a failed message says why, and goes out when it is tried again", async () => {
+  const { name } = await customer(world);
+  const before = world.inbox.fake.requests.length;
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  // That it was read is told to Kapso at the same address.
+  const { requests } = world.inbox.fake;
+  await until(
+    "telling Kapso",
+    () => requests.slice(before).some(({ path }) => /\/messages$/.test(path)),
+  );
+  world.inbox.fake.misbehaveOn(
+    "POST",
+    /\/messages$/,
+    metaRefusal(131049, "Held back"),
+  );
+  await send(page, "Can you read this?");
+  const failed = bubble(page, "Can you read this?");
+  await failed.getByText("WhatsApp held this marketing message back").waitFor();
+  await failed.getByText("131049").waitFor();
+  await failed.getByRole("img", { name: "Not delivered" }).waitFor();
+  await failed.getByRole("button", { name: "Try again" }).click();
+  await bubble(page, "Can you read this?").getByRole("img", {
+    name: /^(Delivered|Read)$/,
+  })
+    .waitFor();
+  assertEquals(await bubble(page, "Can you read this?").count(), 1);
+});
+
+Deno.test("a message that WhatsApp cannot deliver says why, and offers no second try", async () => {
+  const { name } = await customer(world, "hello", { isUnreachable: true });
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await send(page, "Can you read this?");
+  const failed = bubble(page, "Can you read this?");
+  await failed.getByText("WhatsApp cannot deliver to this number").waitFor();
+  assertEquals(
+    await failed.getByRole("button", { name: "Try again" }).count(),
+    0,
+  );
+});
+
+Deno.test("a message that never reached the server is sent once, with the same key", async () => {
+  const { contact, name } = await customer(world);
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  // The first request gets through and its answer is lost; the second one is refused by the network.
+  const keys: string[] = [];
+  await page.route("**/functions/v1/inbox/messages", async (route) => {
+    keys.push(route.request().postDataJSON().idempotency_key);
+    if (keys.length === 1) await route.fetch();
+    await route.abort();
+  }, { times: 2 });
+  await send(page, "only once, please");
+  const waiting = bubble(page, "only once, please");
+  await waiting.getByRole("button", { name: "Try again" }).waitFor({
+    timeout: 3000,
+  })
+    .catch(() => {/* The outbox has told already that it was sent. */});
+  const retry = waiting.getByRole("button", { name: "Try again" });
+  if (await retry.isVisible()) await retry.click();
+  await waiting.getByRole("img", { name: /^(Sent|Delivered|Read)$/ }).waitFor();
+  assertEquals(new Set(keys).size, 1);
+  const sent = world.inbox.fake.state.messages.filter((each) =>
+    each.direction === "outbound" && each.conversation.contact === contact
+  );
+  assertEquals(sent.length, 1);
+});
+
+Deno.test("a day after the customer wrote, only a template can be sent", async () => {
+  const { fake } = world.inbox;
+  fake.addTemplate({
+    name: "order_ready",
+    language: "en",
+    components: [
+      { type: "BODY", text: "Hello {{1}}, your order {{2}} is ready." },
+      { type: "FOOTER", text: "The shop" },
+    ],
+  });
+  const { contact, name } = await customer(world, "long ago", {
+    sentAt: Date.now() - 26 * 3600_000,
+  });
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await page.getByText("more than 24 hours ago").waitFor();
+  assertEquals(await composer(page).count(), 0);
+  await page.getByRole("button", { name: "Choose a template" }).click();
+  await page.getByRole("button", { name: /order_ready/ }).click();
+  await page.getByLabel("{{1}}").fill("Rita");
+  await page.getByLabel("{{2}}").fill("88");
+  await page.getByRole("group", { name: "Preview" })
+    .getByText("Hello Rita, your order 88 is ready.").waitFor();
+  await page.getByRole("button", { name: "Send template" }).click();
+  await bubble(page, "your order 88 is ready").waitFor();
+  await until(
+    "the template",
+    () =>
+      fake.state.messages.some((each) =>
+        each.type === "template" && each.conversation.contact === contact
+      ),
+  );
+});
+
+Deno.test("a conversation is closed and opened again", async () => {
+  const { name } = await customer(world);
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  await page.getByRole("button", { name: "Close conversation" }).click();
+  await page.getByText("This conversation is closed").waitFor();
+  await row(page, name).waitFor({ state: "detached" });
+  await page.getByRole("radio", { name: "Closed" }).check();
+  await row(page, name).waitFor();
+  await page.getByRole("button", { name: "Reopen conversation" }).click();
+  await row(page, name).waitFor({ state: "detached" });
+  await page.getByRole("radio", { name: "Open" }).check();
+  await row(page, name).waitFor();
+});
+
+Deno.test("a picture, a place, a contact and an order are shown as what they are", async () => {
+  const { fake } = world.inbox;
+  const { contact, name } = await customer(
+    world,
+    "look at https://example.com/a?b=1.",
+  );
+  fake.receiveMessage(contact, {
+    type: "image",
+    caption: "the jacket",
+    bytes: samplePicture(20),
+    mimeType: "image/png",
+  });
+  fake.receiveMessage(contact, {
+    type: "location",
+    location: {
+      latitude: -6.2,
+      longitude: 106.81,
+      name: "Home",
+      address: "Jl. Merdeka 1",
+    },
+  });
+  fake.receiveMessage(contact, {
+    type: "audio",
+    transcript: "can you check",
+    bytes: sampleRecording(2),
+    mimeType: "audio/wav",
+  });
+  await fake.settled();
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  const link = bubble(page, "look at").getByRole("link");
+  assertEquals(await link.getAttribute("href"), "https://example.com/a?b=1");
+  assertMatch((await link.getAttribute("rel"))!, /noopener/);
+  const picture = bubble(page, "the jacket");
+  await picture.getByRole("button", { name: /Open the picture/ }).click();
+  const shown = page.getByRole("dialog").getByRole("img");
+  await until(
+    "the picture",
+    () => shown.evaluate((image) => "naturalWidth" in image && Number(image.naturalWidth) > 0),
+  );
+  await page.keyboard.press("Escape");
+  await bubble(page, "Jl. Merdeka 1").getByRole("link", {
+    name: "Open in a map",
+  }).waitFor();
+  const audio = bubble(page, "can you check").locator("audio");
+  await audio.evaluate((element) => "play" in element && (element.play as () => unknown)());
+});
+
+Deno.test("the secret of a new connection is shown once, and works", async () => {
+  const { info, team } = world.inbox;
+  const name = unique("Shop ");
+  await using window = await world.open(team.admin, "/import/messaging");
+  const { page } = window;
+  await page.getByRole("button", { name: "New connection" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Platform").selectOption("telegram");
+  await dialog.getByLabel("Name").fill(name);
+  const connectionId = await dialog.getByLabel("Connection id").inputValue();
+  await dialog.getByRole("button", { name: "Create" }).click();
+  const secret = await dialog.getByRole("textbox", { name: "The secret" })
+    .innerText();
+  assertMatch(secret, /^msg_[0-9a-f]{32}$/);
+  await dialog.getByRole("button", { name: "I have copied it" }).click();
+
+  const participant = unique("Somebody ");
+  const answer = await post(info, {
+    platform: "telegram",
+    connection_id: connectionId,
+    api_key: secret,
+  }, [conversation({ participant_name: participant, messages: [message()] })]);
+  assertEquals(answer.status, 200, JSON.stringify(answer.body));
+  const card = page.getByRole("article", { name });
+  await card.getByText("Active").waitFor();
+  assert(
+    !(await page.content()).includes(secret),
+    "the secret stays on the page",
+  );
+
+  // Switched off, the bridge is refused.
+  await card.getByRole("button", { name: "Switch off" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Switch off" })
+    .click();
+  await card.getByText("Switched off").waitFor();
+  const refused = await post(info, {
+    platform: "telegram",
+    connection_id: connectionId,
+    api_key: secret,
+  }, [conversation({ messages: [message()] })]);
+  assertEquals(refused.status, 403);
+
+  await page.getByRole("link", { name: "Inbox" }).click();
+  await find(page, participant);
+});
+
+Deno.test("a secret is replaced", async () => {
+  const { info, team } = world.inbox;
+  const bridge = await createBridge(team.owner, "wechat");
+  await using window = await world.open(team.owner, "/import/messaging");
+  const { page } = window;
+  const card = page.getByRole("article").filter({
+    hasText: bridge.connection_id,
+  });
+  await card.getByRole("button", { name: "New secret" }).click();
+  await page.getByLabel("Hours the old secret still works").fill("0");
+  await page.getByRole("button", { name: "Make it" }).click();
+  const secret = await page.getByRole("textbox", { name: "The secret" })
+    .innerText();
+  assertNotEquals(secret, bridge.api_key);
+  const one = [conversation({ messages: [message()] })];
+  assertEquals((await post(info, bridge, one)).status, 401);
+  assertEquals(
+    (await post(info, { ...bridge, api_key: secret }, one)).status,
+    200,
+  );
+});
+
+Deno.test("a backfill runs to 100 %", async () => {
+  const { fake, line, team } = world.inbox;
+  const past = unique("Past ");
+  fake.seedHistory({
+    conversations: 12,
+    messages: 240,
+    of: Array.from(
+      { length: 12 },
+      (_, index) => fake.addContact({ name: `${past} ${index}` }),
+    ),
+  });
+  await using window = await world.open(team.admin, "/import/messaging");
+  const { page } = window;
+  const card = page.getByRole("article").filter({
+    hasText: line.phoneNumberId,
+  });
+  await card.getByRole("button", { name: "Fetch history" }).click();
+  await card.getByText("History is complete").waitFor({ timeout: 30_000 });
+  await card.getByText("100 %").waitFor();
+  await page.getByRole("link", { name: "Inbox" }).click();
+  await find(page, `${past} 7`);
+});
+
+Deno.test("a viewer reads and cannot write; a stranger sees nothing", async () => {
+  const { name, thread } = await customer(world, "for the members alone");
+  {
+    await using window = await world.open(world.inbox.team.viewer);
+    const { page } = window;
+    await find(page, name);
+    await bubble(page, "for the members alone").waitFor();
+    await page.getByText("You can read this workspace").waitFor();
+    assertEquals(await composer(page).count(), 0);
+    assertEquals(
+      await page.getByRole("button", { name: "Close conversation" }).count(),
+      0,
+    );
+    await page.getByRole("link", { name: /Messaging/ }).click();
+    await page.getByRole("heading", { name: "Messaging", level: 1 }).waitFor();
+    assertEquals(
+      await page.getByRole("button", { name: "New connection" }).count(),
+      0,
+    );
+  }
+  {
+    await using window = await world.open(
+      world.inbox.team.stranger,
+      `/inbox/${thread}`,
+    );
+    const { page } = window;
+    await page.getByRole("heading", { name: "No conversations yet" }).waitFor();
+    assert(!(await page.content()).includes(name));
+    // The address with their own workspace and the foreign conversation in it.
+    const slug = new URL(page.url()).hash.split("/")[1];
+    await page.goto(`${world.inbox.info.app_url}#/${slug}/inbox/${thread}`);
+    await page.getByRole("heading", { name: "This conversation is not here" })
+      .waitFor();
+    assert(!(await page.content()).includes("for the members alone"));
+  }
+});
+
+Deno.test("notes and names of a contact are kept", async () => {
+  const { name } = await customer(world);
+  const renamed = unique("Renamed ");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  const panel = page.getByRole("complementary", { name: "Contact" });
+  if (!await panel.isVisible()) {
+    await page.getByRole("button", { name: "Show contact" }).click();
+  }
+  await panel.getByLabel("Add a note").fill("Prefers mornings");
+  await panel.getByRole("button", { name: "Add a note" }).click();
+  await panel.getByRole("listitem").filter({ hasText: "Prefers mornings" })
+    .waitFor();
+  await panel.getByRole("button", { name: "Edit" }).click();
+  await panel.getByLabel("Name", { exact: true }).fill(renamed);
+  await panel.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: renamed, level: 2 }).waitFor();
+});
+
+Deno.test("the inbox works on a phone", async () => {
+  const { name } = await customer(world, "from my phone to yours");
+  await using window = await world.open(world.inbox.team.owner, "/inbox", {
+    viewport: { width: 375, height: 720 },
+    hasTouch: true,
+    isMobile: true,
+  });
+  const { page } = window;
+  await row(page, name).waitFor();
+  await assertNoSidewaysScroll(page);
+  await find(page, name);
+  await bubble(page, "from my phone to yours").waitFor();
+  await assertNoSidewaysScroll(page);
+  await send(page, "Answered on the way");
+  await bubble(page, "Answered on the way").waitFor();
+  await page.getByRole("button", { name: "Show contact" }).tap();
+  await page.getByRole("complementary", { name: "Contact" }).waitFor();
+  await assertNoSidewaysScroll(page);
+  await page.getByRole("complementary").getByRole("button", {
+    name: "Hide contact",
+  }).tap();
+  await page.getByRole("link", { name: "Back to the list" }).tap();
+  await row(page, name).waitFor();
+  for (const path of ["overview", "import/messaging"]) {
+    await page.goto(`${world.inbox.info.app_url}#/${world.slug}/${path}`);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await assertNoSidewaysScroll(page);
+  }
+});
+
+for (const colorScheme of ["light", "dark"] as const) {
+  Deno.test(`nothing is in the way of whoever cannot see or use a mouse, ${colorScheme}`, async () => {
+    const { contact, name } = await customer(world, "hello");
+    world.inbox.fake.receiveMessage(contact, {
+      type: "image",
+      caption: "a picture",
+    });
+    await world.inbox.fake.settled();
+    await using window = await world.open(world.inbox.team.owner, "/inbox", {
+      colorScheme,
+    });
+    const { page } = window;
+    await row(page, name).waitFor();
+    await page.evaluate(axe.source);
+    const check = async (where: string) => {
+      const { violations } = await page.evaluate(() =>
+        // deno-lint-ignore no-explicit-any -- axe puts itself there
+        (globalThis as any).axe.run({ resultTypes: ["violations"] })
+      ) as AxeResults;
+      const serious = violations.filter(({ impact }) =>
+        impact === "serious" || impact === "critical"
+      );
+      assertEquals(
+        serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
+        [],
+      );
+    };
+    await check("list");
+    await find(page, name);
+    await send(page, "an answer");
+    await bubble(page, "an answer").getByRole("img", {
+      name: /^(Delivered|Read)$/,
+    }).waitFor();
+    await check("thread");
+    await page.getByRole("button", { name: "Templates" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check("templates");
+    await page.keyboard.press("Escape");
+    await page.getByRole("link", { name: "Overview" }).click();
+    await page.getByText("Messages per day").waitFor();
+    await check("overview");
+    await page.getByRole("link", { name: /Messaging/ }).click();
+    await page.getByRole("article").first().waitFor();
+    await check("connections");
+    await page.getByRole("button", { name: "New connection" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check("new connection");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Account" }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await check("sign-in");
+  });
+}
+
+Deno.test("no key reached the browser, and nothing but the stack was spoken to", async () => {
+  await world.settled();
+  assert(
+    world.searched() > 100,
+    `only ${world.searched()} answers were looked at`,
+  );
+  assertEquals(world.leaks, []);
+  assertEquals(world.faults, []);
+  const page = await fetch(world.inbox.info.app_url!);
+  const policy = page.headers.get("content-security-policy") ?? "";
+  assertMatch(policy, /script-src 'self'(;|$)/);
+  assertMatch(policy, /frame-ancestors 'none'/);
+  assert(
+    !/<script(?![^>]*\bsrc=)/.test(await page.text()),
+    "there is an inline script",
+  );
+});
