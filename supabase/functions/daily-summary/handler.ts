@@ -17,7 +17,7 @@ import {
 import type { Log } from "../_shared/log.ts";
 import { requireRole } from "../_shared/membership.ts";
 import { describeIssue, readInput } from "../_shared/validation.ts";
-import type { NoteWriter } from "./notes.ts";
+import type { NoteWriter, SliceNotes } from "./notes.ts";
 import { progressQuery, summaryRequest } from "./schema.ts";
 import { findRun, type RunRow, type Scope, startRun, type SummaryStore } from "./store.ts";
 
@@ -140,8 +140,22 @@ async function work(deps: HandlerDeps, scope: Scope): Promise<Work> {
     }
     const slice = await deps.store.claim(scope);
     if (!slice) break;
-    const notes = await writeNotes(slice);
-    const isWritten = await deps.store.write(slice, notes);
+    let notes: SliceNotes;
+    let isWritten: boolean;
+    try {
+      notes = await writeNotes(slice);
+      isWritten = await deps.store.write(slice, notes);
+    } catch (error) {
+      // No database, for nobody. Anything else is the fault of this slice: its lease keeps it away while
+      // the others are done.
+      if (error instanceof AppError && error.status === 503) throw error;
+      deps.log("error", "slice_failed", {
+        workspace_id: slice.workspaceId,
+        local_date: slice.localDate,
+        code: error instanceof AppError ? error.code : "internal_error",
+      });
+      continue;
+    }
     touched.set(`${slice.workspaceId} ${slice.localDate}`, slice);
     deps.log("info", "summaries", {
       workspace_id: slice.workspaceId,

@@ -20,28 +20,26 @@ export const progressQuery = z.object({
 });
 
 /** What was written with a person on a local day, as `private.person_day` gives it. */
-export const personDay = z.object({
-  person_id: z.guid(),
-  message_count: z.int(),
-  inbound_count: z.int(),
-  outbound_count: z.int(),
-  first_inbound_at: z.string().nullable(),
-  first_answer_seconds: z.int().nullable(),
-  unanswered_count: z.int(),
+export interface PersonDay {
+  person_id: string;
+  message_count: number;
+  inbound_count: number;
+  outbound_count: number;
+  first_inbound_at: string | null;
+  first_answer_seconds: number | null;
+  unanswered_count: number;
   /** A question is among the messages that were not answered. */
-  has_open_question: z.boolean(),
-  /** The newest of them, oldest first. Texts are cut. */
-  messages: z.array(z.object({
-    from: z.enum(["customer", "business"]),
+  has_open_question: boolean;
+  /** The newest of them, oldest first. */
+  messages: {
+    from: "customer" | "business";
     /** Local time, HH:MM. */
-    at: z.string(),
-    type: z.string(),
-    text: z.string(),
-  })),
-});
-
-/** {@linkcode personDay}, checked. */
-export type PersonDay = z.output<typeof personDay>;
+    at: string;
+    type: string;
+    /** At most 600 characters. */
+    text: string;
+  }[];
+}
 
 /** Why a note is an extract. */
 export type FallbackReason =

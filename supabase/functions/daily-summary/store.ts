@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { z } from "zod";
 import { userCallError } from "../_shared/caller.ts";
 import type { DatabaseClient } from "../_shared/clients.ts";
 import type { Database, Json } from "../_shared/database.types.ts";
 import { AppError, databaseError } from "../_shared/errors.ts";
 import type { Slice, SliceNotes } from "./notes.ts";
-import { personDay } from "./schema.ts";
+import type { PersonDay } from "./schema.ts";
 
 /** A row of `summary_runs`. */
 export type RunRow = Database["public"]["Tables"]["summary_runs"]["Row"];
@@ -56,7 +55,8 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
         messagesSent: row.messages_sent,
         personIds: row.person_ids,
         keptIds: row.kept_ids,
-        days: z.array(personDay).parse(row.days),
+        // Ours, from the same migration: nothing that could fail for one customer alone.
+        days: row.days as unknown as PersonDay[],
       };
     },
     async write(slice, { notes, aiNotes, tokens, messages }) {

@@ -73,12 +73,15 @@ type UnnumberedStep = Omit<Step, "number">;
 
 /** For a workflow that was read: the fields that differ, where they are. */
 function stepsForTargets(targets: readonly Target[]): UnnumberedStep[] {
-  return targets.filter(({ isSame }) => !isSame).map(({ node, field, label, settings }) => ({
-    text: label === null
-      ? `Select the node "${node.name}" (${node.id}) and set its ${FIELD_NAMES[field]} to this`
-      : `Select the node "${node.name}" (${node.id}) and give its condition "${label}" this description`,
-    value: String(settings),
-  }));
+  return targets.filter(({ isSame }) => !isSame).map(({ node, field, label, settings }) => {
+    const which = node.name === node.id ? node.id : `"${node.name}" (${node.id})`;
+    return {
+      text: label === null
+        ? `Select the node ${which} and set its ${FIELD_NAMES[field]} to this`
+        : `Select the node ${which} and give its condition "${label}" this description`,
+      value: String(settings),
+    };
+  });
 }
 
 /** For a workflow that cannot be read, or not all of it. */
