@@ -62,7 +62,14 @@ async function post(
         return Promise.resolve(isWritten);
       },
       run: (workspaceId) =>
-        Promise.resolve({ workspace_id: workspaceId, covered_until: "2026-02-04" } as RunRow),
+        Promise.resolve(
+          {
+            workspace_id: workspaceId,
+            covered_until: "2026-02-04",
+            started_at: "2026-02-04",
+            finished_at: null,
+          } as RunRow,
+        ),
     },
     createWriter: () => createNoteWriter(undefined, () => "mark"),
     waitUntil: () => {},
