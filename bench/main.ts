@@ -11,6 +11,7 @@ import postgres from "postgres";
 import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
+import { measureApp } from "./cases/app.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
@@ -30,6 +31,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   kapso_sync: measureKapsoSync,
   disk: measureDisk,
   inbox: measureInbox,
+  app: measureApp,
   page_size: measurePageSizes,
 };
 

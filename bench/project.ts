@@ -6,7 +6,7 @@
  */
 
 import { cp } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { findFreePort } from "../local/ports.ts";
 import { type Stack, startStack } from "../tests/support/stack.ts";
 
@@ -23,8 +23,11 @@ export async function startDurableStack(env: Record<string, string>): Promise<St
   try {
     // Postgres may run as another user than the one who measures.
     await Deno.chmod(folder, 0o755);
-    for (const name of ["supabase", "import_map.json", "deno.json", "deno.lock"]) {
-      await cp(join(ROOT, name), join(folder, name), { recursive: true });
+    for (const name of ["supabase", "app", "import_map.json", "deno.json", "deno.lock"]) {
+      await cp(join(ROOT, name), join(folder, name), {
+        recursive: true,
+        filter: (path) => !["node_modules", "dist"].includes(basename(path)),
+      });
     }
     const config = join(folder, "supabase/config.toml");
     const text = await Deno.readTextFile(config);

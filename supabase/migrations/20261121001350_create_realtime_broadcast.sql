@@ -43,5 +43,8 @@ begin
         )
       );
   end if;
+exception when insufficient_privilege then
+  -- Not allowed to this role: inboxes poll.
+  raise notice 'Realtime could not be used: %', sqlerrm;
 end;
 $$;

@@ -152,7 +152,7 @@ Deno.test("reading goes on where it is while new messages come in", async () => 
   for (let index = 0; index < 40; index++) {
     world.inbox.fake.receiveMessage(
       contact,
-      `line ${index} has\na second line`,
+      `line ${String(index).padStart(2, "0")}\nand its second line`,
     );
   }
   await world.inbox.fake.settled();
@@ -162,13 +162,13 @@ Deno.test("reading goes on where it is while new messages come in", async () => 
   await bubble(page, "line 39").waitFor();
   await page.getByRole("region", { name: "Messages", exact: true })
     .evaluate((element) => element.scrollTo({ top: 200 }));
-  await bubble(page, "line 3 ").waitFor();
-  const before = await bubble(page, "line 3 ").boundingBox();
+  await bubble(page, "line 03").waitFor();
+  const before = await bubble(page, "line 03").boundingBox();
   world.inbox.fake.receiveMessage(contact, "something new");
   await world.inbox.fake.settled();
   await lookAgain(page);
   await page.getByRole("button", { name: "1 new message" }).waitFor();
-  const after = await bubble(page, "line 3 ").boundingBox();
+  const after = await bubble(page, "line 03").boundingBox();
   assertEquals(Math.round(after!.y), Math.round(before!.y));
   await page.getByRole("button", { name: "1 new message" }).click();
   await bubble(page, "something new").waitFor();

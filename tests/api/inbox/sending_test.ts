@@ -6,6 +6,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { size } from "../../support/database.ts";
+import { killFunction } from "../kapso_sync/support.ts";
+import { rows } from "../support.ts";
 import { metaRefusal } from "../../support/fake_kapso/server.ts";
 import {
   ask,
@@ -220,6 +222,41 @@ Deno.test("a sender that died leaves an unconfirmed message, and a queue that go
   });
   assertEquals([again.message.state, again.message.attempts], ["sent", 2]);
   assertEquals(sentTo(thread).length, 2);
+});
+
+Deno.test("a function that is killed while Kapso thinks: the message is found out about, not repeated", async () => {
+  const { fake, info, team, sql } = inbox;
+  const thread = await openThread(inbox);
+  // Kapso takes the message and says nothing.
+  fake.misbehaveOn("POST", SENDS, { kind: "silent" });
+  const body = textBody(thread, "into the silence");
+  const request = ask(info, team.agent, "POST", "messages", body).catch(() => undefined);
+  while (sentTo(thread).length === 0) await readOutbox(team.agent, thread.id);
+  assert(await killFunction(inbox, "functions/inbox/"));
+  await request;
+  await fake.settled();
+  const [row] = await readOutbox(team.agent, thread.id);
+  // Its webhook named the row, so nobody has to wait for the lease.
+  assertEquals([row!.state, row!.message_id], ["sent", sentTo(thread)[0]!.id]);
+  // And where the webhook names nothing, the lease says when to look.
+  fake.echoesCallbackData = false;
+  fake.misbehaveOn("POST", SENDS, { kind: "silent" });
+  const second = ask(info, team.agent, "POST", "messages", textBody(thread, "once more"))
+    .catch(() => undefined);
+  while (sentTo(thread).length === 1) await readOutbox(team.agent, thread.id);
+  assert(await killFunction(inbox, "functions/inbox/"));
+  await second;
+  await fake.settled();
+  await sql`
+    update public.outbox_messages set lease_expires_at = now() - interval '1 second'
+    where conversation_id = ${thread.id} and state = 'sending'`;
+  const outbox = await rows(
+    team.viewer.client.rpc("check_outbox", { conversation_id: thread.id }),
+  );
+  fake.echoesCallbackData = true;
+  assertEquals(outbox.map(({ state }) => state), ["sent", "sent"]);
+  assertEquals(sentTo(thread).length, 2);
+  assertEquals((await readThread(team.agent, thread.id)).length, 3);
 });
 
 Deno.test("outside the 24 hours: said before sending; a template goes through", async () => {

@@ -165,14 +165,17 @@ export async function expireWaits(info: StackInfo, runId: string): Promise<void>
   }
 }
 
-/** Kills the process of kapso-sync, as a platform does with a function that took too long. */
-export async function killFunction({ pid }: World): Promise<boolean> {
+/** Kills the process of a function, as a platform does with one that took too long. */
+export async function killFunction(
+  { pid }: World,
+  functionName = "kapso-sync",
+): Promise<boolean> {
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^[0-9]+$/.test(name)) continue;
     try {
       const [, , , parent] = (await Deno.readTextFile(`/proc/${name}/stat`)).split(" ");
       if (Number(parent) !== pid) continue;
-      if (!(await Deno.readTextFile(`/proc/${name}/cmdline`)).includes("kapso-sync")) continue;
+      if (!(await Deno.readTextFile(`/proc/${name}/cmdline`)).includes(functionName)) continue;
       Deno.kill(Number(name), "SIGKILL");
       return true;
     } catch (error) {
