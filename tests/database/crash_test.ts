@@ -83,7 +83,6 @@ async function loadAndKill(
   const acknowledged: TestConversation[] = [];
   const inFlight = new Set<TestConversation[]>();
   let batches = 0;
-  let isCut = false;
   const pools: postgres.Sql[] = [];
   const sessions: number[] = [];
   let server = 0;
@@ -100,7 +99,8 @@ async function loadAndKill(
   const { promise: enough, resolve } = Promise.withResolvers<void>();
   const writers = pools.map(async (pool, writer) => {
     const random = new Random(Date.now() + writer);
-    while (!isCut) {
+    // Until it is cut off: sessions outlive the kill for a moment, and answer what they have begun.
+    for (;;) {
       const batch = random.shuffle(targets).slice(0, 5).map((each) => ({
         ...each,
         messages: messages(1 + random.below(20), random.below(10_000)),
@@ -117,7 +117,6 @@ async function loadAndKill(
   // After the kill they all fail; before it, one that does ends the test.
   failed.catch(() => {});
   await Promise.race([enough, failed]);
-  isCut = true;
   Deno.kill(isWholeServer ? server : sessions[0]!, "SIGKILL");
 
   const sql = await reconnect(url, sessions[1]!);
