@@ -36,8 +36,11 @@ Supabase is running.
     fake_kapso === undefined ? "" : `
   Fake Kapso       ${fake_kapso.api_url} (API key ${fake_kapso.api_key})
 
-The fake Kapso's customers write to number ${demo.kapso_phone_number_id} every few seconds:
-sign in as the demo user and look at public.conversations.`
+The fake Kapso's customers write to number ${demo.kapso_phone_number_id} every few seconds: ${
+      app_url === null
+        ? "look at\npublic.conversations"
+        : "open the\ninbox, where the demo user's sign-in is filled in"
+    }.`
   }
 
 Send a message as a bridge does:

@@ -231,7 +231,6 @@ export interface Connection {
   is_silent: boolean;
   last_event_at: string | null;
   failed_events: number;
-  unprocessed_events: number;
   has_kapso_key: boolean;
   has_webhook_secret: boolean;
   can_send: boolean;

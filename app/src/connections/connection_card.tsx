@@ -41,7 +41,9 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
       <header className="connection-head">
         <PlatformIcon platform={connection.platform} />
         <h2 id={`connection-${connection.id}`}>{connection.name}</h2>
-        <span className="muted">{texts.platforms[connection.platform]}</span>
+        {connection.name !== texts.platforms[connection.platform] && (
+          <span className="muted">{texts.platforms[connection.platform]}</span>
+        )}
         <StateTag connection={connection} />
       </header>
       <dl className="connection-facts">
@@ -206,19 +208,7 @@ function StateTag({ connection }: { connection: Connection }) {
 }
 
 function Events({ connection }: { connection: Connection }) {
-  const { failed_events: failed, unprocessed_events: waiting } = connection;
-  if (failed === 0 && waiting === 0) return texts.connections.eventsFine;
-  return (
-    <>
-      {failed > 0 && (
-        <span className="tag" data-tone="bad">
-          {texts.connections.eventsFailed(failed)}
-        </span>
-      )} {waiting > 0 && (
-        <span className="tag" data-tone="warning">
-          {texts.connections.eventsWaiting(waiting)}
-        </span>
-      )}
-    </>
-  );
+  const { failed_events: failed } = connection;
+  if (failed === 0) return texts.connections.eventsFine;
+  return <span className="tag" data-tone="bad">{texts.connections.eventsFailed(failed)}</span>;
 }

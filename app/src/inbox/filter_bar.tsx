@@ -97,11 +97,11 @@ export function FilterBar({ filters, onChange }: {
             })}
         >
           <option value="anybody">
-            {texts.list.assignee}: {texts.list.anybody}
+            {texts.list.anybody}
           </option>
-          <option value="mine">{texts.list.assignee}: {texts.list.mine}</option>
+          <option value="mine">{texts.list.mine}</option>
           <option value="nobody">
-            {texts.list.assignee}: {texts.list.nobody}
+            {texts.list.nobody}
           </option>
         </SelectField>
       </div>

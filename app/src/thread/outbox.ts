@@ -39,19 +39,25 @@ export function isOnItsWay(row: OutboxMessage): boolean {
 /** What was sent from here to a conversation, newest first. */
 export function useOutbox(conversationId: string) {
   const { supabase } = useApi();
+  const queryClient = useQueryClient();
   return useQuery<OutboxMessage[]>({
     queryKey: outboxKey(conversationId),
     staleTime: 0,
     refetchInterval: ({ state }) => state.data?.some(isOnItsWay) ? SENDING_POLL_MS : THREAD_POLL_MS,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("outbox_messages").select().eq(
-          "conversation_id",
-          conversationId,
-        )
-          .order("created_at", { ascending: false }).limit(OUTBOX_SIZE)
-          .abortSignal(signal),
-      ),
+    queryFn: async ({ signal }) => {
+      const known = queryClient.getQueryData<OutboxMessage[]>(outboxKey(conversationId));
+      // This one also settles what was left behind when a sender died.
+      if (known?.some(isOnItsWay)) {
+        return unwrap(
+          await supabase.rpc("check_outbox", { conversation_id: conversationId })
+            .abortSignal(signal),
+        );
+      }
+      return unwrap(
+        await supabase.from("outbox_messages").select().eq("conversation_id", conversationId)
+          .order("created_at", { ascending: false }).limit(OUTBOX_SIZE).abortSignal(signal),
+      );
+    },
   });
 }
 

@@ -158,7 +158,7 @@ function ThreadHead({ conversation, backHref, isPanelOpen, onTogglePanel }: {
                 })}
             >
               <option value="">
-                {texts.thread.assignTo}: {texts.list.nobody}
+                {texts.list.nobody}
               </option>
               {assignable.map((member) => (
                 <option key={member.user_id} value={member.user_id}>

@@ -35,7 +35,8 @@ Deno.serve(createHandler({
   }),
   sources: supabaseMediaSources(client),
   mediaLinkKey: await mediaLinkKey(projectEnv.serviceRoleKey),
-  inboxUrl: `${projectEnv.supabaseUrl}/functions/v1/inbox`,
+  // In a container the project has another address than for browsers.
+  inboxUrl: env.INBOX_URL ?? `${projectEnv.supabaseUrl}/functions/v1/inbox`,
   hasProjectKey: Boolean(env.KAPSO_API_KEY),
   webhookUrl: env.KAPSO_WEBHOOK_URL ?? `${projectEnv.supabaseUrl}/functions/v1/kapso-webhook`,
   waitUntil,

@@ -67,7 +67,10 @@ export async function drain(
 async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
   const content = outboundContent.safeParse(claim.message.payload);
   const recipient = outboundRecipient.safeParse(claim.recipient);
-  if (!content.success) return { outcome: "failed", errorCode: "invalid_message" };
+  // Also where somebody has queued it past this function: the checks before were for the type of the row.
+  if (!content.success || content.data.type !== claim.message.type) {
+    return { outcome: "failed", errorCode: "invalid_message" };
+  }
   if (!recipient.success || claim.phoneNumberId === null || claim.message.connection_id === null) {
     return { outcome: "failed", errorCode: "connection_not_ready" };
   }

@@ -1,0 +1,80 @@
+/**
+ * How the stack builds and serves the inbox app.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { cp } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { buildApp } from "../../local/app_build.ts";
+import { Failure } from "../../local/failure.ts";
+import { sharedStack } from "../support/stack.ts";
+
+const APP = join(import.meta.dirname!, "../../app");
+
+Deno.test("the app is served as by a static host, with what it needs to know and no key", async () => {
+  await using stack = await sharedStack();
+  const { info } = stack;
+  const app = info.app_url!;
+  assertEquals(app, `${info.api_url}/app/`);
+
+  const page = await fetch(app);
+  const html = await page.text();
+  assertEquals(page.status, 200, html);
+  assertMatch(page.headers.get("content-type")!, /^text\/html/);
+  assertMatch(page.headers.get("content-security-policy")!, /script-src 'self';/);
+  assertEquals(page.headers.get("cache-control"), "no-cache");
+
+  const script = await fetch(new URL(/src="([^"]+)"/.exec(html)![1]!, app));
+  assertMatch(script.headers.get("content-type")!, /javascript/);
+  assertMatch(script.headers.get("cache-control")!, /immutable/);
+  assert(!(await script.text()).includes(info.secret_key));
+
+  const config = await (await fetch(`${app}config.json`)).json();
+  assertEquals(config, {
+    api_url: info.api_url,
+    publishable_key: info.publishable_key,
+    has_realtime: false,
+    demo: { email: info.demo.email, password: info.demo.password },
+  });
+
+  const redirect = await fetch(app.slice(0, -1), { redirect: "manual" });
+  assertEquals([redirect.status, redirect.headers.get("location")], [308, "/app/"]);
+  await redirect.body?.cancel();
+  for (
+    const path of [
+      "nothing.js",
+      "assets/",
+      "..%2f..%2fdeno.json",
+      "assets/%2e%2e/%2e%2e/secrets.json",
+    ]
+  ) {
+    const response = await fetch(app + path);
+    assertEquals(response.status, 404, path);
+    await response.body?.cancel();
+  }
+  const posted = await fetch(app, { method: "POST" });
+  assertEquals(posted.status, 405);
+  await posted.body?.cancel();
+});
+
+Deno.test("the same sources are built once, and a mistake in them is told", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "app-build-" });
+  try {
+    const options = { appDir: join(folder, "app"), buildsDir: join(folder, "builds") };
+    await cp(APP, options.appDir, {
+      recursive: true,
+      filter: (path) => !["node_modules", "dist"].includes(basename(path)),
+    });
+    const [first, second] = await Promise.all([buildApp(options), buildApp(options)]);
+    assertEquals(first, second);
+    assert((await Deno.stat(join(first, "index.html"))).isFile);
+
+    await Deno.writeTextFile(join(options.appDir, "src/texts.ts"), "export const texts = {;\n");
+    const failure = await assertRejects(() => buildApp(options), Failure);
+    assertMatch(failure.message, /texts\.ts/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
