@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Browser, BrowserContextOptions, Locator, Page, Response } from "playwright-core";
 import { type Inbox, type Person, startInbox, threadOf } from "../api/inbox/support.ts";
+import { size } from "../support/database.ts";
 import type { Contact } from "../support/fake_kapso/state.ts";
 import { unique } from "../support/people.ts";
 import { launchChromium } from "./chromium.ts";
@@ -194,12 +195,12 @@ export async function lookAgain(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new Event("visibilitychange")));
 }
 
-/** Waits until something is so, looking again and again. */
+/** Waits until something is so, looking again and again; at full size, for as long as that may take. */
 export async function until(
   what: string,
   isSo: () => Promise<boolean> | boolean,
 ): Promise<void> {
-  const deadline = Date.now() + TIMEOUT_MS;
+  const deadline = Date.now() + size(TIMEOUT_MS, 60 * TIMEOUT_MS);
   while (!await isSo()) {
     assert(Date.now() < deadline, `${what} did not happen`);
     await new Promise((resolve) => setTimeout(resolve, 50));

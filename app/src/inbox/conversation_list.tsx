@@ -4,14 +4,18 @@
  * @module
  */
 
+import { useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Inbox, SearchX } from "lucide-react";
 import { type KeyboardEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { unwrap } from "../api/client.ts";
+import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
 import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
+import { PageSpinner } from "../ui/spinner.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationRow } from "./conversation_row.tsx";
 import { FilterBar } from "./filter_bar.tsx";
@@ -36,7 +40,7 @@ export function ConversationList(
         key={workspace.id}
         filters={settled}
         selectedId={selectedId}
-        onClear={() => setFilters(DEFAULT_FILTERS)}
+        onClear={(changed) => setFilters({ ...DEFAULT_FILTERS, ...changed })}
       />
     </section>
   );
@@ -45,10 +49,9 @@ export function ConversationList(
 function Rows({ filters, selectedId, onClear }: {
   filters: ConversationFilters;
   selectedId: string | undefined;
-  onClear: () => void;
+  onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
   const workspace = useWorkspace();
-  const canManage = useCanManage();
   const query = useConversations(filters);
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
@@ -115,30 +118,7 @@ function Rows({ filters, selectedId, onClear }: {
       />
     );
   }
-  if (query.isSuccess && count === 0) {
-    return isUnfiltered(filters)
-      ? (
-        <EmptyState
-          icon={Inbox}
-          title={texts.list.emptyTitle}
-          hint={canManage ? texts.list.emptyHint : texts.list.emptyViewerHint}
-          {...(canManage && {
-            action: {
-              label: texts.list.emptyAction,
-              href: `#/${workspace.slug}${PAGES.messaging}`,
-            },
-          })}
-        />
-      )
-      : (
-        <EmptyState
-          icon={SearchX}
-          title={texts.list.nothingFoundTitle}
-          hint={texts.list.nothingFoundHint}
-          action={{ label: texts.list.clearFilters, onClick: onClear }}
-        />
-      );
-  }
+  if (query.isSuccess && count === 0) return <NothingHere filters={filters} onClear={onClear} />;
   return (
     <div
       className="list-scroll"
@@ -178,6 +158,56 @@ function Rows({ filters, selectedId, onClear }: {
         </ul>
       )}
     </div>
+  );
+}
+
+/** An empty list: nothing fits, nothing is open, or nothing is there yet and what to do about it. */
+function NothingHere({ filters, onClear }: {
+  filters: ConversationFilters;
+  onClear: (filters?: Partial<ConversationFilters>) => void;
+}) {
+  const { supabase } = useApi();
+  const workspace = useWorkspace();
+  const canManage = useCanManage();
+  const any = useQuery({
+    queryKey: ["any-conversation", workspace.id],
+    enabled: isUnfiltered(filters),
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await supabase.from("conversation_list").select("id").eq("workspace_id", workspace.id)
+          .limit(1).abortSignal(signal),
+      ).length > 0,
+  });
+  if (!isUnfiltered(filters)) {
+    return (
+      <EmptyState
+        icon={SearchX}
+        title={texts.list.nothingFoundTitle}
+        hint={texts.list.nothingFoundHint}
+        action={{ label: texts.list.clearFilters, onClick: () => onClear() }}
+      />
+    );
+  }
+  if (any.isPending) return <PageSpinner />;
+  if (any.data) {
+    return (
+      <EmptyState
+        icon={Inbox}
+        title={filters.status === "open" ? texts.list.allClosedTitle : texts.list.noneClosedTitle}
+        hint={filters.status === "open" ? texts.list.allClosedHint : texts.list.noneClosedHint}
+        action={{ label: texts.list.showAll, onClick: () => onClear({ status: "all" }) }}
+      />
+    );
+  }
+  return (
+    <EmptyState
+      icon={Inbox}
+      title={texts.list.emptyTitle}
+      hint={canManage ? texts.list.emptyHint : texts.list.emptyViewerHint}
+      {...(canManage && {
+        action: { label: texts.list.emptyAction, href: `#/${workspace.slug}${PAGES.messaging}` },
+      })}
+    />
   );
 }
 

@@ -30,6 +30,7 @@ import type { Conversation } from "../api/types.ts";
 import { useUser } from "../session/session.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import type { ConversationFilters } from "./filters.ts";
+import { useIsLive } from "./live.ts";
 import {
   type ConversationCursor,
   type ConversationRows,
@@ -59,7 +60,8 @@ export const conversationKeys = {
 
 /** The conversations that fit. */
 export function useConversations(filters: ConversationFilters) {
-  const { supabase, hasRealtime } = useApi();
+  const { supabase } = useApi();
+  const isLive = useIsLive();
   const queryClient = useQueryClient();
   const workspace = useWorkspace();
   const userId = useUser().id;
@@ -106,7 +108,7 @@ export function useConversations(filters: ConversationFilters) {
     queryKey: [...conversationKeys.newest(workspace.id), filters],
     enabled: query.isSuccess,
     staleTime: 0,
-    refetchInterval: hasRealtime ? REALTIME_POLL_MS : LIST_POLL_MS,
+    refetchInterval: isLive ? REALTIME_POLL_MS : LIST_POLL_MS,
     queryFn: async ({ signal }) => {
       await refreshNewest(queryClient, queryKey, read(signal));
       return Date.now();

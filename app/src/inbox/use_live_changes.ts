@@ -8,6 +8,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useApi } from "../api/context.tsx";
+import { setLive } from "./live.ts";
 import { conversationKeys } from "./use_conversations.ts";
 
 /** News of a busy workspace are gathered for so long before the list is read again. */
@@ -43,10 +44,13 @@ export function useLiveChanges(
         refreshList();
       })
       .subscribe((status) => {
+        // Refused, timed out or closed: until it is back, the app polls.
+        setLive(status === "SUBSCRIBED");
         // What happened while the channel was away.
         if (status === "SUBSCRIBED") refreshList();
       });
     return () => {
+      setLive(false);
       clearTimeout(timer);
       supabase.removeChannel(channel);
     };

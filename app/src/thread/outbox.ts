@@ -9,8 +9,9 @@ import { useSyncExternalStore } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { type ApiClient, unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import { SENDING_POLL_MS, THREAD_POLL_MS } from "../api/query_client.ts";
+import { REALTIME_POLL_MS, SENDING_POLL_MS, THREAD_POLL_MS } from "../api/query_client.ts";
 import type { NewMessage, OutboxMessage } from "../api/types.ts";
+import { useIsLive } from "../inbox/live.ts";
 import { conversationKeys } from "../inbox/use_conversations.ts";
 
 /** Rows that are looked at; older ones have long been settled. */
@@ -40,10 +41,12 @@ export function isOnItsWay(row: OutboxMessage): boolean {
 export function useOutbox(conversationId: string) {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
+  const isLive = useIsLive();
   return useQuery<OutboxMessage[]>({
     queryKey: outboxKey(conversationId),
     staleTime: 0,
-    refetchInterval: ({ state }) => state.data?.some(isOnItsWay) ? SENDING_POLL_MS : THREAD_POLL_MS,
+    refetchInterval: ({ state }) =>
+      state.data?.some(isOnItsWay) ? SENDING_POLL_MS : isLive ? REALTIME_POLL_MS : THREAD_POLL_MS,
     queryFn: async ({ signal }) => {
       const known = queryClient.getQueryData<OutboxMessage[]>(outboxKey(conversationId));
       // This one also settles what was left behind when a sender died.

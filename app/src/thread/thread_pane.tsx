@@ -20,6 +20,7 @@ import { REALTIME_POLL_MS, SENDING_POLL_MS, THREAD_POLL_MS } from "../api/query_
 import type { Conversation, Message, OutboxMessage } from "../api/types.ts";
 import { ContactPanel } from "../contact/contact_panel.tsx";
 import { conversationName, formatIdentifier } from "../format.ts";
+import { useIsLive } from "../inbox/live.ts";
 import { patchConversation, useConversation } from "../inbox/use_conversations.ts";
 import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
@@ -311,7 +312,7 @@ function useConversationChange(conversationId: string) {
 
 /** How often to look: more often for a while after something was sent. */
 function usePollMs(conversationId: string): number {
-  const { hasRealtime } = useApi();
+  const isLive = useIsLive();
   const newest = useOutbox(conversationId).data?.[0];
   const [isWatching, setIsWatching] = useState(false);
   const at = newest?.created_at;
@@ -322,7 +323,7 @@ function usePollMs(conversationId: string): number {
     const timer = setTimeout(() => setIsWatching(false), left);
     return () => clearTimeout(timer);
   }, [at]);
-  if (hasRealtime) return REALTIME_POLL_MS;
+  if (isLive) return REALTIME_POLL_MS;
   return isWatching ? SENDING_POLL_MS : THREAD_POLL_MS;
 }
 
