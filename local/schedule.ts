@@ -10,6 +10,7 @@ import { logWarning } from "./log.ts";
 const SCHEDULE = [
   { path: "kapso-sync/tick", everySeconds: 60 },
   { path: "inbox/tick", everySeconds: 60 },
+  { path: "daily-summary/tick", everySeconds: 300 },
 ] as const;
 
 /** What `startSchedule` needs. */

@@ -72,6 +72,12 @@ async function createWorld(): Promise<World> {
     await sql`
       insert into private.webhook_events (phone_number_id, body, elements)
       values (${connection.connection_id}, '', '[]')`;
+    await sql`
+      insert into public.workflow_settings (workspace_id, workflow_type) values (${owned.id}, 'sarah')`;
+    await sql`insert into public.workspace_summary_settings (workspace_id) values (${owned.id})`;
+    await sql`
+      insert into public.summary_runs (workspace_id, local_date, covered_until, state)
+      values (${owned.id}, '2026-01-01', now(), 'finished')`;
     const [run] = await sql<{ id: string }[]>`
       insert into public.sync_runs (workspace_id, connection_id, mode, phase)
       values (${owned.id}, ${connection.id}, 'history', 'conversations') returning id`;
@@ -631,6 +637,120 @@ const MATRIX: Record<string, Record<string, Case>> = {
       run: (sql, { conversationId }) =>
         sql`delete from public.conversation_export where id = ${conversationId}`,
       outcomes: NOBODY,
+    },
+  },
+  "public.workflow_settings": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.workflow_settings where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.workflow_settings (workspace_id, workflow_type)
+          values (${workspace.id}, 'new')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workflow_settings set sync_status = 'synced'
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.workflow_settings where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+  },
+  "public.workflow_settings_history": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.workflow_settings_history where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.workflow_settings_history
+            (workspace_id, workflow_type, version, action, sync_status, "values")
+          values (${workspace.id}, 'sarah', 1, 'updated', 'synced', '{}')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workflow_settings_history set changed_by = null
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.workflow_settings_history where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.workspace_summary_settings": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.workspace_summary_settings where workspace_id = ${workspace.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert or update": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.workspace_summary_settings (workspace_id, allow_external_ai)
+          values (${workspace.id}, true)
+          on conflict (workspace_id) do update set allow_external_ai = excluded.allow_external_ai`,
+      outcomes: [NO, 1, 1, NO, NO, NO, 1],
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.workspace_summary_settings set allow_external_ai = true
+          where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "update to another workspace": {
+      run: (sql, { workspace, newUser }) =>
+        sql`
+          update public.workspace_summary_settings set workspace_id = (
+            select id from public.workspaces where user_id = ${newUser}
+          )
+          where workspace_id = ${workspace.id}`,
+      // They cannot see that workspace, so it is null for them.
+      outcomes: [NO, NO, NO, 0, 0, 0, 1],
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.workspace_summary_settings where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.summary_runs": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.summary_runs where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.summary_runs (workspace_id, local_date, covered_until)
+          values (${workspace.id}, '2026-01-02', now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`update public.summary_runs set tokens_used = 0 where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.summary_runs where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
     },
   },
   "private.connection_secrets": {
@@ -1366,6 +1486,55 @@ const FUNCTIONS: Record<string, Case> = {
   },
   "prune_agent_sessions": {
     run: (sql) => sql`select from public.prune_agent_sessions(36500)`,
+    outcomes: SERVICE_ALONE,
+  },
+  "workspace_membership": {
+    run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "save_workflow_settings": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.save_workflow_settings(
+          ${workspace.id}, 'sarah', 1, ${sql.json({ temperature: 1 })}
+        )`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "confirm_workflow_settings": {
+    run: (sql, { workspace }) =>
+      sql`select from public.confirm_workflow_settings(${workspace.id}, 'sarah', 1)`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "record_workflow_sync": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.record_workflow_sync(
+          ${workspace.id}, 'sarah', 1, 'synced', null, 'synced', null
+        )`,
+    outcomes: SERVICE_ALONE,
+  },
+  "start_summary_run": {
+    run: (sql, { workspace }) => sql`select from public.start_summary_run(${workspace.id})`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "summary_run": {
+    run: (sql, { workspace }) => sql`select from public.summary_run(${workspace.id}, '2026-01-01')`,
+    outcomes: MANAGERS,
+  },
+  "claim_summary_slice": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.claim_summary_slice(
+          only_workspace => ${workspace.id}, only_date => '2026-01-01'
+        )`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "write_daily_summaries": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.write_daily_summaries(
+          ${workspace.id}, '2026-01-01', gen_random_uuid(), '{}', '{}', '[]'
+        )`,
     outcomes: SERVICE_ALONE,
   },
   "private.match_person": {

@@ -792,6 +792,73 @@ export type Database = {
           },
         ]
       }
+      summary_runs: {
+        Row: {
+          ai_notes: number
+          changed_since: string | null
+          covered_until: string
+          cursor: string | null
+          finished_at: string | null
+          lease_token: string | null
+          leased_until: string | null
+          local_date: string
+          messages_sent: number
+          notes_written: number
+          people_done: number
+          started_at: string
+          started_by: string | null
+          state: string
+          tokens_used: number
+          was_scheduled: boolean
+          workspace_id: string
+        }
+        Insert: {
+          ai_notes?: number
+          changed_since?: string | null
+          covered_until: string
+          cursor?: string | null
+          finished_at?: string | null
+          lease_token?: string | null
+          leased_until?: string | null
+          local_date: string
+          messages_sent?: number
+          notes_written?: number
+          people_done?: number
+          started_at?: string
+          started_by?: string | null
+          state?: string
+          tokens_used?: number
+          was_scheduled?: boolean
+          workspace_id: string
+        }
+        Update: {
+          ai_notes?: number
+          changed_since?: string | null
+          covered_until?: string
+          cursor?: string | null
+          finished_at?: string | null
+          lease_token?: string | null
+          leased_until?: string | null
+          local_date?: string
+          messages_sent?: number
+          notes_written?: number
+          people_done?: number
+          started_at?: string
+          started_by?: string | null
+          state?: string
+          tokens_used?: number
+          was_scheduled?: boolean
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "summary_runs_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       sync_runs: {
         Row: {
           connection_id: string
@@ -913,6 +980,149 @@ export type Database = {
           },
         ]
       }
+      workflow_settings: {
+        Row: {
+          ai_model: string | null
+          auto_reply_templates: NonNullable<Json>
+          connection_id: string | null
+          created_at: string
+          id: string
+          kapso_lock_version: number | null
+          kapso_mapping: NonNullable<Json>
+          kapso_workflow_id: string | null
+          kapso_workflow_name: string | null
+          keywords: string[]
+          last_checked_at: string | null
+          last_synced_at: string | null
+          max_tokens: number | null
+          sync_reason: string | null
+          sync_status: string
+          synced_values: NonNullable<Json>
+          system_prompt: string | null
+          temperature: number | null
+          updated_at: string
+          updated_by: string | null
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Insert: {
+          ai_model?: string | null
+          auto_reply_templates?: NonNullable<Json>
+          connection_id?: string | null
+          created_at?: string
+          id?: string
+          kapso_lock_version?: number | null
+          kapso_mapping?: NonNullable<Json>
+          kapso_workflow_id?: string | null
+          kapso_workflow_name?: string | null
+          keywords?: string[]
+          last_checked_at?: string | null
+          last_synced_at?: string | null
+          max_tokens?: number | null
+          sync_reason?: string | null
+          sync_status?: string
+          synced_values?: NonNullable<Json>
+          system_prompt?: string | null
+          temperature?: number | null
+          updated_at?: string
+          updated_by?: string | null
+          version?: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Update: {
+          ai_model?: string | null
+          auto_reply_templates?: NonNullable<Json>
+          connection_id?: string | null
+          created_at?: string
+          id?: string
+          kapso_lock_version?: number | null
+          kapso_mapping?: NonNullable<Json>
+          kapso_workflow_id?: string | null
+          kapso_workflow_name?: string | null
+          keywords?: string[]
+          last_checked_at?: string | null
+          last_synced_at?: string | null
+          max_tokens?: number | null
+          sync_reason?: string | null
+          sync_status?: string
+          synced_values?: NonNullable<Json>
+          system_prompt?: string | null
+          temperature?: number | null
+          updated_at?: string
+          updated_by?: string | null
+          version?: number
+          workflow_type?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "workflow_settings_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connection_health"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "workflow_settings_workspace_id_connection_id_fkey"
+            columns: ["workspace_id", "connection_id"]
+            referencedRelation: "connections"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "workflow_settings_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
+      workflow_settings_history: {
+        Row: {
+          action: string
+          changed_at: string
+          changed_by: string | null
+          id: number
+          sync_reason: string | null
+          sync_status: string
+          values: NonNullable<Json>
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Insert: {
+          action: string
+          changed_at?: string
+          changed_by?: string | null
+          id?: never
+          sync_reason?: string | null
+          sync_status: string
+          values: NonNullable<Json>
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Update: {
+          action?: string
+          changed_at?: string
+          changed_by?: string | null
+          id?: never
+          sync_reason?: string | null
+          sync_status?: string
+          values?: NonNullable<Json>
+          version?: number
+          workflow_type?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "workflow_settings_history_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       workspace_members: {
         Row: {
           created_at: string
@@ -935,6 +1145,43 @@ export type Database = {
         Relationships: [
           {
             foreignKeyName: "workspace_members_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
+      workspace_summary_settings: {
+        Row: {
+          allow_external_ai: boolean
+          created_at: string
+          hour: number
+          is_enabled: boolean
+          language: string
+          updated_at: string
+          workspace_id: string
+        }
+        Insert: {
+          allow_external_ai?: boolean
+          created_at?: string
+          hour?: number
+          is_enabled?: boolean
+          language?: string
+          updated_at?: string
+          workspace_id: string
+        }
+        Update: {
+          allow_external_ai?: boolean
+          created_at?: string
+          hour?: number
+          is_enabled?: boolean
+          language?: string
+          updated_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "workspace_summary_settings_workspace_id_fkey"
             columns: ["workspace_id"]
             referencedRelation: "workspaces"
             referencedColumns: ["id"]
@@ -1338,6 +1585,65 @@ export type Database = {
           phone_number_id: string
           recipient: Json
         }[]
+      }
+      claim_summary_slice: {
+        Args: {
+          lease_seconds?: number
+          max_people?: number
+          only_date?: string
+          only_workspace?: string
+        }
+        Returns: {
+          allow_external_ai: boolean
+          covered_until: string
+          days: Json
+          kept_ids: string[]
+          language: string
+          lease_token: string
+          local_date: string
+          messages_sent: number
+          person_ids: string[]
+          tokens_used: number
+          workspace_id: string
+        }[]
+      }
+      confirm_workflow_settings: {
+        Args: {
+          expected_version: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Returns: {
+          ai_model: string | null
+          auto_reply_templates: NonNullable<Json>
+          connection_id: string | null
+          created_at: string
+          id: string
+          kapso_lock_version: number | null
+          kapso_mapping: NonNullable<Json>
+          kapso_workflow_id: string | null
+          kapso_workflow_name: string | null
+          keywords: string[]
+          last_checked_at: string | null
+          last_synced_at: string | null
+          max_tokens: number | null
+          sync_reason: string | null
+          sync_status: string
+          synced_values: NonNullable<Json>
+          system_prompt: string | null
+          temperature: number | null
+          updated_at: string
+          updated_by: string | null
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "workflow_settings"
+          isOneToOne: false
+          isSetofReturn: true
+        }
       }
       connection_overview: {
         Args: { workspace_id: string }
@@ -1869,6 +2175,50 @@ export type Database = {
           state: string
         }[]
       }
+      record_workflow_sync: {
+        Args: {
+          acted_by: string
+          action: string
+          lock_version?: number
+          reason: string
+          status: string
+          synced_values?: Json
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }
+        Returns: {
+          ai_model: string | null
+          auto_reply_templates: NonNullable<Json>
+          connection_id: string | null
+          created_at: string
+          id: string
+          kapso_lock_version: number | null
+          kapso_mapping: NonNullable<Json>
+          kapso_workflow_id: string | null
+          kapso_workflow_name: string | null
+          keywords: string[]
+          last_checked_at: string | null
+          last_synced_at: string | null
+          max_tokens: number | null
+          sync_reason: string | null
+          sync_status: string
+          synced_values: NonNullable<Json>
+          system_prompt: string | null
+          temperature: number | null
+          updated_at: string
+          updated_by: string | null
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "workflow_settings"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       release_sync_run: {
         Args: {
           error?: string
@@ -1992,6 +2342,46 @@ export type Database = {
           previous_expires_at: string
         }[]
       }
+      save_workflow_settings: {
+        Args: {
+          changes: Json
+          expected_version: number
+          is_adopted?: boolean
+          workflow_type: string
+          workspace_id: string
+        }
+        Returns: {
+          ai_model: string | null
+          auto_reply_templates: NonNullable<Json>
+          connection_id: string | null
+          created_at: string
+          id: string
+          kapso_lock_version: number | null
+          kapso_mapping: NonNullable<Json>
+          kapso_workflow_id: string | null
+          kapso_workflow_name: string | null
+          keywords: string[]
+          last_checked_at: string | null
+          last_synced_at: string | null
+          max_tokens: number | null
+          sync_reason: string | null
+          sync_status: string
+          synced_values: NonNullable<Json>
+          system_prompt: string | null
+          temperature: number | null
+          updated_at: string
+          updated_by: string | null
+          version: number
+          workflow_type: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "workflow_settings"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       search_conversations: {
         Args: {
           assigned_to?: string
@@ -2054,6 +2444,34 @@ export type Database = {
           conversation_id: string
         }[]
       }
+      start_summary_run: {
+        Args: { local_date?: string; workspace_id: string }
+        Returns: {
+          ai_notes: number
+          changed_since: string | null
+          covered_until: string
+          cursor: string | null
+          finished_at: string | null
+          lease_token: string | null
+          leased_until: string | null
+          local_date: string
+          messages_sent: number
+          notes_written: number
+          people_done: number
+          started_at: string
+          started_by: string | null
+          state: string
+          tokens_used: number
+          was_scheduled: boolean
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "summary_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       stop_sync_run: {
         Args: { run_id: string }
         Returns: {
@@ -2112,6 +2530,34 @@ export type Database = {
           messages_added: number
           run: Json
         }[]
+      }
+      summary_run: {
+        Args: { local_date?: string; workspace_id: string }
+        Returns: {
+          ai_notes: number
+          changed_since: string | null
+          covered_until: string
+          cursor: string | null
+          finished_at: string | null
+          lease_token: string | null
+          leased_until: string | null
+          local_date: string
+          messages_sent: number
+          notes_written: number
+          people_done: number
+          started_at: string
+          started_by: string | null
+          state: string
+          tokens_used: number
+          was_scheduled: boolean
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "summary_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
       }
       sync_agent_session: {
         Args: {
@@ -2208,6 +2654,13 @@ export type Database = {
           user_id: string
         }[]
       }
+      workspace_membership: {
+        Args: { workspace_id: string }
+        Returns: {
+          role: string
+          user_id: string
+        }[]
+      }
       write_agent_context: {
         Args: {
           context: Json
@@ -2222,6 +2675,20 @@ export type Database = {
           data: Json
           outcome: string
         }[]
+      }
+      write_daily_summaries: {
+        Args: {
+          ai_notes?: number
+          kept_ids: string[]
+          lease_token: string
+          local_date: string
+          messages?: number
+          notes: Json
+          person_ids: string[]
+          tokens?: number
+          workspace_id: string
+        }
+        Returns: boolean
       }
     }
     Enums: {

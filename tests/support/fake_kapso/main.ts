@@ -151,7 +151,7 @@ function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: nu
   fake.seedHistory({ conversations: of.length + 10, messages, of, line });
 }
 
-/** Templates and a workflow, for whoever wants to send the one and change the other. */
+/** Templates and workflows, for whoever wants to send the ones and change the others. */
 function prepare(fake: FakeKapso, line: Line): void {
   fake.addTemplate({
     line,
@@ -193,6 +193,23 @@ function prepare(fake: FakeKapso, line: Line): void {
       { source: "greet", target: "wait", label: "next" },
       { source: "wait", target: "person", label: "next" },
     ],
+  });
+  const [model] = fake.state.models;
+  fake.addWorkflow({
+    name: "Sarah",
+    description: "An AI agent that answers",
+    status: "active",
+    nodes: [
+      node("start", "start", {}, 0),
+      node("agent_1730000000000", "agent", {
+        system_prompt: "You are Sarah. You answer customers of a bakery.",
+        provider_model_id: model!.id,
+        provider_model_name: model!.name,
+        temperature: 0.7,
+        max_iterations: 10,
+      }, 120),
+    ],
+    edges: [{ source: "start", target: "agent_1730000000000", label: "next" }],
   });
   fake.addUser("Maria");
 }

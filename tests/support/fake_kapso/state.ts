@@ -184,6 +184,8 @@ export interface State {
   media: Map<string, Media>;
   templates: Template[];
   workflows: Map<string, Workflow>;
+  /** Models that agent nodes can name. */
+  models: { id: string; name: string }[];
   executions: Map<string, WorkflowExecution>;
   /** Members of the Kapso project. */
   users: { id: string; name: string; email: string }[];
@@ -201,6 +203,11 @@ export function emptyState(): State {
     media: new Map(),
     templates: [],
     workflows: new Map(),
+    models: [
+      { id: "5b8f0c6e-0a51-4a51-8d0c-0d6f1f2a7a01", name: "google/gemini-2.5-flash" },
+      { id: "5b8f0c6e-0a51-4a51-8d0c-0d6f1f2a7a02", name: "x-ai/grok-4.1-fast" },
+      { id: "5b8f0c6e-0a51-4a51-8d0c-0d6f1f2a7a03", name: "openai/gpt-4.1-mini" },
+    ],
     executions: new Map(),
     users: [],
   };

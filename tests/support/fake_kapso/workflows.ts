@@ -34,6 +34,7 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
     state.executions.get(context.req.param("id") ?? "") ??
       refuse(404, "Workflow execution not found");
 
+  app.get("/platform/v1/provider_models", (context) => context.json({ data: state.models }));
   app.get(PATH, (context) => {
     const { status, name_contains = "" } = context.req.query();
     const rows = [...state.workflows.values()].filter((workflow) =>

@@ -184,16 +184,20 @@ export interface KapsoClient {
   getWorkflow(id: string, options?: RequestOptions): Promise<Row>;
   /** The graph: `definition` with `nodes` and `edges`. */
   getWorkflowDefinition(id: string, options?: RequestOptions): Promise<Row>;
+  /** The same as the text that came: what is cut out of it and written back keeps every byte. */
+  getWorkflowDefinitionText(id: string, options?: RequestOptions): Promise<string>;
   /**
-   * @param workflow What changes, and the `lock_version` that was read before. `nodes` and `edges`
-   *   replace all that there were.
+   * @param workflow What changes, and the `lock_version` that was read before; as JSON where it is a
+   *   string. `nodes` and `edges` replace all that there were.
    * @throws {KapsoError} 409 where somebody else has changed it since.
    */
   updateWorkflow(
     id: string,
-    workflow: Record<string, unknown>,
+    workflow: Record<string, unknown> | string,
     options?: RequestOptions,
   ): Promise<Row>;
+  /** The models that nodes of workflows can name. */
+  listProviderModels(options?: RequestOptions): Promise<Row[]>;
 }
 
 // Without the version Kapso answers with a page of HTML.
@@ -383,13 +387,20 @@ export function createKapsoClient(options: KapsoClientOptions): KapsoClient {
     getWorkflow: (id, options) => one({ path: path`${PLATFORM}/workflows/${id}`, ...options }),
     getWorkflowDefinition: (id, options) =>
       one({ path: path`${PLATFORM}/workflows/${id}/definition`, ...options }),
+    async getWorkflowDefinitionText(id, options) {
+      const request = { path: path`${PLATFORM}/workflows/${id}/definition`, isRaw: true };
+      return await requester.send({ ...request, ...options }) as string | undefined ?? "";
+    },
     updateWorkflow: (id, workflow, options) =>
       one({
         method: "PATCH",
         path: path`${PLATFORM}/workflows/${id}`,
-        body: { workflow },
+        body: typeof workflow === "string" ? `{"workflow":${workflow}}` : { workflow },
         ...options,
       }),
+    async listProviderModels(options) {
+      return readRows(await requester.send({ path: `${PLATFORM}/provider_models`, ...options }));
+    },
   };
 }
 

@@ -46,7 +46,10 @@ export interface KapsoRequest extends RequestOptions {
   path: string;
   /** Undefined values are left out. */
   query?: Record<string, string | number | undefined>;
-  body?: Record<string, unknown> | FormData;
+  /** A string is JSON already, and is sent as it is. */
+  body?: Record<string, unknown> | FormData | string;
+  /** Answer with the body as it came, after making sure that it is JSON. */
+  isRaw?: boolean;
 }
 
 /** What Kapso's last answer said about its rate limit: requests a minute, and how many are left. */
@@ -60,7 +63,7 @@ export interface Requester {
   /** The base URL, without a slash at its end. */
   baseUrl: string;
   /**
-   * @returns The body of the answer: parsed JSON; undefined where it is empty.
+   * @returns The body of the answer: parsed JSON, or its text where `isRaw`; undefined where it is empty.
    * @throws {KapsoError}, or the reason of the signal where that ended a request that only reads.
    */
   send(request: KapsoRequest): Promise<unknown>;
@@ -122,7 +125,9 @@ export function createRequester(options: RequesterOptions): Requester {
           Accept: "application/json",
           ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
         },
-        ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
+        ...(body === undefined
+          ? {}
+          : { body: isForm || typeof body === "string" ? body : JSON.stringify(body) }),
         // The key must not follow a redirect.
         redirect: "manual",
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
@@ -138,7 +143,7 @@ export function createRequester(options: RequesterOptions): Requester {
     if (text.trim() === "") return undefined;
     const json = parseJson(text);
     if (json === undefined) throw unreadable(response.status, isWrite);
-    return json;
+    return request.isRaw ? text : json;
   };
 
   return {

@@ -1,0 +1,25 @@
+import { createCallerReader } from "../_shared/caller.ts";
+import { createServiceClient } from "../_shared/clients.ts";
+import { readSupabaseEnv } from "../_shared/env.ts";
+import { consoleLog } from "../_shared/log.ts";
+import { waitUntil } from "../_shared/wait_until.ts";
+import { createAi, readAiSettings } from "./ai.ts";
+import { createHandler } from "./handler.ts";
+import { createNoteWriter } from "./notes.ts";
+import { summaryStore } from "./store.ts";
+
+const env = Deno.env.toObject();
+const supabaseEnv = readSupabaseEnv(env);
+const settings = readAiSettings(env);
+const ai = settings && createAi(settings);
+
+Deno.serve(createHandler({
+  readCaller: createCallerReader(supabaseEnv),
+  store: summaryStore(createServiceClient(supabaseEnv)),
+  createWriter: () => createNoteWriter(ai, () => crypto.randomUUID()),
+  waitUntil,
+  // Edge Functions end after 150 seconds at the least, and a slice takes up to 90.
+  budgetMs: 45_000,
+  log: consoleLog,
+  now: () => performance.now(),
+}));

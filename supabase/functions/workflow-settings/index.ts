@@ -1,0 +1,31 @@
+import { createCallerReader } from "../_shared/caller.ts";
+import { createServiceClient } from "../_shared/clients.ts";
+import { createCredentialBox } from "../_shared/credentials.ts";
+import { readSupabaseEnv } from "../_shared/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { consoleLog } from "../_shared/log.ts";
+import { createHandler } from "./handler.ts";
+import { createConnect } from "./kapso.ts";
+import { serviceStore } from "./store.ts";
+
+const env = Deno.env.toObject();
+const supabaseEnv = readSupabaseEnv(env);
+const client = createServiceClient(supabaseEnv);
+const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const store = serviceStore(client);
+
+Deno.serve(createHandler({
+  readCaller: createCallerReader(supabaseEnv),
+  store,
+  connect: createConnect({
+    connectionsOf: store.connectionsOf,
+    workspacesOf: store.workspacesOf,
+    accounts: kapsoAccounts(client, box, {
+      baseUrl: env.KAPSO_API_URL,
+      apiKey: env.KAPSO_API_KEY,
+      workspaces: env.KAPSO_WORKSPACES,
+    }),
+  }),
+  log: consoleLog,
+  now: () => performance.now(),
+}));

@@ -1,0 +1,90 @@
+/**
+ * What the API of workflow settings is asked.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { AppError } from "../_shared/errors.ts";
+import { describeIssue } from "../_shared/validation.ts";
+import { settingChanges, workflowType } from "../_shared/workflows/settings.ts";
+
+/** A prompt of 100,000 characters, and the rest. */
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+
+const version = z.int({ error: "must be the version that you have read" }).min(1);
+const fingerprint = z.string().regex(/^[0-9a-f]{32}$/, {
+  error: "must be a fingerprint that sync or check has answered",
+});
+
+/** A save: the fields, and the version they were read in. */
+export const saveBody = settingChanges.extend({ version: version.nullable().optional() });
+/** A sync. */
+export const syncBody = z.strictObject({
+  dry_run: z.boolean({ error: "must be true or false" }).default(false),
+  overwrite: fingerprint.optional(),
+});
+/** A take-over of Kapso's values. */
+export const adoptBody = z.strictObject({ fingerprint, version });
+/** "I have updated Kapso". */
+export const confirmBody = z.strictObject({ version });
+
+const wholeNumber = (from: number, to: number) =>
+  z.string().regex(/^\d{1,15}$/, { error: `must be a whole number from ${from} to ${to}` })
+    .transform(Number)
+    .refine((value) => value >= from && value <= to, {
+      error: `must be a whole number from ${from} to ${to}`,
+    });
+
+/** A page of the history. */
+export const historyQuery = z.object({
+  max: wholeNumber(1, 200).default(50),
+  before: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),
+});
+/** Which connection's workflows. */
+export const workflowsQuery = z.object({
+  connection_id: z.guid({ error: "must be the id of a connection" }).optional(),
+});
+
+/** The ids in the path. */
+export interface Place {
+  workspaceId: string;
+  type: string;
+}
+
+/**
+ * Check the path. What cannot be an id is nobody's.
+ *
+ * @throws {AppError} workspace_not_found (404), invalid_query (400).
+ */
+export function parsePlace(workspace: string, type: string): Place {
+  const workspaceId = parseWorkspace(workspace);
+  const parsed = workflowType.safeParse(type);
+  if (!parsed.success) {
+    throw new AppError(
+      400,
+      "invalid_query",
+      `The workflow type ${parsed.error.issues[0]!.message}`,
+    );
+  }
+  return { workspaceId, type: parsed.data };
+}
+
+/** @throws {AppError} workspace_not_found (404). */
+export function parseWorkspace(workspace: string): string {
+  const parsed = z.guid().safeParse(workspace);
+  if (parsed.success) return parsed.data;
+  throw new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
+}
+
+/** An empty parameter counts as not given. @throws {AppError} invalid_query (400). */
+export function parseQuery<T extends z.ZodType>(
+  schema: T,
+  query: Record<string, string>,
+): z.output<T> {
+  const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    throw new AppError(400, "invalid_query", describeIssue(parsed.error, "The query"));
+  }
+  return parsed.data;
+}
