@@ -7,10 +7,13 @@
 import { createDocument } from "zod-openapi";
 import type { FunctionDescription } from "../supabase/functions/_shared/openapi.ts";
 import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
+import { dailySummary } from "../supabase/functions/daily-summary/openapi.ts";
+import { inbox } from "../supabase/functions/inbox/openapi.ts";
 import { kapsoSync } from "../supabase/functions/kapso-sync/openapi.ts";
 import { kapsoWebhook } from "../supabase/functions/kapso-webhook/openapi.ts";
 import { messagingIngest } from "../supabase/functions/messaging-ingest/openapi.ts";
 import { messagingPeople } from "../supabase/functions/messaging-people/openapi.ts";
+import { workflowSettings } from "../supabase/functions/workflow-settings/openapi.ts";
 
 const FUNCTIONS: FunctionDescription[] = [
   messagingIngest,
@@ -18,6 +21,9 @@ const FUNCTIONS: FunctionDescription[] = [
   kapsoWebhook,
   kapsoSync,
   conversationSync,
+  inbox,
+  workflowSettings,
+  dailySummary,
 ];
 
 /** Where the document lies: conversation-sync serves it at /openapi.json. */

@@ -24,13 +24,13 @@ export function json(schema: z.ZodType, description: string): ZodOpenApiResponse
 
 const MEANINGS = {
   400: "A field is missing or wrong; the text names it",
-  401: "No key, or not the right one",
-  403: "The connection is switched off",
+  401: "No key or token, or not the right one",
+  403: "Not for this caller, or the connection is switched off",
   404: "There is none",
   405: "Another method",
-  409: "Somebody else was quicker",
+  409: "Does not go with what is there, such as a change of somebody else",
   413: "Too large",
-  415: "Not plain JSON",
+  415: "Not a type of content that is taken here",
   422: "Refused as it is; the text says what to change",
   500: "Failed, and should not have",
   503: "Nothing was processed: repeat after Retry-After",
