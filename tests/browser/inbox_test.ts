@@ -45,6 +45,9 @@ Deno.test("a newcomer signs in to the demo and is told the next step", async () 
   // A deep link can be loaded again.
   await page.reload();
   await page.getByRole("heading", { name: "Messaging", level: 1 }).waitFor();
+  await page.getByRole("link", { name: "Overview" }).click();
+  await page.getByRole("heading", { name: "No messages in these days" }).waitFor();
+  await page.getByText("No answers in these days").waitFor();
   await page.getByRole("button", { name: "Account" }).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
