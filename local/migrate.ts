@@ -64,8 +64,13 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     said.push(line);
     logFrom("supabase", line);
   };
-  await Promise.all([forEachLine(child.stdout, keep), forEachLine(child.stderr, keep)]);
-  const { success } = await child.status;
+  const ended = Promise.all([forEachLine(child.stdout, keep), forEachLine(child.stderr, keep)])
+    .then(() => child.status);
+  // The CLI is a program that runs another one. When it is told to end before it listens, the other goes on,
+  // with the same output open, until the database stops: nobody has to wait for that.
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  const { success } = await Promise.race([ended, aborted]);
   signal.throwIfAborted();
   if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
 }

@@ -29,7 +29,7 @@ const run = new Deno.Command(Deno.execPath(), {
     "test",
     "--allow-all",
     "--frozen",
-    "--trace-leaks",
+    "--parallel",
     ...options,
     ...(given.length > 0 ? given : ["tests/"]),
   ],
