@@ -14,7 +14,6 @@ import { useErrorToast, useToast } from "../ui/toast.tsx";
 import { Comparison } from "./comparison.tsx";
 import { ConflictChoice } from "./conflict_choice.tsx";
 import { ManualSetup } from "./manual_setup.tsx";
-import { StatusTag } from "./status_tag.tsx";
 import { SyncDialog } from "./sync_dialog.tsx";
 import type { Finding, WorkflowSetting } from "./types.ts";
 import { useCheck, useDryRun, useSync } from "./use_workflows.ts";
@@ -50,10 +49,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
 
   return (
     <section className="panel kapso-panel" aria-labelledby="kapso-panel">
-      <div className="kapso-head">
-        <h2 id="kapso-panel">{texts.workflows.kapso}</h2>
-        <StatusTag status={setting.sync_status} />
-      </div>
+      <h2 id="kapso-panel">{texts.workflows.kapso}</h2>
       <dl className="connection-facts">
         <Fact name={texts.workflows.kapsoWorkflow}>
           {finding?.kapso?.name ?? setting.kapso_workflow_name ?? setting.kapso_workflow_id ??
@@ -82,7 +78,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
         {!isConflict && (
           <Button
             icon={UploadCloud}
-            variant={setting.sync_status === "synced" ? "secondary" : "primary"}
+            variant={setting.sync_status === "synced" || isGuideOpen ? "secondary" : "primary"}
             disabled={isDirty}
             isBusy={dryRun.isPending || sync.isPending}
             onClick={prepare}
