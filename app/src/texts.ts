@@ -447,7 +447,7 @@ export const texts = {
       manual_setup_required: "Somebody has to do it in Kapso's dashboard.",
       error: "The last attempt failed.",
     },
-    noModel: "Model as at Kapso",
+    noModel: "Kapso’s model",
     noWorkflow: "Not linked to Kapso",
     lastSynced: "Last synced",
     lastChecked: "Last compared",

@@ -167,6 +167,11 @@ Deno.test("a sync shows first what it will write", async () => {
   const { page } = window;
   await untilStatus(page, "Synced");
   await promptField(page).fill("You are Brain. Be brief.");
+  // What is not saved waits while other pages are looked at.
+  await page.getByRole("link", { name: "All workflows" }).click();
+  await page.getByRole("link", { name: /^Brain/ }).click();
+  await page.getByText("There are changes that are not saved.").waitFor();
+  assertEquals(await promptField(page).inputValue(), "You are Brain. Be brief.");
   assert(await page.getByRole("button", { name: "Sync to Kapso" }).isDisabled());
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await untilStatus(page, "Pending");

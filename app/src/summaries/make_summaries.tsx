@@ -9,16 +9,15 @@ import { describeError } from "../api/api_error.ts";
 import { formatAgo, formatDateTime } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { useToast } from "../ui/toast.tsx";
 import { type useMakeSummaries, useRun } from "./use_summaries.ts";
 
-/** The button, the bar, and what came of it. */
-export function MakeSummaries({ day, hasNotes, make }: {
+/** The bar, the button where there is something already, and what came of it. */
+export function MakeSummaries({ day, make, onStart }: {
   day: string;
-  hasNotes: boolean;
   make: ReturnType<typeof useMakeSummaries>;
+  /** Undefined where the button stands elsewhere. */
+  onStart: (() => void) | undefined;
 }) {
-  const showToast = useToast();
   const run = useRun(day).data;
   const isRunning = make.isPending || run?.state === "running";
   return (
@@ -30,18 +29,7 @@ export function MakeSummaries({ day, hasNotes, make }: {
             <progress aria-label={texts.summaries.progress} />
           </div>
         )
-        : (
-          <Button
-            icon={Sparkles}
-            variant={hasNotes ? "secondary" : "primary"}
-            onClick={() =>
-              make.mutate(undefined, {
-                onSuccess: ({ notes_written: notes }) => showToast(texts.summaries.made(notes)),
-              })}
-          >
-            {hasNotes ? texts.summaries.remake : texts.summaries.make}
-          </Button>
-        )}
+        : onStart && <Button icon={Sparkles} onClick={onStart}>{texts.summaries.remake}</Button>}
       {run && (
         <p className="muted" role="status">
           {isRunning

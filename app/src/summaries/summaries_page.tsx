@@ -13,6 +13,7 @@ import { Button, IconButton } from "../ui/button.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
+import { useToast } from "../ui/toast.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import { addDays, formatCalendarDay, isDay, oldestDay, todayIn } from "./days.ts";
 import { MakeSummaries } from "./make_summaries.tsx";
@@ -95,6 +96,11 @@ function Day({ day, isOpenOnly, onShowAll }: {
   const query = useDay(day, isOpenOnly);
   const run = useRun(day).data;
   const make = useMakeSummaries(day);
+  const showToast = useToast();
+  const start = () =>
+    make.mutate(undefined, {
+      onSuccess: ({ notes_written: count }) => showToast(texts.summaries.made(count)),
+    });
   const isRunning = make.isPending || run?.state === "running";
   const notes = query.data?.pages.flatMap((page) => page.notes) ?? [];
   const conversations = query.data?.pages.flatMap((page) => page.conversations) ?? [];
@@ -112,7 +118,11 @@ function Day({ day, isOpenOnly, onShowAll }: {
         )}
       </div>
       {canMake && query.data && (
-        <MakeSummaries day={day} hasNotes={notes.length > 0 || isOpenOnly} make={make} />
+        <MakeSummaries
+          day={day}
+          make={make}
+          onStart={notes.length > 0 || isOpenOnly ? start : undefined}
+        />
       )}
       {query.isPending && <PageSpinner />}
       {query.isError && !query.data && (
@@ -133,7 +143,7 @@ function Day({ day, isOpenOnly, onShowAll }: {
               action={{ label: texts.summaries.showAll, onClick: onShowAll }}
             />
           )
-          : <NoSummaries canMake={canMake} />)}
+          : <NoSummaries onMake={canMake ? start : undefined} />)}
       <ul className="summary-list" aria-label={texts.summaries.title}>
         {notes.map((note) => (
           <li key={note.id}>
@@ -200,14 +210,15 @@ function DayChooser({ day }: { day: string }) {
 }
 
 /** What stands on a day without notes, and the next step. */
-function NoSummaries({ canMake }: { canMake: boolean }) {
+function NoSummaries({ onMake }: { onMake: (() => void) | undefined }) {
   const settings = useSummarySettings().data;
   return (
     <EmptyState
       icon={NotebookText}
       level="h3"
       title={texts.summaries.emptyTitle}
-      hint={canMake
+      {...(onMake && { action: { label: texts.summaries.make, onClick: onMake } })}
+      hint={onMake
         ? texts.summaries.emptyManagerHint
         : settings?.is_enabled === false
         ? texts.summaries.emptyOff

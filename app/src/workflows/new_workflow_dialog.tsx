@@ -32,7 +32,7 @@ export function NewWorkflowDialog({ taken, onClose }: { taken: string[]; onClose
   return (
     <Dialog title={texts.workflows.create} onClose={onClose}>
       <form className="dialog-form" onSubmit={submit}>
-        <fieldset className="choices">
+        <fieldset className="choices" hidden={free.length === 0}>
           <legend className="visually-hidden">{texts.workflows.typeLabel}</legend>
           {[...free, OTHER].map((each) => (
             <label key={each} className="choice">

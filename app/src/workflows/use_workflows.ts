@@ -190,6 +190,9 @@ export function useDeleteWorkflow(setting: WorkflowSetting) {
         (settings) => settings?.filter(({ id }) => id !== setting.id),
       );
       queryClient.removeQueries({
+        queryKey: ["workflow-edit", setting.workspace_id, setting.workflow_type],
+      });
+      queryClient.removeQueries({
         queryKey: historyKey(setting.workspace_id, setting.workflow_type),
       });
     },

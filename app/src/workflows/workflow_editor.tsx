@@ -4,6 +4,7 @@
  * @module
  */
 
+import { useQueryClient } from "@tanstack/react-query";
 import { ArrowLeft, Trash2 } from "lucide-react";
 import { type FormEvent, useEffect, useState } from "react";
 import { useLocation } from "wouter";
@@ -32,7 +33,7 @@ export function WorkflowEditor({ type, setting, models }: {
   const workspace = useWorkspace();
   const showToast = useToast();
   // What is edited stays compared with what was there when the editing began.
-  const [edit, setEdit] = useState<{ base: WorkflowSetting | undefined; draft: Draft }>();
+  const [edit, setEdit] = useEdit(type);
   const save = useSaveWorkflow(type);
   const base = edit ? edit.base : setting;
   const draft = edit?.draft ?? draftOf(setting);
@@ -118,6 +119,25 @@ export function WorkflowEditor({ type, setting, models }: {
       </div>
     </div>
   );
+}
+
+/** What is being edited: the draft, and the setting as it was when the editing began. */
+interface Edit {
+  base: WorkflowSetting | undefined;
+  draft: Draft;
+}
+
+/** The edit, which stays while other pages are looked at and ends with the session. */
+function useEdit(type: string): [Edit | undefined, (edit: Edit | undefined) => void] {
+  const queryClient = useQueryClient();
+  const workspace = useWorkspace();
+  const key = ["workflow-edit", workspace.id, type];
+  const [edit, setEdit] = useState(() => queryClient.getQueryData<Edit | null>(key) ?? undefined);
+  return [edit, (changed) => {
+    setEdit(changed);
+    queryClient.setQueryDefaults(key, { gcTime: Infinity });
+    queryClient.setQueryData<Edit | null>(key, changed ?? null);
+  }];
 }
 
 function LastChange({ setting }: { setting: WorkflowSetting }) {
