@@ -12,6 +12,7 @@ import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureApp } from "./cases/app.ts";
+import { measureConversationSync } from "./cases/conversation_sync.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
@@ -29,6 +30,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   http: measureHttp,
   kapso_webhook: measureKapsoWebhook,
   kapso_sync: measureKapsoSync,
+  conversation_sync: measureConversationSync,
   disk: measureDisk,
   inbox: measureInbox,
   app: measureApp,

@@ -16,7 +16,7 @@ export const DEMO = {
   connection_id: "wa_business_123",
   /** `msg_` and 32 characters, the shape of every key of a bridge. */
   api_key: "msg_DemoKeyForThisMachineOnly0000001",
-  /** Null until there is an API for AI agents to have a key for. */
-  agent_key: null,
+  /** `agt_` and 32 characters, the shape of every key of an AI agent. */
+  agent_key: "agt_DemoKeyForThisMachineOnly0000001",
   kapso_phone_number_id: "100000000000123",
 } as const;

@@ -123,6 +123,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const functions = new Functions({
       project,
       env: {
+        // A machine of one's own: nobody signs up here who must not.
+        KAPSO_WORKSPACES: "*",
         ...providerSettings(Deno.env.toObject()),
         SUPABASE_URL: apiUrl,
         SUPABASE_ANON_KEY: secrets.publishable_key,

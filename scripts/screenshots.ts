@@ -1,30 +1,73 @@
 /**
- * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md, from a demo with a fake
- * Kapso. Needs a Chromium: see tests/browser/chromium.ts.
+ * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md, of a shop whose customers
+ * a fake Kapso plays. Needs a Chromium: see tests/browser/chromium.ts.
  *
  * @module
  */
 
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { launchChromium } from "../tests/browser/chromium.ts";
-import { startStack } from "../tests/support/stack.ts";
 import { logInfo } from "../local/log.ts";
+import { DEMO_BRIDGES, postAll } from "../tests/api/support.ts";
+import { launchChromium } from "../tests/browser/chromium.ts";
+import type { Content } from "../tests/support/fake_kapso/content.ts";
+import { type FakeKapso, startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
+import { samplePicture, sampleRecording } from "../tests/support/fake_kapso/samples.ts";
+import type { Contact } from "../tests/support/fake_kapso/state.ts";
+import { startStack } from "../tests/support/stack.ts";
 
 const FOLDER = new URL("../docs/images/", import.meta.url);
 const DESK = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 720 };
 
+/** What customers wrote, the one who wrote last at the end. */
+const STORIES: readonly { name: string; phone: string; says: Content[] }[] = [
+  { name: "Budi Santoso", phone: "6281290000005", says: ["Good morning", "Is my order 88 ready?"] },
+  { name: "Emma Clark", phone: "447700900123", says: ["Thanks, it arrived today 🙂"] },
+  {
+    name: "João Pereira",
+    phone: "351910000003",
+    says: [{
+      type: "audio",
+      transcript: "hello, my order has not arrived yet, can you check",
+      bytes: sampleRecording(3),
+      mimeType: "audio/wav",
+    }],
+  },
+  {
+    name: "Sari Dewi",
+    phone: "6281290000001",
+    says: ["I'd like to order a cake for Friday", {
+      type: "image",
+      caption: "Something like this?",
+      bytes: samplePicture("cake", 20),
+      mimeType: "image/png",
+    }],
+  },
+  {
+    name: "Rita Silva",
+    phone: "5511988887777",
+    says: ["Hi! Do you have this in blue?", {
+      type: "image",
+      caption: "the jacket",
+      bytes: samplePicture("jacket", 215),
+      mimeType: "image/png",
+    }],
+  },
+];
+
+await using fake = await startFakeKapso({ rateLimit: null, autoStatus: true });
 await using stack = await startStack({
-  args: ["--ephemeral", "--port", "0", "--with-fake-kapso"],
+  env: { KAPSO_API_URL: fake.url, KAPSO_API_KEY: fake.apiKey },
 });
 const app = stack.info.app_url!;
+const rita = await fillShop(fake);
 const browser = await launchChromium();
 try {
   await Deno.mkdir(FOLDER, { recursive: true });
   const page = await open(browser, { viewport: DESK });
   await fetchHistory(page);
   await shoot(page, "messaging");
-  await converse(page);
+  await converse(page, rita);
   await shoot(page, "inbox");
   const address = page.url();
 
@@ -36,17 +79,62 @@ try {
     browser,
     { viewport: PHONE, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
   );
-  await phone.locator(".row").first().waitFor();
   await shoot(phone, "phone-list");
   await phone.goto(address);
   await phone.locator(".media-box img").last().waitFor();
   await shoot(phone, "phone-thread");
 
   await page.goto(`${app}#/demo/overview`);
-  await page.locator(".recharts-bar-rectangle").first().waitFor();
+  await page.locator(".recharts-bar-rectangle path").first().waitFor({ state: "attached" });
   await shoot(page, "overview");
 } finally {
   await browser.close();
+}
+
+/** Lets customers write on WhatsApp, Telegram and Signal. @returns the one who wrote last. */
+async function fillShop(fake: FakeKapso): Promise<Contact> {
+  fake.addWebhook({
+    url: `${stack.info.api_url}/functions/v1/kapso-webhook`,
+    secretKey: stack.info.demo.kapso_webhook_secret,
+    line: fake.line,
+  });
+  const text = (content: string, minutesAgo: number) => ({
+    id: crypto.randomUUID(),
+    direction: "inbound",
+    type: "text",
+    content,
+    media_url: null,
+    sent_at: new Date(Date.now() - minutesAgo * 60_000).toISOString(),
+  });
+  await postAll(stack.info, DEMO_BRIDGES.telegram, [{
+    external_conversation_id: "tg_1",
+    participant_identifier: "@janedoe",
+    participant_name: "Jane Doe",
+    messages: [text("Do you deliver on Sundays?", 4)],
+  }]);
+  await postAll(stack.info, {
+    platform: "signal",
+    connection_id: "signal_123",
+    api_key: "msg_DemoSignalKeyForThisMachine00001",
+  }, [{
+    external_conversation_id: "sg_1",
+    participant_identifier: "+1987654321",
+    participant_name: "Alice",
+    messages: [text("The blue one, please", 2)],
+  }]);
+  const contacts = STORIES.map(({ name, phone }) => fake.addContact({ name, phone }));
+  fake.seedHistory({
+    conversations: 6,
+    messages: 900,
+    of: [...contacts],
+    days: 30,
+    picturesEvery: 0,
+  });
+  for (const [index, { says }] of STORIES.entries()) {
+    for (const content of says) fake.receiveMessage(contacts[index]!, content);
+    await fake.settled();
+  }
+  return contacts.at(-1)!;
 }
 
 /** Opens the app as the demo user, at an address of it. */
@@ -59,37 +147,40 @@ async function open(
   const page = await context.newPage();
   await page.goto(address ?? app);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.locator(".row").first().waitFor();
+  await page.locator(".row").first().waitFor({ state: "attached" });
   return page;
 }
 
-/** Lets the fake's past come in, so that there is something to see. */
+/** Lets the past come in, so that there is something to count. */
 async function fetchHistory(page: Page): Promise<void> {
   await page.goto(`${app}#/demo/import/messaging`);
   await page.getByRole("button", { name: "Fetch history" }).click();
   await page.getByText("100 %").waitFor({ timeout: 120_000 });
 }
 
-/** Talks with whoever has sent a picture, and waits for the answer. */
-async function converse(page: Page): Promise<void> {
+/** Answers a customer, who answers again. */
+async function converse(page: Page, contact: Contact): Promise<void> {
   await page.getByRole("link", { name: "Inbox" }).click();
-  const row = page.locator(".row", { hasText: /the jacket|Something like this|And in size M/ });
-  await row.first().waitFor({ timeout: 120_000 });
-  await row.first().click();
-  const incoming = page.locator(".message-in");
-  await incoming.last().waitFor();
-  const before = await incoming.count();
+  await page.locator(".row", { hasText: contact.name! }).click();
   await page.getByRole("textbox", { name: "Message", exact: true })
     .fill("Yes, we do! Shall we keep one for you until Saturday?");
   await page.keyboard.press("Enter");
-  await incoming.nth(before).waitFor({ timeout: 60_000 });
-  await page.locator(".ticks-read").last().waitFor({ timeout: 60_000 });
+  const sent = page.locator(".message-out", { hasText: "Shall we keep one" });
+  await sent.locator(".ticks-delivered, .ticks-read").waitFor();
+  const message = fake.state.messages.findLast(({ direction }) => direction === "outbound")!;
+  fake.setStatus(message, "read");
+  fake.react(message, "❤️");
+  fake.receiveMessage(contact, "That would be great. And in size M?", { replyTo: message });
+  await page.locator(".message-in", { hasText: "And in size M?" }).waitFor();
+  await sent.locator(".ticks-read").waitFor();
   await page.locator(".media-box img").last().waitFor();
 }
 
 async function shoot(page: Page, name: string): Promise<void> {
   await page.mouse.move(0, 0);
-  await page.waitForFunction("[...document.images].every((image) => image.complete)");
+  await page.locator("img").evaluateAll((images) =>
+    Promise.all(images.map((image) => (image as unknown as { decode(): Promise<void> }).decode()))
+  );
   // Without the cursor of the field that has the focus, which blinks.
   await page.screenshot({
     path: decodeURIComponent(new URL(`${name}.png`, FOLDER).pathname),

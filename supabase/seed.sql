@@ -60,6 +60,17 @@ values
   ('00000000-0000-4000-8000-000000000012', sha256('msg_DemoTelegramKeyForThisMachine001')),
   ('00000000-0000-4000-8000-000000000013', sha256('msg_DemoSignalKeyForThisMachine00001'));
 
+insert into public.agent_keys (id, name, created_by)
+values ('00000000-0000-4000-8000-000000000031', 'Demo agent', '00000000-0000-4000-8000-000000000001');
+
+insert into private.agent_key_secrets (key_id, key_sha256)
+values ('00000000-0000-4000-8000-000000000031', sha256('agt_DemoKeyForThisMachineOnly0000001'));
+
+insert into public.agent_key_workspaces (key_id, workspace_id)
+select '00000000-0000-4000-8000-000000000031', workspace.id
+from public.workspaces as workspace
+where workspace.user_id = '00000000-0000-4000-8000-000000000001';
+
 insert into public.people (id, workspace_id, name, email, phone)
 select seeded.id::uuid, workspace.id, seeded.name, seeded.email, seeded.phone
 from public.workspaces as workspace,

@@ -34,7 +34,11 @@ const run = new Deno.Command(Deno.execPath(), {
     ...(given.length > 0 ? given : ["tests/"]),
   ],
   cwd: root,
-  env: { TEST_STACK: JSON.stringify(stack.info) },
+  env: {
+    TEST_STACK: JSON.stringify(stack.info),
+    // Files at a time. At full size every one of them uses the whole machine by itself.
+    DENO_JOBS: Deno.env.get("DENO_JOBS") ?? (Deno.env.get("SOAK") === "1" ? "1" : "2"),
+  },
 }).spawn();
 // Ctrl-C reaches the tests as well; this process waits for them and then stops the stack.
 Deno.addSignalListener("SIGINT", () => {});

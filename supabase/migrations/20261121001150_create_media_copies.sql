@@ -143,8 +143,15 @@ begin
         select 1
         from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
         where kept.value ->> 'sender' = reaction ->> 'sender'
-          and ((kept.value ->> 'reacted_at')::timestamptz, coalesce(kept.value ->> 'id', '') collate "C")
-            >= ((reaction ->> 'reacted_at')::timestamptz, coalesce(reaction ->> 'id', '') collate "C")
+          -- WhatsApp's times are whole seconds. Of the same second, what takes a reaction back is the
+          -- later: there was one to take back.
+          and (
+            (kept.value ->> 'reacted_at')::timestamptz, kept.value ->> 'emoji' is null,
+            coalesce(kept.value ->> 'id', '') collate "C"
+          ) >= (
+            (reaction ->> 'reacted_at')::timestamptz, reaction ->> 'emoji' is null,
+            coalesce(reaction ->> 'id', '') collate "C"
+          )
       ) then
         changed := changed || jsonb_build_object('reactions', (
           select jsonb_agg(every.value order by every.value ->> 'sender' collate "C")
@@ -228,9 +235,17 @@ begin
     from (select distinct key from unnest(candidates) as given_key (key) order by key) as candidate
     where candidate.key <> stored.external_conversation_id
     on conflict on constraint thread_aliases_pkey do nothing;
+    -- Held until the end, so that somebody who deletes the person at this moment waits. Whoever was
+    -- quicker has it: then the thread has nobody, and its next message finds or makes them anew.
     update public.conversations as conversation
-    set person_id = person
-    where conversation.id = stored.id and conversation.person_id is null and person is not null;
+    set person_id = held.id
+    from (
+      select known.id
+      from public.people as known
+      where known.id = person and known.workspace_id = source.workspace_id
+      for key share skip locked
+    ) as held
+    where conversation.id = stored.id and conversation.person_id is null;
     if given -> 'session' ->> 'id' is not null then
       perform private.apply_session(stored.id, given -> 'session', (given ->> 'inactive_since')::timestamptz);
     end if;

@@ -93,6 +93,7 @@ declare
   moved_identities uuid[];
   moved_notes uuid[];
   moved_merges uuid[];
+  moved_sessions uuid[];
   added_identities uuid[];
   merge public.person_merges;
 begin
@@ -155,6 +156,15 @@ begin
     returning earlier.id
   )
   select array_agg(moved.id) into moved_merges from moved;
+
+  -- Sessions of agents last, as agents lock them.
+  with moved as (
+    update public.agent_sessions as session
+    set person_id = kept.id
+    where session.workspace_id = owning_workspace and session.person_id = merged.id
+    returning session.id
+  )
+  select array_agg(moved.id) into moved_sessions from moved;
 
   insert into public.person_merges
     (workspace_id, kept_id, merged_id, merged_person, kept_before, kept_after, moved, created_by)
@@ -227,6 +237,7 @@ begin
       'identity_ids', coalesce(to_jsonb(moved_identities), '[]'),
       'note_ids', coalesce(to_jsonb(moved_notes), '[]'),
       'merge_ids', coalesce(to_jsonb(moved_merges), '[]'),
+      'session_ids', coalesce(to_jsonb(moved_sessions), '[]'),
       'added_identity_ids', coalesce(to_jsonb(added_identities), '[]')
     )
   where known.id = merge.id
@@ -373,6 +384,11 @@ begin
   set kept_id = merge.merged_id
   where earlier.workspace_id = merge.workspace_id
     and earlier.id::text in (select jsonb_array_elements_text(merge.moved -> 'merge_ids'));
+  update public.agent_sessions as session
+  set person_id = merge.merged_id
+  where session.workspace_id = merge.workspace_id
+    and session.person_id = kept.id
+    and session.id::text in (select jsonb_array_elements_text(merge.moved -> 'session_ids'));
   perform private.refresh_activity(array[kept.id, merge.merged_id]);
 
   update public.person_merges as known

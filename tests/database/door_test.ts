@@ -420,6 +420,14 @@ const EVENTS: Record<
     ],
     result: { reactions: [{ sender: "ann", emoji: "3", reacted_at: at(2), id: "c" }] },
   },
+  "a reaction taken back in the second in which it was given": {
+    events: [
+      { m: {} },
+      { reactions: [{ sender: "ann", emoji: "👍", reacted_at: at(2), id: "z" }] },
+      { reactions: [{ sender: "ann", emoji: null, reacted_at: at(2), id: "a" }] },
+    ],
+    result: { reactions: [{ sender: "ann", emoji: null, reacted_at: at(2), id: "a" }] },
+  },
   "everything at once, with media that came late": {
     events: [
       { m: { reactions: [{ sender: "zoe", emoji: "✅", reacted_at: at(1) }] } },

@@ -47,6 +47,9 @@ async function createPair(): Promise<Pair> {
     await sql`
       insert into public.person_notes (workspace_id, person_id, kind, local_date, content)
       values (${workspace.id}, ${id}, 'daily_summary', '2026-01-01', ${`The day of ${name}`})`;
+    await sql`
+      insert into public.agent_sessions (session_id, workspace_id, participant_key, person_id)
+      values (${unique("bot_1_1_")}, ${workspace.id}, ${phone.slice(1)}, ${id})`;
     return { id, phone };
   };
   return { workspace, connection, kept: await fill("Kept"), merged: await fill("Merged") };
@@ -83,6 +86,10 @@ async function everything({ workspace }: Pair) {
         from public.conversations as conversation where conversation.workspace_id = ${workspace.id}
       ) as conversations,
       (
+        select jsonb_agg(jsonb_build_array(session.id, session.person_id) order by session.id)
+        from public.agent_sessions as session where session.workspace_id = ${workspace.id}
+      ) as sessions,
+      (
         select jsonb_agg(to_jsonb(note) - 'updated_at' order by note.id)
         from public.person_notes as note where note.workspace_id = ${workspace.id}
       ) as notes`;
@@ -106,8 +113,11 @@ Deno.test("everything of the one goes to the other, and back exactly", async () 
       (
         select count(*)::integer from public.person_identities
         where person_id = ${pair.kept.id} and platform = 'telegram'
-      ) as identities`;
-  assertEquals({ ...counts }, { conversations: 2, notes: 2, identities: 2 });
+      ) as identities,
+      (
+        select count(*)::integer from public.agent_sessions where person_id = ${pair.kept.id}
+      ) as sessions`;
+  assertEquals({ ...counts }, { conversations: 2, notes: 2, identities: 2, sessions: 2 });
   await undo(pair, id);
   assertEquals(await everything(pair), before);
 });

@@ -14,9 +14,10 @@ import { findFreePort } from "../../local/ports.ts";
 import { databaseUrl } from "../../local/database.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "../../local/postgres_user.ts";
 import { Lock } from "../../local/lock.ts";
-import { connect } from "../support/database.ts";
+import type postgres from "postgres";
+import { become, connect, type Sql } from "../support/database.ts";
 import { conversation, ingest, messages, readThread, threadFaults } from "../support/messages.ts";
-import { addPerson, createConnection, createWorkspace } from "../support/people.ts";
+import { addPerson, createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
 const MIGRATIONS = join(REPOSITORY, "supabase/migrations");
@@ -36,6 +37,54 @@ const BOOTSTRAP = `
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
 `;
 
+/** The part of Realtime that migrations look for: where it is not there, as elsewhere in the tests, inboxes poll. */
+const REALTIME = `
+  create schema realtime;
+  grant usage on schema realtime to authenticated;
+  create table realtime.messages (topic text, extension text, payload jsonb, event text, private boolean);
+  alter table realtime.messages enable row level security;
+  grant select on realtime.messages to authenticated;
+  create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
+  returns void language sql as $$
+    insert into realtime.messages (topic, extension, payload, event, private)
+    values (topic, 'broadcast', payload, event, private)
+  $$;
+  create function realtime.topic() returns text language sql stable
+  as $$ select nullif(current_setting('realtime.topic', true), '') $$;
+`;
+
+/** Open inboxes are told which thread has changed, by its id alone; members alone hear it. */
+async function checkRealtime(sql: postgres.Sql, workspace: Workspace, id: string): Promise<void> {
+  const told = await sql`select distinct topic, event, payload, private from realtime.messages`;
+  assertEquals([...told], [{
+    topic: `workspace:${workspace.id}`,
+    event: "conversation_changed",
+    payload: { conversation_id: id },
+    private: true,
+  }]);
+  const [before] = await sql`select count(*)::integer as messages from realtime.messages`;
+  const other = await createWorkspace(sql);
+  const asMember = (userId: string, topic: string, work: (member: Sql) => Promise<unknown>) =>
+    sql.begin(async (member) => {
+      await member`select set_config('realtime.topic', ${topic}, true)`;
+      await become(member, { userId });
+      await work(member);
+    });
+  const topic = `workspace:${workspace.id}`;
+  await asMember(workspace.agent, topic, async (member) => {
+    await member`select public.set_conversation_status(${id}, 'closed')`;
+    assertEquals(
+      (await member`select from realtime.messages`).length,
+      before!.messages + 1,
+    );
+  });
+  for (const [user, asked] of [[other.owner, topic], [workspace.viewer, "workspace:nonsense"]]) {
+    await asMember(user!, asked!, async (listener) => {
+      assertEquals((await listener`select from realtime.messages`).length, 0);
+    });
+  }
+}
+
 /** Starts a server on a new cluster, and resolves to its address. */
 async function startServer(
   binaries: PostgresBinaries,
@@ -54,7 +103,11 @@ async function startServer(
   return databaseUrl(port, password);
 }
 
-async function testMigrations(binaries: PostgresBinaries, version: number): Promise<void> {
+async function testMigrations(
+  binaries: PostgresBinaries,
+  version: number,
+  { hasRealtime = false } = {},
+): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
   const sql = connect(await startServer(binaries, cleanup), { max: 1 });
   cleanup.defer(() => sql.end());
@@ -63,6 +116,7 @@ async function testMigrations(binaries: PostgresBinaries, version: number): Prom
   assertEquals(server!.version, version);
 
   await sql.unsafe(BOOTSTRAP);
+  if (hasRealtime) await sql.unsafe(REALTIME);
   const files = [...Deno.readDirSync(MIGRATIONS)].map((entry) => entry.name).sort();
   for (const file of files) {
     // One transaction per file, as the CLI does it.
@@ -106,13 +160,14 @@ async function testMigrations(binaries: PostgresBinaries, version: number): Prom
       select id, person_id from public.search_conversations(${workspace.id}, '0812')`;
     assertEquals([...found], [{ id, person_id: personId }]);
   });
+  if (hasRealtime) await checkRealtime(sql, workspace, id);
 }
 
-Deno.test("migrations apply to plain Postgres 17", async () => {
+Deno.test("migrations apply to plain Postgres 17, with Realtime", async () => {
   const user = await findPostgresUser();
   const home = await chooseHome(join(REPOSITORY, ".local"), user);
   const binaries = await Lock.hold(join(home, "postgres.lock"), () => installPostgres(home));
-  await testMigrations(binaries, 17);
+  await testMigrations(binaries, 17, { hasRealtime: true });
 });
 
 const has15 = await isFile(join(DEBIAN_15, "postgres"));

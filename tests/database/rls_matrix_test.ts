@@ -38,6 +38,8 @@ interface World {
   conversationId: string;
   /** Written by the agent. */
   noteId: string;
+  agentKeyId: string;
+  agentSessionId: string;
   newUser: string;
 }
 
@@ -109,7 +111,23 @@ async function createWorld(): Promise<World> {
       values (${conversationId}, 'm', ${owned.id}, ${connection.id}, 'image', now())`;
     await sql`
       insert into private.media_orphans (path, next_attempt_at) values (${owned.id}, 'infinity')`;
-    return { connection, personId, conversationId, noteId: note!.id };
+    const [key] = await sql<{ id: string }[]>`
+      insert into public.agent_keys (name) values ('Test') returning id`;
+    const agentKeyId = key!.id;
+    await sql`
+      insert into public.agent_key_workspaces (key_id, workspace_id)
+      values (${agentKeyId}, ${owned.id})`;
+    await sql`
+      insert into private.agent_key_secrets (key_id, key_sha256)
+      values (${agentKeyId}, sha256(uuid_send(gen_random_uuid())))`;
+    const [session] = await sql<{ id: string }[]>`
+      insert into public.agent_sessions (session_id, workspace_id, participant_key)
+      values (${unique("bot_1_1_")}, ${owned.id}, '628111111111')
+      returning id`;
+    const agentSessionId = session!.id;
+    await sql`
+      insert into private.agent_message_keys values (${agentSessionId}, gen_random_uuid())`;
+    return { connection, personId, conversationId, agentKeyId, agentSessionId, noteId: note!.id };
   };
   const mine = await fill(workspace);
   const theirs = await fill(other);
@@ -148,6 +166,7 @@ const MANAGERS = [NO, 1, 1, 0, 0, 0, 1];
 const SERVICE_ALONE = [NO, NO, NO, NO, NO, NO, 1];
 const WORKERS = [NO, 1, 1, 1, "PT403", "PT404", NO];
 const NOBODY = [NO, NO, NO, NO, NO, NO, NO];
+const MANAGERS_READ = [NO, 1, 1, 0, 0, 0, 1];
 
 const MATRIX: Record<string, Record<string, Case>> = {
   "public.workspaces": {
@@ -460,6 +479,120 @@ const MATRIX: Record<string, Record<string, Case>> = {
     "delete": {
       run: (sql, { conversationId }) =>
         sql`delete from public.conversation_sessions where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.agent_keys": {
+    "select": {
+      run: (sql, { agentKeyId }) => sql`select from public.agent_keys where id = ${agentKeyId}`,
+      outcomes: MANAGERS_READ,
+    },
+    "insert": {
+      run: (sql) => sql`insert into public.agent_keys (name) values ('New')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { agentKeyId }) =>
+        sql`update public.agent_keys set revoked_at = now() where id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { agentKeyId }) => sql`delete from public.agent_keys where id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.agent_key_workspaces": {
+    "select": {
+      run: (sql, { agentKeyId }) =>
+        sql`select from public.agent_key_workspaces where key_id = ${agentKeyId}`,
+      outcomes: MANAGERS_READ,
+    },
+    "insert": {
+      run: (sql, { agentKeyId, other }) =>
+        sql`
+          insert into public.agent_key_workspaces (key_id, workspace_id)
+          values (${agentKeyId}, ${other.id})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { agentKeyId }) =>
+        sql`update public.agent_key_workspaces set key_id = key_id where key_id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { agentKeyId }) =>
+        sql`delete from public.agent_key_workspaces where key_id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.agent_sessions": {
+    "select": {
+      run: (sql, { agentSessionId }) =>
+        sql`select from public.agent_sessions where id = ${agentSessionId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.agent_sessions (session_id, workspace_id, participant_key)
+          values (${unique()}, ${workspace.id}, '628222222222')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { agentSessionId }) =>
+        sql`update public.agent_sessions set is_active = false where id = ${agentSessionId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { agentSessionId }) =>
+        sql`delete from public.agent_sessions where id = ${agentSessionId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.agent_key_secrets": {
+    "select": {
+      run: (sql, { agentKeyId }) =>
+        sql`select from private.agent_key_secrets where key_id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { agentKeyId }) =>
+        sql`
+          insert into private.agent_key_secrets (key_id, key_sha256)
+          values (${agentKeyId}, sha256('x'))
+          on conflict (key_id) do update set key_sha256 = excluded.key_sha256`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { agentKeyId }) =>
+        sql`update private.agent_key_secrets set key_sha256 = sha256('x') where key_id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { agentKeyId }) =>
+        sql`delete from private.agent_key_secrets where key_id = ${agentKeyId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.agent_message_keys": {
+    "select": {
+      run: (sql, { agentSessionId }) =>
+        sql`select from private.agent_message_keys where session_id = ${agentSessionId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { agentSessionId }) =>
+        sql`insert into private.agent_message_keys values (${agentSessionId}, gen_random_uuid())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { agentSessionId }) =>
+        sql`update private.agent_message_keys set message_digest = gen_random_uuid() where session_id = ${agentSessionId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { agentSessionId }) =>
+        sql`delete from private.agent_message_keys where session_id = ${agentSessionId}`,
       outcomes: SERVICE_ALONE,
     },
   },
@@ -1329,6 +1462,32 @@ const FUNCTIONS: Record<string, Case> = {
       sql`select from public.update_connection(${connection.id}, '{"is_active": false}')`,
     outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
+  "create_agent_key": {
+    run: (sql, { workspace }) =>
+      sql`select from public.create_agent_key(array[${workspace.id}]::uuid[], 'New')`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "create_agent_key for a workspace of somebody else besides": {
+    run: (sql, { workspace, other }) =>
+      sql`select from public.create_agent_key(array[${workspace.id}, ${other.id}]::uuid[])`,
+    outcomes: NOBODY,
+  },
+  "revoke_agent_key": {
+    run: (sql, { agentKeyId }) => sql`select public.revoke_agent_key(${agentKeyId})`,
+    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+  },
+  "read_agent_session": {
+    run: (sql) => sql`select from public.read_agent_session('00', 'x', 'x')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "add_agent_message": {
+    run: (sql) => sql`select from public.add_agent_message('00', 'x', 'user', 'x')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "prune_agent_sessions": {
+    run: (sql) => sql`select from public.prune_agent_sessions(36500)`,
+    outcomes: SERVICE_ALONE,
+  },
   "workspace_membership": {
     run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
     outcomes: [NO, 1, 1, 1, 1, 0, NO],
@@ -1417,6 +1576,9 @@ Deno.test("a stranger sees no row of anything, whatever they ask for", async () 
         "conversations",
         "conversation_archives",
         "conversation_sessions",
+        "agent_keys",
+        "agent_key_workspaces",
+        "agent_sessions",
         "conversation_list",
         "conversation_export",
         "outbox_messages",
@@ -1620,6 +1782,8 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
           "waiting_updates",
           "webhook_events",
           "media_copies",
+          "agent_key_secrets",
+          "agent_message_keys",
         ]
       ) {
         const hidden = await client.schema("private" as "public").from(table).select();

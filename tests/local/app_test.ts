@@ -59,6 +59,37 @@ Deno.test("the app is served as by a static host, with what it needs to know and
   await posted.body?.cancel();
 });
 
+Deno.test("a page on another address may sign in, read and call functions", async () => {
+  await using stack = await sharedStack();
+  for (
+    const path of [
+      "auth/v1/token",
+      "rest/v1/rpc/search_conversations",
+      "functions/v1/inbox/connections",
+    ]
+  ) {
+    const response = await fetch(`${stack.info.api_url}/${path}`, {
+      method: "OPTIONS",
+      headers: {
+        origin: "https://inbox.example.com",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "apikey,authorization,content-type",
+      },
+    });
+    await response.body?.cancel();
+    assert(response.ok, path);
+    assertEquals(response.headers.get("access-control-allow-origin"), "*", path);
+    assertMatch(response.headers.get("access-control-allow-headers")!, /authorization/, path);
+  }
+  const refused = await fetch(`${stack.info.api_url}/auth/v1/token?grant_type=password`, {
+    method: "POST",
+    headers: { apikey: stack.info.publishable_key, "content-type": "application/json" },
+    body: JSON.stringify({ email: "nobody@example.com", password: "wrong" }),
+  });
+  await refused.body?.cancel();
+  assertEquals(refused.headers.get("access-control-allow-origin"), "*");
+});
+
 Deno.test("the same sources are built once, and a mistake in them is told", async () => {
   const folder = await Deno.makeTempDir({ prefix: "app-build-" });
   try {

@@ -82,7 +82,7 @@ Deno.test("the stack", async (t) => {
     ]);
     assertMatch(info.api_url, /^http:\/\/127\.0\.0\.1:[0-9]+$/);
     assertMatch(info.demo.api_key, /^msg_[A-Za-z0-9]{32}$/);
-    assertEquals(info.demo.agent_key, null);
+    assertMatch(info.demo.agent_key, /^agt_[A-Za-z0-9]{32}$/);
   });
 
   await t.step("keeps its secrets from other users", async () => {

@@ -252,12 +252,13 @@ export interface Statistics {
     inbound: number;
     outbound: number;
   }[];
+  /** Null where nothing was answered. */
   response_times: {
     median_seconds: number | null;
     p90_seconds: number | null;
     answered: number;
     conversations: number;
-  };
+  } | null;
   open: number;
   unread: number;
   unassigned: number;

@@ -7,6 +7,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
+import { LIST_POLL_MS } from "../api/query_client.ts";
 import type { Conversation } from "../api/types.ts";
 import { formatShort } from "../format.ts";
 import { PAGES } from "../shell/pages.ts";
@@ -25,6 +26,7 @@ export function PersonConversations({ personId, currentId }: {
   const workspace = useWorkspace();
   const query = useQuery({
     queryKey: ["person-conversations", personId],
+    refetchInterval: LIST_POLL_MS,
     queryFn: async ({ signal }) =>
       unwrap(
         await supabase.from("conversation_list").select().eq(

@@ -106,7 +106,8 @@ export default function OverviewPage() {
 
 function Figures({ statistics }: { statistics: Statistics }) {
   const { response_times: times } = statistics;
-  const duration = (seconds: number | null) => seconds === null ? "–" : formatDuration(seconds);
+  const duration = (seconds: number | null | undefined) =>
+    seconds === null || seconds === undefined ? "–" : formatDuration(seconds);
   return (
     <dl className="figures">
       <Figure
@@ -123,12 +124,10 @@ function Figures({ statistics }: { statistics: Statistics }) {
       />
       <Figure
         name={texts.overview.median}
-        value={duration(times.median_seconds)}
-        hint={times.answered === 0
-          ? texts.overview.noAnswers
-          : texts.overview.answered(times.answered)}
+        value={duration(times?.median_seconds)}
+        hint={times?.answered ? texts.overview.answered(times.answered) : texts.overview.noAnswers}
       />
-      <Figure name={texts.overview.p90} value={duration(times.p90_seconds)} />
+      <Figure name={texts.overview.p90} value={duration(times?.p90_seconds)} />
     </dl>
   );
 }

@@ -57,7 +57,7 @@ export function requireApiKey(header: string | undefined): string {
 }
 
 /** SHA-256 of a text in UTF-8, as lowercase hexadecimal. */
-async function sha256Hex(text: string): Promise<string> {
+export async function sha256Hex(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -10,6 +10,173 @@ export type Json =
 export type Database = {
   public: {
     Tables: {
+      agent_key_workspaces: {
+        Row: {
+          key_id: string
+          workspace_id: string
+        }
+        Insert: {
+          key_id: string
+          workspace_id: string
+        }
+        Update: {
+          key_id?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "agent_key_workspaces_key_id_fkey"
+            columns: ["key_id"]
+            referencedRelation: "agent_keys"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "agent_key_workspaces_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
+      agent_keys: {
+        Row: {
+          created_at: string
+          created_by: string | null
+          id: string
+          last_used_at: string | null
+          name: string
+          revoked_at: string | null
+        }
+        Insert: {
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          last_used_at?: string | null
+          name: string
+          revoked_at?: string | null
+        }
+        Update: {
+          created_at?: string
+          created_by?: string | null
+          id?: string
+          last_used_at?: string | null
+          name?: string
+          revoked_at?: string | null
+        }
+        Relationships: []
+      }
+      agent_sessions: {
+        Row: {
+          bot_id: string | null
+          context: NonNullable<Json>
+          conversation_id: string | null
+          created_at: string
+          current_intent: string
+          current_order_id: string | null
+          current_step: string
+          expires_at: string
+          id: string
+          is_active: boolean
+          last_activity_at: string
+          last_user_message: string | null
+          local_id: string | null
+          messages: NonNullable<Json>
+          metadata: NonNullable<Json>
+          order_history: string[]
+          participant_key: string
+          person_id: string | null
+          previous_intent: string | null
+          previous_step: string | null
+          session_id: string
+          updated_at: string
+          version: number
+          workspace_id: string
+        }
+        Insert: {
+          bot_id?: string | null
+          context?: NonNullable<Json>
+          conversation_id?: string | null
+          created_at?: string
+          current_intent?: string
+          current_order_id?: string | null
+          current_step?: string
+          expires_at?: string
+          id?: string
+          is_active?: boolean
+          last_activity_at?: string
+          last_user_message?: string | null
+          local_id?: string | null
+          messages?: NonNullable<Json>
+          metadata?: NonNullable<Json>
+          order_history?: string[]
+          participant_key: string
+          person_id?: string | null
+          previous_intent?: string | null
+          previous_step?: string | null
+          session_id: string
+          updated_at?: string
+          version?: number
+          workspace_id: string
+        }
+        Update: {
+          bot_id?: string | null
+          context?: NonNullable<Json>
+          conversation_id?: string | null
+          created_at?: string
+          current_intent?: string
+          current_order_id?: string | null
+          current_step?: string
+          expires_at?: string
+          id?: string
+          is_active?: boolean
+          last_activity_at?: string
+          last_user_message?: string | null
+          local_id?: string | null
+          messages?: NonNullable<Json>
+          metadata?: NonNullable<Json>
+          order_history?: string[]
+          participant_key?: string
+          person_id?: string | null
+          previous_intent?: string | null
+          previous_step?: string | null
+          session_id?: string
+          updated_at?: string
+          version?: number
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "agent_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_export"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "agent_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversation_list"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "agent_sessions_conversation_id_fkey"
+            columns: ["conversation_id"]
+            referencedRelation: "conversations"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "agent_sessions_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+          {
+            foreignKeyName: "agent_sessions_workspace_id_person_id_fkey"
+            columns: ["workspace_id", "person_id"]
+            referencedRelation: "people"
+            referencedColumns: ["workspace_id", "id"]
+          },
+        ]
+      }
       connections: {
         Row: {
           confirmed_until: string | null
@@ -1200,6 +1367,23 @@ export type Database = {
       }
     }
     Functions: {
+      add_agent_message: {
+        Args: {
+          content: string
+          key_sha256: string
+          local_id?: string
+          message_id?: string
+          role: string
+          sent_at?: string
+          session_id: string
+          sub_domain?: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       add_sync_conversations: {
         Args: {
           conversations: Json
@@ -1314,6 +1498,21 @@ export type Database = {
           is_mine: boolean
           is_resumed: boolean
           run: Json
+        }[]
+      }
+      change_agent_intent: {
+        Args: {
+          intent: string
+          key_sha256: string
+          local_id?: string
+          session_id: string
+          step?: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
         }[]
       }
       check_outbox: {
@@ -1505,6 +1704,27 @@ export type Database = {
           type: string
         }[]
       }
+      create_agent_key: {
+        Args: { name?: string; workspace_ids: string[] }
+        Returns: {
+          id: string
+          secret: string
+        }[]
+      }
+      create_agent_session: {
+        Args: {
+          bot_id?: string
+          key_sha256: string
+          local_id?: string
+          metadata?: Json
+          participant_key: string
+          sub_domain: string
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       create_connection: {
         Args: {
           connection_id: string
@@ -1572,6 +1792,18 @@ export type Database = {
           workspace_id: string
         }[]
       }
+      end_agent_session: {
+        Args: {
+          key_sha256: string
+          session_id: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       enqueue_message: {
         Args: {
           conversation_id: string
@@ -1581,6 +1813,19 @@ export type Database = {
         Returns: {
           is_new: boolean
           stored: Json
+        }[]
+      }
+      extend_agent_session: {
+        Args: {
+          hours?: number
+          key_sha256: string
+          session_id: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
         }[]
       }
       fail_sync_conversation: {
@@ -1631,6 +1876,26 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      find_agent_business: {
+        Args: { key_sha256: string; phone_number_id: string }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
+      find_agent_session: {
+        Args: {
+          bot_id?: string
+          key_sha256: string
+          local_id?: string
+          participant_key: string
+          sub_domain?: string
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       finish_media_copies: {
         Args: { connection_id: string; results: Json }
         Returns: number
@@ -1647,10 +1912,39 @@ export type Database = {
           outcome: string
         }[]
       }
+      is_database_up: { Args: Record<PropertyKey, never>; Returns: boolean }
       kapso_api_key: { Args: { connection_id: string }; Returns: string }
+      link_agent_order: {
+        Args: {
+          key_sha256: string
+          order_id: string
+          session_id: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       link_conversation: {
         Args: { conversation_id: string; person_id: string }
         Returns: Json
+      }
+      list_agent_sessions: {
+        Args: {
+          bot_id?: string
+          intent?: string
+          key_sha256: string
+          local_id?: string
+          max_sessions?: number
+          skip?: number
+          sub_domain: string
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
       }
       list_people: {
         Args: {
@@ -1800,7 +2094,20 @@ export type Database = {
         Args: { days?: number; workspace_id: string }
         Returns: Json
       }
+      prune_agent_sessions: { Args: { keep_days?: number }; Returns: number }
       prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
+      read_agent_session: {
+        Args: {
+          key_sha256: string
+          local_id?: string
+          session_id: string
+          sub_domain: string
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       record_outbox_outcome: {
         Args: {
           attempt_token: string
@@ -1974,6 +2281,19 @@ export type Database = {
           state: string
         }[]
       }
+      reset_agent_session: {
+        Args: {
+          keep_history?: boolean
+          key_sha256: string
+          session_id: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       retry_media_copies: {
         Args: { connection_id: string; states?: string[] }
         Returns: number
@@ -2014,6 +2334,7 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      revoke_agent_key: { Args: { id: string }; Returns: string }
       rotate_connection_secret: {
         Args: { grace_hours?: number; id: string }
         Returns: {
@@ -2238,6 +2559,22 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      sync_agent_session: {
+        Args: {
+          context: Json
+          intent: string
+          is_active?: boolean
+          key_sha256: string
+          metadata?: Json
+          session_id: string
+          step: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
+        }[]
+      }
       undo_merge: {
         Args: { id: string }
         Returns: {
@@ -2322,6 +2659,21 @@ export type Database = {
         Returns: {
           role: string
           user_id: string
+        }[]
+      }
+      write_agent_context: {
+        Args: {
+          context: Json
+          key_sha256: string
+          local_id?: string
+          merge?: boolean
+          session_id: string
+          sub_domain: string
+          version?: number
+        }
+        Returns: {
+          data: Json
+          outcome: string
         }[]
       }
       write_daily_summaries: {

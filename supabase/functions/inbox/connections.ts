@@ -27,8 +27,8 @@ export interface ConnectionDeps {
   secrets: ConnectionSecrets;
   /** @throws {AppError} kapso_api_key_missing (422). */
   kapsoFor: (connectionId: string) => Promise<KapsoClient>;
-  /** Whether connections without a key of their own use one of the project. */
-  hasProjectKey: boolean;
+  /** Whether a connection without a key of its own may use the installation's. */
+  hasInstallationKey: (connectionId: string) => Promise<boolean>;
   /** Address of kapso-webhook, as Kapso reaches it. */
   webhookUrl: string;
   log: Log;
@@ -184,12 +184,14 @@ async function list(deps: ConnectionDeps, user: DatabaseClient, workspaceId: str
     workspace_id: workspaceId,
   });
   if (error) throw refusal(error, status);
+  // They are all of one workspace.
+  const hasInstallationKey = data[0] !== undefined && await deps.hasInstallationKey(data[0].id);
   return data.map((row) => ({
     ...row,
     workspace_id: workspaceId,
     is_silent: row.is_active && (row.silence_seconds ?? Infinity) > SILENCE_SECONDS,
     can_send: row.platform === "whatsapp" && row.is_active && row.phone_number_id !== null &&
-      (row.has_kapso_key || deps.hasProjectKey),
+      (row.has_kapso_key || hasInstallationKey),
   }));
 }
 

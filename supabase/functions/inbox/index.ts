@@ -3,6 +3,7 @@ import { createServiceClient } from "../_shared/clients.ts";
 import { createCredentialBox } from "../_shared/credentials.ts";
 import { readSupabaseEnv } from "../_shared/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { installationCheck } from "../_shared/kapso/installation.ts";
 import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { waitUntil } from "../_shared/wait_until.ts";
@@ -17,6 +18,7 @@ const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY)
 const kapsoFor = kapsoAccounts(client, box, {
   baseUrl: env.KAPSO_API_URL,
   apiKey: env.KAPSO_API_KEY,
+  workspaces: env.KAPSO_WORKSPACES,
   // A person is waiting.
   maxWaitMs: 3_000,
 });
@@ -37,7 +39,9 @@ Deno.serve(createHandler({
   mediaLinkKey: await mediaLinkKey(projectEnv.serviceRoleKey),
   // In a container the project has another address than for browsers.
   inboxUrl: env.INBOX_URL ?? `${projectEnv.supabaseUrl}/functions/v1/inbox`,
-  hasProjectKey: Boolean(env.KAPSO_API_KEY),
+  hasInstallationKey: env.KAPSO_API_KEY
+    ? installationCheck(client, env.KAPSO_WORKSPACES)
+    : () => Promise.resolve(false),
   webhookUrl: env.KAPSO_WEBHOOK_URL ?? `${projectEnv.supabaseUrl}/functions/v1/kapso-webhook`,
   waitUntil,
   log: consoleLog,

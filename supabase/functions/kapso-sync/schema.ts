@@ -18,7 +18,9 @@ export const syncRequest = z.object({
   messages_per_conversation: z.custom<number | "all">(
     (given) => given === "all" || z.int().min(1).max(1_000_000).safeParse(given).success,
     { error: 'must be a whole number from 1 to 1000000, or "all"' },
-  ).default(50),
+  ).meta({
+    override: { oneOf: [{ type: "integer", minimum: 1, maximum: 1_000_000 }, { const: "all" }] },
+  }).default(50),
   /** Only what Kapso stored since then, ISO 8601 with a time zone. */
   since: z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with a time zone" })
     .optional(),
@@ -28,7 +30,7 @@ export const syncRequest = z.object({
   delay_ms: z.custom<number>(
     (given) => z.int().min(0).max(10_000).safeParse(given).success,
     { error: "must be a whole number from 0 to 10000" },
-  ).default(0),
+  ).meta({ override: { type: "integer", minimum: 0, maximum: 10_000 } }).default(0),
 }, { error: "must be an object" }).refine(
   (request) => request.workspace !== undefined || request.connection_id !== undefined,
   { error: "name a workspace or a connection_id" },

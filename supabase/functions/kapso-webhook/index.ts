@@ -2,6 +2,7 @@ import { createServiceClient } from "../_shared/clients.ts";
 import { createCredentialBox } from "../_shared/credentials.ts";
 import { readSupabaseEnv } from "../_shared/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/account.ts";
+import { installationCheck } from "../_shared/kapso/installation.ts";
 import { projectMedia } from "../_shared/kapso/project_media.ts";
 import { consoleLog } from "../_shared/log.ts";
 import { waitUntil } from "../_shared/wait_until.ts";
@@ -13,7 +14,11 @@ const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
 const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
-const kapso = { baseUrl: env.KAPSO_API_URL, apiKey: env.KAPSO_API_KEY };
+const kapso = {
+  baseUrl: env.KAPSO_API_URL,
+  apiKey: env.KAPSO_API_KEY,
+  workspaces: env.KAPSO_WORKSPACES,
+};
 const media = projectMedia(client, {
   ...projectEnv,
   kapsoBaseUrl: kapso.baseUrl,
@@ -23,7 +28,10 @@ const media = projectMedia(client, {
 });
 
 Deno.serve(createHandler({
-  secretsFor: supabaseSecrets(client, box, env.KAPSO_WEBHOOK_SECRET),
+  secretsFor: supabaseSecrets(client, box, {
+    secret: env.KAPSO_WEBHOOK_SECRET,
+    isFor: installationCheck(client, kapso.workspaces),
+  }),
   record: supabaseEvents(client),
   onFiles: createFileCopier({ findConnections: supabaseConnections(client), media, waitUntil }),
   log: consoleLog,

@@ -8,20 +8,22 @@ import { type CredentialBox, toBase64 } from "../_shared/credentials.ts";
 import type { Json } from "../_shared/database.types.ts";
 import { databaseError } from "../_shared/errors.ts";
 import type { FileCopierDeps } from "./files.ts";
+import type { InstallationCheck } from "../_shared/kapso/installation.ts";
 import type { HandlerDeps } from "./handler.ts";
 
 /**
  * `secretsFor` on a service client.
  *
  * @param box Opens the secrets of connections; undefined where no CREDENTIALS_KEY is set.
- * @param projectSecret The secret for lines whose connection has none of its own.
+ * @param installation The secret for lines whose connection has none of its own, and for which of them.
+ *   A line without a connection has it as well: what it signs is recorded, and belongs to nobody yet.
  */
 export function supabaseSecrets(
   client: DatabaseClient,
   box: CredentialBox | undefined,
-  projectSecret: string | undefined,
+  installation: { secret: string | undefined; isFor: InstallationCheck },
 ): HandlerDeps["secretsFor"] {
-  const fallback = projectSecret ? [projectSecret] : [];
+  const fallback = installation.secret ? [installation.secret] : [];
   return async (phoneNumberId) => {
     if (phoneNumberId === undefined) return fallback;
     const { data, error, status } = await client.rpc("webhook_secrets", {
@@ -31,7 +33,10 @@ export function supabaseSecrets(
     const sealed = data.flatMap((row) => [row.secret, row.previous_secret]).filter((value) =>
       value !== null
     );
-    if (sealed.length === 0) return fallback;
+    if (sealed.length === 0) {
+      const [connection] = data;
+      return !connection || await installation.isFor(connection.connection_id) ? fallback : [];
+    }
     if (!box) {
       throw new Error("CREDENTIALS_KEY is not set, so the connection's secret cannot be read");
     }

@@ -22,7 +22,8 @@ export const MAX_MESSAGES = 5000;
 const PLATFORMS = ["whatsapp", "signal", "telegram", "wechat"] as const;
 const REQUIRED = ["platform", "connection_id", "conversations"] as const;
 
-const envelope = z.object({
+/** The body of a request, its conversations apart: each of them is checked on its own. */
+export const envelope = z.object({
   platform: z.enum(PLATFORMS, { error: `must be one of ${PLATFORMS.join(", ")}` }),
   connection_id: storableText.pipe(
     z.string().max(128, { error: "must be at most 128 characters" }),

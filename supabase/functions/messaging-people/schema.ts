@@ -18,7 +18,8 @@ const wholeNumber = (from: number, to: number) =>
       error: `must be a whole number from ${from} to ${to}`,
     });
 
-const query = z.object({
+/** The query string. */
+export const query = z.object({
   search: storableText.pipe(z.string().max(200, { error: "must be at most 200 characters" }))
     .optional(),
   phone: storableText

@@ -23,6 +23,7 @@ Deno.serve(createHandler({
     accounts: kapsoAccounts(client, box, {
       baseUrl: env.KAPSO_API_URL,
       apiKey: env.KAPSO_API_KEY,
+      workspaces: env.KAPSO_WORKSPACES,
     }),
   }),
   log: consoleLog,

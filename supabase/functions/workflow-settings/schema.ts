@@ -35,9 +35,14 @@ const wholeNumber = (from: number, to: number) =>
       error: `must be a whole number from ${from} to ${to}`,
     });
 
+/** Entries of a page of the history at most. */
+export const MAX_HISTORY = 200;
+/** Entries of a page, if none are asked for. */
+export const DEFAULT_HISTORY = 50;
+
 /** A page of the history. */
 export const historyQuery = z.object({
-  max: wholeNumber(1, 200).default(50),
+  max: wholeNumber(1, MAX_HISTORY).default(DEFAULT_HISTORY),
   before: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),
 });
 /** Which connection's workflows. */

@@ -259,6 +259,37 @@ Deno.test("a function that is killed while Kapso thinks: the message is found ou
   assertEquals((await readThread(team.agent, thread.id)).length, 3);
 });
 
+Deno.test("while every third request to Kapso goes wrong: what it has is what is shown, and nothing twice", async () => {
+  const { fake, info, team } = inbox;
+  const count = size(30, 300);
+  const thread = await openThread(inbox);
+  const texts = Array.from({ length: count }, (_, index) => `chaos ${index}`);
+  fake.failureRate = 0.33;
+  await Promise.all(
+    texts.map((text) => expect(201, info, team.agent, "POST", "messages", textBody(thread, text))),
+  );
+  const isOver = ({ state }: { state: string }) => !["queued", "sending"].includes(state);
+  await untilOutbox(team.agent, thread.id, (outbox) => outbox.every(isOver));
+  fake.failureRate = 0;
+  await fake.settled();
+  const outbox = await readOutbox(team.agent, thread.id);
+  const atKapso = sentTo(thread).map(({ content }) => (content.text as { body: string }).body)
+    .sort();
+  assertEquals(atKapso, [...new Set(atKapso)]);
+  assertEquals(
+    outbox.filter(({ state }) => state === "sent").map(({ content }) => content).sort(),
+    atKapso,
+  );
+  const stored = await readThread(team.agent, thread.id);
+  assertEquals(stored.slice(1).map(({ content }) => content).sort(), atKapso);
+  assertEquals(
+    new Set(outbox.map(({ state }) => state)).difference(
+      new Set(["sent", "unconfirmed", "failed"]),
+    ),
+    new Set(),
+  );
+});
+
 Deno.test("outside the 24 hours: said before sending; a template goes through", async () => {
   const { fake, info, team, sql } = inbox;
   const thread = await openThread(inbox);

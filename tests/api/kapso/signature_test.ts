@@ -6,9 +6,12 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/clients.ts";
 import { createCredentialBox } from "../../../supabase/functions/_shared/credentials.ts";
+import { AppError } from "../../../supabase/functions/_shared/errors.ts";
+import { kapsoAccounts } from "../../../supabase/functions/_shared/kapso/account.ts";
+import { installationCheck } from "../../../supabase/functions/_shared/kapso/installation.ts";
 import { createHandler } from "../../../supabase/functions/kapso-webhook/handler.ts";
 import {
   supabaseEvents,
@@ -17,7 +20,7 @@ import {
 import { useDatabase } from "../../support/database.ts";
 import { batchBody, deliveryHeaders } from "../../support/fake_kapso/deliveries.ts";
 import { unique } from "../../support/people.ts";
-import { call, signUp } from "../support.ts";
+import { call, rows, signUp } from "../support.ts";
 import {
   createLine,
   deliver,
@@ -180,6 +183,45 @@ Deno.test("a batch stores nothing for a line whose secret did not sign it", asyn
   assertEquals((await messagesOf(db.sql, mine.phoneNumberId)).length, 1);
 });
 
+Deno.test("the installation's secret is for the workspaces that are named, and no others", async () => {
+  const user = await signUp(db.info);
+  const line = await createLine(user);
+  const [workspace] = await rows(user.client.from("workspaces").select("slug"));
+  const named = await ownFunction("the installation's", `other, ${workspace!.slug}`);
+  assertEquals(await named.post(line, "the installation's"), 200);
+  for (const workspaces of ["", "other", workspace!.slug + "x"]) {
+    const unnamed = await ownFunction("the installation's", workspaces);
+    assertEquals(await unnamed.post(line, "the installation's"), 503, workspaces);
+    await unnamed.setSecret(line, "its own");
+    assertEquals(await unnamed.post(line, "its own"), 200);
+    assertEquals(await unnamed.post(line, "the installation's"), 401);
+    await db.sql`
+      update private.connection_secrets set webhook_secret = null, previous_webhook_secret = null
+      where connection_id = ${line.id}`;
+  }
+});
+
+Deno.test("the installation's Kapso key is for the workspaces that are named, and no others", async () => {
+  const user = await signUp(db.info);
+  const line = await createLine(user);
+  const [workspace] = await rows(user.client.from("workspaces").select("slug"));
+  const client = createServiceClient({
+    supabaseUrl: db.info.api_url,
+    serviceRoleKey: db.info.secret_key,
+  });
+  const box = await createCredentialBox(KEY);
+  const accounts = (workspaces: string | undefined) =>
+    kapsoAccounts(client, box, { baseUrl: undefined, apiKey: "installation", workspaces });
+  await accounts("*")(line.id);
+  await accounts(`${workspace!.slug},other`)(line.id);
+  for (const workspaces of [undefined, "", "other"]) {
+    const error = await assertRejects(() => accounts(workspaces)(line.id), AppError);
+    assertEquals([error.status, error.code], [422, "kapso_api_key_missing"]);
+  }
+  await db.service`select public.set_kapso_api_key(${line.id}, ${await box.seal("its own")})`;
+  await accounts(undefined)(line.id);
+});
+
 function withSignature(request: RequestInit, signature: string | undefined): RequestInit {
   const headers = new Headers(request.headers);
   if (signature === undefined) headers.delete("x-webhook-signature");
@@ -194,14 +236,17 @@ async function countEvents(line: Line): Promise<number> {
 }
 
 /** The function as its index.ts puts it together, with a key that this test knows. */
-async function ownFunction(projectSecret: string | undefined) {
+async function ownFunction(secret: string | undefined, workspaces = "*") {
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   });
   const box = await createCredentialBox(KEY);
   const handler = createHandler({
-    secretsFor: supabaseSecrets(client, box, projectSecret),
+    secretsFor: supabaseSecrets(client, box, {
+      secret,
+      isFor: installationCheck(client, workspaces),
+    }),
     onFiles: () => {},
     record: supabaseEvents(client),
     log: () => {},

@@ -6,6 +6,7 @@
  */
 
 import type { FakeKapso } from "./fake_kapso.ts";
+import { samplePicture } from "./samples.ts";
 import type { Contact, Conversation, JsonObject, Line, Media, Message } from "./state.ts";
 
 /** Options of {@linkcode seedHistory}. */
@@ -49,7 +50,7 @@ export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[]
   const until = clock.now() - 60_000;
   const step = days * 24 * 60 * 60 * 1000 / Math.max(total, 1);
   const picture = picturesEvery > 0
-    ? fake.addMedia(line, new TextEncoder().encode("a picture"), "image/jpeg", "picture.jpg")
+    ? fake.addMedia(line, samplePicture("cake", 330), "image/png", "picture.png")
     : undefined;
   const start = until - step * total;
 

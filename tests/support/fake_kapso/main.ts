@@ -38,7 +38,7 @@ const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
     opening: ["Good morning", "I'd like to order a cake for Friday"],
     answers: [
       "Chocolate, for ten people",
-      picture(20, "Something like this?"),
+      picture("cake", 20, "Something like this?"),
       "Can I pay when I pick it up?",
     ],
   },
@@ -60,17 +60,21 @@ const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
     ],
   },
   {
-    opening: ["Do you have this in blue?", picture(215, "the jacket")],
+    opening: ["Do you have this in blue?", picture("jacket", 215, "the jacket")],
     answers: ["And in size M?", "I'll take it", { type: "document", filename: "receipt.pdf" }],
   },
 ];
 
 /** A picture that a browser can show. */
-function picture(hue: number, caption: string): Content {
+function picture(
+  subject: Parameters<typeof samplePicture>[0],
+  hue: number,
+  caption: string,
+): Content {
   return {
     type: "image",
     caption,
-    bytes: samplePicture(hue),
+    bytes: samplePicture(subject, hue),
     mimeType: "image/png",
     filename: "picture.png",
   };

@@ -6,22 +6,57 @@
 
 import { crc32, deflateSync } from "node:zlib";
 
-/** A PNG picture: a jacket's worth of soft colour in the given hue, 0 to 360. */
-export function samplePicture(hue: number): Uint8Array<ArrayBuffer> {
+/** What there is a picture of. Of a place, from -1 to 1 in both directions: is it there, and how light? */
+const SUBJECTS = {
+  jacket(x: number, y: number): number | undefined {
+    const side = Math.abs(x);
+    const isCollar = side < 0.14 && y > -0.72 && y < -0.52;
+    const isBody = side < 0.34 + 0.04 * y && y > -0.55 && y < 0.62;
+    const isSleeve = y > -0.55 && y < 0.35 && side > 0.26 && side < 0.5 + 0.22 * (y + 0.3) &&
+      side > 0.3 + 0.28 * y;
+    if (!isCollar && !isBody && !isSleeve) return undefined;
+    if (side < 0.012) return 0.85;
+    return isBody && side > 0.1 && side < 0.24 && y > 0.2 && y < 0.24
+      ? 0.36
+      : isSleeve
+      ? 0.42
+      : 0.5;
+  },
+  cake(x: number, y: number): number | undefined {
+    if (Math.hypot(x, y + 0.52) < 0.08) return 0.4;
+    const side = Math.abs(x);
+    const icing = 0.04 * Math.sin(x * 22);
+    if (side < 0.3 && y > -0.44 && y < 0.02) return y < -0.3 + icing ? 0.92 : 0.62;
+    if (side < 0.48 && y > 0.02 && y < 0.52) return y < 0.16 + icing ? 0.92 : 0.55;
+    return side < 0.62 && y > 0.52 && y < 0.57 ? 0.7 : undefined;
+  },
+} as const;
+
+/** A PNG picture of something, in a hue from 0 to 360. */
+export function samplePicture(
+  subject: keyof typeof SUBJECTS,
+  hue: number,
+): Uint8Array<ArrayBuffer> {
   const width = 320;
   const height = 240;
   const rows = new Uint8Array(height * (1 + width * 3));
-  for (let y = 0; y < height; y++) {
-    // Each row begins with the number of its filter, none.
-    const row = y * (1 + width * 3) + 1;
-    for (let x = 0; x < width; x++) {
-      const distance = Math.hypot(x - width * 0.5, y - height * 0.55) / height;
-      const isInside = distance < 0.33;
-      const light = isInside ? 0.62 - distance * 0.5 : 0.9 - 0.2 * y / height;
-      rows.set(
-        rgb(hue + (isInside ? 0 : 30), isInside ? 0.55 : 0.25, light),
-        row + x * 3,
-      );
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const pixel = [0, 0, 0];
+      // Four places in each pixel, so that edges are smooth.
+      for (
+        const [right, down] of [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]] as const
+      ) {
+        const x = (column + right - width / 2) / (height / 2);
+        const y = (row + down - height / 2) / (height / 2);
+        const light = SUBJECTS[subject](x, y);
+        const colour = light === undefined
+          ? rgb(hue + 30, 0.25, 0.9 - 0.1 * (y + 1))
+          : rgb(hue, 0.5, light);
+        colour.forEach((part, index) => pixel[index]! += part / 4);
+      }
+      // Each row begins with the number of its filter, none.
+      rows.set(pixel, row * (1 + width * 3) + 1 + column * 3);
     }
   }
   const header = new Uint8Array(13);

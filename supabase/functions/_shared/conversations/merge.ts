@@ -32,6 +32,8 @@ export const movedThings = z.object({
   conversation_ids: z.array(z.uuid()),
   identity_ids: z.array(z.uuid()),
   note_ids: z.array(z.uuid()),
+  /** Sessions of AI agents. */
+  session_ids: z.array(z.uuid()),
   /** Earlier merges of the person who was taken up. */
   merge_ids: z.array(z.uuid()),
   /** Identities that were made of the number of the person who was taken up. */

@@ -7,13 +7,16 @@ import type { DatabaseClient } from "../clients.ts";
 import type { CredentialBox } from "../credentials.ts";
 import { AppError, databaseError } from "../errors.ts";
 import { createKapsoClient, type KapsoClient } from "./client.ts";
+import { installationCheck } from "./installation.ts";
 
 /** Settings of {@linkcode kapsoAccounts}, from the environment. */
 export interface KapsoAccountSettings {
   /** `KAPSO_API_URL`: where Kapso's API answers. Undefined: Kapso itself. */
   baseUrl: string | undefined;
-  /** `KAPSO_API_KEY`: for connections that have no key of their own. */
+  /** `KAPSO_API_KEY`: for connections that have no key of their own, of the workspaces named next. */
   apiKey: string | undefined;
+  /** `KAPSO_WORKSPACES`: see {@linkcode installationCheck}. */
+  workspaces: string | undefined;
   /** As of `createKapsoClient`: how long a call may wait for Kapso. */
   maxWaitMs?: number;
 }
@@ -43,6 +46,7 @@ export function kapsoAccounts(
       ...(settings.baseUrl === undefined ? {} : { baseUrl: settings.baseUrl }),
       ...(settings.maxWaitMs === undefined ? {} : { maxWaitMs: settings.maxWaitMs }),
     });
+  const mayUseInstallation = installationCheck(client, settings.workspaces);
   return async (connectionId, givenKey) => {
     if (givenKey) return createClient(givenKey);
     const { data, error, status } = await client.rpc("kapso_api_key", {
@@ -54,12 +58,16 @@ export function kapsoAccounts(
     if (sealed !== null && !box) {
       throw new Error("CREDENTIALS_KEY is not set, so the connection's Kapso key cannot be read");
     }
-    const apiKey = sealed === null ? settings.apiKey : await box!.open(sealed);
+    const apiKey = sealed !== null
+      ? await box!.open(sealed)
+      : settings.apiKey && await mayUseInstallation(connectionId)
+      ? settings.apiKey
+      : undefined;
     if (!apiKey) {
       throw new AppError(
         422,
         "kapso_api_key_missing",
-        "This connection has no Kapso API key: enter it in the settings of the connection, or set KAPSO_API_KEY",
+        "This connection has no Kapso API key: enter it in the settings of the connection, or set KAPSO_API_KEY and KAPSO_WORKSPACES",
       );
     }
     return createClient(apiKey);

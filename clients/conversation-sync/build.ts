@@ -1,0 +1,75 @@
+/**
+ * Builds the npm package: `deno task build:client`, into
+ * `clients/conversation-sync/dist/conversation-sync-client.tgz`. That is what `npm publish` and
+ * `npm install` take: package.json, README.md, LICENSE and `lib`. An archive and not a folder, so that type
+ * checks of this repository do not come across the declarations.
+ *
+ * TypeScript and zod come from npm, in the versions that npm/package.json names, into a folder of their own:
+ * the sources are checked once more as a Node project, apart from Deno and from this repository's settings.
+ *
+ * @module
+ */
+
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+
+const CLIENT = import.meta.dirname!;
+const ROOT = resolve(CLIENT, "../..");
+
+/**
+ * Builds the package.
+ *
+ * @param archive Where to; what was there is replaced.
+ * @param work An empty folder to build in. What is left there afterwards is the Node project (with its
+ * packages in `node_modules`) and, in `package`, what the archive contains.
+ * @throws {Error} with what TypeScript or npm said.
+ */
+export async function buildPackage(archive: string, work: string): Promise<void> {
+  for (const name of ["package.json", "tsconfig.json"]) {
+    await cp(join(CLIENT, "npm", name), join(work, name));
+  }
+  await cp(join(CLIENT, "src"), join(work, "src"), { recursive: true });
+  await run(work, Deno.execPath(), ["install", "--quiet", "--node-modules-dir=auto"]);
+  await run(work, Deno.execPath(), ["run", "-A", "node_modules/typescript/bin/tsc", "-p", "."]);
+  await nameScripts(join(work, "lib"));
+
+  const content = join(work, "package");
+  await mkdir(content);
+  await cp(join(work, "lib"), join(content, "lib"), { recursive: true });
+  await cp(join(CLIENT, "npm/package.json"), join(content, "package.json"));
+  await cp(join(CLIENT, "README.md"), join(content, "README.md"));
+  await cp(join(ROOT, "LICENSE"), join(content, "LICENSE"));
+  await mkdir(dirname(archive), { recursive: true });
+  await run(work, "tar", ["-czf", archive, "package"]);
+}
+
+/** TypeScript leaves `./x.ts` in declarations, where it wants to find `x.d.ts`; not every tool does. */
+async function nameScripts(lib: string): Promise<void> {
+  for await (const { name } of Deno.readDir(lib)) {
+    if (!name.endsWith(".d.ts")) continue;
+    const text = await Deno.readTextFile(join(lib, name));
+    await Deno.writeTextFile(join(lib, name), text.replace(/(["']\.\/\w+)\.ts(["'])/g, "$1.js$2"));
+  }
+}
+
+async function run(cwd: string, command: string, args: string[]): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args,
+    cwd,
+    stdin: "null",
+    env: { NO_COLOR: "1" },
+  }).output();
+  if (success) return;
+  const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
+  throw new Error(`${args.join(" ")} failed:\n${said}`);
+}
+
+if (import.meta.main) {
+  const work = await mkdtemp(join(tmpdir(), "build-client-"));
+  try {
+    await buildPackage(join(CLIENT, "dist/conversation-sync-client.tgz"), work);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
