@@ -221,9 +221,8 @@ async function changeWorkflow(page: Page): Promise<void> {
   await field.fill(prompt.replace("three", "two"));
   await save.click();
   await page.getByText("These values are not at Kapso yet").waitFor();
-  for (const toast of await page.getByRole("button", { name: "Dismiss" }).all()) {
-    await toast.click();
-  }
+  const toasts = page.getByRole("button", { name: "Dismiss" });
+  while (await toasts.count() > 0) await toasts.first().click();
   await page.locator("main").evaluate((main) => main.scrollTo(0, 0));
 }
 

@@ -194,6 +194,7 @@ Deno.test("what was changed at Kapso is found, and can be taken over", async () 
   editAtKapso(workflow, { system_prompt: "You are stern." });
   await page.getByRole("button", { name: "Compare" }).click();
   await untilStatus(page, "Conflict");
+  await page.getByRole("region", { name: "History" }).getByText("Compared with Kapso").waitFor();
   await page.getByRole("radio", { name: /^Kapso/ }).check();
 
   // Somebody changes it again meanwhile: what nobody has seen is not taken over.

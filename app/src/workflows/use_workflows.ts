@@ -93,6 +93,10 @@ export function useCheck(setting: WorkflowSetting) {
         signal,
       });
       keepSetting(queryClient, finding.setting);
+      // A look that finds something new is an entry of its own.
+      if (finding.setting.sync_status !== setting.sync_status) {
+        refreshHistory(queryClient, finding.setting);
+      }
       return finding;
     },
   });
