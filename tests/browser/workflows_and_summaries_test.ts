@@ -327,6 +327,32 @@ Deno.test("summaries are made, read by day, and stand with the contact", async (
   assertEquals(second.page.url(), address);
 });
 
+Deno.test("a day with many people is read to its end, whoever wrote most first", async () => {
+  const { sql, team } = world.inbox;
+  const day = "2026-03-01";
+  await sql`
+    with person as (
+      insert into public.people (workspace_id, name)
+      select ${team.owner.workspaceId}, 'Person ' || number from generate_series(1, 32) as number
+      returning id, workspace_id, name
+    )
+    insert into public.person_notes (workspace_id, person_id, kind, local_date, content, metadata)
+    select workspace_id, id, 'daily_summary', ${day}, 'Wrote.', jsonb_build_object(
+      'message_count', split_part(name, ' ', 2)::int, 'inbound_count', 1, 'outbound_count', 0,
+      'first_inbound_at', null, 'first_answer_seconds', null, 'unanswered_count', 1,
+      'has_open_question', name = 'Person 5', 'source', 'ai', 'fallback_reason', null
+    )
+    from person`;
+  await using window = await world.open(team.agent, `/summaries/${day}`);
+  const { page } = window;
+  await page.getByText("30 of 32 people").waitFor();
+  const names = page.getByRole("article").getByRole("heading");
+  assertEquals((await names.allTextContents()).slice(0, 3), ["Person 5", "Person 32", "Person 31"]);
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.getByText("32 people", { exact: true }).waitFor();
+  assertEquals(new Set(await names.allTextContents()).size, 32);
+});
+
 for (const colorScheme of ["light", "dark"] as const) {
   Deno.test(`both pages are fit for everybody, and for a phone, ${colorScheme}`, async () => {
     const type = `pages_${colorScheme}`;
