@@ -87,6 +87,11 @@ try {
   await page.goto(`${app}#/demo/overview`);
   await page.locator(".recharts-bar-rectangle path").first().waitFor({ state: "attached" });
   await shoot(page, "overview");
+
+  await summarise(page);
+  await shoot(page, "summaries");
+  await changeWorkflow(page);
+  await shoot(page, "workflows");
 } finally {
   await browser.close();
 }
@@ -174,6 +179,51 @@ async function converse(page: Page, contact: Contact): Promise<void> {
   await page.locator(".message-in", { hasText: "And in size M?" }).waitFor();
   await sent.locator(".ticks-read").waitFor();
   await page.locator(".media-box img").last().waitFor();
+}
+
+/** Makes the summaries of today. */
+async function summarise(page: Page): Promise<void> {
+  await page.goto(`${app}#/demo/summaries`);
+  await page.getByRole("button", { name: "Make summaries for this day" }).click();
+  await page.getByRole("article").first().waitFor();
+  await page.getByRole("button", { name: "Dismiss" }).click();
+}
+
+/** Changes a prompt that Kapso has. */
+async function changeWorkflow(page: Page): Promise<void> {
+  const prompt =
+    "You are Sarah, the assistant of a small shop. Answer in the customer's language, " +
+    "kindly and in at most three sentences.\n\nNever promise a price that is not in the list.";
+  const { id, name } = fake.state.models[0]!;
+  fake.addWorkflow({
+    name: "Sarah: answers to customers",
+    status: "active",
+    nodes: [{
+      id: "agent_1730000000000",
+      type: "flow-node",
+      position: { x: 0, y: 0 },
+      data: {
+        node_type: "agent",
+        display_name: "Agent",
+        config: { system_prompt: prompt, provider_model_id: id, provider_model_name: name },
+      },
+    }],
+    edges: [],
+  });
+  await page.goto(`${app}#/demo/workflows/sarah`);
+  const field = page.getByRole("textbox", { name: "System prompt" });
+  const save = page.getByRole("button", { name: "Save", exact: true });
+  await field.fill(prompt);
+  await page.getByLabel("AI model").fill(name);
+  await page.getByRole("combobox", { name: "Workflow", exact: true }).selectOption({ index: 1 });
+  await save.click();
+  await page.getByText("Kapso has these values.").waitFor();
+  await field.fill(prompt.replace("three", "two"));
+  await save.click();
+  await page.getByText("These values are not at Kapso yet").waitFor();
+  const toasts = page.getByRole("button", { name: "Dismiss" });
+  while (await toasts.count() > 0) await toasts.first().click();
+  await page.locator("main").evaluate((main) => main.scrollTo(0, 0));
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

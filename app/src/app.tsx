@@ -22,6 +22,8 @@ import { WorkspaceProvider } from "./workspace/workspace.tsx";
 
 // The chart is most of the code of the app, and most visits never see it.
 const OverviewPage = lazy(() => import("./overview/overview_page.tsx"));
+const SummariesPage = lazy(() => import("./summaries/summaries_page.tsx"));
+const WorkflowsPage = lazy(() => import("./workflows/workflows_page.tsx"));
 
 /** Everything. */
 export function App({ demo }: { demo: AppConfig["demo"] }) {
@@ -52,6 +54,12 @@ function SignedInOnly({ demo }: { demo: AppConfig["demo"] }) {
                     path={`/:workspace${PAGES.overview}`}
                     component={OverviewPage}
                   />
+                  <Route path={`/:workspace${PAGES.summaries}/:date?`}>
+                    {({ date }) => <SummariesPage date={date} />}
+                  </Route>
+                  <Route path={`/:workspace${PAGES.workflows}/:type?`}>
+                    {({ type }) => <WorkflowsPage type={type} />}
+                  </Route>
                   <Route
                     path={`/:workspace${PAGES.messaging}`}
                     component={ConnectionsPage}

@@ -42,13 +42,15 @@ export interface BrowserWorld extends AsyncDisposable {
   ): Promise<Window>;
 }
 
-/** Starts everything. */
-export async function startBrowserWorld(): Promise<BrowserWorld> {
+/** Starts everything; `env` is what the functions get besides. */
+export async function startBrowserWorld(
+  env: Record<string, string> = {},
+): Promise<BrowserWorld> {
   await using stack = new AsyncDisposableStack();
   const browser: Browser = await launchChromium();
   stack.defer(() => browser.close());
   const inbox = stack.use(
-    await startInbox({ autoStatus: true, timeScale: 0.2 }),
+    await startInbox({ autoStatus: true, timeScale: 0.2 }, env),
   );
   const { info, fake, team } = inbox;
   const { data } = await team.owner.client.from("workspaces").select("slug")

@@ -21,6 +21,7 @@ import { MergePeople } from "./merge_people.tsx";
 import { PersonConversations } from "./person_conversations.tsx";
 import { PersonForm } from "./person_form.tsx";
 import { PersonNotes } from "./person_notes.tsx";
+import { PersonSummaries } from "./person_summaries.tsx";
 
 /** Key of a person in the query cache. */
 export function personKey(personId: string) {
@@ -145,6 +146,7 @@ function PersonDetails({ personId, conversation }: {
         </section>
       )}
       <PersonNotes person={person} canWrite={canWrite} />
+      <PersonSummaries personId={person.id} />
       <PersonConversations personId={person.id} currentId={conversation.id} />
       {canWrite && <MergePeople person={person} onChanged={refresh} />}
     </>

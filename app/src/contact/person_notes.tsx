@@ -37,7 +37,7 @@ export function PersonNotes(
     queryFn: async ({ signal }) =>
       unwrap(
         await supabase.from("person_notes").select().eq("person_id", person.id)
-          .order("created_at", { ascending: false }).limit(SHOWN).abortSignal(
+          .eq("kind", "note").order("created_at", { ascending: false }).limit(SHOWN).abortSignal(
             signal,
           ),
       ) as PersonNote[],
@@ -102,13 +102,9 @@ export function PersonNotes(
               <LinkedText text={note.content} />
             </p>
             <p className="note-meta">
-              {note.kind === "daily_summary"
-                ? texts.contact.summary
-                : note.created_by === user.id
-                ? texts.common.you
-                : memberName(
-                  members.find((member) => member.user_id === note.created_by),
-                )}
+              {note.created_by === user.id ? texts.common.you : memberName(
+                members.find((member) => member.user_id === note.created_by),
+              )}
               {" · "}
               <time dateTime={note.created_at}>
                 {formatDateTime(note.created_at)}

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { BarChart3, type LucideIcon, MessageSquareText, Unplug } from "lucide-react";
+import {
+  BarChart3,
+  Bot,
+  type LucideIcon,
+  MessageSquareText,
+  NotebookText,
+  Unplug,
+} from "lucide-react";
 import { texts } from "../texts.ts";
 import { PAGES } from "./pages.ts";
 
@@ -21,6 +28,8 @@ export interface NavigationEntry {
 export const NAVIGATION: readonly NavigationEntry[] = [
   { path: PAGES.inbox, label: texts.nav.inbox, icon: MessageSquareText },
   { path: PAGES.overview, label: texts.nav.overview, icon: BarChart3 },
+  { path: PAGES.summaries, label: texts.nav.summaries, icon: NotebookText },
+  { path: PAGES.workflows, label: texts.nav.workflows, icon: Bot },
   {
     path: PAGES.messaging,
     label: texts.nav.messaging,

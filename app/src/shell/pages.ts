@@ -8,5 +8,7 @@
 export const PAGES = {
   inbox: "/inbox",
   overview: "/overview",
+  summaries: "/summaries",
+  workflows: "/workflows",
   messaging: "/import/messaging",
 } as const;

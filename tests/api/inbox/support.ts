@@ -42,9 +42,12 @@ export interface Inbox extends World {
   team: Team;
 }
 
-/** Starts a business with its Kapso. */
-export async function startInbox(options: FakeKapsoOptions = {}): Promise<Inbox> {
-  const world = await startWorld(options);
+/** Starts a business with its Kapso; `env` is what the functions get besides. */
+export async function startInbox(
+  options: FakeKapsoOptions = {},
+  env: Record<string, string> = {},
+): Promise<Inbox> {
+  const world = await startWorld(options, env);
   connectWebhook(world);
   return { ...world, team: await createTeam(world.info, world.user) };
 }

@@ -75,12 +75,15 @@ export async function headersOf(
   };
 }
 
-/** Starts a world of one's own. */
-export async function startWorld(options: FakeKapsoOptions = {}): Promise<World> {
+/** Starts a world of one's own; `env` is what its functions get besides. */
+export async function startWorld(
+  options: FakeKapsoOptions = {},
+  env: Record<string, string> = {},
+): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const fake = stack.use(await startFakeKapso({ rateLimit: null, ...options }));
   const running = stack.use(
-    await startStack({ env: { KAPSO_API_URL: fake.url, KAPSO_API_KEY: fake.apiKey } }),
+    await startStack({ env: { KAPSO_API_URL: fake.url, KAPSO_API_KEY: fake.apiKey, ...env } }),
   );
   const sql = connect(running.info.db_url);
   stack.defer(() => sql.end());

@@ -1,0 +1,47 @@
+/**
+ * A person's day.
+ *
+ * @module
+ */
+
+import { personName } from "../contact/person_search.tsx";
+import { PAGES } from "../shell/pages.ts";
+import { texts } from "../texts.ts";
+import { Avatar } from "../ui/avatar.tsx";
+import { PlatformIcon } from "../ui/platform_icon.tsx";
+import { useWorkspace } from "../workspace/workspace.tsx";
+import { SummaryFacts, SummaryTags } from "./summary_facts.tsx";
+import type { PersonSummary } from "./types.ts";
+import type { PersonConversation } from "./use_summaries.ts";
+
+/** Who it was, how much was written, what about, and the way to the conversations. */
+export function SummaryCard({ note, conversations }: {
+  note: PersonSummary;
+  conversations: PersonConversation[];
+}) {
+  const workspace = useWorkspace();
+  const name = personName(note.people);
+  return (
+    <article className="summary" aria-label={name}>
+      <Avatar name={name} size="small" />
+      <div className="summary-body">
+        <div className="summary-head">
+          <h3>{name}</h3>
+          <SummaryTags metadata={note.metadata} />
+        </div>
+        <SummaryFacts metadata={note.metadata} />
+        {/* Plain text: what customers have written may be in it. */}
+        <p className="summary-text">{note.content}</p>
+        <p className="summary-links">
+          {conversations.map(({ id, platform }) => (
+            <a key={id} href={`#/${workspace.slug}${PAGES.inbox}/${id}`}>
+              <PlatformIcon platform={platform} /> {conversations.length === 1
+                ? texts.summaries.openConversation
+                : texts.summaries.openOn(texts.platforms[platform])}
+            </a>
+          ))}
+        </p>
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,41 @@
+/**
+ * A button that copies a text.
+ *
+ * @module
+ */
+
+import { Check, Copy } from "lucide-react";
+import { useEffect, useState } from "react";
+import { texts } from "../texts.ts";
+import { Button } from "./button.tsx";
+import { useToast } from "./toast.tsx";
+
+const SHOWN_MS = 3_000;
+
+/** Says for a moment that it was copied. `what` tells screen readers one from another. */
+export function CopyButton({ text, what, label = texts.common.copy }: {
+  text: string;
+  what: string;
+  label?: string;
+}) {
+  const showToast = useToast();
+  const [isCopied, setIsCopied] = useState(false);
+  useEffect(() => {
+    if (!isCopied) return;
+    const timer = setTimeout(() => setIsCopied(false), SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [isCopied]);
+  return (
+    <Button
+      icon={isCopied ? Check : Copy}
+      onClick={() =>
+        navigator.clipboard.writeText(text).then(
+          () => setIsCopied(true),
+          () => showToast(texts.common.copyFailed),
+        )}
+    >
+      {isCopied ? texts.common.copied : label}
+      <span className="visually-hidden">: {what}</span>
+    </Button>
+  );
+}

@@ -1,0 +1,185 @@
+/**
+ * Which workflow at Kapso a setting belongs to, and which nodes of it.
+ *
+ * @module
+ */
+
+import { Plus, Trash2 } from "lucide-react";
+import { type ReactNode, useId, useState } from "react";
+import { useConnections } from "../connections/use_connections.ts";
+import { texts } from "../texts.ts";
+import { Button, IconButton } from "../ui/button.tsx";
+import { SelectField, TextField } from "../ui/text_field.tsx";
+import type { WorkflowValues } from "./types.ts";
+import { useKapsoWorkflows } from "./use_workflows.ts";
+import type { FormPartProps } from "./workflow_form.tsx";
+
+/** Connection, workflow and nodes. */
+export function KapsoFields({ draft, field, onChange }: FormPartProps & {
+  field: (name: keyof WorkflowValues, children: ReactNode) => ReactNode;
+}) {
+  const connections = (useConnections().data ?? []).filter(({ platform, phone_number_id, id }) =>
+    platform === "whatsapp" && phone_number_id !== null || id === draft.connection_id
+  );
+  return (
+    <>
+      <div className="form-pair">
+        {field(
+          "connection_id",
+          <SelectField
+            label={texts.workflows.connection}
+            value={draft.connection_id}
+            onChange={({ target }) => onChange({ connection_id: target.value })}
+          >
+            <option value="">{texts.workflows.onlyConnection}</option>
+            {connections.map(({ id, name, has_kapso_key: hasKey }) => (
+              <option key={id} value={id}>
+                {hasKey ? name : texts.workflows.withoutKey(name)}
+              </option>
+            ))}
+          </SelectField>,
+        )}
+        <WorkflowChoice draft={draft} field={field} onChange={onChange} />
+      </div>
+      <Nodes draft={draft} field={field} onChange={onChange} />
+    </>
+  );
+}
+
+type PartProps = Parameters<typeof KapsoFields>[0];
+
+/** One of those that Kapso has; where they cannot be listed, an id. */
+function WorkflowChoice({ draft, field, onChange }: PartProps) {
+  const query = useKapsoWorkflows(draft.connection_id);
+  const { kapso_workflow_id: id, kapso_workflow_name: name } = draft;
+  if (query.isError) {
+    return (
+      <>
+        {field(
+          "kapso_workflow_id",
+          <TextField
+            label={texts.workflows.workflowId}
+            hint={texts.workflows.listFailed}
+            value={id}
+            autoComplete="off"
+            spellCheck={false}
+            onChange={({ target }) => onChange({ kapso_workflow_id: target.value })}
+          />,
+        )}
+        {field(
+          "kapso_workflow_name",
+          <TextField
+            label={texts.workflows.workflowName}
+            value={name}
+            autoComplete="off"
+            onChange={({ target }) => onChange({ kapso_workflow_name: target.value })}
+          />,
+        )}
+      </>
+    );
+  }
+  const workflows = query.data ?? [];
+  const isListed = id === "" || workflows.some((workflow) => workflow.id === id);
+  return field(
+    "kapso_workflow_id",
+    <SelectField
+      label={texts.workflows.chooseWorkflow}
+      value={id}
+      disabled={query.isPending}
+      onChange={({ target }) =>
+        onChange({
+          kapso_workflow_id: target.value,
+          kapso_workflow_name: workflows.find((workflow) => workflow.id === target.value)?.name ??
+            "",
+        })}
+    >
+      <option value="">{texts.workflows.noneYet}</option>
+      {!isListed && <option value={id}>{name || id}</option>}
+      {workflows.map((workflow) => (
+        <option key={workflow.id} value={workflow.id}>
+          {texts.workflows.workflowOption(workflow.name ?? workflow.id, workflow.status)}
+        </option>
+      ))}
+    </SelectField>,
+  );
+}
+
+/** Which nodes are meant, where the workflow leaves that open. */
+function Nodes({ draft, field, onChange }: PartProps) {
+  const id = useId();
+  const { agent_nodes: agents, keyword_conditions: conditions } = draft;
+  const [isOpen, setIsOpen] = useState(agents.length + conditions.length > 0);
+  const change = (index: number, changed: Partial<typeof conditions[number]>) =>
+    onChange({
+      keyword_conditions: conditions.map((condition, each) =>
+        each === index ? { ...condition, ...changed } : condition
+      ),
+    });
+  return (
+    <details open={isOpen} onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>{texts.workflows.nodes}</summary>
+      <div className="form-nodes">
+        <p className="field-hint">{texts.workflows.nodesHint}</p>
+        {field(
+          "kapso_mapping",
+          <>
+            <div className="field">
+              <label htmlFor={id}>{texts.workflows.agentNodes}</label>
+              <textarea
+                id={id}
+                className="input code-input"
+                rows={2}
+                spellCheck={false}
+                value={agents.join("\n")}
+                onChange={({ target }) =>
+                  onChange({ agent_nodes: target.value === "" ? [] : target.value.split("\n") })}
+              />
+            </div>
+            <fieldset className="field">
+              <legend className="field-legend">{texts.workflows.conditions}</legend>
+              {conditions.map((condition, index) => (
+                <div className="condition-row" key={index}>
+                  <input
+                    className="input code-input"
+                    aria-label={texts.workflows.conditionNode(index + 1)}
+                    placeholder={texts.workflows.nodePlaceholder}
+                    spellCheck={false}
+                    value={condition.node_id}
+                    onChange={({ target }) => change(index, { node_id: target.value })}
+                  />
+                  <input
+                    className="input"
+                    aria-label={texts.workflows.conditionLabel(index + 1)}
+                    placeholder={texts.workflows.labelPlaceholder}
+                    value={condition.label}
+                    onChange={({ target }) => change(index, { label: target.value })}
+                  />
+                  <IconButton
+                    label={texts.workflows.removeCondition(index + 1)}
+                    icon={Trash2}
+                    size={16}
+                    onClick={() =>
+                      onChange({
+                        keyword_conditions: conditions.filter((_, each) => each !== index),
+                      })}
+                  />
+                </div>
+              ))}
+              <div>
+                <Button
+                  icon={Plus}
+                  onClick={() =>
+                    onChange({
+                      keyword_conditions: [...conditions, { node_id: "", label: "" }],
+                    })}
+                >
+                  {texts.workflows.addCondition}
+                </Button>
+              </div>
+            </fieldset>
+          </>,
+        )}
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,30 @@
+/**
+ * How far Kapso has a setting, as a badge.
+ *
+ * @module
+ */
+
+import { texts } from "../texts.ts";
+import type { SyncStatus } from "./types.ts";
+
+const TONES = {
+  synced: "good",
+  pending: "warning",
+  conflict: "bad",
+  manual_setup_required: "warning",
+  error: "bad",
+} as const;
+
+/** The badge. Its title says what it means. */
+export function StatusTag({ status }: { status: SyncStatus }) {
+  return (
+    <span className="tag" data-tone={TONES[status]} title={texts.workflows.statusHints[status]}>
+      {texts.workflows.status[status]}
+    </span>
+  );
+}
+
+/** What a workflow is called. */
+export function workflowName(type: string): string {
+  return texts.workflows.names[type] ?? type;
+}

@@ -1,0 +1,199 @@
+/**
+ * One workflow: its settings, what Kapso has of them, and who changed them.
+ *
+ * @module
+ */
+
+import { useQueryClient } from "@tanstack/react-query";
+import { ArrowLeft, Trash2 } from "lucide-react";
+import { type FormEvent, useEffect, useState } from "react";
+import { useLocation } from "wouter";
+import { ApiError } from "../api/api_error.ts";
+import { formatAgo, formatDateTime } from "../format.ts";
+import { PAGES } from "../shell/pages.ts";
+import { texts } from "../texts.ts";
+import { Button } from "../ui/button.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { memberName, useMembers, useWorkspace } from "../workspace/workspace.tsx";
+import { changesOf, doubleName, type Draft, draftOf } from "./draft.ts";
+import { History } from "./history.tsx";
+import { KapsoPanel } from "./kapso_panel.tsx";
+import { StatusTag, workflowName } from "./status_tag.tsx";
+import type { WorkflowSetting } from "./types.ts";
+import { useDeleteWorkflow, useSaveWorkflow } from "./use_workflows.ts";
+import { WorkflowForm } from "./workflow_form.tsx";
+
+/** A form of what was read, or of nothing for a workflow that has no settings yet. */
+export function WorkflowEditor({ type, setting, models }: {
+  type: string;
+  setting: WorkflowSetting | undefined;
+  models: string[];
+}) {
+  const workspace = useWorkspace();
+  const showToast = useToast();
+  // What is edited stays compared with what was there when the editing began.
+  const [edit, setEdit] = useEdit(type);
+  const save = useSaveWorkflow(type);
+  const base = edit ? edit.base : setting;
+  const draft = edit?.draft ?? draftOf(setting);
+  const changes = changesOf(draft, base);
+  const isDirty = edit !== undefined && Object.keys(changes).length > 0;
+  const isOutdated = isDirty && setting?.version !== base?.version;
+  const list = `/${workspace.slug}${PAGES.workflows}`;
+  useWarningBeforeLeaving(isDirty);
+
+  function discard() {
+    setEdit(undefined);
+    save.reset();
+  }
+  function submit(version: number | null) {
+    save.mutate({ version, changes }, {
+      onSuccess() {
+        setEdit(undefined);
+        showToast(texts.workflows.saved);
+      },
+    });
+  }
+
+  return (
+    <div className="content-page">
+      <header className="page-head">
+        <div>
+          <a className="breadcrumb breadcrumb-link" href={`#${list}`}>
+            <ArrowLeft size={14} aria-hidden /> {texts.workflows.all}
+          </a>
+          <h1 className="title-line">
+            {setting ? workflowName(type) : texts.workflows.newTitle(workflowName(type))}
+            {setting && <StatusTag status={setting.sync_status} />}
+          </h1>
+          {setting
+            ? <LastChange setting={setting} />
+            : <p className="muted">{texts.workflows.newHint}</p>}
+        </div>
+        {setting && <RemoveButton setting={setting} list={list} />}
+      </header>
+      {setting && <KapsoPanel setting={setting} isDirty={isDirty} />}
+      <div className="workflow-columns">
+        <form
+          className="workflow-form"
+          aria-label={texts.workflows.title}
+          // What is wrong is said by the server, in the same words to everybody.
+          noValidate
+          onSubmit={(event: FormEvent) => {
+            event.preventDefault();
+            if (doubleName(draft) === undefined) submit(base?.version ?? null);
+          }}
+        >
+          <WorkflowForm
+            draft={draft}
+            models={models}
+            error={isOutdated || isConflict(save.error) ? null : save.error}
+            onChange={(changed) => setEdit({ base, draft: { ...draft, ...changed } })}
+          />
+          {isOutdated
+            ? (
+              <div className="save-bar save-bar-warning" role="alert">
+                <p>{texts.workflows.outdated}</p>
+                <Button onClick={discard}>{texts.workflows.showTheirs}</Button>
+                <Button
+                  variant="primary"
+                  isBusy={save.isPending}
+                  onClick={() => submit(setting?.version ?? null)}
+                >
+                  {texts.workflows.keepMine}
+                </Button>
+              </div>
+            )
+            : (isDirty || !setting) && (
+              <div className="save-bar">
+                <p>{isDirty && texts.workflows.unsaved}</p>
+                {isDirty && <Button onClick={discard}>{texts.workflows.discard}</Button>}
+                <Button type="submit" variant="primary" isBusy={save.isPending}>
+                  {texts.common.save}
+                </Button>
+              </div>
+            )}
+        </form>
+        <History type={type} />
+      </div>
+    </div>
+  );
+}
+
+/** What is being edited: the draft, and the setting as it was when the editing began. */
+interface Edit {
+  base: WorkflowSetting | undefined;
+  draft: Draft;
+}
+
+/** The edit, which stays while other pages are looked at and ends with the session. */
+function useEdit(type: string): [Edit | undefined, (edit: Edit | undefined) => void] {
+  const queryClient = useQueryClient();
+  const workspace = useWorkspace();
+  const key = ["workflow-edit", workspace.id, type];
+  const [edit, setEdit] = useState(() => queryClient.getQueryData<Edit | null>(key) ?? undefined);
+  return [edit, (changed) => {
+    setEdit(changed);
+    queryClient.setQueryDefaults(key, { gcTime: Infinity });
+    queryClient.setQueryData<Edit | null>(key, changed ?? null);
+  }];
+}
+
+function LastChange({ setting }: { setting: WorkflowSetting }) {
+  const members = useMembers();
+  const author = members.find(({ user_id }) => user_id === setting.updated_by);
+  return (
+    <p className="muted" title={formatDateTime(setting.updated_at)}>
+      {texts.workflows.lastChanged} {formatAgo(setting.updated_at)}{" "}
+      {setting.updated_by && texts.workflows.changedBy(memberName(author))}
+    </p>
+  );
+}
+
+function RemoveButton({ setting, list }: { setting: WorkflowSetting; list: string }) {
+  const [, navigate] = useLocation();
+  const [isAsking, setIsAsking] = useState(false);
+  const showError = useErrorToast();
+  const remove = useDeleteWorkflow(setting);
+  return (
+    <>
+      <Button icon={Trash2} variant="quiet" onClick={() => setIsAsking(true)}>
+        {texts.workflows.remove}
+      </Button>
+      {isAsking && (
+        <Dialog title={texts.workflows.remove} onClose={() => setIsAsking(false)}>
+          <p>{texts.workflows.removeConfirm(workflowName(setting.workflow_type))}</p>
+          <div className="dialog-actions">
+            <Button onClick={() => setIsAsking(false)}>{texts.common.cancel}</Button>
+            <Button
+              variant="danger"
+              isBusy={remove.isPending}
+              onClick={() =>
+                remove.mutate(undefined, {
+                  onSuccess: () => navigate(list),
+                  onError: showError,
+                })}
+            >
+              {texts.workflows.remove}
+            </Button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+function isConflict(error: Error | null): boolean {
+  return error instanceof ApiError && error.code === "version_conflict";
+}
+
+/** Lets the browser ask before the window is closed with changes in it. */
+function useWarningBeforeLeaving(isDirty: boolean): void {
+  useEffect(() => {
+    if (!isDirty) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [isDirty]);
+}
