@@ -118,28 +118,33 @@ export function useConversations(filters: ConversationFilters) {
   return query;
 }
 
-/** Reads the top of a list anew and joins it with what is there. */
+/**
+ * Reads the top of a list anew and joins it with what is there. Where that has changed meanwhile, what was
+ * read may be older than the change, and is read again: nobody else would before the next look.
+ */
 async function refreshNewest(
   queryClient: QueryClient,
   queryKey: QueryKey,
   read: Read,
 ): Promise<void> {
-  const before = queryClient.getQueryData<ConversationPages>(queryKey);
-  const first = before?.pages[0];
-  if (!before || !first || !hasNewest(before)) return;
-  const fresh = await readUntil(read, first.next, first.rows.length);
-  if (!fresh) return await queryClient.resetQueries({ queryKey });
-  queryClient.setQueryData<ConversationPages>(queryKey, (pages) => {
-    if (!pages || pages.pages[0] !== first) return pages;
+  for (let attempt = 0; attempt < MAX_CATCH_UP; attempt++) {
+    const before = queryClient.getQueryData<ConversationPages>(queryKey);
+    const first = before?.pages[0];
+    if (!before || !first || !hasNewest(before)) return;
+    const fresh = await readUntil(read, first.next, first.rows.length);
+    if (!fresh) return await queryClient.resetQueries({ queryKey });
+    const pages = queryClient.getQueryData<ConversationPages>(queryKey);
+    if (pages?.pages[0] !== first) continue;
     const ids = new Set(fresh.rows.map((row) => row.id));
     const older = flatten({ ...pages, pages: pages.pages.slice(1) })
       .filter((row) => !ids.has(row.id));
     const end = pages.pages.length > 1 ? pages.pages.at(-1)?.next ?? null : fresh.next;
-    return cutIntoPages([...fresh.rows, ...older], end, {
-      pageSize: PAGE_SIZE,
-      cursorOf,
-    });
-  });
+    queryClient.setQueryData<ConversationPages>(
+      queryKey,
+      cutIntoPages([...fresh.rows, ...older], end, { pageSize: PAGE_SIZE, cursorOf }),
+    );
+    return;
+  }
 }
 
 /**
