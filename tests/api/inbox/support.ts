@@ -5,6 +5,7 @@
  * @module
  */
 
+import { size } from "../../support/database.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { StackInfo } from "../../../local/stack.ts";
 import type { Database } from "../../../supabase/functions/_shared/database.types.ts";
@@ -142,7 +143,7 @@ export async function untilOutbox(
   thread: string,
   isRight: (outbox: OutboxMessage[]) => boolean,
 ): Promise<OutboxMessage[]> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + size(20_000, 300_000);
   while (true) {
     const outbox = await readOutbox(person, thread);
     if (isRight(outbox)) return outbox;
