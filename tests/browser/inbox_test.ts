@@ -236,6 +236,12 @@ Deno.test("the list goes on as far as there are conversations, and the search is
   );
   // The arrow keys move through the list.
   await page.getByRole("searchbox").fill(`${prefix} 00000`);
+  await until(
+    "finding the first ten",
+    async () =>
+      await page.getByRole("region", { name: "Conversations" }).getByRole("listitem").count() ===
+        10,
+  );
   await row(page, `${prefix} 000009`).focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
