@@ -27,6 +27,16 @@ export interface CreateAppOptions {
   errorBody: (error: AppError, requestId: string) => Record<string, unknown>;
 }
 
+/** The body of an error, in PostgREST's keys: for functions whose contract has no shape of its own. */
+export function errorBody(error: AppError, requestId: string): Record<string, unknown> {
+  return {
+    code: error.code,
+    message: error.message,
+    details: error.details ?? null,
+    request_id: requestId,
+  };
+}
+
 /**
  * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
  * answers `OPTIONS`, logs one line per request and turns every throw into a clean answer.

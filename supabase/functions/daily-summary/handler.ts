@@ -10,6 +10,7 @@ import { AppError } from "../_shared/errors.ts";
 import {
   type AppVariables,
   createApp,
+  errorBody,
   limitBody,
   methodNotAllowed,
   readJson,
@@ -48,12 +49,7 @@ export function createHandler(
     log: deps.log,
     now: deps.now,
     allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody: (error, requestId) => ({
-      code: error.code,
-      message: error.message,
-      details: null,
-      request_id: requestId,
-    }),
+    errorBody,
   });
 
   app.post("/", limitBody(64 * 1024), async (context) => {

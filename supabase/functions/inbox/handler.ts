@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import type { Caller } from "../_shared/caller.ts";
 import type { DatabaseClient } from "../_shared/clients.ts";
 import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, createApp } from "../_shared/http.ts";
+import { type AppVariables, createApp, errorBody } from "../_shared/http.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
 import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
 import { addMediaRoutes, type MediaDeps } from "./media.ts";
@@ -37,12 +37,7 @@ export function createHandler(
     log: deps.log,
     now: deps.now,
     allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody: (error, requestId) => ({
-      code: error.code,
-      message: error.message,
-      details: error.details ?? null,
-      request_id: requestId,
-    }),
+    errorBody,
   });
 
   const users: UserApp = new Hono({ strict: false });

@@ -12,6 +12,7 @@ import { AppError } from "../_shared/errors.ts";
 import {
   type AppVariables,
   createApp,
+  errorBody,
   limitBody,
   methodNotAllowed,
   readJson,
@@ -77,12 +78,7 @@ export function createHandler(
     log: deps.log,
     now: deps.now,
     allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody: (error, requestId) => ({
-      code: error.code,
-      message: error.message,
-      details: null,
-      request_id: requestId,
-    }),
+    errorBody,
   });
 
   app.post("/", limitBody(64 * 1024), requireJson, async (context) => {

@@ -8,7 +8,7 @@
  * @module
  */
 import { AppError } from "../_shared/errors.ts";
-import { createApp, limitBody, methodNotAllowed } from "../_shared/http.ts";
+import { createApp, errorBody, limitBody, methodNotAllowed } from "../_shared/http.ts";
 import { verifySignature } from "../_shared/kapso/signature.ts";
 import type { Log } from "../_shared/log.ts";
 import { MEDIA_TYPES } from "../_shared/kapso/content.ts";
@@ -60,12 +60,7 @@ export function createHandler(
     log: deps.log,
     now: deps.now,
     allowHeaders: [],
-    errorBody: (error, requestId) => ({
-      code: error.code,
-      message: error.message,
-      details: null,
-      request_id: requestId,
-    }),
+    errorBody,
   });
 
   app.post("/", limitBody(MAX_BODY_BYTES), async (context) => {

@@ -9,6 +9,7 @@ import { AppError } from "../_shared/errors.ts";
 import {
   type AppVariables,
   createApp,
+  errorBody,
   limitBody,
   methodNotAllowed,
   readJson,
@@ -56,12 +57,7 @@ export function createHandler(
     log: deps.log,
     now: deps.now,
     allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody: (error, requestId) => ({
-      code: error.code,
-      message: error.message,
-      details: null,
-      request_id: requestId,
-    }),
+    errorBody,
   });
 
   /** The caller, who manages the workspace. */

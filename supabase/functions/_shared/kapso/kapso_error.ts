@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isObject } from "./content.ts";
 
 /** What is known of a failure. */
 export interface KapsoFailure {
@@ -143,10 +144,6 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function textOf(value: unknown): string | undefined {
