@@ -42,6 +42,16 @@ async function startPersistentStack(root: string): Promise<Stack> {
 }
 
 /**
+ * A pool of one session, on a server that is about to die.
+ *
+ * It does not ask for the types of arrays when it connects: if the server dies on that question,
+ * postgres.js 3.4.9 rejects a promise later that nobody can catch, and the whole file fails.
+ */
+function connectToMortal(url: string): postgres.Sql {
+  return connect(url, { max: 1, connect_timeout: 2, fetch_types: false });
+}
+
+/**
  * Waits until the server has ended a session and answers again, and returns a pool on it.
  *
  * Every attempt has a pool of its own and a limit: a query of postgres.js that meets the end of its
@@ -49,7 +59,7 @@ async function startPersistentStack(root: string): Promise<Stack> {
  */
 async function reconnect(url: string, lostSession: number): Promise<postgres.Sql> {
   while (true) {
-    const sql = connect(url, { max: 1, connect_timeout: 2 });
+    const sql = connectToMortal(url);
     const { promise: tooLong, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error("no answer")), 2_000);
     try {
@@ -58,13 +68,13 @@ async function reconnect(url: string, lostSession: number): Promise<postgres.Sql
           select exists (select from pg_stat_activity where pid = ${lostSession}) as lives`,
         tooLong,
       ]);
-      if (!row!.lives) return sql;
+      if (!row!.lives) return connect(url, { max: 1 });
     } catch {
       // Not yet. Connecting takes its time, so the next attempt is the wait.
     } finally {
       clearTimeout(timer);
+      sql.end({ timeout: 0 }).catch(() => {});
     }
-    sql.end({ timeout: 0 }).catch(() => {});
   }
 }
 
@@ -87,7 +97,7 @@ async function loadAndKill(
   const sessions: number[] = [];
   let server = 0;
   for (let writer = 0; writer < WRITERS; writer++) {
-    const pool = connect(url, { max: 1 });
+    const pool = connectToMortal(url);
     pools.push(pool);
     const [row] = await pool<{ session: number; server: number }[]>`
       select pg_backend_pid() as session,
