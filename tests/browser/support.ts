@@ -162,6 +162,9 @@ export async function customer(
 export async function find(page: Page, name: string): Promise<void> {
   await page.getByRole("searchbox", { name: "Search name, number or text" })
     .fill(name);
+  // Until the search has come the row may be there already, and still move away under the click.
+  await page.getByRole("region", { name: "Conversations" }).getByRole("listitem")
+    .filter({ hasNotText: name }).first().waitFor({ state: "hidden" });
   await row(page, name).click();
   await page.getByRole("heading", { name, level: 2 }).waitFor();
 }

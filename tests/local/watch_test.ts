@@ -15,24 +15,33 @@ Deno.test("with --watch the next request after a change gets the new code", asyn
   await project.write("supabase/functions/_shared/word.ts", `export const word = "one";`);
   await using stack = await project.start({ watch: true });
   const answer = async (name: string) => await text(await call(stack, name));
+  // A request that a restart cuts off is answered with 502; the next one is what counts.
+  const next = async (name: string) => {
+    const response = await call(stack, name);
+    if (response.status !== 502) return await text(response);
+    await response.body?.cancel();
+  };
   assertEquals(await answer("changing"), "one");
   const since = await answer("mortal");
 
   await project.writeFunction("changing", `Deno.serve(() => new Response("two"));`);
-  await eventually("its own file counts", async () => await answer("changing") === "two");
+  await eventually("its own file counts", async () => await next("changing") === "two");
   assertEquals(await answer("mortal"), since, "other functions go on");
 
   await project.writeFunction(
     "changing",
     `import { word } from "../_shared/word.ts"; Deno.serve(() => new Response(word + word));`,
   );
-  await eventually("it is back", async () => await answer("changing") === "oneone");
+  await eventually("it is back", async () => await next("changing") === "oneone");
   await project.write("supabase/functions/_shared/word.ts", `export const word = "three";`);
-  await eventually("shared code counts", async () => await answer("changing") === "threethree");
+  await eventually("shared code counts", async () => await next("changing") === "threethree");
 
   const before = await answer("mortal");
   await project.write("import_map.json", `{"imports":{"word":"data:text/javascript,"}}`);
-  await eventually("the import map counts", async () => await answer("mortal") !== before);
+  await eventually("the import map counts", async () => {
+    const now = await next("mortal");
+    return now !== undefined && now !== before;
+  });
 
   await project.write(
     "supabase/config.toml",
