@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 
 import {
   type ImportItem,
@@ -200,9 +200,20 @@ Deno.test("prepareWhatsApp() takes notices for notices and nothing else", async 
 });
 
 Deno.test("readWhatsApp() is not slowed down by hostile texts", async () => {
-  const before = performance.now();
+  const time = async (piece: string) => {
+    let best = Infinity;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const begin = performance.now();
+      await read(
+        `13/02/2026, 10:00 - Sari Wijaya: a${piece.repeat(65_000 / piece.length)}b`,
+      );
+      best = Math.min(best, performance.now() - begin);
+    }
+    return best;
+  };
+  const plain = await time("plain words, and");
   for (
-    const text of [
+    const piece of [
       " ",
       "\u200e<a: ",
       "image omitted ",
@@ -211,9 +222,9 @@ Deno.test("readWhatsApp() is not slowed down by hostile texts", async () => {
       "https://maps.google.com/?q=",
     ]
   ) {
-    await read(`13/02/2026, 10:00 - Sari Wijaya: a${text.repeat(65_000 / text.length)}b`);
+    // Up to ten times as long; an expression that goes back over what it has read, thousands of times.
+    assert(await time(piece) < 200 * plain, piece);
   }
-  assertEquals(performance.now() - before < 1_000, true);
 });
 
 Deno.test("readChatEntries() detects the order of day and month", () => {
@@ -360,15 +371,13 @@ Deno.test("readWhatsApp() tells identical messages of one minute apart, also acr
   assertNotEquals(other.messages[0]?.id, messages[0]?.id);
 });
 
-Deno.test("readWhatsApp() reads 40,000 messages quickly", async () => {
+Deno.test("readWhatsApp() reads 40,000 messages", async () => {
   const start = Date.UTC(2026, 0, 1);
   const text = Array.from({ length: 40_000 }, (_, index) => {
     const time = new Date(start + index * 60_000).toISOString();
     const date = `${time.slice(8, 10)}/${time.slice(5, 7)}/${time.slice(0, 4)}`;
     return `${date}, ${time.slice(11, 16)} - ${index % 3 ? "Sari Wijaya" : "Toko"}: pesan ${index}`;
   }).join("\n");
-  const before = performance.now();
   const { messages } = await read(text);
-  assertEquals(messages.length, 40_000);
-  assertEquals(performance.now() - before < 10_000, true);
+  assertEquals(new Set(ids(messages)).size, 40_000);
 });
