@@ -64,15 +64,18 @@ export class TestDatabase {
   /**
    * Runs statements as somebody, in one transaction that is rolled back.
    *
+   * @param before Statements of the superuser, earlier in the same transaction.
    * @returns the result, or the SQLSTATE of the error they ended with.
    */
   async attempt<T>(
     actor: Actor,
     work: (sql: Sql) => Promise<T>,
+    before?: (sql: Sql) => PromiseLike<unknown>,
   ): Promise<{ result: T; code?: never } | { code: string; result?: never }> {
     const rollback = new Error("rolled back on purpose");
     let outcome: { result: T } | { code: string } | undefined;
     await this.sql.begin(async (sql) => {
+      await before?.(sql);
       await become(sql, actor);
       try {
         outcome = { result: await work(sql) };
