@@ -13,6 +13,7 @@ import {
   outboundMessage,
   outboundReaction,
   outboundRecipient,
+  outboundText,
 } from "../_shared/kapso/outbound.ts";
 import type { Log } from "../_shared/log.ts";
 import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
@@ -86,14 +87,23 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
   try {
     kapso = await deps.kapsoFor(claim.message.connection_id);
   } catch (error) {
-    if (!(error instanceof AppError) || error.status !== 422) throw error;
-    return { outcome: "failed", errorCode: "connection_not_ready" };
+    if (error instanceof AppError && error.status === 422) {
+      return { outcome: "failed", errorCode: "connection_not_ready" };
+    }
+    // Whatever it is, such as a key that cannot be decrypted: nothing has left, and that is worth saying.
+    deps.log("error", "kapso_not_ready", {
+      outbox_id: claim.message.id,
+      cause: error instanceof Error ? error.name : "unknown",
+    });
+    return { outcome: "failed", errorCode: "not_attempted" };
   }
   const startedAt = deps.now();
   for (let attempts = 0;; attempts++) {
     try {
       const sent = await kapso.sendMessage(claim.phoneNumberId, outboundBody(outbound));
-      return accepted(outbound, claim.message.content, sent, new Date(deps.now()).toISOString());
+      // Of the payload, which is what was sent; the row is read for a template's rendering alone.
+      const text = outboundText(content.data, claim.message.content);
+      return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
     } catch (error) {
       if (!(error instanceof KapsoError)) throw error;
       if (error.isAmbiguous) return { outcome: "unconfirmed" };
