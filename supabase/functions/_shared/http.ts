@@ -108,18 +108,20 @@ function respond(
 /**
  * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
  *
+ * @param advice What to do instead.
  * @throws {AppError} body_too_large (413).
  */
-export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
+export function limitBody(
+  maxBytes: number,
+  advice = "split it into several requests",
+): ReturnType<typeof bodyLimit> {
   return bodyLimit({
     maxSize: maxBytes,
     onError: () => {
       throw new AppError(
         413,
         "body_too_large",
-        `Request body too large: at most ${
-          maxBytes / 1024 / 1024
-        } MB, split it into several requests`,
+        `Request body too large: at most ${maxBytes / 1024 / 1024} MB, ${advice}`,
       );
     },
   });
