@@ -61,6 +61,25 @@ Deno.test("closing and reopening, here and at Kapso", async () => {
   assertEquals(listed!.status, "open");
 });
 
+Deno.test("a key that cannot be decrypted: closed here, not sent, and both are said", async () => {
+  const { info, team, sql } = inbox;
+  const thread = await openThread(inbox);
+  // As after a change of CREDENTIALS_KEY.
+  await sql`
+    insert into private.connection_secrets (connection_id, secret_sha256, kapso_api_key)
+    values (${inbox.line.id}, sha256('x'), ${btoa("x".repeat(60))})
+    on conflict (connection_id) do update set kapso_api_key = excluded.kapso_api_key`;
+  const closed = await expect(200, info, team.agent, "POST", `conversations/${thread.id}/close`);
+  const { message } = await expect(201, info, team.agent, "POST", "messages", textBody(thread));
+  await sql`
+    update private.connection_secrets set kapso_api_key = null
+    where connection_id = ${inbox.line.id}`;
+  assertEquals([closed.conversation.status, closed.kapso], ["closed", "failed"]);
+  assertEquals([message.state, message.can_retry], ["failed", true]);
+  const again = await expect(200, info, team.agent, "POST", `messages/${message.id}/retry`, {});
+  assertEquals(again.message.state, "sent");
+});
+
 Deno.test("reading, here and at Kapso, and unread again", async () => {
   const { fake, info, team } = inbox;
   const thread = await openThread(inbox, "one");
