@@ -15,7 +15,7 @@ import {
   outboundText,
 } from "../../supabase/functions/_shared/kapso/outbound.ts";
 import { createHandler, type HandlerDeps } from "../../supabase/functions/inbox/handler.ts";
-import { drain } from "../../supabase/functions/inbox/sender.ts";
+import { drain, drainAll } from "../../supabase/functions/inbox/sender.ts";
 import type { Claim, Outbox, SendOutcome } from "../../supabase/functions/inbox/store.ts";
 
 const CALLBACK = "6f1f1c52-5b3c-4d4e-9d46-0d2f6a6f0a01";
@@ -217,6 +217,41 @@ Deno.test("the thread gets what was sent, whatever the row says of it", async ()
     payload: { type: "template", template },
   }, "wamid.A");
   assertEquals((rendered.outcome.message as { content: string }).content, "Hello Rita");
+});
+
+Deno.test("however many threads wait: sending ends before the function is ended", async () => {
+  let clock = 0;
+  let sent = 0;
+  const row = {
+    id: CALLBACK,
+    connection_id: CALLBACK,
+    type: "text",
+    payload: { type: "text", text: "Hi" },
+  } as unknown as Claim["message"];
+  await drainAll({
+    outbox: {
+      // Each thread has ten.
+      claim: () =>
+        Promise.resolve(
+          sent % 11 === 10
+            ? void sent++
+            : { message: row, phoneNumberId: "1", recipient: { to: "55" }, callbackData: CALLBACK },
+        ),
+      record: () => Promise.resolve(row),
+    } as Partial<Outbox> as Outbox,
+    kapsoFor: () =>
+      Promise.resolve({
+        sendMessage: () => {
+          clock += 1000;
+          sent++;
+          return Promise.resolve({ id: "wamid.A" });
+        },
+      } as unknown as KapsoClient),
+    log: () => {},
+    now: () => clock,
+    delay: () => Promise.resolve(),
+  }, Array.from({ length: 500 }, String));
+  assertEquals(clock, 90_000);
 });
 
 Deno.test("once an hour the schedule deletes what is old, until there is no more", async () => {

@@ -14,7 +14,7 @@ import { addConversationRoutes, type ConversationDeps } from "./conversations.ts
 import { addMediaRoutes, type MediaDeps } from "./media.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
-import { drain } from "./sender.ts";
+import { drainAll } from "./sender.ts";
 
 /** What the handler needs of the outside world. */
 export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
@@ -72,23 +72,12 @@ export function createHandler(
       );
     }
     const threads = await deps.outbox.settle();
-    deps.waitUntil(sendAll(deps, threads));
+    deps.waitUntil(drainAll(deps, threads));
     if (new Date(deps.now()).getUTCMinutes() === PRUNE_MINUTE) deps.waitUntil(prune(deps));
     return context.json({ threads: threads.length }, 202);
   });
   app.route("/", users);
   return (request) => app.fetch(request);
-}
-
-/** Send what waits in threads, one after the other. What fails is tried again at the next call. */
-async function sendAll(deps: HandlerDeps, threads: string[]): Promise<void> {
-  for (const thread of threads) {
-    try {
-      await drain(deps, thread);
-    } catch (error) {
-      deps.log("error", "drain_failed", { cause: error instanceof Error ? error.name : "unknown" });
-    }
-  }
 }
 
 /** Delete what is old. What fails, or is left, goes the next hour. */

@@ -40,16 +40,32 @@ const DRAIN_MS = 90_000;
 const RECORD_ATTEMPTS = 4;
 
 /**
+ * Send what waits in threads, one after the other. What fails, or is left when the time is up, is for the
+ * next call: a function that is ended in the middle of a message leaves it unconfirmed.
+ */
+export async function drainAll(deps: SenderDeps, conversationIds: string[]): Promise<void> {
+  const deadline = deps.now() + DRAIN_MS;
+  for (const conversationId of conversationIds) {
+    try {
+      await drain(deps, conversationId, () => {}, deadline);
+    } catch (error) {
+      deps.log("error", "drain_failed", { cause: error instanceof Error ? error.name : "unknown" });
+    }
+  }
+}
+
+/**
  * Send what is queued in a thread, until nothing is left or somebody else is at it.
  *
  * @param onDone Called with each message whose outcome was recorded.
+ * @param deadline When no further message is begun, in milliseconds since 1970.
  */
 export async function drain(
   deps: SenderDeps,
   conversationId: string,
   onDone: (message: OutboxMessage) => void = () => {},
+  deadline: number = deps.now() + DRAIN_MS,
 ): Promise<void> {
-  const deadline = deps.now() + DRAIN_MS;
   while (deps.now() < deadline) {
     const claim = await deps.outbox.claim(conversationId);
     if (claim === undefined) return;
