@@ -148,8 +148,7 @@ Deno.test("prune_agent_sessions deletes what expired long ago, and nothing else"
     (await sql<{ phone: string }[]>`
       select participant_key as phone from public.agent_sessions
       where workspace_id = ${workspace.id} order by expires_at desc`).map(({ phone }) => phone);
-  const [first] = await service`select public.prune_agent_sessions()::integer as pruned`;
-  assert(first!.pruned >= 2);
+  await service`select public.prune_agent_sessions()`;
   assertEquals(await left(), phones.slice(0, 3));
   await service`select public.prune_agent_sessions(1)`;
   assertEquals((await left()).length, 1);

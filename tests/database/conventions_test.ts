@@ -217,6 +217,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.note_status_checks": ["service_role"],
   "public.overview_statistics": ["authenticated"],
   "public.prune_agent_sessions": ["service_role"],
+  "public.prune_records": ["service_role"],
   "public.prune_webhook_events": ["service_role"],
   "public.read_agent_session": ["service_role"],
   "public.record_outbox_outcome": ["service_role"],

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { useDatabase } from "../support/database.ts";
+import { sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
 import { ingest, message, type TestMessage } from "../support/messages.ts";
 import { createWorkspace, unique, uniqueNumber, type Workspace } from "../support/people.ts";
 
@@ -41,14 +41,25 @@ async function createThread(): Promise<Thread> {
 }
 
 /** Queues a text as the agent. */
-async function queue(thread: Thread, text: string): Promise<string> {
+async function queue(
+  thread: Thread,
+  text: string,
+  { key = unique(), replyTo = null }: { key?: string; replyTo?: string | null } = {},
+): Promise<string> {
   return await database.as({ userId: thread.workspace.agent }, async (sql) => {
     const [row] = await sql`
-      select stored ->> 'id' as id from public.enqueue_message(${thread.id}, ${unique()}, ${
-      sql.json({ type: "text", content: text, payload: { type: "text", text } })
+      select stored ->> 'id' as id from public.enqueue_message(${thread.id}, ${key}, ${
+      sql.json({ type: "text", content: text, payload: { type: "text", text }, reply_to: replyTo })
     })`;
     return row!.id;
   });
+}
+
+/** Queues a message again as the agent, and says what came of it. */
+function retry(thread: Thread, id: string): Promise<string | null> {
+  return sqlStateOf(database.as({ userId: thread.workspace.agent }, async (sql) => {
+    await sql`select from public.retry_message(${id}, true)`;
+  }));
 }
 
 async function claim(thread: Thread): Promise<{ id: string; token: string } | undefined> {
@@ -181,9 +192,7 @@ Deno.test("a late failure of an earlier attempt is not the failure of the next o
   const id = await queue(thread, "Hello");
   const first = webhookCopy("Hello", { metadata: { biz_opaque_callback_data: id } });
   await record((await claim(thread))!, "unconfirmed");
-  await database.as({ userId: thread.workspace.agent }, async (agent) => {
-    await agent`select from public.retry_message(${id}, true)`;
-  });
+  await retry(thread, id);
   const second = (await claim(thread))!;
   await arrive(thread, { ...first, status: "failed", error: { code: "131026" } });
   assertEquals(await stateOf(id), "sending");
@@ -191,6 +200,144 @@ Deno.test("a late failure of an earlier attempt is not the failure of the next o
   assertEquals(await stateOf(id), "sent");
   const [row] = await sql`select attempts from public.outbox_messages where id = ${id}`;
   assertEquals(row!.attempts, 2);
+});
+
+Deno.test("a retry while others look: everybody gets an answer", async () => {
+  const { sql, service } = database;
+  const thread = await createThread();
+  const ids = [await queue(thread, "one"), await queue(thread, "two")];
+  for (const _ of ids) await record((await claim(thread))!, "unconfirmed");
+  const held = await sql.reserve();
+  await held`begin`;
+  await held`select from public.outbox_messages where id = ${ids[0]!} for update`;
+  // Both need the rows of both messages.
+  const look = sqlStateOf(service`select private.settle_conversation(${thread.id})`);
+  await untilBlocked(sql);
+  const retried = retry(thread, ids[1]!);
+  await untilBlocked(sql, 2);
+  await held`commit`;
+  held.release();
+  assertEquals([await look, await retried], [null, null]);
+  assertEquals([await stateOf(ids[0]!), await stateOf(ids[1]!)], ["unconfirmed", "queued"]);
+});
+
+Deno.test("a copy that was taken for another message of the same text is given back to its own", async () => {
+  const { sql } = database;
+  const thread = await createThread();
+  const lost = await queue(thread, "Hello");
+  await record((await claim(thread))!, "unconfirmed");
+  const sent = await queue(thread, "Hello");
+  const claimed = (await claim(thread))!;
+  // It names nobody, and comes before the answer.
+  const copy = webhookCopy("Hello");
+  await arrive(thread, copy);
+  assertEquals(await stateOf(lost), "sent");
+  assertEquals(await record(claimed, "sent", { message: copy }), {
+    state: "sent",
+    message_id: copy.id,
+  });
+  const [row] = await sql`
+    select state, message_id, error_code from public.outbox_messages where id = ${lost}`;
+  assertEquals({ ...row }, { state: "unconfirmed", message_id: null, error_code: "no_answer" });
+  assertEquals(await stateOf(sent), "sent");
+});
+
+Deno.test("an answer that comes when the message is queued again ends that", async () => {
+  const thread = await createThread();
+  const id = await queue(thread, "Hello");
+  const claimed = (await claim(thread))!;
+  await database
+    .sql`update public.outbox_messages set lease_expires_at = now() - interval '1 s' where id = ${id}`;
+  assertEquals(await retry(thread, id), null);
+  assertEquals(await stateOf(id), "queued");
+  await record(claimed, "sent", { message: webhookCopy("Hello") });
+  assertEquals(await stateOf(id), "sent");
+  assertEquals(await claim(thread), undefined);
+});
+
+Deno.test("a number that is switched off or deleted while Kapso answers", async () => {
+  const { sql } = database;
+  const thread = await createThread();
+  const [first, second, third] = [
+    await queue(thread, "one"),
+    await queue(thread, "two"),
+    await queue(thread, "three"),
+  ];
+  const one = (await claim(thread))!;
+  await sql`update public.connections set is_active = false where id = ${thread.connection.id}`;
+  const copy = webhookCopy("one");
+  assertEquals((await record(one, "sent", { message: copy })).message_id, copy.id);
+  const [next] = await database.service`
+    select message ->> 'id' as id, message ->> 'attempt_token' as token, phone_number_id
+    from public.claim_outbox_message(${thread.id})`;
+  assertEquals([next!.id, next!.phone_number_id], [second, null]);
+  await record({ id: next!.id, token: next!.token }, "failed", { code: "connection_not_ready" });
+  await sql`update public.connections set is_active = true where id = ${thread.connection.id}`;
+  const two = (await claim(thread))!;
+  await sql`delete from public.connections where id = ${thread.connection.id}`;
+  // It cannot be put into the thread any more, so its row goes on showing it.
+  assertEquals(await record(two, "sent", { message: webhookCopy("three") }), {
+    state: "sent",
+    message_id: null,
+  });
+  assertEquals(
+    [await stateOf(first), await stateOf(second), await stateOf(third)],
+    ["sent", "failed", "sent"],
+  );
+});
+
+Deno.test("a dead sender is found, however many threads wait to be looked at again", async () => {
+  const { sql, service } = database;
+  const threads = await Promise.all(Array.from({ length: 4 }, createThread));
+  const [dead, ...others] = threads.sort((one, other) => other.id < one.id ? -1 : 1) as [
+    Thread,
+    ...Thread[],
+  ];
+  for (const thread of others) {
+    await queue(thread, "Hello");
+    await record((await claim(thread))!, "unconfirmed");
+  }
+  const id = await queue(dead, "Hello");
+  await claim(dead);
+  await sql`update public.outbox_messages set lease_expires_at = now() - interval '1 s' where id = ${id}`;
+  // Other tests may have left some that are more urgent.
+  for (let calls = 0; calls < 20; calls++) await service`select public.settle_outbox(1)`;
+  assertEquals(await stateOf(id), "unconfirmed");
+});
+
+Deno.test("a sender that died long ago: its message is found on the page where it would be", async () => {
+  const { sql } = database;
+  const thread = await createThread();
+  const id = await queue(thread, "Hello");
+  await claim(thread);
+  await sql`
+    update public.outbox_messages
+    set attempt_started_at = now() - interval '300 days', lease_expires_at = now() - interval '300 days'
+    where id = ${id}`;
+  const day = 86_400_000;
+  const copy = webhookCopy("Hello", { sent_at: new Date(Date.now() - 300 * day).toISOString() });
+  await arrive(
+    thread,
+    copy,
+    ...Array.from(
+      { length: 300 },
+      (_, index) => message({ sent_at: new Date(Date.now() - (299 - index) * day).toISOString() }),
+    ),
+  );
+  assertEquals(await stateOf(id), "sending");
+  await claim(thread);
+  const [row] = await sql`select state, message_id from public.outbox_messages where id = ${id}`;
+  assertEquals({ ...row }, { state: "sent", message_id: copy.id });
+});
+
+Deno.test("a key is of its workspace, and a reply of its thread", async () => {
+  const [mine, other] = [await createThread(), await createThread()];
+  const key = unique();
+  assert(await queue(mine, "Hello", { key }) !== await queue(other, "Hello", { key }));
+  const [theirs] = await database.sql`
+    select messages -> 0 ->> 'id' as id from public.conversations where id = ${other.id}`;
+  await queue(other, "Yes", { replyTo: theirs!.id });
+  assertEquals(await sqlStateOf(queue(mine, "Yes", { replyTo: theirs!.id })), "PT404");
 });
 
 Deno.test("statuses are followed forward only, also into the archive", async () => {

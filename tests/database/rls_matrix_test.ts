@@ -1497,6 +1497,10 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql) => sql`select from public.prune_agent_sessions(36500)`,
     outcomes: SERVICE_ALONE,
   },
+  "prune_records": {
+    run: (sql) => sql`select from public.prune_records(0) limit 1`,
+    outcomes: SERVICE_ALONE,
+  },
   "workspace_membership": {
     run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
     outcomes: [NO, 1, 1, 1, 1, 0, NO],

@@ -14,10 +14,13 @@ import {
   outboundMessage,
   outboundText,
 } from "../../supabase/functions/_shared/kapso/outbound.ts";
-import { drain } from "../../supabase/functions/inbox/sender.ts";
+import { createHandler, type HandlerDeps } from "../../supabase/functions/inbox/handler.ts";
+import { drain, drainAll } from "../../supabase/functions/inbox/sender.ts";
 import type { Claim, Outbox, SendOutcome } from "../../supabase/functions/inbox/store.ts";
 
 const CALLBACK = "6f1f1c52-5b3c-4d4e-9d46-0d2f6a6f0a01";
+/** A connection whose key cannot be decrypted. */
+const UNREADABLE = "6f1f1c52-5b3c-4d4e-9d46-0d2f6a6f0a09";
 
 function outbound(payload: unknown, more: Partial<Outbound> = {}): Outbound {
   return {
@@ -92,6 +95,14 @@ Deno.test("what was sent is a message the one door takes", () => {
 async function sendThrough(
   ...answers: (KapsoError | string)[]
 ): Promise<{ calls: number; waits: number[]; outcome: SendOutcome }> {
+  return await sendRow({}, ...answers);
+}
+
+/** The same, of a row with these fields. */
+async function sendRow(
+  fields: Partial<Claim["message"]>,
+  ...answers: (KapsoError | string)[]
+): Promise<{ calls: number; waits: number[]; outcome: SendOutcome }> {
   let calls = 0;
   const waits: number[] = [];
   let clock = 0;
@@ -103,6 +114,7 @@ async function sendThrough(
     type: "text",
     content: "Hi",
     payload: { type: "text", text: "Hi" },
+    ...fields,
   } as unknown as Claim["message"];
   const claims = [
     { message: row, phoneNumberId: "1", recipient: { to: "55" }, callbackData: CALLBACK },
@@ -115,8 +127,8 @@ async function sendThrough(
         return Promise.resolve(row);
       },
     } as Partial<Outbox> as Outbox,
-    kapsoFor: () =>
-      Promise.resolve({
+    kapsoFor: (connection) =>
+      connection === UNREADABLE ? Promise.reject(new Error("bad decrypt")) : Promise.resolve({
         sendMessage: () => {
           const answer = answers[Math.min(calls++, answers.length - 1)]!;
           if (answer instanceof KapsoError) return Promise.reject(answer);
@@ -188,4 +200,93 @@ Deno.test("a refusal has the code that is explained", async () => {
     const { calls, outcome } = await sendThrough(error);
     assertEquals([calls, outcome], [1, { outcome: "failed", errorCode: code }]);
   }
+});
+
+Deno.test("what never left is failed, and not unconfirmed", async () => {
+  const { calls, outcome } = await sendRow({ connection_id: UNREADABLE }, "wamid.A");
+  assertEquals([calls, outcome], [0, { outcome: "failed", errorCode: "not_attempted" }]);
+});
+
+Deno.test("the thread gets what was sent, whatever the row says of it", async () => {
+  const { outcome } = await sendRow({ content: "Something else" }, "wamid.A");
+  assertEquals((outcome.message as { content: string }).content, "Hi");
+  const template = { name: "hello", language: "en", components: [] };
+  const rendered = await sendRow({
+    type: "template",
+    content: "Hello Rita",
+    payload: { type: "template", template },
+  }, "wamid.A");
+  assertEquals((rendered.outcome.message as { content: string }).content, "Hello Rita");
+});
+
+Deno.test("however many threads wait: sending ends before the function is ended", async () => {
+  let clock = 0;
+  let sent = 0;
+  const row = {
+    id: CALLBACK,
+    connection_id: CALLBACK,
+    type: "text",
+    payload: { type: "text", text: "Hi" },
+  } as unknown as Claim["message"];
+  await drainAll({
+    outbox: {
+      // Each thread has ten.
+      claim: () =>
+        Promise.resolve(
+          sent % 11 === 10
+            ? void sent++
+            : { message: row, phoneNumberId: "1", recipient: { to: "55" }, callbackData: CALLBACK },
+        ),
+      record: () => Promise.resolve(row),
+    } as Partial<Outbox> as Outbox,
+    kapsoFor: () =>
+      Promise.resolve({
+        sendMessage: () => {
+          clock += 1000;
+          sent++;
+          return Promise.resolve({ id: "wamid.A" });
+        },
+      } as unknown as KapsoClient),
+    log: () => {},
+    now: () => clock,
+    delay: () => Promise.resolve(),
+  }, Array.from({ length: 500 }, String));
+  assertEquals(clock, 90_000);
+});
+
+Deno.test("once an hour the schedule deletes what is old, until there is no more", async () => {
+  const work: Promise<unknown>[] = [];
+  const logged: unknown[] = [];
+  let left = 3;
+  let isBroken = false;
+  const tick = async (time: string) => {
+    const handle = createHandler({
+      readCaller: () => Promise.resolve({ kind: "service" }),
+      outbox: { settle: () => Promise.resolve([]) },
+      prune: () => {
+        if (isBroken) return Promise.reject(new Error("down"));
+        left--;
+        return Promise.resolve({ deleted: { sync_runs: 2 }, hasMore: left > 0 });
+      },
+      waitUntil: (started: Promise<unknown>) => work.push(started),
+      log: (_level: string, event: string, fields: unknown) => logged.push([event, fields]),
+      now: () => Date.parse(time),
+    } as unknown as HandlerDeps);
+    const response = await handle(new Request("http://localhost/inbox/tick", { method: "POST" }));
+    assertEquals(response.status, 202);
+    await Promise.all(work);
+  };
+  await tick("2026-03-02T09:16:59Z");
+  assertEquals(left, 3);
+  await tick("2026-03-02T09:17:00Z");
+  assertEquals(left, 0);
+  const pruned = logged.filter((line) => (line as [string])[0] === "pruned");
+  assertEquals(pruned, Array.from({ length: 3 }, () => ["pruned", { sync_runs: 2 }]));
+  isBroken = true;
+  await tick("2026-03-02T10:17:00Z");
+  // However much there is, it ends.
+  isBroken = false;
+  left = 1000;
+  await tick("2026-03-02T11:17:00Z");
+  assertEquals(left, 980);
 });

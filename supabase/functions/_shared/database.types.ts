@@ -2095,6 +2095,13 @@ export type Database = {
         Returns: Json
       }
       prune_agent_sessions: { Args: { keep_days?: number }; Returns: number }
+      prune_records: {
+        Args: { max_rows?: number }
+        Returns: {
+          deleted: number
+          source: string
+        }[]
+      }
       prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
       read_agent_session: {
         Args: {

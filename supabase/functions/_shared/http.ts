@@ -7,6 +7,7 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { AppError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -58,6 +59,15 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
       duration_ms: Math.round(options.now() - startedAt),
     });
   });
+  app.use(methodNotAllowed({
+    app,
+    onMethodNotAllowed(context, methods) {
+      const allow = [...methods.filter((method) => method !== "HEAD"), "OPTIONS"].join(", ");
+      context.header("Allow", allow);
+      const error = new AppError(405, "method_not_allowed", `Method not allowed: use ${allow}`);
+      return respond(context, error, options);
+    },
+  }));
   app.notFound((context) =>
     respond(context, new AppError(404, "not_found", "There is nothing at this path"), options)
   );
@@ -92,41 +102,26 @@ function respond(
   if (error.retryAfterSeconds !== undefined) {
     context.header("Retry-After", String(error.retryAfterSeconds));
   }
-  if (error.status === 405) context.header("Allow", error.message.replace(/^.*use /, ""));
   return context.json(options.errorBody(error, context.get("requestId")), error.status);
-}
-
-/**
- * The handler for methods a path does not have.
- *
- * @param allowed Methods it has, e.g. `["POST"]`.
- * @throws {AppError} method_not_allowed (405), always.
- */
-export function methodNotAllowed(allowed: string[]): () => never {
-  return () => {
-    throw new AppError(
-      405,
-      "method_not_allowed",
-      `Method not allowed: use ${[...allowed, "OPTIONS"].join(", ")}`,
-    );
-  };
 }
 
 /**
  * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
  *
+ * @param advice What to do instead.
  * @throws {AppError} body_too_large (413).
  */
-export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
+export function limitBody(
+  maxBytes: number,
+  advice = "split it into several requests",
+): ReturnType<typeof bodyLimit> {
   return bodyLimit({
     maxSize: maxBytes,
     onError: () => {
       throw new AppError(
         413,
         "body_too_large",
-        `Request body too large: at most ${
-          maxBytes / 1024 / 1024
-        } MB, split it into several requests`,
+        `Request body too large: at most ${maxBytes / 1024 / 1024} MB, ${advice}`,
       );
     },
   });

@@ -22,7 +22,8 @@ export function describeIssue(error: z.ZodError, whole: string): string {
         : `${text}.${String(key)}`,
     "",
   );
-  return `${path || whole} ${issue.message}`;
+  // Messages of ours go on from the field; zod's own are sentences.
+  return `${path || whole}${/^[A-Z]/.test(issue.message) ? ":" : ""} ${issue.message}`;
 }
 
 /**

@@ -10,14 +10,7 @@ import { type SessionRow, toAgentSession } from "../_shared/agent_session.ts";
 import { sha256Hex } from "../_shared/api_keys.ts";
 import type { Json } from "../_shared/database.types.ts";
 import { AppError } from "../_shared/errors.ts";
-import {
-  type AppVariables,
-  createApp,
-  limitBody,
-  methodNotAllowed,
-  readJson,
-  requireJson,
-} from "../_shared/http.ts";
+import { type AppVariables, createApp, limitBody, readJson, requireJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import openapi from "../_shared/openapi.json" with { type: "json" };
 import * as schema from "./schema.ts";
@@ -50,13 +43,11 @@ export function createHandler(
     }),
   });
 
-  const methods = new Map<string, Method[]>();
   const route = (
     method: Method,
     path: string,
     handle: (context: RequestContext) => Promise<Response>,
   ) => {
-    methods.set(path, [...methods.get(path) ?? [], method]);
     const checks = method === "GET"
       ? [requireKey]
       : [requireKey, requireJson, limitBody(schema.MAX_BODY_BYTES)];
@@ -274,15 +265,12 @@ export function createHandler(
       version: body.version,
     });
   });
-  for (const [path, allowed] of methods) app.all(path, methodNotAllowed(allowed));
 
   app.get("/health", async (context) => {
     await deps.sessions.ping();
     return context.json({ status: "ok" });
   });
-  app.all("/health", methodNotAllowed(["GET"]));
   app.get("/openapi.json", (context) => context.json(openapi));
-  app.all("/openapi.json", methodNotAllowed(["GET"]));
   return (request) => app.fetch(request);
 
   function addMessage(

@@ -7,14 +7,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import {
-  type AppVariables,
-  createApp,
-  errorBody,
-  limitBody,
-  methodNotAllowed,
-  readJson,
-} from "../_shared/http.ts";
+import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import { requireRole } from "../_shared/membership.ts";
 import { describeIssue, readInput } from "../_shared/validation.ts";
@@ -76,7 +69,6 @@ export function createHandler(
       is_busy: after.state === "running" && !hasMore,
     });
   });
-  app.all("/", methodNotAllowed(["POST"]));
 
   app.post("/tick", async (context) => {
     const caller = await deps.readCaller(context.req.raw);
@@ -90,7 +82,6 @@ export function createHandler(
     deps.waitUntil(tick(deps, context));
     return context.json({ accepted: true }, 202);
   });
-  app.all("/tick", methodNotAllowed(["POST"]));
 
   app.get("/:workspace", async (context) => {
     const caller = await deps.readCaller(context.req.raw);
@@ -110,7 +101,6 @@ export function createHandler(
     const run = await findRun(caller.client, workspaceId.data, query.data.date);
     return context.json({ run: run ? toWire(run) : null });
   });
-  app.all("/:workspace", methodNotAllowed(["GET"]));
 
   return (request) => app.fetch(request);
 }

@@ -142,8 +142,15 @@ async function tellKapso(
     return "done";
   } catch (error) {
     if (error instanceof AppError && error.code === "kapso_api_key_missing") return "not_connected";
-    if (!(error instanceof KapsoError)) throw error;
-    deps.log("error", "kapso_not_told", { code: error.code, status: error.status });
+    // Also where the key cannot be read: what was done here is done, and an error would deny it.
+    deps.log("error", "kapso_not_told", {
+      code: error instanceof KapsoError
+        ? error.code
+        : error instanceof Error
+        ? error.name
+        : "unknown",
+      status: error instanceof KapsoError ? error.status : undefined,
+    });
     return "failed";
   }
 }

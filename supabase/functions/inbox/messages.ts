@@ -85,7 +85,7 @@ export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
     return context.json({ message: data[0]! });
   });
 
-  app.post("/uploads", limitBody(MAX_UPLOAD_BYTES), async (context) => {
+  app.post("/uploads", limitBody(MAX_UPLOAD_BYTES, "choose a smaller file"), async (context) => {
     const upload = await readUpload(context.req.raw);
     const side = await sendingSide(context.var.user, upload.conversationId);
     const kapso = await deps.kapsoFor(side.connectionId);
@@ -103,7 +103,11 @@ export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
   });
 
   app.get("/templates", async (context) => {
-    const side = await sendingSide(context.var.user, context.req.query("conversation_id") ?? "");
+    const conversationId = context.req.query("conversation_id");
+    if (!conversationId) {
+      throw new AppError(400, "invalid_request", "conversation_id is required");
+    }
+    const side = await sendingSide(context.var.user, conversationId);
     const kapso = await deps.kapsoFor(side.connectionId);
     const templates = await ask(async () => {
       const account = (await kapso.getPhoneNumber(side.phoneNumberId)).business_account_id;

@@ -174,7 +174,7 @@ function operation(
         Object.entries(success).map(([status, meaning]) => [status, json(data, meaning)]),
       ),
       ...(body ? errors(error, 400, 413, 415) : {}),
-      ...errors(error, 401, 403, ...refused, 500, 503),
+      ...errors(error, 401, 403, 405, ...refused, 500, 503),
     },
   };
 }
@@ -265,7 +265,7 @@ const paths: ZodOpenApiPathsObject = {
       responses: {
         "200": { description: "The file", content: { "*/*": { schema: z.file() } } },
         "403": json(error, "The link is not valid any more"),
-        ...errors(error, 404, 500, 503),
+        ...errors(error, 404, 405, 500, 503),
       },
     },
   },
@@ -429,7 +429,7 @@ const paths: ZodOpenApiPathsObject = {
       security: [{ serviceKey: [] }],
       responses: {
         "202": json(z.object({ threads: z.int() }), "In how many threads it sends"),
-        ...errors(error, 401, 403, 500, 503),
+        ...errors(error, 401, 403, 405, 500, 503),
       },
     },
   },

@@ -42,7 +42,10 @@ export const mediaLinkRequest = z.object({ conversation_id: id, message_id: stor
 export const personRequest = z.object({
   name: optionalText(300),
   email: optionalText(320),
-  phone: optionalText(64),
+  // Whoever writes is found by these digits.
+  phone: optionalText(64).refine((phone) => !phone || /^(?:\D*\d){5,15}\D*$/.test(phone), {
+    error: "must be a phone number of 5 to 15 digits",
+  }),
   avatar_url: optionalText(2048).refine((url) => !url || /^https?:\/\//i.test(url), {
     error: "must be an http or https URL",
   }),

@@ -13,6 +13,7 @@ import {
   outboundMessage,
   outboundReaction,
   outboundRecipient,
+  outboundText,
 } from "../_shared/kapso/outbound.ts";
 import type { Log } from "../_shared/log.ts";
 import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
@@ -39,16 +40,32 @@ const DRAIN_MS = 90_000;
 const RECORD_ATTEMPTS = 4;
 
 /**
+ * Send what waits in threads, one after the other. What fails, or is left when the time is up, is for the
+ * next call: a function that is ended in the middle of a message leaves it unconfirmed.
+ */
+export async function drainAll(deps: SenderDeps, conversationIds: string[]): Promise<void> {
+  const deadline = deps.now() + DRAIN_MS;
+  for (const conversationId of conversationIds) {
+    try {
+      await drain(deps, conversationId, () => {}, deadline);
+    } catch (error) {
+      deps.log("error", "drain_failed", { cause: error instanceof Error ? error.name : "unknown" });
+    }
+  }
+}
+
+/**
  * Send what is queued in a thread, until nothing is left or somebody else is at it.
  *
  * @param onDone Called with each message whose outcome was recorded.
+ * @param deadline When no further message is begun, in milliseconds since 1970.
  */
 export async function drain(
   deps: SenderDeps,
   conversationId: string,
   onDone: (message: OutboxMessage) => void = () => {},
+  deadline: number = deps.now() + DRAIN_MS,
 ): Promise<void> {
-  const deadline = deps.now() + DRAIN_MS;
   while (deps.now() < deadline) {
     const claim = await deps.outbox.claim(conversationId);
     if (claim === undefined) return;
@@ -86,14 +103,23 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
   try {
     kapso = await deps.kapsoFor(claim.message.connection_id);
   } catch (error) {
-    if (!(error instanceof AppError) || error.status !== 422) throw error;
-    return { outcome: "failed", errorCode: "connection_not_ready" };
+    if (error instanceof AppError && error.status === 422) {
+      return { outcome: "failed", errorCode: "connection_not_ready" };
+    }
+    // Whatever it is, such as a key that cannot be decrypted: nothing has left, and that is worth saying.
+    deps.log("error", "kapso_not_ready", {
+      outbox_id: claim.message.id,
+      cause: error instanceof Error ? error.name : "unknown",
+    });
+    return { outcome: "failed", errorCode: "not_attempted" };
   }
   const startedAt = deps.now();
   for (let attempts = 0;; attempts++) {
     try {
       const sent = await kapso.sendMessage(claim.phoneNumberId, outboundBody(outbound));
-      return accepted(outbound, claim.message.content, sent, new Date(deps.now()).toISOString());
+      // Of the payload, which is what was sent; the row is read for a template's rendering alone.
+      const text = outboundText(content.data, claim.message.content);
+      return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
     } catch (error) {
       if (!(error instanceof KapsoError)) throw error;
       if (error.isAmbiguous) return { outcome: "unconfirmed" };

@@ -9,6 +9,7 @@ import type { Message, MessageChange } from "../_shared/conversations/message.ts
 import type { CredentialBox } from "../_shared/credentials.ts";
 import type { Database, Json } from "../_shared/database.types.ts";
 import { databaseError } from "../_shared/errors.ts";
+import type { HandlerDeps } from "./handler.ts";
 
 /** A row of `outbox_messages`. */
 export type OutboxMessage = Database["public"]["Tables"]["outbox_messages"]["Row"];
@@ -98,6 +99,23 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
       });
       if (error) throw databaseError(error, status);
     },
+  };
+}
+
+/** Rows of each table that a call deletes at most: well within the time limit of a statement. */
+const PRUNE_ROWS = 2000;
+
+/** {@linkcode HandlerDeps.prune} on a service client: it is for no workspace alone. */
+export function supabasePrune(client: DatabaseClient): HandlerDeps["prune"] {
+  return async () => {
+    const { data, error, status } = await client.rpc("prune_records", { max_rows: PRUNE_ROWS });
+    if (error) throw databaseError(error, status);
+    return {
+      deleted: Object.fromEntries(
+        data.filter((row) => row.deleted > 0).map((row) => [row.source, row.deleted]),
+      ),
+      hasMore: data.some((row) => row.deleted === PRUNE_ROWS),
+    };
   };
 }
 

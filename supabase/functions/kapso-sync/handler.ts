@@ -14,7 +14,6 @@ import {
   createApp,
   errorBody,
   limitBody,
-  methodNotAllowed,
   readJson,
   requireJson,
 } from "../_shared/http.ts";
@@ -144,9 +143,6 @@ export function createHandler(
     return context.json({ run });
   });
 
-  app.all("/", methodNotAllowed(["GET", "POST"]));
-  app.all("/tick", methodNotAllowed(["POST"]));
-  app.all("/runs/:id/stop", methodNotAllowed(["POST"]));
   return (request) => app.fetch(request);
 }
 

@@ -8,7 +8,7 @@
  * @module
  */
 import { AppError } from "../_shared/errors.ts";
-import { createApp, errorBody, limitBody, methodNotAllowed } from "../_shared/http.ts";
+import { createApp, errorBody, limitBody } from "../_shared/http.ts";
 import { verifySignature } from "../_shared/kapso/signature.ts";
 import type { Log } from "../_shared/log.ts";
 import { MEDIA_TYPES } from "../_shared/kapso/content.ts";
@@ -90,7 +90,6 @@ export function createHandler(
     if (withFiles.length > 0) deps.onFiles(withFiles);
     return context.json({ received: true, id: recorded.id, state: recorded.state });
   });
-  app.all("/", methodNotAllowed(["POST"]));
   return (request) => app.fetch(request);
 }
 

@@ -8,7 +8,7 @@
 import type { MiddlewareHandler } from "hono";
 import { requireApiKey, type VerifiedConnection } from "../_shared/api_keys.ts";
 import type { ConversationStore, IngestOutcome } from "../_shared/conversations/conversation.ts";
-import { createApp, limitBody, methodNotAllowed, readJson, requireJson } from "../_shared/http.ts";
+import { createApp, limitBody, readJson, requireJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import {
   checkConversation,
@@ -78,7 +78,6 @@ export function createHandler(
     });
     return context.json({ success: true, processed: results.length, results });
   });
-  app.all("/", methodNotAllowed(["POST"]));
   return (request) => app.fetch(request);
 }
 

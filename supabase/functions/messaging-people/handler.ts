@@ -5,7 +5,7 @@
  */
 import { requireApiKey, type VerifiedConnection } from "../_shared/api_keys.ts";
 import { AppError } from "../_shared/errors.ts";
-import { createApp, methodNotAllowed } from "../_shared/http.ts";
+import { createApp } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import { parseQuery, type PeopleQuery } from "./schema.ts";
 
@@ -59,6 +59,5 @@ export function createHandler(
     const { total, people } = await deps.listPeople(connection.workspaceId, query);
     return context.json({ success: true, total, limit: query.limit, offset: query.offset, people });
   });
-  app.all("/", methodNotAllowed(["GET"]));
   return (request) => app.fetch(request);
 }

@@ -6,14 +6,7 @@
 import type { Context } from "hono";
 import type { Caller } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import {
-  type AppVariables,
-  createApp,
-  errorBody,
-  limitBody,
-  methodNotAllowed,
-  readJson,
-} from "../_shared/http.ts";
+import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
 import { KapsoError } from "../_shared/kapso/client.ts";
 import type { Log } from "../_shared/log.ts";
 import { requireRole } from "../_shared/membership.ts";
@@ -99,7 +92,6 @@ export function createHandler(
     const { settings } = await manager(context, workspaceId);
     return context.json({ settings: (await settings.list(workspaceId)).map(toWire) });
   });
-  app.all("/:workspace", methodNotAllowed(["GET"]));
 
   app.get("/:workspace/kapso-workflows", async (context) => {
     const workspaceId = parseWorkspace(context.req.param("workspace"));
@@ -124,7 +116,6 @@ export function createHandler(
       throw error;
     }
   });
-  app.all("/:workspace/kapso-workflows", methodNotAllowed(["GET"]));
 
   app.get("/:workspace/:type", async (context) => {
     const { setting } = await managed(context, placeOf(context));
@@ -144,7 +135,6 @@ export function createHandler(
     if (!await settings.remove(workspaceId, type)) throw settingNotFound();
     return context.body(null, 204);
   });
-  app.all("/:workspace/:type", methodNotAllowed(["GET", "PUT", "DELETE"]));
 
   app.get("/:workspace/:type/history", async (context) => {
     const { workspaceId, type } = placeOf(context);
@@ -155,7 +145,6 @@ export function createHandler(
       history: history.map((entry) => ({ ...entry, changed_at: toIso(entry.changed_at) })),
     });
   });
-  app.all("/:workspace/:type/history", methodNotAllowed(["GET"]));
 
   app.post("/:workspace/:type/sync", async (context) => {
     const { dry_run: isDryRun, overwrite } = readInput(syncBody, await readJson(context));
@@ -167,7 +156,6 @@ export function createHandler(
       : await deps.store.record(setting, finding, { action: "synced", userId });
     return context.json(toAnswer(finding, isDryRun, now));
   });
-  app.all("/:workspace/:type/sync", methodNotAllowed(["POST"]));
 
   app.post("/:workspace/:type/check", async (context) => {
     const { setting, userId } = await managed(context, placeOf(context));
@@ -179,7 +167,6 @@ export function createHandler(
       : await deps.store.record(setting, finding, { action: "checked", userId });
     return context.json(toAnswer(finding, false, now));
   });
-  app.all("/:workspace/:type/check", methodNotAllowed(["POST"]));
 
   app.post("/:workspace/:type/adopt", async (context) => {
     const { workspaceId, type } = placeOf(context);
@@ -210,7 +197,6 @@ export function createHandler(
       : await deps.store.record(saved, after, { action: "adopted", userId });
     return context.json(toAnswer(after, false, now));
   });
-  app.all("/:workspace/:type/adopt", methodNotAllowed(["POST"]));
 
   app.get("/:workspace/:type/manual", async (context) => {
     const { setting } = await managed(context, placeOf(context));
@@ -220,7 +206,6 @@ export function createHandler(
       setting: toWire(setting),
     });
   });
-  app.all("/:workspace/:type/manual", methodNotAllowed(["GET"]));
 
   app.post("/:workspace/:type/confirm", async (context) => {
     const { workspaceId, type } = placeOf(context);
@@ -230,7 +215,6 @@ export function createHandler(
     if (!confirmed) throw versionConflict();
     return context.json({ setting: toWire(confirmed) });
   });
-  app.all("/:workspace/:type/confirm", methodNotAllowed(["POST"]));
 
   return (request) => app.fetch(request);
 }

@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { unique } from "../../support/people.ts";
-import { call, rows } from "../support.ts";
+import { unique, uniqueNumber } from "../../support/people.ts";
+import { call, rows, signUp } from "../support.ts";
 import {
   ask,
   expect,
@@ -59,6 +59,25 @@ Deno.test("closing and reopening, here and at Kapso", async () => {
     team.viewer.client.from("conversation_list").select("status").eq("id", thread.id),
   );
   assertEquals(listed!.status, "open");
+});
+
+Deno.test("a key that cannot be decrypted: closed here, not sent, and both are said", async () => {
+  const { info, team, sql } = inbox;
+  const thread = await openThread(inbox);
+  // As after a change of CREDENTIALS_KEY.
+  await sql`
+    insert into private.connection_secrets (connection_id, secret_sha256, kapso_api_key)
+    values (${inbox.line.id}, sha256('x'), ${btoa("x".repeat(60))})
+    on conflict (connection_id) do update set kapso_api_key = excluded.kapso_api_key`;
+  const closed = await expect(200, info, team.agent, "POST", `conversations/${thread.id}/close`);
+  const { message } = await expect(201, info, team.agent, "POST", "messages", textBody(thread));
+  await sql`
+    update private.connection_secrets set kapso_api_key = null
+    where connection_id = ${inbox.line.id}`;
+  assertEquals([closed.conversation.status, closed.kapso], ["closed", "failed"]);
+  assertEquals([message.state, message.can_retry], ["failed", true]);
+  const again = await expect(200, info, team.agent, "POST", `messages/${message.id}/retry`, {});
+  assertEquals(again.message.state, "sent");
 });
 
 Deno.test("reading, here and at Kapso, and unread again", async () => {
@@ -167,6 +186,133 @@ Deno.test("a viewer is told 403, a stranger 404, somebody without a token 401", 
   await expect(403, info, team.agent, "POST", `connections/${inbox.line.id}/rotate`, {});
 });
 
+Deno.test("what is one's own does not open what is another's, in any of a request's ids", async () => {
+  const { info, team } = inbox;
+  const other = await startElsewhere();
+  const mine = await openThread(inbox);
+  const [{ person_id: person }] = await rows(
+    team.agent.client.from("conversation_list").select("person_id").eq("id", mine.id),
+  ) as [{ person_id: string }];
+  const before = await other.everything();
+  const own = { conversation_id: mine.id, idempotency_key: crypto.randomUUID() };
+  const requests: [method: string, path: string, body: unknown, status: number][] = [
+    // Theirs in mine.
+    ["POST", "messages", { ...own, type: "text", text: "x", reply_to: other.message }, 404],
+    ["POST", "messages", { ...own, type: "reaction", emoji: "👍", reply_to: other.message }, 404],
+    ["POST", "messages", { ...own, type: "image", media_id: other.upload }, 404],
+    ["POST", "media-links", { conversation_id: mine.id, message_id: other.message }, 404],
+    ["POST", `conversations/${mine.id}/assign`, { user_id: other.owner }, 422],
+    ["POST", `people/${other.person}/link`, { conversation_id: mine.id }, 404],
+    ["POST", "people/merge", { keep_id: person, merge_id: other.person }, 404],
+    // Mine in theirs.
+    ["POST", `people/${person}/link`, { conversation_id: other.thread }, 404],
+    ["POST", "people/merge", { keep_id: other.person, merge_id: person }, 404],
+    ["POST", "messages", { ...own, conversation_id: other.thread, type: "text", text: "x" }, 404],
+    // Theirs alone.
+    ["POST", `people/merges/${other.merge}/undo`, undefined, 404],
+    ["POST", `messages/${other.outbox}/retry`, { confirm_possible_double: true }, 404],
+    ["DELETE", `messages/${other.outbox}`, undefined, 404],
+    ["PATCH", `connections/${other.connection}`, { is_active: false }, 404],
+    ["PUT", `connections/${other.connection}/kapso`, { api_key: "a-stolen-key" }, 404],
+  ];
+  for (const [method, path, body, status] of requests) {
+    await expect(status, info, team.owner, method, path, body);
+  }
+  assertEquals(await other.everything(), before);
+  assertEquals(
+    await rows(
+      team.owner.client.from("outbox_messages").select("id").eq("conversation_id", mine.id),
+    ),
+    [],
+  );
+  // The same key is another message there.
+  const key = { ...textBody(mine), idempotency_key: other.key };
+  await expect(201, info, team.agent, "POST", "messages", key);
+});
+
+/** Another business, with one of everything, and what there is of it. */
+async function startElsewhere() {
+  const { info, sql } = inbox;
+  const user = await signUp(info);
+  const workspace = user.workspaceId;
+  const number = String(crypto.getRandomValues(new Uint32Array(1))[0]!);
+  const phone = uniqueNumber();
+  const message = unique("wamid.");
+  const upload = unique();
+  const key = unique();
+  const [{ user_id: owner }] = await sql<[{ user_id: string }]>`
+    select user_id from public.workspace_members where workspace_id = ${workspace}`;
+  const [person, twin] = (await rows(
+    user.client.from("people").insert([
+      { workspace_id: workspace, name: "Rita", phone },
+      { workspace_id: workspace, name: "Twin", phone: null },
+    ]).select("id"),
+  )).map(({ id }) => id);
+  const [{ id: connection }] = await sql<[{ id: string }]>`
+    insert into public.connections (connection_id, workspace_id, user_id, platform, name, phone_number_id)
+    values (${unique("c_")}, ${workspace}, ${owner}, 'whatsapp', 'Elsewhere', ${number})
+    returning id`;
+  const [{ conversation_id: thread }] = await sql<[{ conversation_id: string }]>`
+    select id as conversation_id from public.ingest_conversations(${connection}, ${
+    sql.json([{
+      external_conversation_id: `${number}:${phone.slice(1)}`,
+      participant_identifier: phone,
+      messages: [{
+        id: message,
+        direction: "inbound",
+        type: "image",
+        content: "",
+        media_url: "https://example.com/a.png",
+        sent_at: new Date().toISOString(),
+      }],
+    }])
+  })`;
+  const [{ id: outbox }] = await sql<[{ id: string }]>`
+    insert into public.outbox_messages
+      (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, state)
+    values (${workspace}, ${thread}, ${connection}, ${key}, 'text', 'x', '{}', 'failed')
+    returning id`;
+  await sql`
+    insert into private.outbox_uploads (conversation_id, media_id, connection_id, type, mime_type)
+    values (${thread}, ${upload}, ${connection}, 'image', 'image/png')`;
+  const [merge] = await rows(
+    user.client.rpc("merge_people", { keep_id: person!, merge_id: twin! }),
+  );
+  return {
+    owner,
+    connection,
+    thread,
+    person,
+    message,
+    upload,
+    outbox,
+    key,
+    merge: merge!.id,
+    async everything() {
+      const [row] = await sql`
+        select
+          (select jsonb_agg(to_jsonb(each)) from public.people as each where workspace_id = ${workspace}) as people,
+          (
+            select jsonb_agg(to_jsonb(each)) from public.conversations as each
+            where workspace_id = ${workspace}
+          ) as threads,
+          (
+            select jsonb_agg(to_jsonb(each)) from public.outbox_messages as each
+            where workspace_id = ${workspace}
+          ) as outbox,
+          (
+            select jsonb_agg(to_jsonb(each)) from public.connections as each
+            where workspace_id = ${workspace}
+          ) as connections,
+          (
+            select jsonb_agg(to_jsonb(each)) from public.person_merges as each
+            where workspace_id = ${workspace}
+          ) as merges`;
+      return { ...row! };
+    },
+  };
+}
+
 Deno.test("a person is edited; a number that is taken is said to be", async () => {
   const { info, team } = inbox;
   const [one, other] = [await openThread(inbox), await openThread(inbox)];
@@ -191,6 +337,7 @@ Deno.test("a person is edited; a number that is taken is said to be", async () =
     avatar_url: "javascript:alert(1)",
   });
   assertEquals(odd.code, "invalid_request");
+  await expect(400, info, team.agent, "PATCH", `people/${id}`, { phone: "by fax" });
   // The two are one.
   const { merge } = await expect(200, info, team.agent, "POST", "people/merge", {
     keep_id: id,

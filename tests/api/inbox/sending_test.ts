@@ -41,6 +41,27 @@ function sentTo({ contact }: Thread) {
   );
 }
 
+/** Puts a text into the outbox of a thread that nobody is sending. */
+function insertInto(thread: Thread, age: string, text: string) {
+  const { sql, team } = inbox;
+  return sql`
+    insert into public.outbox_messages
+      (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, queued_at)
+    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${crypto.randomUUID()}, 'text',
+      ${text}, ${sql.json({ type: "text", text })}, now() - ${age}::interval)
+    returning id`;
+}
+
+/** Calls the function as the schedule does. */
+async function tick(): Promise<unknown> {
+  const response = await fetch(`${inbox.info.api_url}/functions/v1/inbox/tick`, {
+    method: "POST",
+    headers: { apikey: inbox.info.secret_key },
+  });
+  assertEquals(response.status, 202);
+  return await response.json();
+}
+
 /** Lets what is held back pass: everything Kapso tells is held until `release`. */
 function holdWebhooks(): { release(): void } {
   const webhook = [...inbox.fake.deliveries.webhooks.values()][0]!;
@@ -517,22 +538,12 @@ Deno.test("what cannot be sent is said: another key's message, another platform,
 });
 
 Deno.test("the schedule sends what was left waiting, and is for the service key alone", async () => {
-  const { info, team, sql } = inbox;
+  const { info, team } = inbox;
   const thread = await openThread(inbox);
-  const insert = (age: string, key: string) =>
-    sql`
-      insert into public.outbox_messages
-        (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, queued_at)
-      values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${key}, 'text',
-        ${key}, ${sql.json({ type: "text", text: key })}, now() - ${age}::interval)`;
-  await insert("1 minute", `waiting ${thread.id}`);
-  await insert("1 hour", `forgotten ${thread.id}`);
+  await insertInto(thread, "1 minute", "waiting");
+  await insertInto(thread, "1 hour", "forgotten");
   await expect(403, info, team.owner, "POST", "tick");
-  const response = await fetch(`${info.api_url}/functions/v1/inbox/tick`, {
-    method: "POST",
-    headers: { apikey: info.secret_key },
-  });
-  assertEquals([response.status, await response.json()], [202, { threads: 1 }]);
+  assertEquals(await tick(), { threads: 1 });
   const outbox = await untilOutbox(
     team.agent,
     thread.id,
@@ -542,4 +553,56 @@ Deno.test("the schedule sends what was left waiting, and is for the service key 
     outbox.map(({ state, error_code }) => `${state} ${error_code}`).sort(),
     ["failed not_sent", "sent null"],
   );
+  // Whoever calls it, and how often: once.
+  const busy = await openThread(inbox);
+  await Promise.all(["one", "two", "three"].map((text) => insertInto(busy, "1 minute", text)));
+  await Promise.all(Array.from({ length: 5 }, tick));
+  await untilOutbox(team.agent, busy.id, (found) => found.every(({ state }) => state === "sent"));
+  assertEquals(sentTo(busy).length, 3);
+});
+
+Deno.test("a retry that is clicked five times is one", async () => {
+  const { fake, info, team } = inbox;
+  const thread = await openThread(inbox);
+  fake.misbehaveOn("POST", SENDS, metaRefusal(131031, "Business Account locked"));
+  const { message } = await expect(201, info, team.agent, "POST", "messages", textBody(thread));
+  assertEquals(message.state, "failed");
+  const answers = await Promise.all(
+    Array.from(
+      { length: 5 },
+      () => ask(info, team.agent, "POST", `messages/${message.id}/retry`, {}),
+    ),
+  );
+  for (const { status } of answers) assert([200, 409].includes(status), `${status}`);
+  await untilOutbox(team.agent, thread.id, ([row]) => row!.state === "sent");
+  assertEquals(sentTo(thread).length, 1);
+  assertEquals((await readOutbox(team.agent, thread.id))[0]!.attempts, 2);
+});
+
+Deno.test("what waits while the number is switched off, or the day is over, fails with the reason", async () => {
+  const { fake, info, team, sql } = inbox;
+  const thread = await openThread(inbox);
+  const queue = async (text: string) => {
+    const [row] = await insertInto(thread, "1 minute", text) as unknown as [{ id: string }];
+    return row.id;
+  };
+  const first = await queue("while it is off");
+  await sql`update public.connections set is_active = false where id = ${inbox.line.id}`;
+  // Somebody looks after it: it is its turn, and there is no way.
+  const off = await expect(200, info, team.agent, "POST", `messages/${first}/retry`, {});
+  assertEquals([off.message.state, off.message.error_code], ["failed", "connection_not_ready"]);
+  await sql`update public.connections set is_active = true where id = ${inbox.line.id}`;
+  fake.misbehaveOn("POST", SENDS, metaRefusal(131047, "Re-engagement message"));
+  const late = await queue("the day is over");
+  await tick();
+  const [, closed] = await untilOutbox(team.agent, thread.id, ([, row]) => row!.state === "failed");
+  assertEquals([closed!.id, closed!.error_code, closed!.can_retry], [late, "131047", false]);
+  assertMatch(closed!.error_message!, /Send a template/);
+  // Nor is it tried again as it is.
+  await sql`
+    update public.conversations set last_inbound_at = now() - interval '25 hours'
+    where id = ${thread.id}`;
+  const refused = await expect(422, info, team.agent, "POST", `messages/${late}/retry`, {});
+  assertEquals(refused.code, "window_closed");
+  assertEquals(sentTo(thread), []);
 });
