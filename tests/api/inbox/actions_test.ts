@@ -131,6 +131,34 @@ Deno.test("assigning to those who may answer", async () => {
   assert(members.every(({ email }) => email.includes("@")));
 });
 
+Deno.test("threads of a member who leaves, or only reads from now on, are nobody's", async () => {
+  const { info, team } = inbox;
+  const colleague = team.stranger;
+  const membership = { workspace_id: team.owner.workspaceId, user_id: colleague.id };
+  const members = () => team.owner.client.from("workspace_members");
+  for (const change of ["reads", "leaves"] as const) {
+    await rows(members().upsert({ ...membership, role: "agent" }).select());
+    const mine = await openThread(inbox);
+    const theirs = await openThread(inbox);
+    for (const [thread, user_id] of [[mine, team.agent.id], [theirs, colleague.id]] as const) {
+      await expect(200, info, team.agent, "POST", `conversations/${thread.id}/assign`, { user_id });
+    }
+    const changing = change === "leaves"
+      ? members().delete()
+      : members().update({ role: "viewer" });
+    const changed = await rows(changing.match(membership).select());
+    assertEquals(changed.length, 1);
+    const assigned = await rows(
+      team.agent.client.from("conversation_list").select("id, assigned_to")
+        .in("id", [mine.id, theirs.id]),
+    );
+    assertEquals(
+      new Map(assigned.map((row) => [row.id, row.assigned_to])),
+      new Map([[mine.id, team.agent.id], [theirs.id, null]]),
+    );
+  }
+});
+
 Deno.test("a viewer is told 403, a stranger 404, somebody without a token 401", async () => {
   const { info, team } = inbox;
   const thread = await openThread(inbox);
