@@ -154,7 +154,8 @@ Deno.test("by default nothing leaves the database, and the note says what it is"
     "Extract, not written by an AI: 2 messages from the customer, 1 answer. First answer after 1 min. " +
       "1 message is still unanswered. A question is open. First message: “good morning” Last message: “do you have bread?”",
   );
-  const { covered_until: until, ...metadata } = note.metadata;
+  const { covered_until: until, digest, ...metadata } = note.metadata;
+  assertMatch(digest, /^[0-9a-f]{32}$/);
   assertEquals(until, "2026-02-04T00:00:00.000Z");
   assertEquals(metadata, {
     message_count: 3,

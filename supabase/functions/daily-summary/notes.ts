@@ -90,6 +90,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
           content: isAi ? answer.text : extractSummary(day, slice.language),
           metadata: {
             message_count: day.message_count,
+            digest: day.digest,
             inbound_count: day.inbound_count,
             outbound_count: day.outbound_count,
             first_inbound_at: day.first_inbound_at,

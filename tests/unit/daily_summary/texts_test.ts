@@ -15,6 +15,7 @@ function day(overrides: Partial<PersonDay> = {}): PersonDay {
   return {
     person_id: "00000000-0000-4000-8000-000000000021",
     message_count: 1,
+    digest: "d",
     inbound_count: 1,
     outbound_count: 0,
     first_inbound_at: "2026-02-03T09:00:00+00:00",
