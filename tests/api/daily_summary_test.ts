@@ -227,6 +227,27 @@ Deno.test("an endpoint that fails, is silent, or answers rubbish leaves an extra
     ["other JSON", () => ({ kind: "content", content: '{"text":"x"}' }), "ai_answer_unusable"],
     ["nothing", () => summary(""), "ai_answer_unusable"],
     ["links alone", () => summary("https://evil.example/x"), "ai_answer_unusable"],
+    ["a tool call", () => ({
+      kind: "raw",
+      body: JSON.stringify({
+        choices: [{
+          message: {
+            role: "assistant",
+            content: null,
+            tool_calls: [{
+              id: "1",
+              type: "function",
+              function: { name: "delete_person", arguments: "{}" },
+            }],
+          },
+          finish_reason: "tool_calls",
+        }],
+      }),
+    }), "ai_answer_unusable"],
+    ["a stream", () => ({
+      kind: "raw",
+      body: 'data: {"choices":[{"delta":{"content":"{"}}]}\n\ndata: [DONE]\n\n',
+    }), "ai_answer_unusable"],
     ["another type", () => ({
       kind: "content",
       content: '{"summary":{"a":1},"open_question":"yes"}',
@@ -242,6 +263,30 @@ Deno.test("an endpoint that fails, is silent, or answers rubbish leaves an extra
       const note = await onlyNote(business);
       assertEquals([note.metadata.source, note.metadata.fallback_reason], ["extract", reason]);
       assertMatch(note.content, /^Extract, not written by an AI: 1 message .* “hello there”$/);
+    });
+  }
+});
+
+Deno.test("an answer that is wrapped in other words is found; tokens that cannot be are not believed", async (t) => {
+  const answer = JSON.stringify({ summary: "Asked for bread.", open_question: false, extra: [1] });
+  const cases: [string, FakeLlm["reply"]][] = [
+    ["words around it", () => ({ kind: "content", content: `Sure! Here it is:\n${answer}\nBye.` })],
+    ["a fence", () => ({ kind: "content", content: "```json\n" + answer + "\n```" })],
+    ["thoughts", () => ({
+      kind: "content",
+      content: `<think>The {"summary"} must be short.</think>\n\n${answer}`,
+    })],
+    ["tokens beyond any number", () => ({ kind: "content", content: answer, tokens: 3_000_000_000 })],
+    ["no tokens", () => ({ kind: "content", content: answer, tokens: 0 })],
+  ];
+  for (const [name, reply] of cases) {
+    await t.step(name, async () => {
+      const business = await createBusiness({ allow_external_ai: true });
+      await write(business, "hello there");
+      llm.reply = reply;
+      const run = await summarise(business);
+      assertEquals((await onlyNote(business)).content, "Asked for bread.");
+      assert(run.tokens_used > 500 && run.tokens_used < 20_000, String(run.tokens_used));
     });
   }
 });

@@ -44,6 +44,8 @@ export interface Ai {
 export const MAX_SUMMARY_LENGTH = 1200;
 const MAX_ANSWER_TOKENS = 500;
 const MAX_ANSWER_BYTES = 256 * 1024;
+/** No day of a person costs more: an endpoint that says so has counted wrong. */
+const MAX_TOKENS_PER_PERSON = 1_000_000;
 
 /**
  * Read the settings of the AI endpoint.
@@ -94,7 +96,8 @@ const completion = z.object({
   choices: z.array(z.object({
     message: z.object({ content: z.string() }),
   })).min(1),
-  usage: z.object({ total_tokens: z.int().min(0) }).nullish().catch(undefined),
+  usage: z.object({ total_tokens: z.int().min(1).max(MAX_TOKENS_PER_PERSON) }).nullish()
+    .catch(undefined),
 });
 
 const answer = z.object({
@@ -160,9 +163,13 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
   };
 }
 
-/** What a model has written, or undefined where it is not what was asked for. */
+/**
+ * What a model has written, or undefined where it is not what was asked for. Endpoints without a format
+ * for answers put words around it, and some models their thoughts before it.
+ */
 export function readAnswer(content: string): AiSummary | undefined {
-  const bare = content.trim().replace(/^```(?:json)?\s*|\s*```$/g, "");
+  const spoken = content.slice(content.lastIndexOf("</think>") + 1);
+  const bare = spoken.slice(spoken.indexOf("{"), spoken.lastIndexOf("}") + 1);
   const parsed = answer.safeParse(parseJson(bare));
   if (!parsed.success) return undefined;
   const text = plainText(parsed.data.summary, MAX_SUMMARY_LENGTH);
