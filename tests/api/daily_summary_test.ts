@@ -276,7 +276,10 @@ Deno.test("an answer that is wrapped in other words is found; tokens that cannot
       kind: "content",
       content: `<think>The {"summary"} must be short.</think>\n\n${answer}`,
     })],
-    ["tokens beyond any number", () => ({ kind: "content", content: answer, tokens: 3_000_000_000 })],
+    [
+      "tokens beyond any number",
+      () => ({ kind: "content", content: answer, tokens: 3_000_000_000 }),
+    ],
     ["no tokens", () => ({ kind: "content", content: answer, tokens: 0 })],
   ];
   for (const [name, reply] of cases) {
