@@ -56,8 +56,8 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
     const spent = { aiNotes: 0, tokens: 0, messages: 0 };
 
     async function ask(day: PersonDay): Promise<AiSummary | FallbackReason> {
-      if (ai === undefined) return "ai_not_configured";
       if (!slice.allowExternalAi) return "ai_not_allowed";
+      if (ai === undefined) return "ai_not_configured";
       if (failures >= MAX_FAILURES) return "ai_failed";
       const prompt = buildPrompt(day, slice.language, randomMark());
       const estimated = estimateTokens(prompt);

@@ -115,9 +115,11 @@ Deno.test("the prompt has the messages as one line that nothing in them can end"
   assertStringIncludes(user!.content, "BCP 47 tag de");
 });
 
-Deno.test("readAnswer() takes what was asked for, also in a fence, and nothing else", () => {
+Deno.test("readAnswer() takes what was asked for, also among other words, and nothing else", () => {
   const right = '{"summary":"All good.","open_question":true,"extra":1}';
-  for (const text of [right, `\`\`\`json\n${right}\n\`\`\``, ` ${right}\n`]) {
+  for (
+    const text of [right, `\`\`\`json\n${right}\n\`\`\``, ` ${right}\n`, `Sure: ${right} and more`]
+  ) {
     assertEquals(readAnswer(text), { text: "All good.", hasOpenQuestion: true });
   }
   for (
@@ -131,7 +133,7 @@ Deno.test("readAnswer() takes what was asked for, also in a fence, and nothing e
       '{"summary":"… !","open_question":false}',
       '{"summary":["x"],"open_question":false}',
       `{"summary":"${"x".repeat(20_001)}","open_question":false}`,
-      `${right} and more`,
+      `${right} ${right}`,
     ]
   ) {
     assertEquals(readAnswer(text), undefined, text.slice(0, 50));
