@@ -456,22 +456,31 @@ begin
     chosen := array(
       select candidate.person_id
       from (
-        select conversation.person_id
-        from public.conversations as conversation
-        where conversation.workspace_id = run.workspace_id
-          and conversation.person_id is not null
-          and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
-          and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
-          and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+        -- The first of each kind, so that neither has to be read to its end.
+        (
+          select distinct conversation.person_id
+          from public.conversations as conversation
+          where conversation.workspace_id = run.workspace_id
+            and conversation.person_id is not null
+            and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
+            and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
+            and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+          order by conversation.person_id
+          limit claim_summary_slice.max_people
+        )
         union
         -- Who has a note may have no conversation of that day any more.
-        select note.person_id
-        from public.person_notes as note
-        where note.workspace_id = run.workspace_id
-          and note.local_date = run.local_date
-          and note.kind = 'daily_summary'
-          and (run.changed_since is null or note.metadata -> 'digest' = 'null')
-          and note.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+        (
+          select note.person_id
+          from public.person_notes as note
+          where note.workspace_id = run.workspace_id
+            and note.local_date = run.local_date
+            and note.kind = 'daily_summary'
+            and (run.changed_since is null or note.metadata -> 'digest' = 'null')
+            and note.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+          order by note.person_id
+          limit claim_summary_slice.max_people
+        )
       ) as candidate
       order by candidate.person_id
       limit claim_summary_slice.max_people

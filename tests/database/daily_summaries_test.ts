@@ -404,6 +404,44 @@ Deno.test("after an outage the days since are made up for, at most a week", asyn
   assertEquals(days(await openAt(workspace, "2026-05-19T21:00:00Z")).length, 8);
 });
 
+Deno.test("a workspace that moves in the middle of a day loses no message from its notes", async () => {
+  const business = await createBusiness("Asia/Jakarta");
+  const { workspace } = business;
+  await write(business, [
+    // 09:00 on the 5th in Jakarta, 22:00 on the 4th in New York.
+    inbound("2026-05-05T02:00:00Z"),
+    // The 5th here and there.
+    inbound("2026-05-05T14:00:00Z"),
+    // 01:00 on the 6th, 14:00 on the 5th.
+    inbound("2026-05-05T18:00:00Z"),
+  ]);
+  const counts = async () =>
+    (await database.sql<{ day: string; count: number }[]>`
+      select local_date::text as day, (metadata ->> 'message_count')::integer as count
+      from public.person_notes
+      where workspace_id = ${workspace.id} and kind = 'daily_summary' order by local_date`)
+      .map(({ day, count }) => [day, count]);
+  const workAt = async (moment: string) => {
+    const runs = await openAt(workspace, moment);
+    for (const [date] of runs) {
+      await runAll(database.service, workspace, { date: String(date) });
+    }
+  };
+  await workAt("2026-05-05T13:00:00Z");
+  await workAt("2026-05-05T17:15:00Z");
+  assertEquals(await counts(), [["2026-05-05", 2]]);
+  await database.sql`
+    update public.workspaces set time_zone = 'America/New_York' where id = ${workspace.id}`;
+  await workAt("2026-05-06T00:00:00Z");
+  assertEquals(await counts(), [["2026-05-04", 1], ["2026-05-05", 2]]);
+  // And back, where the 6th has begun long ago.
+  await database.sql`
+    update public.workspaces set time_zone = 'Asia/Jakarta' where id = ${workspace.id}`;
+  await workAt("2026-05-06T13:00:00Z");
+  const after = Object.fromEntries(await counts());
+  assertEquals([after["2026-05-05"], after["2026-05-06"]], [2, 1]);
+});
+
 Deno.test("nothing is due where nobody writes, and where it is switched off", async () => {
   const business = await createBusiness("UTC");
   await write(business, [inbound("2026-05-05T12:00:00Z")]);
