@@ -397,7 +397,7 @@ $$;
 
 
 -- As before, and: also whoever has a note and no conversation any more; notes are compared by their digest; a
--- lost slice costs its messages.
+-- lost slice costs its messages; runs take turns.
 create or replace function public.claim_summary_slice(
   max_people integer default 10,
   lease_seconds integer default 180,
@@ -446,7 +446,8 @@ begin
       and (waiting.leased_until is null or waiting.leased_until < now())
       and (claim_summary_slice.only_workspace is null or waiting.workspace_id = claim_summary_slice.only_workspace)
       and (claim_summary_slice.only_date is null or waiting.local_date = claim_summary_slice.only_date)
-    order by waiting.local_date, waiting.workspace_id
+    -- Whoever has had least is next: a business with thousands of customers keeps nobody waiting.
+    order by waiting.people_done, waiting.local_date, waiting.workspace_id
     for update skip locked
     limit 1;
     if run.workspace_id is null then
@@ -540,6 +541,9 @@ begin
 end;
 $$;
 
+
+comment on function public.claim_summary_slice(integer, integer, uuid, date) is
+  'The next people whose day is to be summarised, of the run that has done fewest, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/daily-summary/schema.ts; people without live messages that day have none, nor have those of kept_ids, whose notes are still right. For service_role only.';
 
 revoke execute on function private.messages_of_day(uuid, date), private.note_other_person()
 from public, anon, authenticated, service_role;

@@ -482,6 +482,26 @@ Deno.test("the schedule does what is due in all workspaces, and goes on by itsel
   assert(await until(async () => (await notesOf(another)).length === 1));
 });
 
+Deno.test("businesses take turns: one with many customers keeps nobody waiting", async () => {
+  const [big, small] = [
+    await createBusiness({ allow_external_ai: true }),
+    await createBusiness({ allow_external_ai: true }),
+  ].toSorted((one, other) => one.workspaceId < other.workspaceId ? -1 : 1) as [Business, Business];
+  for (let people = 0; people < 25; people++) await write(big, "of the big one");
+  await write(small, "of the small one");
+  for (const { client, workspaceId } of [big, small]) {
+    await rows(client.rpc("start_summary_run", { workspace_id: workspaceId, local_date: DATE }));
+  }
+  llm.reply = () => summary("The customer wrote.", false, 100);
+  const service = { apikey: info.secret_key, "content-type": "application/json" };
+  await until(async () => {
+    await call(info, "daily-summary", { method: "POST", headers: service, body: "{}" });
+    return (await notesOf(big)).length === 25 && (await notesOf(small)).length === 1;
+  });
+  const turn = llm.requests.findIndex(({ prompt }) => prompt.includes("of the small one"));
+  assert(turn >= 0 && turn <= 10, `the small one was request ${turn}`);
+});
+
 Deno.test("who may: owners and admins, of their own workspace", async (t) => {
   const business = await createBusiness();
   const stranger = await createBusiness();

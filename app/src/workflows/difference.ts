@@ -77,7 +77,8 @@ function wordsOf(text: string): string[] {
 
 /** The part of what is the same that is near a difference: before, behind or between. */
 function cut(text: string, isFirst: boolean, isLast: boolean): string {
-  const behind = isFirst ? "" : text.slice(0, CONTEXT);
-  const before = isLast ? "" : text.slice(-CONTEXT);
-  return text.length > behind.length + before.length ? `${behind}…${before}` : text;
+  if (text.length <= CONTEXT * 2) return text;
+  const behind = isFirst ? "" : `${text.slice(0, CONTEXT).replace(/\S*$/, "")}…`;
+  const before = isLast ? "" : `…${text.slice(-CONTEXT).replace(/^\S*/, "")}`;
+  return [behind, before].filter(Boolean).join("\n");
 }

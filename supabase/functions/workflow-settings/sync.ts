@@ -253,7 +253,10 @@ async function withKapso(
     if (!(error instanceof KapsoError)) throw error;
     if (error.status === 401 || error.status === 403) return byHand(setting, "kapso_key_refused");
     if (error.status === 404) {
-      return failed("workflow_not_found", "The project of this key has no workflow with this id.");
+      return failed(
+        "workflow_not_found",
+        "The project of this key has no workflow with this id: it was deleted, or belongs to another project.",
+      );
     }
     if (error.isRetryable || error.isAmbiguous || error.status === 0 || error.status >= 500) {
       return failed("kapso_unavailable", `Kapso could not be asked: ${error.message}`);
