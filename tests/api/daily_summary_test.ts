@@ -186,7 +186,7 @@ Deno.test("where the workspace allows it, the AI writes; names and numbers are n
   );
   const [request] = llm.requests;
   assertEquals(request!.authorization, `Bearer ${KEY}`);
-  assertEquals(request!.body.model, "test-model");
+  assertEquals([request!.body.model, request!.body.max_tokens], ["test-model", 2000]);
   assertEquals(request!.body.messages.map(({ role }: { role: string }) => role), [
     "system",
     "user",
@@ -248,6 +248,12 @@ Deno.test("an endpoint that fails, is silent, or answers rubbish leaves an extra
       kind: "raw",
       body: 'data: {"choices":[{"delta":{"content":"{"}}]}\n\ndata: [DONE]\n\n',
     }), "ai_answer_unusable"],
+    ["thoughts up to the limit", () => ({
+      kind: "raw",
+      body: JSON.stringify({
+        choices: [{ message: { role: "assistant", content: "" }, finish_reason: "length" }],
+      }),
+    }), "ai_answer_unusable"],
     ["another type", () => ({
       kind: "content",
       content: '{"summary":{"a":1},"open_question":"yes"}',
@@ -289,7 +295,7 @@ Deno.test("an answer that is wrapped in other words is found; tokens that cannot
       llm.reply = reply;
       const run = await summarise(business);
       assertEquals((await onlyNote(business)).content, "Asked for bread.");
-      assert(run.tokens_used > 500 && run.tokens_used < 20_000, String(run.tokens_used));
+      assert(run.tokens_used > 100 && run.tokens_used < 20_000, String(run.tokens_used));
     });
   }
 });

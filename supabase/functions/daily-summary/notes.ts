@@ -60,7 +60,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
       if (ai === undefined) return "ai_not_configured";
       if (failures >= MAX_FAILURES) return "ai_failed";
       const prompt = buildPrompt(day, slice.language, randomMark());
-      const estimated = estimateTokens(prompt);
+      const estimated = estimateTokens(prompt, ai.settings);
       if (
         slice.tokensUsed + spent.tokens + estimated > ai.settings.maxTokensPerRun ||
         slice.messagesSent + spent.messages + day.messages.length > ai.settings.maxMessagesPerRun

@@ -150,6 +150,7 @@ Deno.test("settings of the AI are whole, or the function does not start", () => 
     key: undefined,
     timeoutMs: 20_000,
     maxTokensPerRun: 200_000,
+    maxAnswerTokens: 2_000,
     maxMessagesPerRun: 5_000,
   });
   for (
