@@ -519,7 +519,8 @@ export const texts = {
     byHand: "Set up by hand",
     hideByHand: "Hide the instructions",
     inSync: "Kapso has these values.",
-    confirmedByHand: (why: string) => `Confirmed by hand. It could not be compared: ${why}`,
+    notCompared: (why: string) =>
+      `It could not be compared: ${why} That it is synced is what was known before.`,
     differences: (count: number) => count === 1 ? "1 field differs" : `${count} fields differ`,
     problems: "What is in the way",
     dryRunTitle: "This will be written to Kapso",
@@ -631,8 +632,8 @@ export const texts = {
     progress: "Progress of the summaries",
     counts: (people: string, notes: string) =>
       `${people} people looked at · ${notes} notes written`,
-    runDone: (ago: string) => `Made ${ago}`,
-    runNotes: (notes: string, ai: string) => `${notes} notes, ${ai} by AI`,
+    runDone: (ago: string) => `Last run ${ago}`,
+    runNotes: (notes: string, ai: string) => `${notes} notes written, ${ai} by AI`,
     runUntil: (time: string) => `messages until ${time}`,
     made: (notes: number) => notes === 1 ? "1 summary was made." : `${notes} summaries were made.`,
     settings: "Settings",
@@ -640,7 +641,8 @@ export const texts = {
     enabled: "Make summaries every day",
     enabledHint: "By hand they can be made anyway.",
     hour: "At",
-    hourHint: (zone: string) => `Time of day in ${zone}. After midnight, late messages are added.`,
+    hourHint: (zone: string) =>
+      `Time of day in ${zone}. Messages that come later, up to three days, are added by themselves.`,
     language: "Language of the notes",
     languageHint: "Extracts are written in English where they do not know the language.",
     allowAi: "Allow an external AI to write them",

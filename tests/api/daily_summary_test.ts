@@ -154,7 +154,8 @@ Deno.test("by default nothing leaves the database, and the note says what it is"
     "Extract, not written by an AI: 2 messages from the customer, 1 answer. First answer after 1 min. " +
       "1 message is still unanswered. A question is open. First message: “good morning” Last message: “do you have bread?”",
   );
-  const { covered_until: until, ...metadata } = note.metadata;
+  const { covered_until: until, digest, ...metadata } = note.metadata;
+  assertMatch(digest, /^[0-9a-f]{32}$/);
   assertEquals(until, "2026-02-04T00:00:00.000Z");
   assertEquals(metadata, {
     message_count: 3,
@@ -185,7 +186,7 @@ Deno.test("where the workspace allows it, the AI writes; names and numbers are n
   );
   const [request] = llm.requests;
   assertEquals(request!.authorization, `Bearer ${KEY}`);
-  assertEquals(request!.body.model, "test-model");
+  assertEquals([request!.body.model, request!.body.max_tokens], ["test-model", 2000]);
   assertEquals(request!.body.messages.map(({ role }: { role: string }) => role), [
     "system",
     "user",
@@ -226,6 +227,33 @@ Deno.test("an endpoint that fails, is silent, or answers rubbish leaves an extra
     ["other JSON", () => ({ kind: "content", content: '{"text":"x"}' }), "ai_answer_unusable"],
     ["nothing", () => summary(""), "ai_answer_unusable"],
     ["links alone", () => summary("https://evil.example/x"), "ai_answer_unusable"],
+    ["a tool call", () => ({
+      kind: "raw",
+      body: JSON.stringify({
+        choices: [{
+          message: {
+            role: "assistant",
+            content: null,
+            tool_calls: [{
+              id: "1",
+              type: "function",
+              function: { name: "delete_person", arguments: "{}" },
+            }],
+          },
+          finish_reason: "tool_calls",
+        }],
+      }),
+    }), "ai_answer_unusable"],
+    ["a stream", () => ({
+      kind: "raw",
+      body: 'data: {"choices":[{"delta":{"content":"{"}}]}\n\ndata: [DONE]\n\n',
+    }), "ai_answer_unusable"],
+    ["thoughts up to the limit", () => ({
+      kind: "raw",
+      body: JSON.stringify({
+        choices: [{ message: { role: "assistant", content: "" }, finish_reason: "length" }],
+      }),
+    }), "ai_answer_unusable"],
     ["another type", () => ({
       kind: "content",
       content: '{"summary":{"a":1},"open_question":"yes"}',
@@ -241,6 +269,33 @@ Deno.test("an endpoint that fails, is silent, or answers rubbish leaves an extra
       const note = await onlyNote(business);
       assertEquals([note.metadata.source, note.metadata.fallback_reason], ["extract", reason]);
       assertMatch(note.content, /^Extract, not written by an AI: 1 message .* “hello there”$/);
+    });
+  }
+});
+
+Deno.test("an answer that is wrapped in other words is found; tokens that cannot be are not believed", async (t) => {
+  const answer = JSON.stringify({ summary: "Asked for bread.", open_question: false, extra: [1] });
+  const cases: [string, FakeLlm["reply"]][] = [
+    ["words around it", () => ({ kind: "content", content: `Sure! Here it is:\n${answer}\nBye.` })],
+    ["a fence", () => ({ kind: "content", content: "```json\n" + answer + "\n```" })],
+    ["thoughts", () => ({
+      kind: "content",
+      content: `<think>The {"summary"} must be short.</think>\n\n${answer}`,
+    })],
+    [
+      "tokens beyond any number",
+      () => ({ kind: "content", content: answer, tokens: 3_000_000_000 }),
+    ],
+    ["no tokens", () => ({ kind: "content", content: answer, tokens: 0 })],
+  ];
+  for (const [name, reply] of cases) {
+    await t.step(name, async () => {
+      const business = await createBusiness({ allow_external_ai: true });
+      await write(business, "hello there");
+      llm.reply = reply;
+      const run = await summarise(business);
+      assertEquals((await onlyNote(business)).content, "Asked for bread.");
+      assert(run.tokens_used > 100 && run.tokens_used < 20_000, String(run.tokens_used));
     });
   }
 });
@@ -431,6 +486,26 @@ Deno.test("the schedule does what is due in all workspaces, and goes on by itsel
   });
   assertEquals(tick.status, 202);
   assert(await until(async () => (await notesOf(another)).length === 1));
+});
+
+Deno.test("businesses take turns: one with many customers keeps nobody waiting", async () => {
+  const [big, small] = [
+    await createBusiness({ allow_external_ai: true }),
+    await createBusiness({ allow_external_ai: true }),
+  ].toSorted((one, other) => one.workspaceId < other.workspaceId ? -1 : 1) as [Business, Business];
+  for (let people = 0; people < 25; people++) await write(big, "of the big one");
+  await write(small, "of the small one");
+  for (const { client, workspaceId } of [big, small]) {
+    await rows(client.rpc("start_summary_run", { workspace_id: workspaceId, local_date: DATE }));
+  }
+  llm.reply = () => summary("The customer wrote.", false, 100);
+  const service = { apikey: info.secret_key, "content-type": "application/json" };
+  await until(async () => {
+    await call(info, "daily-summary", { method: "POST", headers: service, body: "{}" });
+    return (await notesOf(big)).length === 25 && (await notesOf(small)).length === 1;
+  });
+  const turn = llm.requests.findIndex(({ prompt }) => prompt.includes("of the small one"));
+  assert(turn >= 0 && turn <= 10, `the small one was request ${turn}`);
 });
 
 Deno.test("who may: owners and admins, of their own workspace", async (t) => {

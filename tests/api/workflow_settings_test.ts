@@ -647,6 +647,44 @@ Deno.test("without a workflow, and with one that is not there", async () => {
   ]);
 });
 
+Deno.test("a workflow that is deleted at Kapso is an error as soon as anybody looks", async () => {
+  const { world } = await createSynced();
+  fake.state.workflows.delete(world.workflow.id);
+  const gone = await check(world);
+  assertEquals([gone.outcome, gone.reason], ["error", "workflow_not_found"]);
+  assertEquals([gone.setting.sync_status, gone.setting.sync_reason], [
+    "error",
+    "workflow_not_found",
+  ]);
+  // It comes back, as it was.
+  fake.state.workflows.set(world.workflow.id, world.workflow);
+  assertEquals((await check(world)).setting.sync_status, "synced");
+});
+
+Deno.test("what is written is the version that was looked at", async () => {
+  const { world } = await createSynced();
+  await save(world, { version: 1, system_prompt: "Mine." });
+  const seen = await sync(world, { dry_run: true, version: 2 });
+  assertEquals(seen.outcome, "pending");
+  await save(world, { version: 2, system_prompt: "The other admin's." });
+  const { status, body } = await send(world, "POST", "/sarah/sync", { version: 2 });
+  assertEquals([status, body.code], [409, "version_conflict"]);
+  assertEquals(configOf(world.workflow, "agent_1").system_prompt, "You are Sarah.");
+  assertEquals((await sync(world, { version: 3 })).outcome, "synced");
+});
+
+Deno.test("a Kapso that takes the values and keeps others is not said to have refused them", async () => {
+  const { world } = await createSynced();
+  await save(world, { version: 1, system_prompt: "Mine." });
+  // The fifth read of the version is Kapso's own, when it has written.
+  editAfterReads(world.workflow, 5, () => {
+    configOf(world.workflow, "agent_1").system_prompt = "Theirs, a moment later.";
+  });
+  const { outcome, message } = await sync(world);
+  assertEquals(outcome, "conflict");
+  assertStringIncludes(message, "Kapso took the values, and has others now");
+});
+
 Deno.test("an installation whose Kapso does not enforce lock_version loses nobody's edit either", async () => {
   const { world } = await createSynced();
   await save(world, { version: 1, system_prompt: "Mine." });

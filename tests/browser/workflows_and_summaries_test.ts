@@ -18,6 +18,7 @@ import {
   customer,
   find,
   startBrowserWorld,
+  until,
 } from "./support.ts";
 
 let llm: FakeLlm;
@@ -180,9 +181,22 @@ Deno.test("a sync shows first what it will write", async () => {
   await dialog.getByRole("region", { name: "Kapso now" }).getByText("You are Brain.").waitFor();
   await dialog.getByRole("region", { name: "Will be" }).getByText("Be brief.").waitFor();
   assertEquals(configOf(workflow).system_prompt, "You are Brain.");
+  // Somebody else saves while it is being read: what they wrote was not looked at.
+  const { owner } = world.inbox.team;
+  await ask(owner, "PUT", "brain", { version: 2, system_prompt: "You are Brain. Be very brief." });
+  await dialog.getByRole("button", { name: "Write to Kapso" }).click();
+  await dialog.getByText("Somebody else has changed this setting").waitFor();
+  assertEquals(configOf(workflow).system_prompt, "You are Brain.");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await until(
+    "the other's prompt",
+    async () => await promptField(page).inputValue() === "You are Brain. Be very brief.",
+  );
+  await page.getByRole("button", { name: "Sync to Kapso" }).click();
+  await dialog.getByRole("region", { name: "Will be" }).getByText("very").waitFor();
   await dialog.getByRole("button", { name: "Write to Kapso" }).click();
   await untilStatus(page, "Synced");
-  assertEquals(configOf(workflow).system_prompt, "You are Brain. Be brief.");
+  assertEquals(configOf(workflow).system_prompt, "You are Brain. Be very brief.");
 });
 
 Deno.test("what was changed at Kapso is found, and can be taken over", async () => {
@@ -209,6 +223,15 @@ Deno.test("what was changed at Kapso is found, and can be taken over", async () 
   assertEquals(await promptField(page).inputValue(), "You are stern and brief.");
   await page.getByRole("region", { name: "History" }).getByText("Taken over from Kapso")
     .first().waitFor();
+});
+
+Deno.test("a workflow that is deleted at Kapso is not said to be synced", async () => {
+  const workflow = await createSynced("gone", "You are there.");
+  world.inbox.fake.state.workflows.delete(workflow.id);
+  await using window = await world.open(world.inbox.team.owner, "/workflows/gone");
+  const { page } = window;
+  await untilStatus(page, "Error");
+  await kapsoPanel(page).getByText("no workflow with this id").waitFor();
 });
 
 Deno.test("where no program may do it, a person is guided through it", async () => {
@@ -297,10 +320,13 @@ Deno.test("summaries are made, read by day, and stand with the contact", async (
   await dialog.getByLabel("Language").selectOption("pt");
   await dialog.getByRole("button", { name: "Save" }).click();
   await page.getByText("written by an external AI").waitFor();
+  llm.reply = () => ({ kind: "status", status: 500 });
+  await page.getByRole("button", { name: "Make them again" }).click();
+  await note.getByText("The AI could not be asked.").waitFor();
   llm.reply = () => summary("Perguntou se há <b>pão</b>.", true, 100);
   await page.getByRole("button", { name: "Make them again" }).click();
   await note.getByText("Perguntou se há").waitFor();
-  await page.getByText(/notes, \d+ by AI/).waitFor();
+  await page.getByText(/notes written, \d+ by AI/).waitFor();
   const { data } = await owner.client.from("workspace_summary_settings").select().single();
   assertEquals([data!.hour, data!.language, data!.allow_external_ai], [18, "pt", true]);
 

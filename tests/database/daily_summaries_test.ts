@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { type Sql, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
 import {
   conversation,
@@ -61,6 +61,7 @@ interface Day {
   first_answer_seconds: number | null;
   unanswered_count: number;
   has_open_question: boolean;
+  digest: string;
   messages: { from: string; at: string; type: string; text: string }[];
 }
 
@@ -101,10 +102,10 @@ async function claim(sql: Sql, workspace: Workspace, options: {
 }
 
 async function writeNotes(sql: Sql, slice: Slice, text = "note"): Promise<boolean> {
-  const notes = slice.days.map(({ person_id, message_count }) => ({
+  const notes = slice.days.map(({ person_id, message_count, digest }) => ({
     person_id,
     content: text,
-    metadata: { message_count },
+    metadata: { message_count, digest },
   }));
   const [row] = await sql<{ written: boolean }[]>`
     select public.write_daily_summaries(
@@ -263,7 +264,9 @@ Deno.test("counts, the first answer, what is unanswered, and questions", async (
     inbound(`${day}T10:00:00Z`, "do you have bread？"),
     inbound(`${day}T10:01:00Z`, "thanks"),
   ]);
-  assertEquals(await dayOf(workspace, person, day, "UTC"), {
+  const { digest, ...found } = (await dayOf(workspace, person, day, "UTC"))!;
+  assertMatch(digest, /^[0-9a-f]{32}$/);
+  assertEquals(found, {
     person_id: person,
     message_count: 5,
     inbound_count: 3,
@@ -399,6 +402,44 @@ Deno.test("after an outage the days since are made up for, at most a week", asyn
   ]);
   await finishAll(workspace);
   assertEquals(days(await openAt(workspace, "2026-05-19T21:00:00Z")).length, 8);
+});
+
+Deno.test("a workspace that moves in the middle of a day loses no message from its notes", async () => {
+  const business = await createBusiness("Asia/Jakarta");
+  const { workspace } = business;
+  await write(business, [
+    // 09:00 on the 5th in Jakarta, 22:00 on the 4th in New York.
+    inbound("2026-05-05T02:00:00Z"),
+    // The 5th here and there.
+    inbound("2026-05-05T14:00:00Z"),
+    // 01:00 on the 6th, 14:00 on the 5th.
+    inbound("2026-05-05T18:00:00Z"),
+  ]);
+  const counts = async () =>
+    (await database.sql<{ day: string; count: number }[]>`
+      select local_date::text as day, (metadata ->> 'message_count')::integer as count
+      from public.person_notes
+      where workspace_id = ${workspace.id} and kind = 'daily_summary' order by local_date`)
+      .map(({ day, count }) => [day, count]);
+  const workAt = async (moment: string) => {
+    const runs = await openAt(workspace, moment);
+    for (const [date] of runs) {
+      await runAll(database.service, workspace, { date: String(date) });
+    }
+  };
+  await workAt("2026-05-05T13:00:00Z");
+  await workAt("2026-05-05T17:15:00Z");
+  assertEquals(await counts(), [["2026-05-05", 2]]);
+  await database.sql`
+    update public.workspaces set time_zone = 'America/New_York' where id = ${workspace.id}`;
+  await workAt("2026-05-06T00:00:00Z");
+  assertEquals(await counts(), [["2026-05-04", 1], ["2026-05-05", 2]]);
+  // And back, where the 6th has begun long ago.
+  await database.sql`
+    update public.workspaces set time_zone = 'Asia/Jakarta' where id = ${workspace.id}`;
+  await workAt("2026-05-06T13:00:00Z");
+  const after = Object.fromEntries(await counts());
+  assertEquals([after["2026-05-05"], after["2026-05-06"]], [2, 1]);
 });
 
 Deno.test("nothing is due where nobody writes, and where it is switched off", async () => {
@@ -587,6 +628,268 @@ Deno.test("when the day is over, those are done again who have written since, al
     Object.fromEntries((await notesOf(workspace)).map(([, id, text]) => [id, text])),
     { [quiet]: "at eight", [people[0]!]: "at midnight", [people[1]!]: "at midnight" },
   );
+});
+
+// Days that change after they were summarised -------------------------------------------------------
+
+/** The day before yesterday, in UTC: over, whatever the time is. */
+function dayBeforeYesterday(): string {
+  return new Date(Date.now() - 2 * 86_400_000).toISOString().slice(0, 10);
+}
+
+/** A business whose summaries of the day before yesterday were made some hours ago; nothing has changed since. */
+async function createSummarisedDay(people: number) {
+  const business = await createBusiness("UTC");
+  const { workspace } = business;
+  // Its hour of today is not near, so that it is not the reason of anything.
+  const hour = (new Date().getUTCHours() + 2) % 24;
+  await database.sql`
+    insert into public.workspace_summary_settings (workspace_id, hour) values (${workspace.id}, ${hour})`;
+  const date = dayBeforeYesterday();
+  const ids: string[] = [];
+  for (let index = 0; index < people; index++) {
+    ids.push(await write(business, [inbound(`${date}T09:00:00Z`)]));
+  }
+  await start(workspace, date);
+  await runAll(database.service, workspace, { date, text: "first" });
+  await letTimePass(workspace);
+  return { ...business, date, ids };
+}
+
+/** As if everything so far had happened hours ago. */
+async function letTimePass(workspace: Workspace, hours = 3): Promise<void> {
+  const { sql } = database;
+  await sql`
+    update public.summary_runs set opened_at = opened_at - make_interval(hours => ${hours})
+    where workspace_id = ${workspace.id}`;
+  await sql`
+    update public.conversations set updated_at = updated_at - make_interval(hours => ${hours + 3})
+    where workspace_id = ${workspace.id}`;
+}
+
+/** Another message of somebody's conversation. */
+async function writeMore(
+  { workspace, connection }: { workspace: Workspace; connection: Connection },
+  personId: string,
+  messages: TestMessage[],
+  overrides: Partial<TestConversation> = {},
+): Promise<void> {
+  const [thread] = await database.sql`
+    select external_conversation_id, participant_identifier from public.conversations
+    where workspace_id = ${workspace.id} and person_id = ${personId}`;
+  await ingestOne(
+    database.service,
+    connection,
+    conversation({
+      external_conversation_id: thread!.external_conversation_id,
+      participant_identifier: thread!.participant_identifier,
+      messages,
+      ...overrides,
+    }),
+  );
+}
+
+/** Whether the day was opened again by the schedule. */
+async function isOpenedAgain(workspace: Workspace, date: string): Promise<boolean> {
+  const runs = await openAt(workspace, new Date().toISOString());
+  return runs.find(([day]) => day === date)?.[1] === "running";
+}
+
+const notesByPerson = async (workspace: Workspace, date: string) =>
+  Object.fromEntries(
+    (await notesOf(workspace)).filter(([day]) => day === date).map(([, id, text]) => [id, text]),
+  );
+
+Deno.test("messages that come days late are in their day's note by themselves, and only that is made again", async () => {
+  const business = await createSummarisedDay(3);
+  const { workspace, date, ids: [late, read, quiet] } = business;
+  assertEquals(await isOpenedAgain(workspace, date), false, "nothing has changed");
+  await writeMore(business, late!, [
+    inbound(`${date}T10:00:00Z`, "sent while the bridge was away"),
+  ]);
+  await database.sql`
+    update public.conversations set updated_at = now()
+    where workspace_id = ${workspace.id} and person_id = ${read!}`;
+  assertEquals(await isOpenedAgain(workspace, date), true);
+  const slice = (await claim(database.service, workspace, { date }))!;
+  assertEquals(slice.person_ids.toSorted(), [late!, read!].toSorted(), "nobody else is looked at");
+  assertEquals(slice.days.map(({ person_id, message_count }) => [person_id, message_count]), [
+    [late, 2],
+  ]);
+  assert(await writeNotes(database.service, slice, "again"));
+  await runAll(database.service, workspace, { date });
+  assertEquals(await notesByPerson(workspace, date), {
+    [late!]: "again",
+    [read!]: "first",
+    [quiet!]: "first",
+  });
+  await letTimePass(workspace);
+  assertEquals(await isOpenedAgain(workspace, date), false, "once is enough");
+});
+
+Deno.test("a message that comes late, and one that failed, do not look like nothing", async () => {
+  const business = await createSummarisedDay(1);
+  const { workspace, date, ids: [person] } = business;
+  const answer = outbound(`${date}T09:30:00Z`);
+  await writeMore(business, person!, [answer]);
+  assert(await isOpenedAgain(workspace, date));
+  await runAll(database.service, workspace, { date, text: "answered" });
+  await letTimePass(workspace);
+  await writeMore(business, person!, [inbound(`${date}T09:40:00Z`)], {
+    changes: [{ message_id: answer.id, status: "failed", status_at: `${date}T09:31:00Z` }],
+  } as Partial<TestConversation>);
+  assert(await isOpenedAgain(workspace, date));
+  await runAll(database.service, workspace, { date, text: "not answered" });
+  assertEquals(await notesByPerson(workspace, date), { [person!]: "not answered" });
+});
+
+Deno.test("what does not change the number of messages is found at the next hour", async () => {
+  const business = await createSummarisedDay(1);
+  const { workspace, date, ids: [person] } = business;
+  const answer = outbound(`${date}T09:30:00Z`);
+  await writeMore(business, person!, [answer]);
+  await isOpenedAgain(workspace, date);
+  await runAll(database.service, workspace, { date, text: "answered" });
+  await letTimePass(workspace);
+  await writeMore(business, person!, [], {
+    changes: [{ message_id: answer.id, status: "failed", status_at: `${date}T09:31:00Z` }],
+  } as Partial<TestConversation>);
+  assertEquals(await isOpenedAgain(workspace, date), false);
+  await letTimePass(workspace, 24);
+  await database.sql`
+    update public.conversations set updated_at = now() where workspace_id = ${workspace.id}`;
+  assertEquals(await isOpenedAgain(workspace, date), true);
+  await runAll(database.service, workspace, { date, text: "it failed" });
+  assertEquals(await notesByPerson(workspace, date), { [person!]: "it failed" });
+});
+
+Deno.test("days further back, and days that nobody had summarised, stay as they are", async () => {
+  const business = await createSummarisedDay(1);
+  const { workspace, date } = business;
+  await letTimePass(workspace, 24);
+  const old = new Date(Date.parse(date) - 2 * 86_400_000).toISOString().slice(0, 10);
+  await start(workspace, old);
+  await runAll(database.service, workspace, { date: old });
+  await letTimePass(workspace, 24);
+  await write(business, [inbound(`${old}T09:00:00Z`)]);
+  const runs = await openAt(workspace, new Date().toISOString());
+  assertEquals(runs.find(([day]) => day === old)?.[1], "finished");
+  const between = new Date(Date.parse(date) - 86_400_000).toISOString().slice(0, 10);
+  assertEquals(runs.find(([day]) => day === between), undefined);
+});
+
+Deno.test("a conversation that goes to somebody else takes its part of the notes along", async () => {
+  const business = await createSummarisedDay(3);
+  const { workspace, date, ids: [wrong, right, both] } = business;
+  const second = uniqueNumber();
+  const thread = await ingestOne(
+    database.service,
+    business.connection,
+    conversation({ participant_identifier: second, messages: [inbound(`${date}T11:00:00Z`)] }),
+  );
+  await database.sql`
+    update public.conversations set person_id = ${both!} where id = ${thread}`;
+  await isOpenedAgain(workspace, date);
+  await runAll(database.service, workspace, { date, text: "second" });
+  await letTimePass(workspace, 24);
+  assertEquals(await notesByPerson(workspace, date), {
+    [wrong!]: "first",
+    [right!]: "first",
+    [both!]: "second",
+  });
+  // One loses the only conversation, one keeps another.
+  await database.sql`
+    update public.conversations set person_id = ${right!}
+    where workspace_id = ${workspace.id} and (person_id = ${wrong!} or id = ${thread})`;
+  assert(await isOpenedAgain(workspace, date));
+  const slice = (await claim(database.service, workspace, { date }))!;
+  assertEquals(
+    Object.fromEntries(
+      slice.days.map(({ person_id, message_count }) => [person_id, message_count]),
+    ),
+    { [right!]: 3, [both!]: 1 },
+  );
+  assert(await writeNotes(database.service, slice, "third"));
+  assertEquals(await notesByPerson(workspace, date), { [right!]: "third", [both!]: "third" });
+});
+
+Deno.test("by hand, who has a note and no conversation any more loses the note", async () => {
+  const { workspace, date, ids } = await createBusyDay(2);
+  await runAll(database.service, workspace, { date });
+  await database.sql`
+    update public.conversations set person_id = ${ids[1]!}
+    where workspace_id = ${workspace.id} and person_id = ${ids[0]!}`;
+  await start(workspace, date);
+  await runAll(database.service, workspace, { date });
+  assertEquals((await notesOf(workspace)).map(([, id]) => id), [ids[1]!]);
+});
+
+Deno.test("who becomes known only after their day was summarised gets their note", async () => {
+  const business = await createSummarisedDay(1);
+  const { workspace, connection, date } = business;
+  const phone = uniqueNumber();
+  await ingestOne(
+    database.service,
+    connection,
+    conversation({ participant_identifier: phone, messages: [inbound(`${date}T12:00:00Z`)] }),
+  );
+  await isOpenedAgain(workspace, date);
+  await runAll(database.service, workspace, { date });
+  await letTimePass(workspace, 24);
+  const person = await addPerson(database.sql, workspace, { phone });
+  assert(await isOpenedAgain(workspace, date));
+  await runAll(database.service, workspace, { date, text: "known now" });
+  assertEquals((await notesByPerson(workspace, date))[person], "known now");
+});
+
+Deno.test("after a merge the note of the day is about both, and after its undoing about each", async () => {
+  const business = await createSummarisedDay(2);
+  const { workspace, date, ids: [kept, merged] } = business;
+  const [merge] = await database.as(
+    { userId: workspace.owner },
+    async (sql) => await sql`select * from public.merge_people(${kept!}, ${merged!})`,
+  );
+  await letTimePass(workspace, 24);
+  await database.sql`
+    update public.conversations set updated_at = now() where workspace_id = ${workspace.id}`;
+  assert(await isOpenedAgain(workspace, date));
+  const slice = (await claim(database.service, workspace, { date }))!;
+  assertEquals(slice.days.map(({ person_id, message_count }) => [person_id, message_count]), [
+    [kept, 2],
+  ]);
+  assert(await writeNotes(database.service, slice, "both"));
+  await runAll(database.service, workspace, { date });
+  await database.as(
+    { userId: workspace.owner },
+    async (sql) => await sql`select * from public.undo_merge(${merge!.id})`,
+  );
+  await letTimePass(workspace, 24);
+  await database.sql`
+    update public.conversations set updated_at = now() where workspace_id = ${workspace.id}`;
+  assert(await isOpenedAgain(workspace, date));
+  await runAll(database.service, workspace, { date, text: "each" });
+  assertEquals((await notesByPerson(workspace, date))[kept!], "each");
+  assert(merged! in await notesByPerson(workspace, date));
+});
+
+Deno.test("a slice that was lost costs the messages that it may have sent", async () => {
+  const { workspace, date } = await createBusyDay(3);
+  await database.sql`
+    insert into public.workspace_summary_settings (workspace_id, allow_external_ai)
+    values (${workspace.id}, true)`;
+  const lose = async () => {
+    assert(await claim(database.service, workspace, { date, people: 2 }));
+    await database.sql`
+      update public.summary_runs set leased_until = now() - interval '1 second'
+      where workspace_id = ${workspace.id}`;
+    const [run] = await database.sql`
+      select messages_sent from public.summary_runs where workspace_id = ${workspace.id}`;
+    return run!.messages_sent;
+  };
+  const [first, second, third] = [await lose(), await lose(), await lose()];
+  assertEquals(first, 0);
+  assert(second > 0);
+  assertEquals(third, second * 2);
 });
 
 Deno.test("a date that is far away is refused", async () => {

@@ -27,6 +27,7 @@ export function SummaryTags({ metadata }: { metadata: SummaryMetadata }) {
 /** How much was written, and how fast it was answered. */
 export function SummaryFacts({ metadata }: { metadata: SummaryMetadata }) {
   const { inbound_count, outbound_count, unanswered_count, first_answer_seconds } = metadata;
+  const { fallback_reason: reason } = metadata;
   const answer = first_answer_seconds !== null
     ? texts.summaries.firstAnswer(formatDuration(first_answer_seconds))
     : inbound_count === 0
@@ -39,6 +40,10 @@ export function SummaryFacts({ metadata }: { metadata: SummaryMetadata }) {
       <li>{answer}</li>
       {unanswered_count > 0 && outbound_count > 0 && (
         <li>{texts.summaries.unanswered(unanswered_count)}</li>
+      )}
+      {/* What the page says of all notes is not said again. */}
+      {reason !== null && reason !== "ai_not_allowed" && (
+        <li>{texts.summaries.fallbacks[reason] ?? reason}</li>
       )}
     </ul>
   );

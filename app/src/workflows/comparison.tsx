@@ -4,7 +4,7 @@
  * @module
  */
 
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { texts } from "../texts.ts";
 import { differenceOf, type Part } from "./difference.ts";
 import type { FieldChange } from "./types.ts";
@@ -69,7 +69,11 @@ export function BothSides({ one, other, names }: {
   names: [string, string];
 }) {
   const [isWhole, setIsWhole] = useState(false);
-  const difference = differenceOf(String(one ?? ""), String(other ?? ""), isWhole);
+  // The form beside it renders with every key.
+  const difference = useMemo(
+    () => differenceOf(String(one ?? ""), String(other ?? ""), isWhole),
+    [one, other, isWhole],
+  );
   const sides = [difference.one, difference.other];
   return (
     <>

@@ -1,8 +1,10 @@
 /**
- * Where two texts differ: what they begin and end with in common, and what lies between. Pure.
+ * Where two texts differ, word by word. Pure.
  *
  * @module
  */
+
+import { diffArrays } from "diff";
 
 /** A stretch of a text. */
 export interface Part {
@@ -19,38 +21,64 @@ export interface Difference {
   isCut: boolean;
 }
 
-/** Characters of what is the same that are shown on each side of the difference. */
+/** Characters of what is the same that are shown on each side of a difference. */
 const CONTEXT = 160;
+/** Words that may differ before the rest counts as one difference: finding more takes too long. */
+const MAX_EDITS = 500;
+
+/** Words of both texts, or of one alone. */
+interface Run {
+  value: string[];
+  removed?: boolean;
+  added?: boolean;
+}
 
 /** Compares word by word. Unless `isWhole`, long stretches that are the same are cut. */
 export function differenceOf(one: string, other: string, isWhole: boolean): Difference {
   const ones = wordsOf(one);
   const others = wordsOf(other);
+  const runs: Run[] = diffArrays(ones, others, { maxEditLength: MAX_EDITS }) ??
+    frame(ones, others);
+  const isSame = ({ removed, added }: Run) => !removed && !added;
+  const isCut = !isWhole &&
+    runs.some((run) => isSame(run) && run.value.join("").length > CONTEXT * 2);
+  const partsOf = (missing: "removed" | "added"): Part[] =>
+    runs.flatMap((run, index): Part[] => {
+      if (run[missing]) return [];
+      const text = run.value.join("");
+      if (text === "") return [];
+      if (!isSame(run)) return [{ text, isChanged: true }];
+      const isFirst = index === 0;
+      const isLast = index === runs.length - 1;
+      return [{ text: isCut ? cut(text, isFirst, isLast) : text, isChanged: false }];
+    });
+  return { one: partsOf("added"), other: partsOf("removed"), isCut };
+}
+
+/** What texts begin and end with in common, and what lies between. */
+function frame(ones: string[], others: string[]): Run[] {
   const shorter = Math.min(ones.length, others.length);
   let start = 0;
   while (start < shorter && ones[start] === others[start]) start++;
   let end = 0;
   while (end < shorter - start && ones.at(-1 - end) === others.at(-1 - end)) end++;
-  const before = ones.slice(0, start).join("");
-  const after = ones.slice(ones.length - end).join("");
-  const isCut = !isWhole && Math.max(before.length, after.length) > CONTEXT * 2;
-  const partsOf = (words: string[]): Part[] =>
-    [
-      { text: isCut ? cutStart(before) : before, isChanged: false },
-      { text: words.slice(start, words.length - end).join(""), isChanged: true },
-      { text: isCut ? cutEnd(after) : after, isChanged: false },
-    ].filter(({ text }) => text !== "");
-  return { one: partsOf(ones), other: partsOf(others), isCut };
+  return [
+    { value: ones.slice(0, start) },
+    { value: ones.slice(start, ones.length - end), removed: true },
+    { value: others.slice(start, others.length - end), added: true },
+    { value: ones.slice(ones.length - end) },
+  ];
 }
 
+/** Words with the space behind them: spaces alone would be found to be the same everywhere. */
 function wordsOf(text: string): string[] {
-  return text.match(/\s+|[^\s]+/g) ?? [];
+  return text.match(/\S+\s*|\s+/g) ?? [];
 }
 
-function cutStart(text: string): string {
-  return text.length > CONTEXT ? `…${text.slice(-CONTEXT)}` : text;
-}
-
-function cutEnd(text: string): string {
-  return text.length > CONTEXT ? `${text.slice(0, CONTEXT)}…` : text;
+/** The part of what is the same that is near a difference: before, behind or between. */
+function cut(text: string, isFirst: boolean, isLast: boolean): string {
+  if (text.length <= CONTEXT * 2) return text;
+  const behind = isFirst ? "" : `${text.slice(0, CONTEXT).replace(/\S*$/, "")}…`;
+  const before = isLast ? "" : `…${text.slice(-CONTEXT).replace(/^\S*/, "")}`;
+  return [behind, before].filter(Boolean).join("\n");
 }

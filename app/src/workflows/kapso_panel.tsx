@@ -108,13 +108,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
           onConfirmed={() => setIsGuideWanted(false)}
         />
       )}
-      {preview && (
-        <SyncDialog
-          setting={setting}
-          preview={preview}
-          onClose={() => setPreview(undefined)}
-        />
-      )}
+      {preview && <SyncDialog preview={preview} onClose={() => setPreview(undefined)} />}
     </section>
   );
 }
@@ -123,7 +117,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
 function State({ finding, setting }: { finding: Finding; setting: WorkflowSetting }) {
   if (finding.outcome === "synced") return texts.workflows.inSync;
   if (finding.kapso === null && setting.sync_status === "synced") {
-    return texts.workflows.confirmedByHand(finding.message);
+    return texts.workflows.notCompared(finding.message);
   }
   return (
     <>

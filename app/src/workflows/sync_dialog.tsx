@@ -11,16 +11,17 @@ import { Dialog } from "../ui/dialog.tsx";
 import { useToast } from "../ui/toast.tsx";
 import { Comparison } from "./comparison.tsx";
 import { workflowName } from "./status_tag.tsx";
-import type { Finding, WorkflowSetting } from "./types.ts";
+import type { Finding } from "./types.ts";
 import { useSync } from "./use_workflows.ts";
 
 /** The result of a dry run, and the button. What Kapso was given meanwhile is not overwritten. */
-export function SyncDialog({ setting, preview, onClose }: {
-  setting: WorkflowSetting;
+export function SyncDialog({ preview, onClose }: {
   preview: Finding;
   onClose: () => void;
 }) {
   const showToast = useToast();
+  // In the version that was previewed, whatever the others save meanwhile.
+  const { setting } = preview;
   const sync = useSync(setting);
   const failure = sync.data?.outcome === "error" ? sync.data.message : undefined;
   return (

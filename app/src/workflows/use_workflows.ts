@@ -208,20 +208,27 @@ export function useDryRun(setting: WorkflowSetting) {
   const api = useApi();
   return useMutation({
     mutationFn: () =>
-      request<Finding>(api, "POST", `${placeOf(setting)}/sync`, { body: { dry_run: true } }),
+      request<Finding>(api, "POST", `${placeOf(setting)}/sync`, {
+        body: { dry_run: true, version: setting.version },
+      }),
   });
 }
 
-/** Writes to Kapso; with a fingerprint also over values that somebody has looked at. */
+/**
+ * Writes to Kapso what stands in this version of a setting; with a fingerprint also over values that
+ * somebody has looked at.
+ */
 export function useSync(setting: WorkflowSetting) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: (overwrite: string | null) =>
       request<Finding>(api, "POST", `${placeOf(setting)}/sync`, {
-        body: overwrite === null ? {} : { overwrite },
+        body: { version: setting.version, ...(overwrite !== null && { overwrite }) },
       }),
     onSuccess: (finding) => keepFinding(queryClient, finding),
+    // Somebody else has changed it meanwhile.
+    onError: () => queryClient.invalidateQueries({ queryKey: settingsKey(setting.workspace_id) }),
   });
 }
 

@@ -802,8 +802,10 @@ export type Database = {
           lease_token: string | null
           leased_until: string | null
           local_date: string
+          messages_counted: number
           messages_sent: number
           notes_written: number
+          opened_at: string
           people_done: number
           started_at: string
           started_by: string | null
@@ -821,8 +823,10 @@ export type Database = {
           lease_token?: string | null
           leased_until?: string | null
           local_date: string
+          messages_counted?: number
           messages_sent?: number
           notes_written?: number
+          opened_at?: string
           people_done?: number
           started_at?: string
           started_by?: string | null
@@ -840,8 +844,10 @@ export type Database = {
           lease_token?: string | null
           leased_until?: string | null
           local_date?: string
+          messages_counted?: number
           messages_sent?: number
           notes_written?: number
+          opened_at?: string
           people_done?: number
           started_at?: string
           started_by?: string | null
@@ -2462,8 +2468,10 @@ export type Database = {
           lease_token: string | null
           leased_until: string | null
           local_date: string
+          messages_counted: number
           messages_sent: number
           notes_written: number
+          opened_at: string
           people_done: number
           started_at: string
           started_by: string | null
@@ -2549,8 +2557,10 @@ export type Database = {
           lease_token: string | null
           leased_until: string | null
           local_date: string
+          messages_counted: number
           messages_sent: number
           notes_written: number
+          opened_at: string
           people_done: number
           started_at: string
           started_by: string | null

@@ -19,6 +19,8 @@ export interface AiSettings {
   maxTokensPerRun: number;
   /** Messages that are sent for one day of one workspace. */
   maxMessagesPerRun: number;
+  /** Of one answer, with what a model thinks before it. */
+  maxAnswerTokens: number;
 }
 
 /** A summary that was understood. */
@@ -42,8 +44,9 @@ export interface Ai {
 
 /** Characters of a note. */
 export const MAX_SUMMARY_LENGTH = 1200;
-const MAX_ANSWER_TOKENS = 500;
 const MAX_ANSWER_BYTES = 256 * 1024;
+/** No day of a person costs more: an endpoint that says so has counted wrong. */
+const MAX_TOKENS_PER_PERSON = 1_000_000;
 
 /**
  * Read the settings of the AI endpoint.
@@ -78,23 +81,33 @@ export function readAiSettings(env: Record<string, string>): AiSettings | undefi
     timeoutMs: number("SUMMARY_AI_TIMEOUT_MS", 20_000, 30_000),
     maxTokensPerRun: number("SUMMARY_AI_MAX_TOKENS_PER_RUN", 200_000, 100_000_000),
     maxMessagesPerRun: number("SUMMARY_AI_MAX_MESSAGES_PER_RUN", 5_000, 100_000_000),
+    // A note has some 150. Models that think first count that, too, and are cut off in the middle of it.
+    maxAnswerTokens: number("SUMMARY_AI_MAX_ANSWER_TOKENS", 2_000, 100_000),
   };
 }
 
-/** Tokens of a prompt and its answer, before the endpoint has counted them: rather too many. */
-export function estimateTokens(prompt: readonly ChatMessage[]): number {
-  const bytes = prompt.reduce(
-    (sum, { content }) => sum + new TextEncoder().encode(content).length,
-    0,
-  );
-  return Math.ceil(bytes / 3) + MAX_ANSWER_TOKENS;
+/** Tokens of a prompt and the longest answer, before the endpoint has counted them: rather too many. */
+export function estimateTokens(
+  prompt: readonly ChatMessage[],
+  { maxAnswerTokens }: Pick<AiSettings, "maxAnswerTokens">,
+): number {
+  return estimatePrompt(prompt) + maxAnswerTokens;
+}
+
+function estimatePrompt(prompt: readonly ChatMessage[]): number {
+  return prompt.reduce((sum, { content }) => sum + estimateText(content), 0);
+}
+
+function estimateText(text: string): number {
+  return Math.ceil(new TextEncoder().encode(text).length / 3);
 }
 
 const completion = z.object({
   choices: z.array(z.object({
     message: z.object({ content: z.string() }),
   })).min(1),
-  usage: z.object({ total_tokens: z.int().min(0) }).nullish().catch(undefined),
+  usage: z.object({ total_tokens: z.int().min(1).max(MAX_TOKENS_PER_PERSON) }).nullish()
+    .catch(undefined),
 });
 
 const answer = z.object({
@@ -119,7 +132,7 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
       body: JSON.stringify({
         model: settings.model,
         messages: prompt,
-        [limitField]: MAX_ANSWER_TOKENS,
+        [limitField]: settings.maxAnswerTokens,
         ...(hasFormat ? { response_format: { type: "json_object" } } : {}),
       }),
       // The key must not follow a redirect.
@@ -130,7 +143,7 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
   return {
     settings,
     async summarise(prompt) {
-      const estimated = estimateTokens(prompt);
+      const estimated = estimateTokens(prompt, settings);
       try {
         const signal = AbortSignal.timeout(settings.timeoutMs);
         let response = await ask(prompt, signal);
@@ -149,8 +162,10 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
         }
         const body = completion.safeParse(parseJson(await readText(response)));
         if (!body.success) return { outcome: "unusable", tokens: estimated };
-        const tokens = body.data.usage?.total_tokens ?? estimated;
-        const summary = readAnswer(body.data.choices[0]!.message.content);
+        const { content } = body.data.choices[0]!.message;
+        const tokens = body.data.usage?.total_tokens ??
+          estimatePrompt(prompt) + estimateText(content);
+        const summary = readAnswer(content);
         return summary ? { outcome: "summary", summary, tokens } : { outcome: "unusable", tokens };
       } catch {
         // No connection, no answer in time, an answer without end. It may have cost something.
@@ -160,9 +175,13 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
   };
 }
 
-/** What a model has written, or undefined where it is not what was asked for. */
+/**
+ * What a model has written, or undefined where it is not what was asked for. Endpoints without a format
+ * for answers put words around it, and some models their thoughts before it.
+ */
 export function readAnswer(content: string): AiSummary | undefined {
-  const bare = content.trim().replace(/^```(?:json)?\s*|\s*```$/g, "");
+  const spoken = content.slice(content.lastIndexOf("</think>") + 1);
+  const bare = spoken.slice(spoken.indexOf("{"), spoken.lastIndexOf("}") + 1);
   const parsed = answer.safeParse(parseJson(bare));
   if (!parsed.success) return undefined;
   const text = plainText(parsed.data.summary, MAX_SUMMARY_LENGTH);

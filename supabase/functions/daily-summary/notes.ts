@@ -56,11 +56,11 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
     const spent = { aiNotes: 0, tokens: 0, messages: 0 };
 
     async function ask(day: PersonDay): Promise<AiSummary | FallbackReason> {
-      if (ai === undefined) return "ai_not_configured";
       if (!slice.allowExternalAi) return "ai_not_allowed";
+      if (ai === undefined) return "ai_not_configured";
       if (failures >= MAX_FAILURES) return "ai_failed";
       const prompt = buildPrompt(day, slice.language, randomMark());
-      const estimated = estimateTokens(prompt);
+      const estimated = estimateTokens(prompt, ai.settings);
       if (
         slice.tokensUsed + spent.tokens + estimated > ai.settings.maxTokensPerRun ||
         slice.messagesSent + spent.messages + day.messages.length > ai.settings.maxMessagesPerRun
@@ -90,6 +90,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
           content: isAi ? answer.text : extractSummary(day, slice.language),
           metadata: {
             message_count: day.message_count,
+            digest: day.digest,
             inbound_count: day.inbound_count,
             outbound_count: day.outbound_count,
             first_inbound_at: day.first_inbound_at,

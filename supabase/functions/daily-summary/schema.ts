@@ -23,6 +23,8 @@ export const progressQuery = z.object({
 export interface PersonDay {
   person_id: string;
   message_count: number;
+  /** Of which messages these are: the same as long as none comes, fails or goes to somebody else. */
+  digest: string;
   inbound_count: number;
   outbound_count: number;
   first_inbound_at: string | null;
@@ -55,6 +57,8 @@ export interface Note {
   content: string;
   metadata: {
     message_count: number;
+    /** Of the day the note was made from. The database sets it to null when that day is another's. */
+    digest: string | null;
     inbound_count: number;
     outbound_count: number;
     first_inbound_at: string | null;

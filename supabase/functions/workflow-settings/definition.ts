@@ -74,9 +74,22 @@ export interface Edit {
 
 /** The text of the definition, with some values replaced and every other byte as it came. */
 export function editDefinition({ text, path }: WorkflowGraph, edits: readonly Edit[]): string {
-  const edited = edits.reduce(
-    (before, edit) => applyEdits(before, modify(before, edit.path, edit.value, {})),
+  const tree = parseTree(text)!;
+  const [replaced, added] = [true, false].map((isThere) =>
+    edits.filter((edit) => (findNodeAtLocation(tree, edit.path) !== undefined) === isThere)
+  ) as [Edit[], Edit[]];
+  // All at once: reading a large text anew for each of a hundred values takes a second.
+  const before = applyEdits(
     text,
+    replaced.map((edit) => {
+      const { offset, length } = findNodeAtLocation(tree, edit.path)!;
+      return { offset, length, content: JSON.stringify(edit.value) };
+    }),
+  );
+  // Fields that are not there yet go behind each other.
+  const edited = added.reduce(
+    (all, edit) => applyEdits(all, modify(all, edit.path, edit.value, {})),
+    before,
   );
   const { offset, length } = findNodeAtLocation(parseTree(edited)!, path)!;
   return edited.slice(offset, offset + length);

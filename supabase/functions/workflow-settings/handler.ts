@@ -147,8 +147,9 @@ export function createHandler(
   });
 
   app.post("/:workspace/:type/sync", async (context) => {
-    const { dry_run: isDryRun, overwrite } = readInput(syncBody, await readJson(context));
+    const { dry_run: isDryRun, overwrite, version } = readInput(syncBody, await readJson(context));
     const { setting, userId } = await managed(context, placeOf(context));
+    if (version !== undefined && setting.version !== version) throw versionConflict();
     const finding = await syncSetting(deps.connect, setting, { isDryRun, overwrite });
     logFinding(context, "sync", finding);
     const now = isDryRun
@@ -161,8 +162,9 @@ export function createHandler(
     const { setting, userId } = await managed(context, placeOf(context));
     const finding = await checkSetting(deps.connect, setting);
     logFinding(context, "check", finding);
-    // Who has not seen Kapso knows nothing new: what was confirmed by hand stays confirmed.
-    const now = finding.kapso === null
+    // Who has not seen Kapso knows nothing new: what was confirmed by hand stays confirmed. That there is
+    // no such workflow is something that was seen.
+    const now = finding.kapso === null && finding.reason !== "workflow_not_found"
       ? setting
       : await deps.store.record(setting, finding, { action: "checked", userId });
     return context.json(toAnswer(finding, false, now));

@@ -57,7 +57,8 @@ export function writeManual(
       { text: "Save the workflow, and activate it if it is a draft", value: null },
       ...(id === null
         ? [{
-          text: "Copy the workflow's id from its address into kapso_workflow_id of this setting",
+          text:
+            "Choose the workflow in this setting, or copy the id from its address into it (kapso_workflow_id), and save",
           value: null,
         }]
         : []),

@@ -22,6 +22,7 @@ export const saveBody = settingChanges.extend({ version: version.nullable().opti
 export const syncBody = z.strictObject({
   dry_run: z.boolean({ error: "must be true or false" }).default(false),
   overwrite: fingerprint.optional(),
+  version: version.optional(),
 });
 /** A take-over of Kapso's values. */
 export const adoptBody = z.strictObject({ fingerprint, version });

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { z } from "zod";
 import { KapsoError, type Row } from "../_shared/kapso/client.ts";
 import { type ManagedValues } from "../_shared/workflows/settings.ts";
 import { type Change, compare, fingerprintOf } from "./comparison.ts";
@@ -101,9 +102,14 @@ export async function syncSetting(
     if (result.outcome === "synced") return { ...result, message: "Kapso has these values now." };
     if (failure?.status === 409) return changedMeanwhile(setting, after);
     if (failure !== undefined) throw failure;
-    return changedMeanwhile(setting, after);
+    return otherwise(
+      result,
+      "Kapso took the values, and has others now: somebody saved the workflow right after, or Kapso keeps them differently. Look at both sides.",
+    );
   });
 }
+
+const int32 = z.int32();
 
 /** What was read of a workflow. */
 interface View {
@@ -127,7 +133,8 @@ async function look(
     const problem = {
       code: "unreadable_definition",
       node_id: null,
-      message: "Kapso's definition of the workflow has a shape that is not known here",
+      message:
+        "Kapso's definition of the workflow has a shape that is not known here, or two nodes with one id",
     };
     return { workflow, known: undefined, problems: [problem], changes: [], fingerprint: null };
   }
@@ -188,15 +195,16 @@ function judge(setting: Setting, view: View): Finding {
 
 /** Somebody saved the workflow between our reading and our writing. */
 function changedMeanwhile(setting: Setting, view: View): Finding {
-  const finding = judge(setting, view);
+  return otherwise(
+    judge(setting, view),
+    "Somebody saved the workflow at Kapso at the same moment, so nothing was written. Look at both sides, and sync again.",
+  );
+}
+
+/** A difference that a person has to look at, whoever made it. */
+function otherwise(finding: Finding, message: string): Finding {
   if (finding.outcome !== "pending" && finding.outcome !== "conflict") return finding;
-  return {
-    ...finding,
-    outcome: "conflict",
-    reason: "changed_at_kapso",
-    message:
-      "Somebody saved the workflow at Kapso at the same moment, so nothing was written. Look at both sides, and sync again.",
-  };
+  return { ...finding, outcome: "conflict", reason: "changed_at_kapso", message };
 }
 
 function seenOf(setting: Setting, { workflow, known }: View): Pick<
@@ -212,7 +220,8 @@ function seenOf(setting: Setting, { workflow, known }: View): Pick<
       lock_version: lock_version ?? null,
     },
     values: undefined,
-    lockVersion: typeof lock_version === "number" ? lock_version : undefined,
+    // Only what can be compared and kept: whatever it is goes back as it came.
+    lockVersion: int32.safeParse(lock_version).data,
     known,
   };
 }
@@ -244,7 +253,10 @@ async function withKapso(
     if (!(error instanceof KapsoError)) throw error;
     if (error.status === 401 || error.status === 403) return byHand(setting, "kapso_key_refused");
     if (error.status === 404) {
-      return failed("workflow_not_found", "The project of this key has no workflow with this id.");
+      return failed(
+        "workflow_not_found",
+        "The project of this key has no workflow with this id: it was deleted, or belongs to another project.",
+      );
     }
     if (error.isRetryable || error.isAmbiguous || error.status === 0 || error.status >= 500) {
       return failed("kapso_unavailable", `Kapso could not be asked: ${error.message}`);

@@ -64,12 +64,13 @@ Deno.test("rows that were left empty are nothing, and two answers of one name ar
   assertEquals(doubleName(draftOf(SETTING)), undefined);
 });
 
+const changedText = (parts: Part[]) =>
+  parts.filter(({ isChanged }) => isChanged).map(({ text }) => text).join("").trim();
+
 Deno.test("a difference is found, and the parts of each side are its whole text", () => {
   const one = "You are kind. Answer in two sentences.";
   const other = "You are kind. Answer briefly, in two sentences.";
   const difference = differenceOf(one, other, false);
-  const changedText = (parts: Part[]) =>
-    parts.filter(({ isChanged }) => isChanged).map(({ text }) => text).join("").trim();
   assertEquals(changedText(difference.one), "");
   assertEquals(changedText(difference.other), "briefly,");
   for (const [text, parts] of [[one, difference.one], [other, difference.other]] as const) {
@@ -85,4 +86,32 @@ Deno.test("of long texts the difference is shown, and the whole on demand", () =
   const whole = differenceOf(`${words}one ${words}`, `${words}two ${words}`, true);
   assertEquals(whole.one.map(({ text }) => text).join(""), `${words}one ${words}`);
   assertEquals(differenceOf("", "new", false).other, [{ text: "new", isChanged: true }]);
+});
+
+Deno.test("changes that are far from each other are marked alone, and what lies between is cut", () => {
+  const rules = Array.from(
+    { length: 30 },
+    (_, index) => `${index}. Answer in the language of the customer.`,
+  )
+    .join("\n");
+  const one = `You are Sarah.\n${rules}\nBe kind.`;
+  const other = `You are Sally.\n${rules}\nBe kind and short.`;
+  const difference = differenceOf(one, other, true);
+  assertEquals(changedText(difference.one), "Sarah.\nkind.");
+  assertEquals(changedText(difference.other), "Sally.\nkind and short.");
+  for (const [text, parts] of [[one, difference.one], [other, difference.other]] as const) {
+    assertEquals(parts.map((part) => part.text).join(""), text);
+  }
+  const cut = differenceOf(one, other, false);
+  assert(cut.isCut);
+  assert(cut.one.map(({ text }) => text).join("").length < 400);
+});
+
+Deno.test("texts that have nothing in common are compared at once", () => {
+  const words = (letter: string) =>
+    Array.from({ length: 20_000 }, (_, index) => letter + index).join(" ");
+  const [one, other] = [words("a"), words("b")];
+  const difference = differenceOf(one, other, false);
+  assertEquals(changedText(difference.one), one);
+  assertEquals(changedText(difference.other), other);
 });

@@ -17,6 +17,7 @@ function slice(workspaceId: string): Slice {
   const day: PersonDay = {
     person_id: crypto.randomUUID(),
     message_count: 1,
+    digest: "d",
     inbound_count: 1,
     outbound_count: 0,
     first_inbound_at: null,

@@ -15,6 +15,7 @@ function day(overrides: Partial<PersonDay> = {}): PersonDay {
   return {
     person_id: "00000000-0000-4000-8000-000000000021",
     message_count: 1,
+    digest: "d",
     inbound_count: 1,
     outbound_count: 0,
     first_inbound_at: "2026-02-03T09:00:00+00:00",
@@ -114,9 +115,11 @@ Deno.test("the prompt has the messages as one line that nothing in them can end"
   assertStringIncludes(user!.content, "BCP 47 tag de");
 });
 
-Deno.test("readAnswer() takes what was asked for, also in a fence, and nothing else", () => {
+Deno.test("readAnswer() takes what was asked for, also among other words, and nothing else", () => {
   const right = '{"summary":"All good.","open_question":true,"extra":1}';
-  for (const text of [right, `\`\`\`json\n${right}\n\`\`\``, ` ${right}\n`]) {
+  for (
+    const text of [right, `\`\`\`json\n${right}\n\`\`\``, ` ${right}\n`, `Sure: ${right} and more`]
+  ) {
     assertEquals(readAnswer(text), { text: "All good.", hasOpenQuestion: true });
   }
   for (
@@ -130,7 +133,7 @@ Deno.test("readAnswer() takes what was asked for, also in a fence, and nothing e
       '{"summary":"… !","open_question":false}',
       '{"summary":["x"],"open_question":false}',
       `{"summary":"${"x".repeat(20_001)}","open_question":false}`,
-      `${right} and more`,
+      `${right} ${right}`,
     ]
   ) {
     assertEquals(readAnswer(text), undefined, text.slice(0, 50));
@@ -147,6 +150,7 @@ Deno.test("settings of the AI are whole, or the function does not start", () => 
     key: undefined,
     timeoutMs: 20_000,
     maxTokensPerRun: 200_000,
+    maxAnswerTokens: 2_000,
     maxMessagesPerRun: 5_000,
   });
   for (

@@ -55,6 +55,31 @@ Deno.test("editDefinition() changes the given values and no other byte", () => {
   assertEquals(added.replace(/,\s*"max_tokens":\s*5/, ""), DEFINITION);
 });
 
+Deno.test("editDefinition() takes many values at once, some of which were not there", () => {
+  const graph = readGraph(ANSWER)!;
+  const [start, agent] = graph.nodes as [typeof graph.nodes[0], typeof graph.nodes[0]];
+  const edited = editDefinition(graph, [
+    { path: [...agent.configPath, "max_tokens"], value: 5 },
+    { path: [...agent.configPath, "temperature"], value: 0.5 },
+    { path: [...start.configPath, "one"], value: "1" },
+    { path: [...agent.configPath, "system_prompt"], value: "Two" },
+    { path: [...start.configPath, "two"], value: null },
+  ]);
+  const nodes = JSON.parse(edited).nodes;
+  assertEquals(nodes[0].data.config, { one: "1", two: null });
+  assertEquals(nodes[1].data.config, {
+    max_iterations: 10,
+    system_prompt: "Two",
+    temperature: 0.5,
+    max_tokens: 5,
+  });
+  // What stands around them keeps its bytes.
+  assertEquals(
+    edited.slice(edited.indexOf('{"id":"odd"')),
+    DEFINITION.slice(DEFINITION.indexOf('{"id":"odd"')),
+  );
+});
+
 Deno.test("the bytes reach Kapso as they came, with the lock_version that was read", async () => {
   const sent: string[] = [];
   let answer = ANSWER;
