@@ -78,9 +78,9 @@ async function checkRealtime(sql: postgres.Sql, workspace: Workspace, id: string
       before!.messages + 1,
     );
   });
+  const [tag] = await sql`
+    insert into public.tags (workspace_id, name) values (${workspace.id}, 'VIP') returning id`;
   await asMember(workspace.agent, topic, async (member) => {
-    const [tag] = await sql`
-      insert into public.tags (workspace_id, name) values (${workspace.id}, 'VIP') returning id`;
     await member`
       insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
       values (${workspace.id}, ${id}, ${tag!.id})`;

@@ -34,3 +34,8 @@ export function describeError(error: unknown): string {
   }
   return texts.errors.unknown;
 }
+
+/** The same where a table refuses what is written: `reasons` says by code why. */
+export function describeRefusal(error: unknown, reasons: Record<string, string>): string {
+  return (error instanceof ApiError && reasons[error.code]) || describeError(error);
+}

@@ -12,6 +12,7 @@ import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
 import { PAGES } from "../shell/pages.ts";
+import { useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
@@ -33,9 +34,16 @@ export function ConversationList(
   const workspace = useWorkspace();
   const [filters, setFilters] = useState(DEFAULT_FILTERS);
   const settled = useSettledSearch(filters);
+  const { query, tags } = useTags();
+  const { tagId } = filters;
+  // A tag that somebody has deleted narrows nothing any more.
+  const isTagGone = tagId !== null && query.isSuccess && !tags.has(tagId);
+  useEffect(() => {
+    if (isTagGone) setFilters((current) => ({ ...current, tagId: null }));
+  }, [isTagGone]);
   return (
     <section className="list-pane" aria-label={texts.list.label}>
-      <FilterBar filters={filters} onChange={setFilters} />
+      <FilterBar filters={filters} tags={tags} onChange={setFilters} />
       <Rows
         key={workspace.id}
         filters={settled}
@@ -53,6 +61,7 @@ function Rows({ filters, selectedId, onClear }: {
 }) {
   const workspace = useWorkspace();
   const query = useConversations(filters);
+  const { tags } = useTags();
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
   // Rows that were let go keep their place, so that nothing jumps.
@@ -147,6 +156,7 @@ function Rows({ filters, selectedId, onClear }: {
                   ? (
                     <ConversationRow
                       conversation={row}
+                      tags={tags}
                       isSelected={row.id === selectedId}
                       href={`#/${workspace.slug}${PAGES.inbox}/${row.id}`}
                     />
