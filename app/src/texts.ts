@@ -210,7 +210,7 @@ export const texts = {
   },
   composer: {
     label: "Message",
-    placeholder: "Write a message, or / for a canned reply",
+    placeholder: "Message, or / for replies",
     hint:
       "Enter sends, Shift + Enter starts a new line, a slash at the beginning looks for a canned reply",
     send: "Send",
@@ -283,7 +283,7 @@ export const texts = {
     noneViewer: "Owners and admins can write some.",
     manage: "Manage canned replies",
     manageHint:
-      "Type / at the beginning of a message to insert one. Everybody in this workspace can.",
+      "Type / at the beginning of a message to insert one. All who answer in this workspace have the same ones.",
     search: "Search canned replies",
     shortcut: "Shortcut",
     shortcutHint: "What is typed after the slash, without spaces.",

@@ -230,10 +230,10 @@ for (const colorScheme of ["light", "dark"] as const) {
     await checkAccess(page, "tags");
     await page.keyboard.press("Escape");
     await composer(page).fill("/fit");
-    await page.getByRole("option").first().waitFor();
+    await page.locator("[role=option]").first().waitFor();
     await assertNoSidewaysScroll(page);
     await checkAccess(page, "replies");
-    await page.getByRole("option").first().tap();
+    await page.locator("[role=option]").first().tap();
     await until("the text", async () => (await composer(page).inputValue()).startsWith("A text"));
     await composer(page).fill("/");
     await page.getByRole("button", { name: "Manage canned replies" }).tap();
