@@ -210,8 +210,8 @@ begin
       limit 1000
     );
   end if;
-  -- The plan is made for the arguments: without a tag the join is left out, with one it is a plain join that
-  -- can begin at either side.
+  -- The plan is made for the arguments: without a tag nothing is joined, with one it is a plain join that
+  -- can begin at either side, at the tag if it is on few.
   return query
   select conversation.id
   from public.conversations as conversation
