@@ -24,6 +24,9 @@ export const texts = {
     network: "There is no connection to the server. Check your network and try again.",
     unknown: "Something went wrong. Try again.",
     tryAgain: "Try again",
+    notAllowed: "Your role in this workspace does not allow this.",
+    notValid:
+      "It cannot be kept like this: something is empty, too long, or has a character that must not be there.",
   },
   common: {
     cancel: "Cancel",
@@ -297,6 +300,7 @@ export const texts = {
     deleteConfirm: (title: string) => `Delete ${title}?`,
     shortcutTaken: "Another canned reply has this shortcut.",
     tooMany: "There are 500 canned replies already. Delete one that is not needed.",
+    gone: "This canned reply was deleted meanwhile.",
     loadFailed: "The canned replies could not be loaded.",
   },
   templates: {

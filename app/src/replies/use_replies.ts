@@ -5,9 +5,11 @@
  */
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { CannedReply } from "../api/types.ts";
+import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 
 const repliesKey = (workspaceId: string) => ["canned-replies", workspaceId] as const;
@@ -36,8 +38,11 @@ export function useSaveReply() {
     mutationFn: async ({ id, ...values }: Omit<CannedReply, "id"> & { id: string | undefined }) => {
       const answer = id === undefined
         ? await supabase.from("canned_replies").insert({ workspace_id: workspace.id, ...values })
-        : await supabase.from("canned_replies").update(values).eq("id", id);
+        : await supabase.from("canned_replies").update(values).eq("id", id).select("id");
       if (answer.error) unwrap(answer);
+      if (id !== undefined && answer.data?.length === 0) {
+        throw new ApiError(404, "gone", texts.replies.gone);
+      }
     },
     onSuccess: () => queryClient.invalidateQueries({ queryKey: repliesKey(workspace.id) }),
   });

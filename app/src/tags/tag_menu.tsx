@@ -5,7 +5,7 @@
  */
 
 import { Tags as TagsIcon } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
 import type { Conversation, Tag } from "../api/types.ts";
 import { texts } from "../texts.ts";
@@ -69,16 +69,25 @@ function TagChoice({ tag, conversation }: { tag: Tag; conversation: Conversation
   const showToast = useToast();
   const tagging = useTagging(conversation, tag.id);
   const isOn = conversation.tag_ids.includes(tag.id);
+  // What was chosen stands at once, and until the conversation says the same.
+  const [chosen, setChosen] = useState<boolean>();
+  useEffect(() => {
+    if (chosen === isOn) setChosen(undefined);
+  }, [chosen, isOn]);
   return (
     <label className="menu-item">
       <input
         type="checkbox"
-        checked={tagging.isPending ? tagging.variables : isOn}
+        checked={chosen ?? isOn}
         // Not disabled, which would take the focus from it.
         onChange={(event) => {
-          if (tagging.isPending) return;
+          if (chosen !== undefined) return;
+          setChosen(event.target.checked);
           tagging.mutate(event.target.checked, {
-            onError: (error) => showToast(describeRefusal(error, { "23503": texts.tags.gone })),
+            onError(error) {
+              setChosen(undefined);
+              showToast(describeRefusal(error, { "23503": texts.tags.gone }));
+            },
           });
         }}
       />

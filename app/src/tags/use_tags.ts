@@ -6,12 +6,14 @@
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
+import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { LIST_POLL_MS, REALTIME_POLL_MS } from "../api/query_client.ts";
 import type { Conversation, Tag } from "../api/types.ts";
 import { useIsLive } from "../inbox/live.ts";
 import { conversationKeys, patchConversation } from "../inbox/use_conversations.ts";
+import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 
 /** Keys of the query cache. */
@@ -61,8 +63,11 @@ export function useSaveTag() {
     mutationFn: async ({ id, ...values }: Omit<Tag, "id"> & { id: string | undefined }) => {
       const answer = id === undefined
         ? await supabase.from("tags").insert({ workspace_id: workspace.id, ...values })
-        : await supabase.from("tags").update(values).eq("id", id);
+        : await supabase.from("tags").update(values).eq("id", id).select("id");
       if (answer.error) unwrap(answer);
+      if (id !== undefined && answer.data?.length === 0) {
+        throw new ApiError(404, "gone", texts.tags.gone);
+      }
     },
     onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
   });
