@@ -12,7 +12,7 @@ import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
 import { PAGES } from "../shell/pages.ts";
-import { useTags } from "../tags/use_tags.ts";
+import { type Tags, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
@@ -34,7 +34,7 @@ export function ConversationList(
   const workspace = useWorkspace();
   const [filters, setFilters] = useState(DEFAULT_FILTERS);
   const settled = useSettledSearch(filters);
-  const { query, tags } = useTags();
+  const { query, tags } = useTags({ polls: true });
   const { tagId } = filters;
   // A tag that somebody has deleted narrows nothing any more.
   const isTagGone = tagId !== null && query.isSuccess && !tags.has(tagId);
@@ -47,6 +47,7 @@ export function ConversationList(
       <Rows
         key={workspace.id}
         filters={settled}
+        tags={tags}
         selectedId={selectedId}
         onClear={(changed) => setFilters({ ...DEFAULT_FILTERS, ...changed })}
       />
@@ -54,14 +55,14 @@ export function ConversationList(
   );
 }
 
-function Rows({ filters, selectedId, onClear }: {
+function Rows({ filters, tags, selectedId, onClear }: {
   filters: ConversationFilters;
+  tags: Tags;
   selectedId: string | undefined;
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
   const workspace = useWorkspace();
   const query = useConversations(filters);
-  const { tags } = useTags();
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
   // Rows that were let go keep their place, so that nothing jumps.

@@ -38,6 +38,12 @@ export function useReplyPicker(
     setMarked(0);
   }, [isSlash, text]);
 
+  function pick(reply: CannedReply) {
+    // Also where the reply itself begins with a slash.
+    setIsDismissed(true);
+    onPick(reply);
+  }
+
   /** @returns whether the key was for the list. */
   function onKeyDown(event: KeyboardEvent): boolean {
     if (!isAsked || event.nativeEvent.isComposing) return false;
@@ -45,7 +51,7 @@ export function useReplyPicker(
       setIsDismissed(true);
     } else if (event.key === "Enter" && !event.shiftKey) {
       const reply = found[active];
-      if (reply) onPick(reply);
+      if (reply) pick(reply);
       // Half a shortcut is not sent to a customer; Escape first, to send it all the same.
       else if (!query.isPending && !(isOpen && query.data?.length)) return false;
     } else if (event.key === "ArrowDown" && found.length > 0) {
@@ -67,7 +73,7 @@ export function useReplyPicker(
     active,
     hasAny: (query.data?.length ?? 0) > 0,
     hasFailed: query.isError && !query.data,
-    onPick,
+    pick,
     onKeyDown,
     /** For the field. */
     fieldProps: {
@@ -83,7 +89,7 @@ export function useReplyPicker(
 export function ReplyPicker(
   { picker, onManage }: { picker: ReturnType<typeof useReplyPicker>; onManage: () => void },
 ) {
-  const { id, isOpen, found, active, hasAny, hasFailed, onPick } = picker;
+  const { id, isOpen, found, active, hasAny, hasFailed, pick } = picker;
   const canManage = useCanManage();
   const list = useRef<HTMLUListElement>(null);
   useEffect(() => {
@@ -116,7 +122,7 @@ export function ReplyPicker(
                     // The focus stays in the field.
                     onPointerDown={(event) => event.preventDefault()}
                     onMouseDown={(event) => event.preventDefault()}
-                    onClick={() => onPick(reply)}
+                    onClick={() => pick(reply)}
                   >
                     <span className="reply-title">
                       <strong>{reply.title}</strong> <code>/{reply.shortcut}</code>

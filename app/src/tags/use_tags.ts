@@ -24,15 +24,19 @@ export const tagKeys = {
 /** Tags by their id, in the order of their names. */
 export type Tags = ReadonlyMap<string, Tag>;
 
-/** All tags of the current workspace; `isPending` until they are known. */
-export function useTags() {
+/**
+ * All tags of the current workspace.
+ *
+ * @param options.polls Looks again from time to time. One component is enough: the list, whose rows name
+ * tags by their ids alone.
+ */
+export function useTags({ polls = false } = {}) {
   const { supabase } = useApi();
   const isLive = useIsLive();
   const workspace = useWorkspace();
   const query = useQuery({
     queryKey: tagKeys.all(workspace.id),
-    // As often as the list, whose rows name them by their ids alone.
-    refetchInterval: isLive ? REALTIME_POLL_MS : LIST_POLL_MS,
+    refetchInterval: polls && (isLive ? REALTIME_POLL_MS : LIST_POLL_MS),
     queryFn: async ({ signal }) =>
       unwrap(
         await supabase.from("tags").select("id, name, colour").eq("workspace_id", workspace.id)
