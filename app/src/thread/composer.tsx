@@ -99,8 +99,6 @@ function OpenComposer(
   const { id: conversationId } = conversation;
   const [text, setText] = useState(() => readDraft(conversationId));
   const [isTemplateOpen, setIsTemplateOpen] = useState(false);
-  const [isManagingReplies, setIsManagingReplies] = useState(false);
-  const [hasFocus, setHasFocus] = useState(false);
   const [isDragging, setIsDragging] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
@@ -114,6 +112,8 @@ function OpenComposer(
   const isEmpty = text.trim() === "" && !upload.data;
   const canSend = !isEmpty && !isTooLong && !upload.isPending &&
     !upload.isError;
+  const [hasFocus, setHasFocus] = useState(false);
+  const [isManagingReplies, setIsManagingReplies] = useState(false);
   const replies = useReplyPicker({
     text,
     hasFocus,
