@@ -148,7 +148,12 @@ function ReplyForm({ reply, onDone }: { reply: Edited; onDone: () => void }) {
       )}
       <div className="dialog-actions">
         <Button onClick={onDone}>{texts.common.cancel}</Button>
-        <Button type="submit" variant="primary" isBusy={save.isPending}>
+        <Button
+          type="submit"
+          variant="primary"
+          isBusy={save.isPending}
+          disabled={values.content.trim() === ""}
+        >
           {texts.common.save}
         </Button>
       </div>
