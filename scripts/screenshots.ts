@@ -68,6 +68,8 @@ try {
   await fetchHistory(page);
   await shoot(page, "messaging");
   await converse(page, rita);
+  await tag(page, [[rita.name!, "New order"], ["Emma Clark", "VIP"]]);
+  await page.locator(".media-box img").last().waitFor();
   await shoot(page, "inbox");
   const address = page.url();
 
@@ -179,6 +181,18 @@ async function converse(page: Page, contact: Contact): Promise<void> {
   await page.locator(".message-in", { hasText: "And in size M?" }).waitFor();
   await sent.locator(".ticks-read").waitFor();
   await page.locator(".media-box img").last().waitFor();
+}
+
+/** Puts tags on two conversations, the first of which stays open. */
+async function tag(page: Page, contacts: readonly [string, string][]): Promise<void> {
+  for (const [contact, tag] of contacts.toReversed()) {
+    await page.locator(".row", { hasText: contact }).click();
+    await page.getByRole("heading", { name: contact, level: 2 }).waitFor();
+    await page.getByRole("button", { name: "Tags", exact: true }).click();
+    await page.getByRole("checkbox", { name: tag }).check();
+    await page.getByRole("button", { name: "Tags: 1 on this conversation" }).waitFor();
+    await page.keyboard.press("Escape");
+  }
 }
 
 /** Makes the summaries of today. */

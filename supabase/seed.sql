@@ -90,3 +90,19 @@ insert into public.person_identities (workspace_id, person_id, platform, identif
 select workspace.id, '00000000-0000-4000-8000-000000000024', 'telegram', '@janedoe'
 from public.workspaces as workspace
 where workspace.user_id = '00000000-0000-4000-8000-000000000001';
+
+insert into public.tags (workspace_id, name, colour)
+select workspace.id, seeded.name, seeded.colour
+from public.workspaces as workspace,
+  (values ('VIP', 'purple'), ('New order', 'teal'), ('Waiting for payment', 'orange')) as seeded (name, colour)
+where workspace.user_id = '00000000-0000-4000-8000-000000000001';
+
+insert into public.canned_replies (workspace_id, shortcut, title, content)
+select workspace.id, seeded.shortcut, seeded.title, seeded.content
+from public.workspaces as workspace,
+  (values
+    ('hello', 'Greeting', 'Hello {{name}}, thank you for writing! How can we help?'),
+    ('hours', 'Opening hours', 'We are open from Monday to Saturday, 9 am to 5 pm.'),
+    ('pay', 'How to pay', E'You can pay by bank transfer or by card.\nAs soon as it has arrived, we send your order.')
+  ) as seeded (shortcut, title, content)
+where workspace.user_id = '00000000-0000-4000-8000-000000000001';

@@ -24,6 +24,9 @@ export const texts = {
     network: "There is no connection to the server. Check your network and try again.",
     unknown: "Something went wrong. Try again.",
     tryAgain: "Try again",
+    notAllowed: "Your role in this workspace does not allow this.",
+    notValid:
+      "It cannot be kept like this: something is empty, too long, or has a character that must not be there.",
   },
   common: {
     cancel: "Cancel",
@@ -96,6 +99,8 @@ export const texts = {
     anybody: "Any assignee",
     mine: "Assigned to me",
     nobody: "Unassigned",
+    tag: "Tag",
+    anyTag: "Any tag",
     unreadCount: (count: number) => count === 1 ? "1 unread message" : `${count} unread messages`,
     outboundPrefix: "You: ",
     noPreview: "No messages yet",
@@ -208,8 +213,9 @@ export const texts = {
   },
   composer: {
     label: "Message",
-    placeholder: "Write a message",
-    hint: "Enter sends, Shift + Enter starts a new line",
+    placeholder: "Message, or / for replies",
+    hint:
+      "Enter sends, Shift + Enter starts a new line, a slash at the beginning looks for a canned reply",
     send: "Send",
     attach: "Attach a file",
     uploading: "Uploading…",
@@ -232,6 +238,70 @@ export const texts = {
     otherPlatform: (platform: string) =>
       `Answers cannot be sent to ${platform} from here. Answer in its own app; the message appears here.`,
     dropHere: "Drop the file to attach it",
+  },
+  tags: {
+    title: "Tags",
+    label: "Tags of this conversation",
+    button: (count: number) =>
+      count === 0
+        ? "Tags"
+        : count === 1
+        ? "Tags: 1 on this conversation"
+        : `Tags: ${count} on this conversation`,
+    others: (count: number) => count === 1 ? "1 more tag" : `${count} more tags`,
+    none: "This workspace has no tags yet.",
+    noneViewer: "Owners and admins can make some.",
+    manage: "Manage tags",
+    manageHint:
+      "Everybody in this workspace sees them. A tag that is deleted goes from all its conversations.",
+    name: "Name",
+    colour: "Colour",
+    colours: {
+      grey: "Grey",
+      red: "Red",
+      orange: "Orange",
+      green: "Green",
+      teal: "Teal",
+      blue: "Blue",
+      purple: "Purple",
+      pink: "Pink",
+    },
+    add: "Add tag",
+    edit: (name: string) => `Edit the tag ${name}`,
+    delete: (name: string) => `Delete the tag ${name}`,
+    deleteConfirm: (name: string) => `Delete ${name}? It goes from every conversation that has it.`,
+    nameTaken: "There is a tag of this name already.",
+    tooMany: "There are 100 tags already. Delete one that is not needed.",
+    gone: "This tag was deleted meanwhile.",
+    loadFailed: "The tags could not be loaded.",
+  },
+  replies: {
+    title: "Canned replies",
+    found: (count: number) =>
+      count === 1
+        ? "1 canned reply. Enter inserts it."
+        : `${count} canned replies. Choose with the arrow keys, Enter inserts.`,
+    nothingFound: "No canned reply has these words.",
+    none: "There are no canned replies yet.",
+    noneViewer: "Owners and admins can write some.",
+    manage: "Manage canned replies",
+    manageHint:
+      "Type / at the beginning of a message to insert one. All who answer in this workspace have the same ones.",
+    search: "Search canned replies",
+    shortcut: "Shortcut",
+    shortcutHint: "What is typed after the slash, without spaces.",
+    shortcutInvalid: "A shortcut has no spaces and no slash.",
+    replyTitle: "Title",
+    content: "Text",
+    contentHint: "{{name}} becomes the name of the contact.",
+    add: "New canned reply",
+    edit: (title: string) => `Edit ${title}`,
+    delete: (title: string) => `Delete ${title}`,
+    deleteConfirm: (title: string) => `Delete ${title}?`,
+    shortcutTaken: "Another canned reply has this shortcut.",
+    tooMany: "There are 500 canned replies already. Delete one that is not needed.",
+    gone: "This canned reply was deleted meanwhile.",
+    loadFailed: "The canned replies could not be loaded.",
   },
   templates: {
     title: "Send a template",

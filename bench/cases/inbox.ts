@@ -19,6 +19,8 @@ const RARE_COUNT = 20;
 /** One of the most frequent words of words.ts. */
 const COMMON_WORD = "please";
 const CHUNK = 5_000;
+/** A tag on every third conversation, and one on a few of the oldest. */
+const TAGS = ["common", "rare"] as const;
 
 /** Measures the pages of the list and writes down the plans of the search. */
 export const measureInbox: BenchCase = async (context) => {
@@ -29,9 +31,11 @@ export const measureInbox: BenchCase = async (context) => {
     context.note(`making ${inWords(context.size * 2)} conversations`);
     await truncateAll(admin);
     const { workspaceId, number } = await fill(context, admin);
+    const tags = await putTags(admin, workspaceId);
     await admin`vacuum analyze`;
     await signIn(member, context.info.demo.email);
-    const pages = makePages(member, workspaceId, number, (await list(member, workspaceId)).at(-1)!);
+    const [last] = (await list(member, workspaceId)).slice(-1);
+    const pages = makePages(member, { workspaceId, number, last: last!, tags });
     for (const { title, expected, run } of pages) {
       const found = (await run()).length;
       if (found !== expected) throw new Error(`${title}: ${found} conversations`);
@@ -47,7 +51,8 @@ export const measureInbox: BenchCase = async (context) => {
     }
     await writePlans(context, plans);
     const scans = plans.flatMap(({ statements }) => statements)
-      .filter(({ plan }) => /Seq Scan on (conversations|people)/.test(plan)).length;
+      .filter(({ plan }) => /Seq Scan on (conversations|people|conversation_tags)/.test(plan))
+      .length;
     return [
       ...pages.map(({ name, title }): Figure =>
         figure(
@@ -77,17 +82,30 @@ interface Cursor {
 }
 
 /** A page of the list, as the inbox asks for it. */
-function list(sql: postgres.Sql, workspaceId: string, search = "", after?: Cursor) {
+function list(
+  sql: postgres.Sql,
+  workspaceId: string,
+  search = "",
+  { after, tag = null }: { after?: Cursor; tag?: string | null } = {},
+) {
   return sql<Cursor[]>`
     select id, activity_at::text as moment
     from public.search_conversations(
-      workspace_id => ${workspaceId}, search => ${search},
+      workspace_id => ${workspaceId}, search => ${search}, tag_id => ${tag},
       before_activity_at => ${after?.moment ?? "infinity"}::text::timestamptz,
       before_id => ${after?.id ?? "ffffffff-ffff-ffff-ffff-ffffffffffff"}
     )`;
 }
 
-function makePages(sql: postgres.Sql, workspaceId: string, number: string, last: Cursor) {
+function makePages(
+  sql: postgres.Sql,
+  { workspaceId, number, last, tags }: {
+    workspaceId: string;
+    number: string;
+    last: Cursor;
+    tags: Record<typeof TAGS[number], string>;
+  },
+) {
   const search = (text: string) => () => list(sql, workspaceId, text);
   return [
     { name: "first", title: "first page", expected: 50, run: search("") },
@@ -95,7 +113,19 @@ function makePages(sql: postgres.Sql, workspaceId: string, number: string, last:
       name: "second",
       title: "second page",
       expected: 50,
-      run: () => list(sql, workspaceId, "", last),
+      run: () => list(sql, workspaceId, "", { after: last }),
+    },
+    {
+      name: "common_tag",
+      title: "a tag on every third conversation",
+      expected: 50,
+      run: () => list(sql, workspaceId, "", { tag: tags.common }),
+    },
+    {
+      name: "rare_tag",
+      title: `a tag on ${RARE_COUNT} of the oldest`,
+      expected: RARE_COUNT,
+      run: () => list(sql, workspaceId, "", { tag: tags.rare }),
     },
     {
       name: "rare",
@@ -167,6 +197,34 @@ async function fill(
   };
 }
 
+/** Makes the tags and puts them on. @returns their ids. */
+async function putTags(
+  sql: postgres.Sql,
+  workspaceId: string,
+): Promise<Record<typeof TAGS[number], string>> {
+  const made = await sql<{ id: string; name: typeof TAGS[number] }[]>`
+    insert into public.tags (workspace_id, name)
+    select ${workspaceId}, name from unnest(${TAGS as unknown as string[]}::text[]) as name
+    returning id, name`;
+  const tags = Object.fromEntries(made.map(({ id, name }) => [name, id])) as Record<
+    typeof TAGS[number],
+    string
+  >;
+  await sql`
+    insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
+    select ${workspaceId}, conversation.id, tag.id
+    from (
+      select known.id, row_number() over (order by known.activity_at) as place
+      from public.conversations as known
+      where known.workspace_id = ${workspaceId}
+    ) as conversation
+    join (values (${tags.common}::uuid, 3, null), (${tags.rare}::uuid, 1, ${RARE_COUNT}::int))
+      as tag (id, every, until)
+      on conversation.place % tag.every = 0
+        and conversation.place <= coalesce(tag.until, conversation.place)`;
+  return tags;
+}
+
 async function insert(
   sql: postgres.Sql,
   workspace: postgres.Row,
@@ -210,7 +268,9 @@ async function writePlans(context: BenchContext, plans: readonly Plan[]): Promis
   // Checks of membership run too, but say nothing about the list.
   const relevant = plans.map(({ title, statements }) => ({
     title,
-    statements: statements.filter(({ plan }) => /Scan.* on (conversations|people)/.test(plan)),
+    statements: statements.filter(({ plan }) =>
+      /Scan.* on (conversations|people|conversation_tags)/.test(plan)
+    ),
   }));
   const queries = [
     ...new Set(relevant.flatMap(({ statements }) => statements.map((s) => s.query))),

@@ -78,6 +78,16 @@ async function checkRealtime(sql: postgres.Sql, workspace: Workspace, id: string
       before!.messages + 1,
     );
   });
+  const [tag] = await sql`
+    insert into public.tags (workspace_id, name) values (${workspace.id}, 'VIP') returning id`;
+  await asMember(workspace.agent, topic, async (member) => {
+    await member`
+      insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
+      values (${workspace.id}, ${id}, ${tag!.id})`;
+    await member`delete from public.conversation_tags where tag_id = ${tag!.id}`;
+    const news = await member`select from realtime.messages where event = 'tags_changed'`;
+    assertEquals(news.length, 3);
+  });
   for (const [user, asked] of [[other.owner, topic], [workspace.viewer, "workspace:nonsense"]]) {
     await asMember(user!, asked!, async (listener) => {
       assertEquals((await listener`select from realtime.messages`).length, 0);

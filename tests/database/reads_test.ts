@@ -222,13 +222,15 @@ Deno.test("messages come with everything that is known of them", async () => {
   assert(cursor.length > 0);
 });
 
-Deno.test("conversation_list has no arrays, and only what a list needs", async () => {
+Deno.test("conversation_list has no messages, and only what a list needs", async () => {
   const columns = await database.sql<{ name: string; type: string }[]>`
     select attribute.attname as name, format_type(attribute.atttypid, null) as type
     from pg_attribute as attribute
     where attribute.attrelid = 'public.conversation_list'::regclass and attribute.attnum > 0`;
   assert(columns.length > 10);
-  assertEquals(columns.filter(({ type }) => type === "jsonb" || type.endsWith("[]")), []);
+  assertEquals(columns.filter(({ type }) => type === "jsonb" || type.endsWith("[]")), [
+    { name: "tag_ids", type: "uuid[]" },
+  ]);
   assert(!columns.some(({ name }) => name === "messages" || name === "search_text"));
 });
 
@@ -239,6 +241,9 @@ interface SearchArguments {
   status?: string;
   platform?: string;
   assigned_to?: string;
+  is_unassigned?: boolean;
+  is_unread?: boolean;
+  tag_id?: string;
   before_activity_at?: string;
   before_id?: string;
   max_conversations?: number;
@@ -261,6 +266,9 @@ async function search(workspace: Workspace, given: SearchArguments): Promise<Fou
         status => ${given.status ?? null},
         platform => ${given.platform ?? null},
         assigned_to => ${given.assigned_to ?? null},
+        is_unassigned => ${given.is_unassigned ?? false},
+        is_unread => ${given.is_unread ?? false},
+        tag_id => ${given.tag_id ?? null},
         before_activity_at => ${given.before_activity_at ?? "infinity"}::text::timestamptz,
         before_id => ${given.before_id ?? "ffffffff-ffff-ffff-ffff-ffffffffffff"},
         max_conversations => ${given.max_conversations ?? 50}
@@ -408,8 +416,24 @@ Deno.test("the first page of a large inbox comes from an index", async (t) => {
       timestamptz '2026-01-01' + n * interval '1 minute',
       'Message ' || md5((n * 7)::text) || case when n % 1000 = 0 then ${word} else '' end
     from generate_series(1, ${size(10_000, 100_000)}) as n`;
+  // One tag on every third conversation, and one on few, none of which are new.
+  const [common, rare] = await sql<{ id: string }[]>`
+    insert into public.tags (workspace_id, name)
+    values (${workspace.id}, 'Common'), (${workspace.id}, 'Rare') returning id`;
+  await sql`
+    insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
+    select conversation.workspace_id, conversation.id, tag.id
+    from (
+      select known.*, row_number() over (order by known.activity_at) as n
+      from public.conversations as known
+      where known.workspace_id = ${workspace.id}
+    ) as conversation
+    join (values (${common!.id}::uuid, 3, null), (${
+    rare!.id
+  }::uuid, 100, 2000)) as tag (id, every, until)
+      on conversation.n % tag.every = 0 and conversation.n <= coalesce(tag.until, conversation.n)`;
   // Also moves what is new in the search index to its place, as autovacuum does.
-  await sql`vacuum analyze public.conversations`;
+  await sql`vacuum analyze public.conversations, public.conversation_tags`;
 
   /** How often this session has used an index, or read the whole table, since it last reported it. */
   const countScans = async (sql: Sql) => {
@@ -419,13 +443,15 @@ Deno.test("the first page of a large inbox comes from an index", async (t) => {
         pg_stat_get_xact_numscans(
           'public.conversations_workspace_id_activity_at_id_idx'::regclass
         )::integer as inbox,
-        pg_stat_get_xact_numscans('public.conversations'::regclass)::integer as table`;
+        pg_stat_get_xact_numscans('public.conversations'::regclass)::integer
+          + pg_stat_get_xact_numscans('public.conversation_tags'::regclass)::integer as table`;
     return counts!;
   };
-  const scans = async (text: string) =>
+  const scans = async (text: string, tag: string | null = null) =>
     await database.as({ userId: workspace.viewer }, async (sql) => {
       const before = await countScans(sql);
-      const rows = await sql`select id from public.search_conversations(${workspace.id}, ${text})`;
+      const rows = await sql`
+        select id from public.search_conversations(${workspace.id}, ${text}, tag_id => ${tag})`;
       const after = await countScans(sql);
       return {
         rows: rows.length,
@@ -453,6 +479,15 @@ Deno.test("the first page of a large inbox comes from an index", async (t) => {
   await t.step("a word that nobody has: no reading of the whole table", async () => {
     const { rows, table } = await scans(unique());
     assertEquals([rows, table], [0, 0]);
+  });
+  await t.step("a tag on many: the order of the inbox", async () => {
+    const { rows, inbox, table } = await scans("", common!.id);
+    assertEquals([rows, table], [50, 0]);
+    assert(inbox > 0);
+  });
+  await t.step("a tag on few that are old: not the order of the inbox", async () => {
+    const { rows, inbox, table } = await scans("", rare!.id);
+    assertEquals([rows, inbox, table], [20, 0, 0]);
   });
   await sql`delete from public.workspaces where id = ${workspace.id}`;
 });

@@ -36,8 +36,13 @@ interface World {
   personId: string;
   otherPersonId: string;
   conversationId: string;
+  otherConversationId: string;
   /** Written by the agent. */
   noteId: string;
+  /** On the conversation. */
+  tagId: string;
+  spareTagId: string;
+  otherTagId: string;
   agentKeyId: string;
   agentSessionId: string;
   newUser: string;
@@ -95,6 +100,15 @@ async function createWorld(): Promise<World> {
       insert into public.person_notes (workspace_id, person_id, content, created_by)
       values (${owned.id}, ${personId}, 'VIP', ${owned.agent})
       returning id`;
+    const [tag, spare] = await sql<{ id: string }[]>`
+      insert into public.tags (workspace_id, name)
+      values (${owned.id}, 'VIP'), (${owned.id}, 'Spare') returning id`;
+    await sql`
+      insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
+      values (${owned.id}, ${conversationId}, ${tag!.id})`;
+    await sql`
+      insert into public.canned_replies (workspace_id, shortcut, title, content)
+      values (${owned.id}, 'hours', 'Opening hours', 'We are open from nine to five.')`;
     await sql`
       insert into public.person_notes (workspace_id, person_id, kind, local_date, content)
       values (${owned.id}, ${personId}, 'daily_summary', '2026-01-01', 'A quiet day')`;
@@ -127,7 +141,16 @@ async function createWorld(): Promise<World> {
     const agentSessionId = session!.id;
     await sql`
       insert into private.agent_message_keys values (${agentSessionId}, gen_random_uuid())`;
-    return { connection, personId, conversationId, agentKeyId, agentSessionId, noteId: note!.id };
+    return {
+      connection,
+      personId,
+      conversationId,
+      agentKeyId,
+      agentSessionId,
+      noteId: note!.id,
+      tagId: tag!.id,
+      spareTagId: spare!.id,
+    };
   };
   const mine = await fill(workspace);
   const theirs = await fill(other);
@@ -137,6 +160,8 @@ async function createWorld(): Promise<World> {
     ...mine,
     otherConnection: theirs.connection,
     otherPersonId: theirs.personId,
+    otherConversationId: theirs.conversationId,
+    otherTagId: theirs.tagId,
     newUser: await createUser(sql),
   };
 }
@@ -172,6 +197,12 @@ const SERVICE_ALONE = [NO, NO, NO, NO, NO, NO, 1];
 const WORKERS = [NO, 1, 1, 1, "PT403", "PT404", NO];
 const NOBODY = [NO, NO, NO, NO, NO, NO, NO];
 const MANAGERS_READ = [NO, 1, 1, 0, 0, 0, 1];
+
+function putOn(sql: Sql, workspaceId: string, conversationId: string, tagId: string) {
+  return sql`
+    insert into public.conversation_tags (workspace_id, conversation_id, tag_id)
+    values (${workspaceId}, ${conversationId}, ${tagId})`;
+}
 
 const MATRIX: Record<string, Record<string, Case>> = {
   "public.workspaces": {
@@ -1200,6 +1231,115 @@ const MATRIX: Record<string, Record<string, Case>> = {
       outcomes: [NO, 1, 1, 0, 0, 0, 1],
     },
   },
+  "public.tags": {
+    "select": {
+      run: (sql, { tagId }) => sql`select from public.tags where id = ${tagId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into public.tags (workspace_id, name, colour) values (${workspace.id}, 'New', 'red')`,
+      outcomes: [NO, 1, 1, NO, NO, NO, 1],
+    },
+    "insert into another workspace": {
+      run: (sql, { other }) =>
+        sql`insert into public.tags (workspace_id, name) values (${other.id}, 'New')`,
+      outcomes: [NO, NO, NO, NO, NO, 1, 1],
+    },
+    "update": {
+      run: (sql, { tagId }) =>
+        sql`update public.tags set name = 'Renamed', colour = 'blue' where id = ${tagId}`,
+      outcomes: MANAGERS,
+    },
+    "update to another workspace": {
+      run: (sql, { spareTagId, other }) =>
+        sql`update public.tags set workspace_id = ${other.id}, name = 'Moved' where id = ${spareTagId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { tagId }) => sql`delete from public.tags where id = ${tagId}`,
+      outcomes: MANAGERS,
+    },
+  },
+  "public.conversation_tags": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from public.conversation_tags where conversation_id = ${conversationId}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace, conversationId, spareTagId }) =>
+        putOn(sql, workspace.id, conversationId, spareTagId),
+      outcomes: [NO, 1, 1, 1, NO, NO, 1],
+    },
+    // Both in one workspace, or not at all: whichever workspace the row names, and whoever writes it.
+    "insert of a tag of another workspace": {
+      run: (sql, { workspace, conversationId, otherTagId }) =>
+        putOn(sql, workspace.id, conversationId, otherTagId),
+      outcomes: [NO, "23503", "23503", "23503", NO, NO, "23503"],
+    },
+    "insert on a conversation of another workspace": {
+      run: (sql, { workspace, otherConversationId, tagId }) =>
+        putOn(sql, workspace.id, otherConversationId, tagId),
+      outcomes: [NO, "23503", "23503", "23503", NO, NO, "23503"],
+    },
+    "insert into another workspace": {
+      run: (sql, { other, conversationId, tagId }) => putOn(sql, other.id, conversationId, tagId),
+      outcomes: [NO, NO, NO, NO, NO, "23503", "23503"],
+    },
+    "update": {
+      run: (sql, { conversationId, spareTagId }) =>
+        sql`
+          update public.conversation_tags set tag_id = ${spareTagId}
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from public.conversation_tags where conversation_id = ${conversationId}`,
+      outcomes: [NO, 1, 1, 1, 0, 0, 1],
+    },
+  },
+  "public.canned_replies": {
+    "select": {
+      run: (sql, { workspace }) =>
+        sql`select from public.canned_replies where workspace_id = ${workspace.id}`,
+      outcomes: MEMBERS_READ,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`
+          insert into public.canned_replies (workspace_id, shortcut, title, content)
+          values (${workspace.id}, 'new', 'New', 'New')`,
+      outcomes: [NO, 1, 1, NO, NO, NO, 1],
+    },
+    "insert into another workspace": {
+      run: (sql, { other }) =>
+        sql`
+          insert into public.canned_replies (workspace_id, shortcut, title, content)
+          values (${other.id}, 'new', 'New', 'New')`,
+      outcomes: [NO, NO, NO, NO, NO, 1, 1],
+    },
+    "update": {
+      run: (sql, { workspace }) =>
+        sql`
+          update public.canned_replies set shortcut = 'open', title = 'Changed', content = 'Changed'
+          where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+    "update to another workspace": {
+      run: (sql, { workspace, other }) =>
+        sql`
+          update public.canned_replies set workspace_id = ${other.id}, shortcut = 'moved'
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { workspace }) =>
+        sql`delete from public.canned_replies where workspace_id = ${workspace.id}`,
+      outcomes: MANAGERS,
+    },
+  },
   "private.country_calling_codes": {
     "select": {
       run: (sql) => sql`select from private.country_calling_codes where country = 'ID'`,
@@ -1271,11 +1411,21 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql, { workspace }) => sql`select from public.search_conversations(${workspace.id})`,
     outcomes: [NO, 1, 1, 1, 1, 0, NO],
   },
+  "search_conversations by tag": {
+    run: (sql, { workspace, tagId }) =>
+      sql`select from public.search_conversations(${workspace.id}, tag_id => ${tagId})`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "search_conversations by a tag of another workspace": {
+    run: (sql, { workspace, otherTagId }) =>
+      sql`select from public.search_conversations(${workspace.id}, tag_id => ${otherTagId})`,
+    outcomes: [NO, 0, 0, 0, 0, 0, NO],
+  },
   "the definer function behind it": {
     run: (sql, { workspace }) =>
       sql`
         select from private.search_conversations(
-          ${workspace.id}, '', null, null, null, 'infinity',
+          ${workspace.id}, '', null, null, null, false, false, null, 'infinity',
           'ffffffff-ffff-ffff-ffff-ffffffffffff', 10
         )`,
     outcomes: [NO, 1, 1, 1, 1, 0, NO],
@@ -1597,6 +1747,9 @@ Deno.test("a stranger sees no row of anything, whatever they ask for", async () 
         "outbox_messages",
         "person_merges",
         "person_notes",
+        "tags",
+        "conversation_tags",
+        "canned_replies",
       ]
     ) {
       const rows = await sql`select from ${sql(`public.${table}`)}`;

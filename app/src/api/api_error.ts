@@ -34,3 +34,13 @@ export function describeError(error: unknown): string {
   }
   return texts.errors.unknown;
 }
+
+/** The same where a table refuses what is written: `reasons` says why, by the code of Postgres. */
+export function describeRefusal(error: unknown, reasons: Record<string, string>): string {
+  const known: Record<string, string> = {
+    "42501": texts.errors.notAllowed,
+    "23514": texts.errors.notValid,
+    ...reasons,
+  };
+  return (error instanceof ApiError && known[error.code]) || describeError(error);
+}

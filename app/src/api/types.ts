@@ -58,6 +58,36 @@ export interface Conversation {
   last_message_direction: "inbound" | "outbound" | null;
   last_inbound_at: string | null;
   updated_at: string;
+  /** In no order that means anything; what they are called is in `useTags`. */
+  tag_ids: string[];
+}
+
+/** Colours a tag can have, in the order they are offered. */
+export const TAG_COLOURS = [
+  "grey",
+  "red",
+  "orange",
+  "green",
+  "teal",
+  "blue",
+  "purple",
+  "pink",
+] as const;
+
+/** A word of the workspace that can be put on conversations. */
+export interface Tag {
+  id: string;
+  name: string;
+  colour: typeof TAG_COLOURS[number];
+}
+
+/** A text to insert while answering. */
+export interface CannedReply {
+  id: string;
+  /** What is typed after a slash to find it. */
+  shortcut: string;
+  title: string;
+  content: string;
 }
 
 /** How far an outbound message has come. */

@@ -12,6 +12,7 @@ import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
 import { PAGES } from "../shell/pages.ts";
+import { type Tags, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
@@ -33,12 +34,20 @@ export function ConversationList(
   const workspace = useWorkspace();
   const [filters, setFilters] = useState(DEFAULT_FILTERS);
   const settled = useSettledSearch(filters);
+  const { query, tags } = useTags({ polls: true });
+  const { tagId } = filters;
+  // A tag that somebody has deleted narrows nothing any more.
+  const isTagGone = tagId !== null && query.isSuccess && !tags.has(tagId);
+  useEffect(() => {
+    if (isTagGone) setFilters((current) => ({ ...current, tagId: null }));
+  }, [isTagGone]);
   return (
     <section className="list-pane" aria-label={texts.list.label}>
-      <FilterBar filters={filters} onChange={setFilters} />
+      <FilterBar filters={filters} tags={tags} onChange={setFilters} />
       <Rows
         key={workspace.id}
         filters={settled}
+        tags={tags}
         selectedId={selectedId}
         onClear={(changed) => setFilters({ ...DEFAULT_FILTERS, ...changed })}
       />
@@ -46,8 +55,9 @@ export function ConversationList(
   );
 }
 
-function Rows({ filters, selectedId, onClear }: {
+function Rows({ filters, tags, selectedId, onClear }: {
   filters: ConversationFilters;
+  tags: Tags;
   selectedId: string | undefined;
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
@@ -147,6 +157,7 @@ function Rows({ filters, selectedId, onClear }: {
                   ? (
                     <ConversationRow
                       conversation={row}
+                      tags={tags}
                       isSelected={row.id === selectedId}
                       href={`#/${workspace.slug}${PAGES.inbox}/${row.id}`}
                     />

@@ -7,18 +7,23 @@
 import { memo } from "react";
 import type { Conversation } from "../api/types.ts";
 import { conversationName, formatDateTime, formatShort } from "../format.ts";
+import { TagLine } from "../tags/tag_chips.tsx";
+import { type Tags, tagsOf } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 
-/** Name, preview, time, unread count; a link to the thread. */
+/** Name, preview, time, unread count, tags; a link to the thread. */
 export const ConversationRow = memo(
-  function ConversationRow({ conversation, isSelected, href }: {
+  function ConversationRow({ conversation, tags, isSelected, href }: {
     conversation: Conversation;
+    /** Those of the workspace. */
+    tags: Tags;
     isSelected: boolean;
     href: string;
   }) {
     const name = conversationName(conversation);
     const { unread_count: unread, platform, status } = conversation;
+    const ownTags = tagsOf(tags, conversation.tag_ids);
     return (
       <a
         className="row"
@@ -53,6 +58,7 @@ export const ConversationRow = memo(
               </span>
             )}
           </span>
+          {ownTags.length > 0 && <TagLine tags={ownTags} />}
         </span>
       </a>
     );

@@ -6,6 +6,7 @@
 
 import { Search, X } from "lucide-react";
 import { PLATFORMS } from "../api/types.ts";
+import type { Tags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "../ui/button.tsx";
 import { SelectField } from "../ui/text_field.tsx";
@@ -14,8 +15,10 @@ import type { ConversationFilters } from "./filters.ts";
 const STATUSES = ["open", "closed", "all"] as const;
 
 /** Tells every change at once; the list waits with the search until the typing stops. */
-export function FilterBar({ filters, onChange }: {
+export function FilterBar({ filters, tags, onChange }: {
   filters: ConversationFilters;
+  /** Those of the workspace; without any there is nothing to filter by. */
+  tags: Tags;
   onChange: (filters: ConversationFilters) => void;
 }) {
   const change = (changed: Partial<ConversationFilters>) => onChange({ ...filters, ...changed });
@@ -104,6 +107,20 @@ export function FilterBar({ filters, onChange }: {
             {texts.list.nobody}
           </option>
         </SelectField>
+        {tags.size > 0 && (
+          <SelectField
+            label={texts.list.tag}
+            isLabelHidden
+            className="field-compact"
+            value={filters.tagId ?? ""}
+            onChange={(event) => change({ tagId: event.target.value || null })}
+          >
+            <option value="">{texts.list.anyTag}</option>
+            {[...tags.values()].map((tag) => (
+              <option key={tag.id} value={tag.id}>{tag.name}</option>
+            ))}
+          </SelectField>
+        )}
       </div>
     </div>
   );

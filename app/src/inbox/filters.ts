@@ -13,6 +13,8 @@ export interface ConversationFilters {
   platform: Platform | "all";
   assignee: "anybody" | "mine" | "nobody";
   isUnread: boolean;
+  /** Of the tag that conversations must have; null for any or none. */
+  tagId: string | null;
 }
 
 /** What the list shows at first. */
@@ -22,20 +24,12 @@ export const DEFAULT_FILTERS: ConversationFilters = {
   platform: "all",
   assignee: "anybody",
   isUnread: false,
+  tagId: null,
 };
 
 /** Whether nothing but the status narrows the list. */
 export function isUnfiltered(filters: ConversationFilters): boolean {
   return filters.search === "" && filters.platform === "all" &&
     filters.assignee === "anybody" &&
-    !filters.isUnread;
-}
-
-/** Whether a conversation belongs in a list, as far as its own row tells. */
-export function fits(
-  conversation: { unread_count: number; assigned_to: string | null },
-  filters: ConversationFilters,
-): boolean {
-  return (!filters.isUnread || conversation.unread_count > 0) &&
-    (filters.assignee !== "nobody" || conversation.assigned_to === null);
+    !filters.isUnread && filters.tagId === null;
 }

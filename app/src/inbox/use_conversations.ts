@@ -55,6 +55,7 @@ const MAX_CATCH_UP = 3;
 export const conversationKeys = {
   lists: (workspaceId: string) => ["conversations", workspaceId] as const,
   newest: (workspaceId: string) => ["conversations-newest", workspaceId] as const,
+  any: ["conversation"] as const,
   one: (id: string) => ["conversation", id] as const,
 };
 

@@ -9,6 +9,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useApi } from "../api/context.tsx";
 import { setLive } from "./live.ts";
+import { tagKeys } from "../tags/use_tags.ts";
 import { conversationKeys } from "./use_conversations.ts";
 
 /** News of a busy workspace are gathered for so long before the list is read again. */
@@ -41,6 +42,12 @@ export function useLiveChanges(
           queryClient.invalidateQueries({ queryKey: conversationKeys.one(id) });
           queryClient.invalidateQueries({ queryKey: ["outbox", id] });
         }
+        refreshList();
+      })
+      .on("broadcast", { event: "tags_changed" }, () => {
+        queryClient.invalidateQueries({ queryKey: tagKeys.all(workspaceId) });
+        // Of all conversations that are kept, only the open one is read again now.
+        queryClient.invalidateQueries({ queryKey: conversationKeys.any });
         refreshList();
       })
       .subscribe((status) => {

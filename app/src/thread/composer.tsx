@@ -19,6 +19,9 @@ import { useApi } from "../api/context.tsx";
 import type { Conversation, Message, Upload } from "../api/types.ts";
 import { useConnections } from "../connections/use_connections.ts";
 import { conversationName, formatBytes, formatDuration } from "../format.ts";
+import { fillIn } from "../replies/canned_reply.ts";
+import { RepliesDialog } from "../replies/replies_dialog.tsx";
+import { ReplyPicker, useReplyPicker } from "../replies/reply_picker.tsx";
 import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
 import { Button, IconButton } from "../ui/button.tsx";
@@ -109,6 +112,16 @@ function OpenComposer(
   const isEmpty = text.trim() === "" && !upload.data;
   const canSend = !isEmpty && !isTooLong && !upload.isPending &&
     !upload.isError;
+  const [hasFocus, setHasFocus] = useState(false);
+  const [isManagingReplies, setIsManagingReplies] = useState(false);
+  const replies = useReplyPicker({
+    text,
+    hasFocus,
+    onPick(reply) {
+      setText(fillIn(reply.content, conversation.person_name || conversation.participant_name));
+      field.current?.focus();
+    },
+  });
 
   useEffect(() => keepDraft(conversationId, text), [conversationId, text]);
   useEffect(() => {
@@ -155,6 +168,7 @@ function OpenComposer(
   }
 
   function onKeyDown(event: KeyboardEvent) {
+    if (replies.onKeyDown(event)) return;
     // While a Japanese or Chinese word is being put together, Enter chooses it.
     if (
       event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing
@@ -259,7 +273,11 @@ function OpenComposer(
               icon={LayoutTemplate}
               onClick={() => setIsTemplateOpen(true)}
             />
-            <div className="composer-field">
+            <div
+              className="composer-field"
+              onFocus={() => setHasFocus(true)}
+              onBlur={(event) => setHasFocus(event.currentTarget.contains(event.relatedTarget))}
+            >
               <textarea
                 ref={field}
                 className="input"
@@ -269,6 +287,7 @@ function OpenComposer(
                 placeholder={file && takesCaption
                   ? texts.composer.caption
                   : texts.composer.placeholder}
+                {...replies.fieldProps}
                 value={text}
                 onChange={(event) => setText(event.target.value)}
                 onKeyDown={onKeyDown}
@@ -282,6 +301,7 @@ function OpenComposer(
               <span id="composer-hint" className="visually-hidden">
                 {texts.composer.hint}
               </span>
+              <ReplyPicker picker={replies} onManage={() => setIsManagingReplies(true)} />
               {isTooLong && (
                 <span className="form-error" role="alert">
                   {texts.composer.tooLong(max)} ({text.length})
@@ -311,6 +331,14 @@ function OpenComposer(
             </Button>
           </div>
         )}
+      {isManagingReplies && (
+        <RepliesDialog
+          onClose={() => {
+            setIsManagingReplies(false);
+            field.current?.focus();
+          }}
+        />
+      )}
       {isTemplateOpen && (
         <TemplateDialog
           conversation={conversation}

@@ -23,6 +23,9 @@ import { conversationName, formatIdentifier } from "../format.ts";
 import { useIsLive } from "../inbox/live.ts";
 import { patchConversation, useConversation } from "../inbox/use_conversations.ts";
 import { PAGES } from "../shell/pages.ts";
+import { TagList } from "../tags/tag_chips.tsx";
+import { TagMenu } from "../tags/tag_menu.tsx";
+import { tagsOf, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
@@ -104,6 +107,7 @@ export function ThreadPane({ conversationId }: { conversationId: string }) {
           isPanelOpen={isPanelOpen}
           onTogglePanel={togglePanel}
         />
+        <ThreadTags conversation={conversation} />
         <ThreadBody conversation={conversation} />
       </section>
       {isPanelOpen && <ContactPanel conversation={conversation} onClose={togglePanel} />}
@@ -168,6 +172,7 @@ function ThreadHead({ conversation, backHref, isPanelOpen, onTogglePanel }: {
               ))}
             </SelectField>
           )}
+          <TagMenu conversation={conversation} />
           <IconButton
             label={texts.thread.markUnread}
             icon={MailOpen}
@@ -200,6 +205,12 @@ function ThreadHead({ conversation, backHref, isPanelOpen, onTogglePanel }: {
       />
     </header>
   );
+}
+
+function ThreadTags({ conversation }: { conversation: Conversation }) {
+  const { tags } = useTags();
+  const shown = tagsOf(tags, conversation.tag_ids);
+  return shown.length > 0 && <TagList tags={shown} />;
 }
 
 function ThreadBody({ conversation }: { conversation: Conversation }) {

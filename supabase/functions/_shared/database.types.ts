@@ -177,6 +177,43 @@ export type Database = {
           },
         ]
       }
+      canned_replies: {
+        Row: {
+          content: string
+          created_at: string
+          id: string
+          shortcut: string
+          title: string
+          updated_at: string
+          workspace_id: string
+        }
+        Insert: {
+          content: string
+          created_at?: string
+          id?: string
+          shortcut: string
+          title: string
+          updated_at?: string
+          workspace_id: string
+        }
+        Update: {
+          content?: string
+          created_at?: string
+          id?: string
+          shortcut?: string
+          title?: string
+          updated_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "canned_replies_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       connections: {
         Row: {
           confirmed_until: string | null
@@ -339,6 +376,52 @@ export type Database = {
             columns: ["workspace_id"]
             referencedRelation: "workspaces"
             referencedColumns: ["id"]
+          },
+        ]
+      }
+      conversation_tags: {
+        Row: {
+          conversation_id: string
+          created_at: string
+          tag_id: string
+          workspace_id: string
+        }
+        Insert: {
+          conversation_id: string
+          created_at?: string
+          tag_id: string
+          workspace_id: string
+        }
+        Update: {
+          conversation_id?: string
+          created_at?: string
+          tag_id?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "conversation_tags_workspace_id_conversation_id_fkey"
+            columns: ["workspace_id", "conversation_id"]
+            referencedRelation: "conversation_export"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "conversation_tags_workspace_id_conversation_id_fkey"
+            columns: ["workspace_id", "conversation_id"]
+            referencedRelation: "conversation_list"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "conversation_tags_workspace_id_conversation_id_fkey"
+            columns: ["workspace_id", "conversation_id"]
+            referencedRelation: "conversations"
+            referencedColumns: ["workspace_id", "id"]
+          },
+          {
+            foreignKeyName: "conversation_tags_workspace_id_tag_id_fkey"
+            columns: ["workspace_id", "tag_id"]
+            referencedRelation: "tags"
+            referencedColumns: ["workspace_id", "id"]
           },
         ]
       }
@@ -986,6 +1069,40 @@ export type Database = {
           },
         ]
       }
+      tags: {
+        Row: {
+          colour: string
+          created_at: string
+          id: string
+          name: string
+          updated_at: string
+          workspace_id: string
+        }
+        Insert: {
+          colour?: string
+          created_at?: string
+          id?: string
+          name: string
+          updated_at?: string
+          workspace_id: string
+        }
+        Update: {
+          colour?: string
+          created_at?: string
+          id?: string
+          name?: string
+          updated_at?: string
+          workspace_id?: string
+        }
+        Relationships: [
+          {
+            foreignKeyName: "tags_workspace_id_fkey"
+            columns: ["workspace_id"]
+            referencedRelation: "workspaces"
+            referencedColumns: ["id"]
+          },
+        ]
+      }
       workflow_settings: {
         Row: {
           ai_model: string | null
@@ -1340,6 +1457,7 @@ export type Database = {
           person_name: string | null
           platform: string | null
           status: string | null
+          tag_ids: string[] | null
           unread_count: number | null
           updated_at: string | null
           workspace_id: string | null
@@ -2400,10 +2518,13 @@ export type Database = {
           assigned_to?: string
           before_activity_at?: string
           before_id?: string
+          is_unassigned?: boolean
+          is_unread?: boolean
           max_conversations?: number
           platform?: string
           search?: string
           status?: string
+          tag_id?: string
           workspace_id: string
         }
         Returns: {
@@ -2427,6 +2548,7 @@ export type Database = {
           person_name: string | null
           platform: string | null
           status: string | null
+          tag_ids: string[] | null
           unread_count: number | null
           updated_at: string | null
           workspace_id: string | null

@@ -71,6 +71,7 @@ const conversation = z.looseObject({
   unread_count: z.int(),
   last_read_at: time.nullable(),
   closed_at: time.nullable(),
+  tag_ids: z.array(z.uuid()),
 }).meta({ id: "InboxConversation", description: "A row of conversation_list." });
 
 const acted = z.object({

@@ -1,0 +1,117 @@
+/**
+ * The tags of a workspace, and what changes them.
+ *
+ * @module
+ */
+
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { ApiError } from "../api/api_error.ts";
+import { unwrap } from "../api/client.ts";
+import { useApi } from "../api/context.tsx";
+import { LIST_POLL_MS, REALTIME_POLL_MS } from "../api/query_client.ts";
+import type { Conversation, Tag } from "../api/types.ts";
+import { useIsLive } from "../inbox/live.ts";
+import { conversationKeys, patchConversation } from "../inbox/use_conversations.ts";
+import { texts } from "../texts.ts";
+import { useWorkspace } from "../workspace/workspace.tsx";
+
+/** Keys of the query cache. */
+export const tagKeys = {
+  all: (workspaceId: string) => ["tags", workspaceId] as const,
+};
+
+/** Tags by their id, in the order of their names. */
+export type Tags = ReadonlyMap<string, Tag>;
+
+/**
+ * All tags of the current workspace.
+ *
+ * @param options.polls Looks again from time to time. One component is enough: the list, whose rows name
+ * tags by their ids alone.
+ */
+export function useTags({ polls = false } = {}) {
+  const { supabase } = useApi();
+  const isLive = useIsLive();
+  const workspace = useWorkspace();
+  const query = useQuery({
+    queryKey: tagKeys.all(workspace.id),
+    refetchInterval: polls && (isLive ? REALTIME_POLL_MS : LIST_POLL_MS),
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await supabase.from("tags").select("id, name, colour").eq("workspace_id", workspace.id)
+          .abortSignal(signal),
+      ) as Tag[],
+  });
+  const tags = useMemo<Tags>(
+    () =>
+      new Map(
+        query.data?.toSorted((a, b) => a.name.localeCompare(b.name)).map((tag) => [tag.id, tag]),
+      ),
+    [query.data],
+  );
+  return { query, tags };
+}
+
+/** The tags with these ids, in the order of their names. What was deleted meanwhile is left out. */
+export function tagsOf(tags: Tags, ids: readonly string[]): Tag[] {
+  return ids.length === 0 ? [] : [...tags.values()].filter(({ id }) => ids.includes(id));
+}
+
+/** Makes a tag, or changes the one with the `id`. */
+export function useSaveTag() {
+  const { supabase } = useApi();
+  const queryClient = useQueryClient();
+  const workspace = useWorkspace();
+  return useMutation({
+    mutationFn: async ({ id, ...values }: Omit<Tag, "id"> & { id: string | undefined }) => {
+      const answer = id === undefined
+        ? await supabase.from("tags").insert({ workspace_id: workspace.id, ...values })
+        : await supabase.from("tags").update(values).eq("id", id).select("id");
+      if (answer.error) unwrap(answer);
+      if (id !== undefined && answer.data?.length === 0) {
+        throw new ApiError(404, "gone", texts.tags.gone);
+      }
+    },
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+  });
+}
+
+/** Deletes a tag, and takes it off whatever has it. */
+export function useDeleteTag() {
+  const { supabase } = useApi();
+  const queryClient = useQueryClient();
+  const workspace = useWorkspace();
+  return useMutation({
+    mutationFn: async (id: string) => {
+      const answer = await supabase.from("tags").delete().eq("id", id);
+      if (answer.error) unwrap(answer);
+    },
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+  });
+}
+
+/** Puts one tag on a conversation, or takes it off. */
+export function useTagging(conversation: Conversation, tagId: string) {
+  const { supabase } = useApi();
+  const queryClient = useQueryClient();
+  const { id, workspace_id } = conversation;
+  return useMutation({
+    mutationFn: async (isOn: boolean) => {
+      const row = { workspace_id, conversation_id: id, tag_id: tagId };
+      const answer = isOn
+        ? await supabase.from("conversation_tags").insert(row)
+        : await supabase.from("conversation_tags").delete().match(row);
+      // Somebody else was faster, and wanted the same.
+      if (answer.error && answer.error.code !== "23505") unwrap(answer);
+    },
+    onSuccess(_, isOn) {
+      const key = conversationKeys.one(id);
+      const known = queryClient.getQueryData<Conversation>(key) ?? conversation;
+      const others = known.tag_ids.filter((each) => each !== tagId);
+      patchConversation(queryClient, { ...known, tag_ids: isOn ? [...others, tagId] : others });
+      queryClient.invalidateQueries({ queryKey: key });
+    },
+    onError: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace_id) }),
+  });
+}
