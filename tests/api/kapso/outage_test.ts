@@ -15,7 +15,7 @@ import { deliverAll, messagesOf, receivedText } from "./support.ts";
 
 const DELIVERIES = size(150, 1000);
 /** Kapso's minute takes this part of one: its retries come after 10, 40 and 90 of its seconds. */
-const TIME_SCALE = size(0.04, 0.1);
+const TIME_SCALE = size(0.08, 0.1);
 const OUTAGE_SECONDS = 60;
 
 Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute`, async () => {
