@@ -189,7 +189,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string
@@ -205,7 +207,9 @@ export type Database = {
           name: string
           phone_number_id?: string | null
           platform: string
+          sessions_checked_until?: string | null
           statuses_checked_until?: string | null
+          sync_after?: string | null
           updated_at?: string
           user_id: string
           workspace_id: string
@@ -221,7 +225,9 @@ export type Database = {
           name?: string
           phone_number_id?: string | null
           platform?: string
+          sessions_checked_until?: string | null
           statuses_checked_until?: string | null
+          sync_after?: string | null
           updated_at?: string
           user_id?: string
           workspace_id?: string
@@ -292,6 +298,7 @@ export type Database = {
       }
       conversation_sessions: {
         Row: {
+          active_at: string | null
           conversation_id: string
           ended_at: string | null
           inactive_since: string | null
@@ -300,6 +307,7 @@ export type Database = {
           workspace_id: string
         }
         Insert: {
+          active_at?: string | null
           conversation_id: string
           ended_at?: string | null
           inactive_since?: string | null
@@ -308,6 +316,7 @@ export type Database = {
           workspace_id: string
         }
         Update: {
+          active_at?: string | null
           conversation_id?: string
           ended_at?: string | null
           inactive_since?: string | null
@@ -882,6 +891,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -915,6 +925,7 @@ export type Database = {
           phase: string
           requested_by?: string | null
           retry_at?: string | null
+          sessions_checked?: number
           since?: string | null
           started_at?: string
           state?: string
@@ -948,6 +959,7 @@ export type Database = {
           phase?: string
           requested_by?: string | null
           retry_at?: string | null
+          sessions_checked?: number
           since?: string | null
           started_at?: string
           state?: string
@@ -1415,6 +1427,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1462,6 +1475,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1483,6 +1497,14 @@ export type Database = {
       assign_conversation: {
         Args: { conversation_id: string; user_id: string }
         Returns: Json
+      }
+      begin_due_sync_run: {
+        Args: { connection_id: string; lease_seconds?: number; mode: string }
+        Returns: {
+          is_mine: boolean
+          is_resumed: boolean
+          run: Json
+        }[]
       }
       begin_sync_run: {
         Args: {
@@ -1774,6 +1796,14 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      due_session_checks: {
+        Args: { connection_id: string; max_sessions?: number }
+        Returns: {
+          conversation_id: string
+          due_at: string
+          session_id: string
+        }[]
+      }
       due_status_checks: {
         Args: { connection_id: string; max_messages?: number }
         Returns: {
@@ -1782,7 +1812,7 @@ export type Database = {
         }[]
       }
       due_sync_runs: {
-        Args: { max_runs?: number }
+        Args: { max_runs?: number; only_connection?: string }
         Returns: {
           connection_id: string
           messages_per_conversation: number
@@ -1858,6 +1888,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1978,7 +2009,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string
@@ -2072,6 +2105,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2093,6 +2127,10 @@ export type Database = {
       overview_statistics: {
         Args: { days?: number; workspace_id: string }
         Returns: Json
+      }
+      postpone_sync: {
+        Args: { connection_id: string; seconds: number }
+        Returns: undefined
       }
       prune_agent_sessions: { Args: { keep_days?: number }; Returns: number }
       prune_webhook_events: { Args: { keep_days?: number }; Returns: number }
@@ -2249,6 +2287,7 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2496,6 +2535,57 @@ export type Database = {
           phase: string
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      store_session_checks: {
+        Args: {
+          checked_until: string
+          lease: string
+          lease_seconds?: number
+          reports: Json
+          run_id: string
+          sessions_checked: number
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          requested_by: string | null
+          retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2611,7 +2701,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string

@@ -104,4 +104,5 @@ export interface RunCounts {
   people_created: number;
   conversations_created: number;
   statuses_checked: number;
+  sessions_checked: number;
 }
