@@ -3,14 +3,21 @@
 -- Objects: columns of conversation_sessions, connections and sync_runs; due_session_checks,
 --   store_session_checks, begin_due_sync_run, postpone_sync; new versions of private.apply_session,
 --   set_conversation_status, due_status_checks, set_kapso_api_key and the functions of a run.
--- Risk: adds nullable columns, and one with a constant default (no rewrite). due_sync_runs is replaced.
+-- Risk: adds nullable columns, and one with a constant default (no rewrite); writes every ended session once.
+--   due_sync_runs is replaced.
 
 -- Sessions that are opened again ------------------------------------------------------------------
 
-alter table public.conversation_sessions add column active_at timestamptz;
+alter table public.conversation_sessions
+  add column active_at timestamptz,
+  add column last_ended_at timestamptz;
 comment on column public.conversation_sessions.active_at is
   'When Kapso last said that it goes on, or a member opened it again. An end before that is over.';
+comment on column public.conversation_sessions.last_ended_at is
+  'When Kapso last said that it had ended: what holds where the word that it went on before comes later.';
 comment on column public.conversation_sessions.ended_at is 'When it ended. Null: it goes on, or goes on again.';
+
+update public.conversation_sessions set last_ended_at = ended_at where ended_at is not null;
 
 -- Replaced: an end was final, so the second end of a session that was opened again did nothing; and any
 -- report that moved its start, such as the first one to know it, counted as a new session.
@@ -32,9 +39,10 @@ begin
   limit 1;
 
   insert into public.conversation_sessions as known
-    (conversation_id, session_id, workspace_id, started_at, ended_at, active_at, inactive_since)
+    (conversation_id, session_id, workspace_id, started_at, ended_at, last_ended_at, active_at, inactive_since)
   select conversation.id, session ->> 'id', conversation.workspace_id,
     coalesce((session ->> 'started_at')::timestamptz, reported_at),
+    case when session ->> 'status' = 'ended' then reported_at end,
     case when session ->> 'status' = 'ended' then reported_at end,
     case when session ->> 'status' = 'active' then reported_at end,
     apply_session.inactive_since
@@ -45,17 +53,18 @@ begin
   -- earliest end since then, the latest silence.
   set started_at = least(known.started_at, excluded.started_at),
     active_at = greatest(known.active_at, excluded.active_at),
-    ended_at = least(
-      case when known.ended_at >= coalesce(excluded.active_at, '-infinity') then known.ended_at end,
-      case when excluded.ended_at >= coalesce(known.active_at, '-infinity') then excluded.ended_at end
-    ),
+    last_ended_at = greatest(known.last_ended_at, excluded.ended_at),
+    ended_at = case
+      when known.ended_at < excluded.active_at
+        then case when known.last_ended_at >= excluded.active_at then known.last_ended_at end
+      when excluded.ended_at < known.active_at then known.ended_at
+      else least(known.ended_at, excluded.ended_at)
+    end,
     inactive_since = greatest(known.inactive_since, excluded.inactive_since)
   where known.started_at > excluded.started_at
     or excluded.active_at > coalesce(known.active_at, '-infinity')
-    or (
-      excluded.ended_at >= coalesce(known.active_at, '-infinity')
-      and excluded.ended_at < coalesce(known.ended_at, 'infinity')
-    )
+    or excluded.ended_at > coalesce(known.last_ended_at, '-infinity')
+    or excluded.ended_at < known.ended_at
     or excluded.inactive_since > coalesce(known.inactive_since, '-infinity');
 
   -- The newest session decides: the late end of an older one does not close what came after it.
@@ -91,6 +100,11 @@ begin
       conversation.status <> decided.status
       -- Closed with the session before: what the customer wrote in between does not open it again.
       or (newest.ended_at is not null and decided.status = 'closed' and conversation.closed_at < newest.ended_at)
+      -- Closed with this one, which ended earlier than was known.
+      or (
+        newest.session_id = newest_before.session_id and decided.status = 'closed'
+        and conversation.closed_at = newest_before.ended_at
+      )
     );
 end;
 $$;

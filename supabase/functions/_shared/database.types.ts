@@ -302,6 +302,7 @@ export type Database = {
           conversation_id: string
           ended_at: string | null
           inactive_since: string | null
+          last_ended_at: string | null
           session_id: string
           started_at: string
           workspace_id: string
@@ -311,6 +312,7 @@ export type Database = {
           conversation_id: string
           ended_at?: string | null
           inactive_since?: string | null
+          last_ended_at?: string | null
           session_id: string
           started_at: string
           workspace_id: string
@@ -320,6 +322,7 @@ export type Database = {
           conversation_id?: string
           ended_at?: string | null
           inactive_since?: string | null
+          last_ended_at?: string | null
           session_id?: string
           started_at?: string
           workspace_id?: string
