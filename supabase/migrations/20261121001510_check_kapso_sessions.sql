@@ -316,15 +316,18 @@ comment on function public.store_session_checks(uuid, uuid, jsonb, integer, time
 -- Runs --------------------------------------------------------------------------------------------
 
 -- Replaced: nobody waits for a run while holding its connection, which whoever ends the run wants next; and
--- a run that failed walks its list from the beginning, because its place may be what Kapso refuses.
-create or replace function public.begin_sync_run(
+-- a run that failed walks its list from the beginning, because its place may be what Kapso refuses. Whoever
+-- goes on with a run after a pause says so, and does not undo that somebody stopped it meanwhile.
+drop function public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer);
+create function public.begin_sync_run(
   connection_id uuid,
   mode text,
   messages_per_conversation integer,
   since timestamptz,
   is_dry_run boolean,
   requested_by uuid,
-  lease_seconds integer default 60
+  lease_seconds integer default 60,
+  run_id uuid default null
 )
 returns table (run jsonb, is_mine boolean, is_resumed boolean)
 language plpgsql
@@ -368,7 +371,7 @@ begin
     end if;
   end if;
 
-  if open_run.lease_expires_at > now() then
+  if open_run.lease_expires_at > now() or (open_run.id = begin_sync_run.run_id and open_run.state = 'stopped') then
     return query select to_jsonb(open_run), false, true;
     return;
   end if;
@@ -422,6 +425,8 @@ begin
   returning to_jsonb(known), true, false;
 end;
 $$;
+comment on function public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer, uuid) is
+  'Take up the open run of a connection, or begin one, and hold its lease. run is a row of sync_runs; is_mine is false where another slice holds it, or where it is run_id and was stopped. For service_role only.';
 
 drop function public.due_sync_runs(integer);
 create function public.due_sync_runs(max_runs integer default 10, only_connection uuid default null)
@@ -804,6 +809,7 @@ $$;
 revoke execute on function
   private.spread(text),
   private.require_active_source(public.sync_runs),
+  public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer, uuid),
   public.due_session_checks(uuid, integer),
   public.store_session_checks(uuid, uuid, jsonb, integer, timestamptz, integer),
   public.due_sync_runs(integer, uuid),
@@ -813,6 +819,7 @@ from public, anon, authenticated, service_role;
 grant execute on function
   private.spread(text),
   private.require_active_source(public.sync_runs),
+  public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer, uuid),
   public.due_session_checks(uuid, integer),
   public.store_session_checks(uuid, uuid, jsonb, integer, timestamptz, integer),
   public.due_sync_runs(integer, uuid),

@@ -1517,6 +1517,7 @@ export type Database = {
           messages_per_conversation: number
           mode: string
           requested_by: string
+          run_id?: string
           since: string
         }
         Returns: {

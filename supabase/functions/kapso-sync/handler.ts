@@ -105,6 +105,7 @@ export function createHandler(
           since: request.since ?? null,
           isDryRun: request.dry_run,
           requestedBy: target.requestedBy,
+          runId: request.run_id,
         });
         const ended = yield* syncOne(deps, begun, {
           ...target,
@@ -214,6 +215,10 @@ async function* syncOne(
     dry_run: run.is_dry_run,
     resumed: isResumed,
   };
+  if (!isMine && run.state === "stopped") {
+    yield { type: "stopped", ...counts(run), error: null, code: null, retry_after_seconds: null };
+    return "stopped";
+  }
   if (!isMine) {
     yield busy(run);
     return "busy";

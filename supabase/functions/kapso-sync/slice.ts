@@ -23,8 +23,8 @@ const MAX_CHECKS = 30;
  */
 const CHECKS_AT_ONCE = 10;
 const CHECKING_MS = 10_000;
-/** Whatever Kapso asks for, an hour later somebody looks again. */
-const MAX_RETRY_SECONDS = 60 * 60;
+/** Whatever Kapso asks for, a day later somebody looks again. */
+const MAX_RETRY_SECONDS = 24 * 60 * 60;
 /**
  * Messages that are older than this when a history run begins are history. What is newer may be on its
  * way as an event as well, and must count as unread whichever comes first: Kapso repeats an event for

@@ -21,6 +21,8 @@ export interface RunOptions {
   since: string | null;
   isDryRun: boolean;
   requestedBy: string | null;
+  /** The run that the caller goes on with: it is not taken up where somebody stopped it meanwhile. */
+  runId?: string | undefined;
 }
 
 /** A conversation whose messages are to be read. */
@@ -46,7 +48,7 @@ export interface StorablePage {
 /** A run and who has it. */
 export interface BegunRun {
   run: Run;
-  /** False: another slice is at work on it. */
+  /** False: another slice is at work on it, or it was stopped. */
   isMine: boolean;
   isResumed: boolean;
 }
@@ -112,6 +114,7 @@ export function supabaseRuns(client: DatabaseClient): RunStore {
           since: options.since as string,
           is_dry_run: options.isDryRun,
           requested_by: options.requestedBy as string,
+          ...(options.runId === undefined ? {} : { run_id: options.runId }),
         }),
       );
       return readBegun(begun!);

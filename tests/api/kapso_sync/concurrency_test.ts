@@ -151,6 +151,25 @@ Deno.test("asked to stop, a run stays stopped, whether its slice fails or is cut
   assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
 });
 
+Deno.test("stopped during a pause, a run is not gone on with by whoever waited", async () => {
+  const { info, fake } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 2);
+  fake.misbehaveOn("GET", new RegExp(`${business.line.phoneNumberId}/messages$`), {
+    kind: "status",
+    status: 429,
+    headers: { "Retry-After": "60" },
+  });
+  const body = { connection_id: business.line.id };
+  const paused = ending(await slice(info, body));
+  assertEquals(paused.type, "paused");
+  await (await post(info, "", { path: `/runs/${paused.run_id}/stop` })).body?.cancel();
+  const end = ending(await slice(info, { ...body, run_id: paused.run_id }));
+  assertEquals([end.type, end.run_id, end.messages_read], ["stopped", paused.run_id, 0]);
+  // Whoever asks anew wants it.
+  assertEquals(ending(await slice(info, body)).type, "done");
+});
+
 Deno.test("a slice that was overtaken while Kapso was slow stores nothing, and says who is at work", async () => {
   const { info, sql, fake } = world.current;
   for (const isWell of [true, false]) {

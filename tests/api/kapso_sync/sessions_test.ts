@@ -190,7 +190,7 @@ Deno.test("a repair looks up thirty of many, and goes on after one that Kapso ca
     "kapso_rate_limited",
     2,
   ]);
-  assertEquals(limited.retry_after_seconds, 3600, "however long Kapso wants to be left alone");
+  assertEquals(limited.retry_after_seconds, 86_400, "however long Kapso wants to be left alone");
   assertEquals(ending(await repair(business)).type, "done");
   assertEquals(await closed(), 33);
 });
