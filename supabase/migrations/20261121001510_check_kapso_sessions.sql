@@ -17,6 +17,10 @@ comment on column public.conversation_sessions.last_ended_at is
   'When Kapso last said that it had ended: what holds where the word that it went on before comes later.';
 comment on column public.conversation_sessions.ended_at is 'When it ended. Null: it goes on, or goes on again.';
 
+create index conversation_sessions_newest_idx
+  on public.conversation_sessions (conversation_id, started_at desc, session_id desc);
+comment on index public.conversation_sessions_newest_idx is
+  'The newest session of a thread, which is looked for with every event, however many there are.';
 update public.conversation_sessions set last_ended_at = ended_at where ended_at is not null;
 
 -- Replaced: an end was final, so the second end of a session that was opened again did nothing; and any
@@ -315,6 +319,32 @@ comment on function public.store_session_checks(uuid, uuid, jsonb, integer, time
 
 -- Runs --------------------------------------------------------------------------------------------
 
+alter table public.sync_runs add column phone_number_id text;
+comment on column public.sync_runs.phone_number_id is 'The number it reads. A connection that gets another one needs another run.';
+update public.sync_runs as run
+set phone_number_id = source.phone_number_id
+from public.connections as source
+where source.id = run.connection_id and source.workspace_id = run.workspace_id;
+
+create function private.forget_sync_progress()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.confirmed_until := null;
+  new.statuses_checked_until := null;
+  new.sessions_checked_until := null;
+  new.sync_after := null;
+  return new;
+end;
+$$;
+comment on function private.forget_sync_progress() is 'Of another number nothing is confirmed yet.';
+create trigger connections_forget_sync_progress
+  before update of phone_number_id on public.connections
+  for each row when (old.phone_number_id is distinct from new.phone_number_id)
+  execute function private.forget_sync_progress();
+
 -- Replaced: nobody waits for a run while holding its connection, which whoever ends the run wants next; and
 -- a run that failed walks its list from the beginning, because its place may be what Kapso refuses. Whoever
 -- goes on with a run after a pause says so, and does not undo that somebody stopped it meanwhile.
@@ -375,7 +405,7 @@ begin
     return query select to_jsonb(open_run), false, true;
     return;
   end if;
-  if open_run.id is not null and (
+  if open_run.id is not null and open_run.phone_number_id is not distinct from source.phone_number_id and (
     begin_sync_run.mode = 'repair'
     or (
       open_run.messages_per_conversation is not distinct from begin_sync_run.messages_per_conversation
@@ -401,11 +431,12 @@ begin
   where known.id = open_run.id;
   return query
   insert into public.sync_runs as known
-    (workspace_id, connection_id, mode, phase, messages_per_conversation, since, is_dry_run, requested_by,
-      lease, lease_expires_at, walk_since)
+    (workspace_id, connection_id, phone_number_id, mode, phase, messages_per_conversation, since, is_dry_run,
+      requested_by, lease, lease_expires_at, walk_since)
   values (
     source.workspace_id,
     source.id,
+    source.phone_number_id,
     begin_sync_run.mode,
     case when begin_sync_run.mode = 'history' then 'conversations' else 'recent' end,
     begin_sync_run.messages_per_conversation,
@@ -448,6 +479,20 @@ begin
       and asked.stop_requested_at is not null
       and coalesce(asked.lease_expires_at, '-infinity') <= now()
     for no key update skip locked
+  );
+  -- Of a number that the connection does not have any more.
+  update public.sync_runs as known
+  set state = 'partial', finished_at = now(), lease = null, lease_expires_at = null,
+    error = 'the connection has another number now'
+  where known.id in (
+    select other.id
+    from public.sync_runs as other
+    join public.connections as source
+      on source.id = other.connection_id and source.workspace_id = other.workspace_id
+    where other.finished_at is null
+      and other.phone_number_id is distinct from source.phone_number_id
+      and coalesce(other.lease_expires_at, '-infinity') <= now()
+    for no key update of other skip locked
   );
   return query
   select due.connection_id, due.workspace_id, due.phone_number_id, due.mode, due.messages_per_conversation, due.since
@@ -629,6 +674,9 @@ begin
   from public.connections as known
   where known.id = (require_active_source.run).connection_id
     and known.workspace_id = (require_active_source.run).workspace_id;
+  if source.phone_number_id is distinct from (require_active_source.run).phone_number_id then
+    raise exception 'The run is that of another number' using errcode = '55006';
+  end if;
   if source.is_active is not true then
     raise exception 'The connection is inactive' using errcode = '55000';
   end if;
@@ -636,7 +684,7 @@ begin
 end;
 $$;
 comment on function private.require_active_source(public.sync_runs) is
-  'The connection of a run. Fails with 55000 where it is switched off: nothing more is stored for it, as for its webhooks.';
+  'The connection of a run. Fails with 55000 where it is switched off: nothing more is stored for it, as for its webhooks; and with 55006, as if the lease were lost, where it has another number.';
 
 -- Replaced: as above; and what could not be stored of the phase recent counts as failed, where it was
 -- dropped without a word.

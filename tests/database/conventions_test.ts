@@ -105,6 +105,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "private.file_agent_message": ["service_role"],
   "private.file_late_messages": ["service_role"],
   "private.follow_statuses": ["service_role"],
+  "private.forget_sync_progress": [],
   "private.generate_secret": [],
   "private.have_same_last10": ["service_role"],
   "private.hold_sync_run": ["service_role"],

@@ -892,6 +892,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -926,6 +927,7 @@ export type Database = {
           mode: string
           people_created?: number
           phase: string
+          phone_number_id?: string | null
           requested_by?: string | null
           retry_at?: string | null
           sessions_checked?: number
@@ -960,6 +962,7 @@ export type Database = {
           mode?: string
           people_created?: number
           phase?: string
+          phone_number_id?: string | null
           requested_by?: string | null
           retry_at?: string | null
           sessions_checked?: number
@@ -1428,6 +1431,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -1476,6 +1480,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -1890,6 +1895,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -2107,6 +2113,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -2289,6 +2296,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -2537,6 +2545,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number
@@ -2587,6 +2596,7 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
           sessions_checked: number

@@ -361,6 +361,7 @@ class Slice {
       if (last) this.run = await runs.noteStatusChecks(this.run, looked.checked, last.dueAt);
       yield { type: "progress", ...counts(this.run) };
       if (looked.failure) throw looked.failure;
+      if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
     }
   }
 
@@ -386,6 +387,7 @@ class Slice {
       }
       yield { type: "progress", ...counts(this.run) };
       if (looked.failure) throw looked.failure;
+      if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
     }
   }
 

@@ -9,6 +9,8 @@ import { assert, assertEquals } from "@std/assert";
 import { AppError } from "../../../supabase/functions/_shared/errors.ts";
 import { createHandler, type HandlerDeps } from "../../../supabase/functions/kapso-sync/handler.ts";
 import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
+import { uniquePhoneNumberId } from "../kapso/support.ts";
+import { rows } from "../support.ts";
 import {
   type Business,
   ending,
@@ -219,6 +221,33 @@ Deno.test("nothing more is stored for a connection that is switched off, and it 
     await storedIds({ ...world.current, ...business }),
     kapsoIds(fake, business.fakeLine),
   );
+});
+
+Deno.test("a connection that gets another number meanwhile begins anew, with nothing of the one before", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  const other = fake.addLine(uniquePhoneNumberId(), "+55 11 3000-0001");
+  write(business, 6);
+  write({ ...business, fakeLine: other }, 2);
+  const body = { connection_id: business.line.id };
+  await slice(info, { ...body, mode: "repair" });
+  const events = follow(await post(info, { ...body, delay_ms: 300 }));
+  const runId = JSON.parse((await events.until('"conversation_done"')).split("\n")[0]!).run_id;
+  await rows(
+    business.user.client.rpc("update_connection", {
+      id: business.line.id,
+      change: { phone_number_id: other.phoneNumberId },
+    }).select(),
+  );
+  assertEquals(ending(await events.rest()).type, "busy");
+  const moved = { ...business, line: { ...business.line, phoneNumberId: other.phoneNumberId } };
+  await expireWaits(info, runId);
+  assertEquals(await due(business), ["repair"], "what was confirmed was that of the other number");
+  const [run] = await sql`select state, error from public.sync_runs where id = ${runId}`;
+  assertEquals(run, { state: "partial", error: "the connection has another number now" });
+  const [begun] = await syncAll(info, body);
+  assert(begun?.type === "run" && !begun.resumed);
+  assertEquals(await storedIds({ ...world.current, ...moved }), kapsoIds(fake, other));
 });
 
 Deno.test("a connection that is deleted meanwhile ends its slice, and takes its run along", async () => {
