@@ -119,7 +119,11 @@ class NumberRun {
       this.#hasMoved = false;
       let end: SyncEnd | undefined;
       try {
-        for await (const line of client.post(this.#body)) end = this.#take(line) ?? end;
+        const body = {
+          ...this.#body,
+          ...(this.#runId === undefined ? {} : { run_id: this.#runId }),
+        };
+        for await (const line of client.post(body)) end = this.#take(line) ?? end;
         if (end) return end;
         throw new SyncUnavailable("The connection to kapso-sync broke");
       } catch (error) {

@@ -18,6 +18,8 @@ export interface SyncBody {
   delay_ms: number;
   since?: string;
   dry_run: boolean;
+  /** The run that is gone on with: where somebody stopped it meanwhile, it stays so. */
+  run_id?: string;
 }
 
 /** An event, and the line it came in. */

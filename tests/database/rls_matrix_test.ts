@@ -1512,6 +1512,20 @@ const FUNCTIONS: Record<string, Case> = {
     run: (sql, { connection }) => sql`select public.kapso_api_key(${connection.id})`,
     outcomes: SERVICE_ALONE,
   },
+  "begin_due_sync_run": {
+    // The connection is no Kapso number, so nothing is due.
+    run: (sql, { connection }) =>
+      sql`select from public.begin_due_sync_run(${connection.id}, 'repair')`,
+    outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "due_session_checks": {
+    run: (sql, { connection }) => sql`select from public.due_session_checks(${connection.id})`,
+    outcomes: SERVICE_ALONE,
+  },
+  "postpone_sync": {
+    run: (sql, { connection }) => sql`select public.postpone_sync(${connection.id}, 0)`,
+    outcomes: SERVICE_ALONE,
+  },
   "due_sync_runs": {
     run: (sql) => sql`select from public.due_sync_runs(0)`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],

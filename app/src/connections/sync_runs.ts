@@ -70,6 +70,7 @@ export function useRunSync(connection: Connection) {
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: async (messagesPerConversation: number | "all") => {
+      let runId: string | undefined;
       for (;;) {
         const response = await api.callFunction("kapso-sync", {
           method: "POST",
@@ -77,6 +78,8 @@ export function useRunSync(connection: Connection) {
           body: JSON.stringify({
             connection_id: connection.connection_id,
             messages_per_conversation: messagesPerConversation,
+            // Whoever stops it during a pause has stopped it.
+            run_id: runId,
           }),
         });
         if (!response.ok || !response.body) {
@@ -89,6 +92,7 @@ export function useRunSync(connection: Connection) {
         }
         // A slice is over, and the next one may begin. All else is the end, or somebody else's work.
         if (end?.type !== "paused") return undefined;
+        runId = end.run_id;
         await new Promise((resolve) => setTimeout(resolve, (end.retry_after_seconds ?? 0) * 1000));
       }
     },

@@ -226,7 +226,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string
@@ -242,7 +244,9 @@ export type Database = {
           name: string
           phone_number_id?: string | null
           platform: string
+          sessions_checked_until?: string | null
           statuses_checked_until?: string | null
+          sync_after?: string | null
           updated_at?: string
           user_id: string
           workspace_id: string
@@ -258,7 +262,9 @@ export type Database = {
           name?: string
           phone_number_id?: string | null
           platform?: string
+          sessions_checked_until?: string | null
           statuses_checked_until?: string | null
+          sync_after?: string | null
           updated_at?: string
           user_id?: string
           workspace_id?: string
@@ -329,25 +335,31 @@ export type Database = {
       }
       conversation_sessions: {
         Row: {
+          active_at: string | null
           conversation_id: string
           ended_at: string | null
           inactive_since: string | null
+          last_ended_at: string | null
           session_id: string
           started_at: string
           workspace_id: string
         }
         Insert: {
+          active_at?: string | null
           conversation_id: string
           ended_at?: string | null
           inactive_since?: string | null
+          last_ended_at?: string | null
           session_id: string
           started_at: string
           workspace_id: string
         }
         Update: {
+          active_at?: string | null
           conversation_id?: string
           ended_at?: string | null
           inactive_since?: string | null
+          last_ended_at?: string | null
           session_id?: string
           started_at?: string
           workspace_id?: string
@@ -969,8 +981,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1002,8 +1016,10 @@ export type Database = {
           mode: string
           people_created?: number
           phase: string
+          phone_number_id?: string | null
           requested_by?: string | null
           retry_at?: string | null
+          sessions_checked?: number
           since?: string | null
           started_at?: string
           state?: string
@@ -1035,8 +1051,10 @@ export type Database = {
           mode?: string
           people_created?: number
           phase?: string
+          phone_number_id?: string | null
           requested_by?: string | null
           retry_at?: string | null
+          sessions_checked?: number
           since?: string | null
           started_at?: string
           state?: string
@@ -1537,8 +1555,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1584,8 +1604,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -1608,6 +1630,14 @@ export type Database = {
         Args: { conversation_id: string; user_id: string }
         Returns: Json
       }
+      begin_due_sync_run: {
+        Args: { connection_id: string; lease_seconds?: number; mode: string }
+        Returns: {
+          is_mine: boolean
+          is_resumed: boolean
+          run: Json
+        }[]
+      }
       begin_sync_run: {
         Args: {
           connection_id: string
@@ -1616,6 +1646,7 @@ export type Database = {
           messages_per_conversation: number
           mode: string
           requested_by: string
+          run_id?: string
           since: string
         }
         Returns: {
@@ -1898,6 +1929,14 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      due_session_checks: {
+        Args: { connection_id: string; max_sessions?: number }
+        Returns: {
+          conversation_id: string
+          due_at: string
+          session_id: string
+        }[]
+      }
       due_status_checks: {
         Args: { connection_id: string; max_messages?: number }
         Returns: {
@@ -1906,7 +1945,7 @@ export type Database = {
         }[]
       }
       due_sync_runs: {
-        Args: { max_runs?: number }
+        Args: { max_runs?: number; only_connection?: string }
         Returns: {
           connection_id: string
           messages_per_conversation: number
@@ -1980,8 +2019,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2102,7 +2143,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string
@@ -2194,8 +2237,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2217,6 +2262,10 @@ export type Database = {
       overview_statistics: {
         Args: { days?: number; workspace_id: string }
         Returns: Json
+      }
+      postpone_sync: {
+        Args: { connection_id: string; seconds: number }
+        Returns: undefined
       }
       prune_agent_sessions: { Args: { keep_days?: number }; Returns: number }
       prune_records: {
@@ -2378,8 +2427,10 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2631,8 +2682,61 @@ export type Database = {
           mode: string
           people_created: number
           phase: string
+          phone_number_id: string | null
           requested_by: string | null
           retry_at: string | null
+          sessions_checked: number
+          since: string | null
+          started_at: string
+          state: string
+          statuses_checked: number
+          stop_requested_at: string | null
+          updated_at: string
+          walk_added: number
+          walk_since: string | null
+          walk_started_at: string
+          workspace_id: string
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "sync_runs"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      store_session_checks: {
+        Args: {
+          checked_until: string
+          lease: string
+          lease_seconds?: number
+          reports: Json
+          run_id: string
+          sessions_checked: number
+        }
+        Returns: {
+          connection_id: string
+          conversations_created: number
+          conversations_done: number
+          conversations_failed: number
+          conversations_total: number
+          cursor: string | null
+          error: string | null
+          failures: number
+          finished_at: string | null
+          id: string
+          is_dry_run: boolean
+          lease: string | null
+          lease_expires_at: string | null
+          messages_added: number
+          messages_per_conversation: number | null
+          messages_read: number
+          mode: string
+          people_created: number
+          phase: string
+          phone_number_id: string | null
+          requested_by: string | null
+          retry_at: string | null
+          sessions_checked: number
           since: string | null
           started_at: string
           state: string
@@ -2750,7 +2854,9 @@ export type Database = {
           name: string
           phone_number_id: string | null
           platform: string
+          sessions_checked_until: string | null
           statuses_checked_until: string | null
+          sync_after: string | null
           updated_at: string
           user_id: string
           workspace_id: string

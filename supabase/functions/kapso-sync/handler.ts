@@ -22,7 +22,12 @@ import type { Log } from "../_shared/log.ts";
 import { readInput } from "../_shared/validation.ts";
 import { type SyncEvent, type SyncRequest, syncRequest } from "./schema.ts";
 import { counts, failureEvent, runSlice, type SliceBudget, type SliceDeps } from "./slice.ts";
-import type { Run, RunOptions } from "./store.ts";
+import { type BegunRun, LeaseLost, type Run } from "./store.ts";
+
+/** How long the schedule leaves a connection alone that has no key. */
+const KEYLESS_SECONDS = 15 * 60;
+/** After so many milliseconds a call of the schedule begins no further slice: functions live for 150 seconds. */
+const TICK_MS = 45_000;
 
 /** A Kapso number that the caller may sync. */
 export interface SyncTarget {
@@ -41,8 +46,6 @@ export interface DueRun {
   connectionId: string;
   phoneNumberId: string;
   mode: "history" | "repair";
-  messagesPerConversation: number | null;
-  since: string | null;
 }
 
 /** What the handler needs of the outside world. */
@@ -58,6 +61,8 @@ export interface HandlerDeps extends Omit<SliceDeps, "kapso"> {
   /** The run after it was asked to stop; undefined where the caller has no such open run. */
   stopRun: (caller: Caller, runId: string) => Promise<Run | undefined>;
   dueRuns: () => Promise<DueRun[]>;
+  /** Keep the schedule from a connection for so many seconds. */
+  postpone: (connectionId: string, seconds: number) => Promise<void>;
   /** Work that repeats at every call of the schedule, beside the runs. Must not throw. */
   onTick: () => Promise<void>;
   /** A client for a connection, with its own key or the given one. @throws {AppError} kapso_api_key_missing (422). */
@@ -90,20 +95,21 @@ export function createHandler(
     const gone = new AbortController();
     return stream(context, gone, async function* () {
       for (const [index, target] of targets.entries()) {
-        const ended = yield* syncOne(deps, {
+        const begun = await deps.runs.begin({
+          connectionId: target.id,
+          mode: request.mode,
+          messagesPerConversation: request.messages_per_conversation === "all"
+            ? null
+            : request.messages_per_conversation,
+          since: request.since ?? null,
+          isDryRun: request.dry_run,
+          requestedBy: target.requestedBy,
+          runId: request.run_id,
+        });
+        const ended = yield* syncOne(deps, begun, {
           ...target,
           workspace: target.workspaceSlug,
           kapso: clients[index]!,
-          options: {
-            connectionId: target.id,
-            mode: request.mode,
-            messagesPerConversation: request.messages_per_conversation === "all"
-              ? null
-              : request.messages_per_conversation,
-            since: request.since ?? null,
-            isDryRun: request.dry_run,
-            requestedBy: target.requestedBy,
-          },
           delayMs: request.delay_ms,
           signal: gone.signal,
         });
@@ -179,41 +185,38 @@ async function activeTargets(
   return active;
 }
 
-/** A slice of one run, from its beginning. */
+/** What a slice of a run is to work with. */
 interface SyncWork {
   connectionId: string;
   phoneNumberId: string;
   workspace: string;
   kapso: KapsoClient;
-  options: RunOptions;
   delayMs: number;
   signal: AbortSignal;
 }
 
 async function* syncOne(
   deps: HandlerDeps,
+  { run, isMine, isResumed }: BegunRun,
   work: SyncWork,
 ): AsyncGenerator<SyncEvent, SyncEvent["type"]> {
-  const { run, isMine, isResumed } = await deps.runs.begin(work.options);
   yield {
     type: "run",
     ...counts(run),
     connection_id: work.connectionId,
     phone_number_id: work.phoneNumberId,
     workspace: work.workspace,
-    mode: work.options.mode,
+    mode: run.mode as "history" | "repair",
     messages_per_conversation: run.messages_per_conversation,
     dry_run: run.is_dry_run,
     resumed: isResumed,
   };
+  if (!isMine && run.state === "stopped") {
+    yield { type: "stopped", ...counts(run), error: null, code: null, retry_after_seconds: null };
+    return "stopped";
+  }
   if (!isMine) {
-    yield {
-      type: "busy",
-      ...counts(run),
-      error: "Another request is at work on this connection",
-      code: "run_busy",
-      retry_after_seconds: 5,
-    };
+    yield busy(run);
     return "busy";
   }
   let last: SyncEvent["type"] = "paused";
@@ -230,6 +233,10 @@ async function* syncOne(
       yield event;
     }
   } catch (error) {
+    if (error instanceof LeaseLost) {
+      yield busy(run);
+      return "busy";
+    }
     deps.log("error", "slice_failed", {
       run_id: run.id,
       code: error instanceof AppError ? error.code : "internal_error",
@@ -240,38 +247,65 @@ async function* syncOne(
   return last;
 }
 
+function busy(run: Run): SyncEvent {
+  return {
+    type: "busy",
+    ...counts(run),
+    error: "Another request is at work on this connection",
+    code: "run_busy",
+    retry_after_seconds: 5,
+  };
+}
+
 async function tick(deps: HandlerDeps, due: DueRun[]): Promise<void> {
+  // Beside the runs: however long those take, it has its turn.
+  const other = deps.onTick();
+  const until = deps.now() + TICK_MS;
   for (const run of due) {
+    if (deps.now() >= until) break;
     try {
-      const kapso = await deps.kapsoFor(run.connectionId);
-      const events = syncOne(deps, {
-        connectionId: run.connectionId,
-        phoneNumberId: run.phoneNumberId,
-        workspace: "",
-        kapso,
-        options: { ...run, isDryRun: false, requestedBy: null },
-        delayMs: 0,
-        signal: new AbortController().signal,
-      });
-      for await (const event of events) {
-        if (!("error" in event) || event.type === "conversation_failed") continue;
-        deps.log(event.error === null ? "info" : "error", "tick", {
-          run_id: event.run_id,
-          mode: run.mode,
-          state: event.type,
-          code: event.code,
-          messages_added: event.messages_added,
-        });
-      }
+      await syncDue(deps, run);
     } catch (error) {
-      // A number without a key is nobody's fault: its owner uses webhooks alone.
-      if (error instanceof AppError && error.code === "kapso_api_key_missing") continue;
       deps.log("error", "tick_failed", {
         code: error instanceof AppError ? error.code : "internal_error",
       });
     }
   }
-  await deps.onTick();
+  await other;
+}
+
+async function syncDue(deps: HandlerDeps, due: DueRun): Promise<void> {
+  let kapso: KapsoClient;
+  try {
+    kapso = await deps.kapsoFor(due.connectionId);
+  } catch (error) {
+    // The database is away, and is back sooner.
+    if (error instanceof AppError && error.status === 503) throw error;
+    await deps.postpone(due.connectionId, KEYLESS_SECONDS);
+    // A number without a key is nobody's fault: its owner uses webhooks alone.
+    if (error instanceof AppError && error.code === "kapso_api_key_missing") return;
+    throw error;
+  }
+  const begun = await deps.runs.beginDue(due.connectionId, due.mode);
+  if (begun === undefined) return;
+  const events = syncOne(deps, begun, {
+    connectionId: due.connectionId,
+    phoneNumberId: due.phoneNumberId,
+    workspace: "",
+    kapso,
+    delayMs: 0,
+    signal: new AbortController().signal,
+  });
+  for await (const event of events) {
+    if (!("error" in event) || event.type === "conversation_failed") continue;
+    deps.log(event.error === null ? "info" : "error", "tick", {
+      run_id: event.run_id,
+      mode: due.mode,
+      state: event.type,
+      code: event.code,
+      messages_added: event.messages_added,
+    });
+  }
 }
 
 /** Answers with one JSON event per line. */

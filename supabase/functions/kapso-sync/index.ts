@@ -15,12 +15,13 @@ const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
 const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
-// Waits are shorter than a lease: what takes longer is for the next slice.
+// Shorter than a lease, which is kept by storing: what takes longer is for the next slice.
 const kapso = {
   baseUrl: env.KAPSO_API_URL,
   apiKey: env.KAPSO_API_KEY,
   workspaces: env.KAPSO_WORKSPACES,
   maxWaitMs: 15_000,
+  deadlineMs: 40_000,
 };
 const kapsoFor = kapsoAccounts(client, box, kapso);
 const media = projectMedia(client, {

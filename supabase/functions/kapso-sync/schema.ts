@@ -24,6 +24,8 @@ export const syncRequest = z.object({
   /** Only what Kapso stored since then, ISO 8601 with a time zone. */
   since: z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with a time zone" })
     .optional(),
+  /** The run that is gone on with. Where somebody stopped it meanwhile, it stays so. */
+  run_id: z.uuid({ error: "must be the id of a run" }).optional(),
   /** Read and count, store nothing. */
   dry_run: z.boolean({ error: "must be true or false" }).default(false),
   /** Pause between two conversations, in milliseconds: for keys that others need as well. */
@@ -104,4 +106,5 @@ export interface RunCounts {
   people_created: number;
   conversations_created: number;
   statuses_checked: number;
+  sessions_checked: number;
 }

@@ -7,14 +7,24 @@
  */
 import { AppError } from "../_shared/errors.ts";
 import { type KapsoClient, KapsoError } from "../_shared/kapso/client.ts";
+import { readSessionRow } from "../_shared/kapso/normalize.ts";
+import type { Log } from "../_shared/log.ts";
 import { contactOf, type ReadPage, readPage, type Row } from "./elements.ts";
 import type { RunCounts, SyncEvent } from "./schema.ts";
 import { LeaseLost, type Run, type RunStore, type WaitingConversation } from "./store.ts";
 
 /** Rows of a page: the most Kapso gives. */
 const PAGE_SIZE = 100;
-/** Messages whose delivery is looked up in one run. Each costs a request, and keys allow as few as 100 a minute. */
-const MAX_STATUS_CHECKS = 30;
+/** Messages, and sessions, that are looked up in one run. Each costs a request, and keys allow as few as 100 a minute. */
+const MAX_CHECKS = 30;
+/**
+ * Those that are looked up, at most and for at most so many milliseconds, before what was found is stored:
+ * the lease is kept by storing.
+ */
+const CHECKS_AT_ONCE = 10;
+const CHECKING_MS = 10_000;
+/** Whatever Kapso asks for, a day later somebody looks again. */
+const MAX_RETRY_SECONDS = 24 * 60 * 60;
 /**
  * Messages that are older than this when a history run begins are history. What is newer may be on its
  * way as an event as well, and must count as unread whichever comes first: Kapso repeats an event for
@@ -36,6 +46,7 @@ export interface SliceDeps {
   runs: RunStore;
   /** Called with the connection after each stored page, to copy the files of its messages. */
   onStored: (connectionId: string) => void;
+  log: Log;
   /** Clock in milliseconds since 1970. */
   now: () => number;
   delay: (ms: number) => Promise<void>;
@@ -54,8 +65,8 @@ export interface SliceOptions {
  * Work on a run.
  *
  * @param run As `begin` returned it: the lease is the caller's.
- * @returns Events; the last one says how the slice ended. Throws nothing but what the database throws
- *   while it is away.
+ * @returns Events; the last one says how the slice ended. Throws {@linkcode LeaseLost} where another slice
+ *   has taken the run over, and what the database throws while it is away.
  */
 export async function* runSlice(
   deps: SliceDeps,
@@ -78,15 +89,17 @@ export async function* runSlice(
     }
   } catch (error) {
     if (error instanceof LeaseLost) {
-      yield { type: "busy", ...counts(slice.run), ...NO_ERROR };
+      throw error;
     } else if (options.signal.aborted) {
       yield* slice.end("paused", {});
+    } else if (error instanceof AppError && error.code === "connection_inactive") {
+      yield* slice.end("paused", { error: error.message, code: error.code });
     } else if (error instanceof KapsoError && error.isRetryable) {
       const wait = error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000);
       yield* slice.end("paused", {
         ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
         error: error.message,
-        retrySeconds: Math.ceil(wait / 1000),
+        retrySeconds: Math.min(Math.ceil(wait / 1000), MAX_RETRY_SECONDS),
       });
     } else if (error instanceof KapsoError) {
       yield* slice.end("failed", { error: error.message, code: "kapso_refused" });
@@ -96,8 +109,6 @@ export async function* runSlice(
     }
   }
 }
-
-const NO_ERROR = { error: null, code: null, retry_after_seconds: null } as const;
 
 /** The counts of a run, as events have them. */
 export function counts(run: Run): RunCounts {
@@ -112,6 +123,7 @@ export function counts(run: Run): RunCounts {
     people_created: run.people_created,
     conversations_created: run.conversations_created,
     statuses_checked: run.statuses_checked,
+    sessions_checked: run.sessions_checked,
   };
 }
 
@@ -171,7 +183,8 @@ class Slice {
       ...(end.retrySeconds === undefined ? {} : { retrySeconds: end.retrySeconds }),
     });
     yield {
-      type,
+      // A member asked for it while something failed.
+      type: type === "paused" && this.run.state === "stopped" ? "stopped" : type,
       ...counts(this.run),
       error: end.error ?? null,
       code: end.code ?? null,
@@ -317,48 +330,111 @@ class Slice {
     }
   }
 
+  /** Looks up what no list tells: how messages fared, and whether sessions go on. */
   async *#checkStatuses(): AsyncGenerator<SyncEvent> {
+    if (this.run.mode === "repair" && !this.run.is_dry_run) {
+      yield* this.#checkMessages();
+      yield* this.#checkSessions();
+      if (!this.#mayGoOn) return;
+    }
+    this.run = await this.#deps.runs.advance(this.run, "finished");
+  }
+
+  async *#checkMessages(): AsyncGenerator<SyncEvent> {
     const { runs, kapso } = this.#deps;
-    if (this.run.mode === "repair") {
-      const startedAt = new Date(this.#deps.now()).toISOString();
-      const due = await runs.dueStatusChecks(this.run, MAX_STATUS_CHECKS);
-      const messages: Row[] = [];
-      for (const { messageId } of due) {
-        try {
-          messages.push(await kapso.getMessage(this.#options.phoneNumberId, messageId));
-        } catch (error) {
-          // Kapso does not know it: there is no status to be had.
-          if (!(error instanceof KapsoError) || error.status !== 404) throw error;
-        }
-      }
+    const { phoneNumberId, signal } = this.#options;
+    while (this.#mayGoOn && this.run.statuses_checked < MAX_CHECKS) {
+      const due = await runs.dueStatusChecks(this.run, CHECKS_AT_ONCE);
+      if (due.length === 0) return;
+      const looked = await this.#lookUp(
+        due,
+        ({ messageId }) => kapso.getMessage(phoneNumberId, messageId, { signal }),
+      );
+      const messages = looked.found.map(({ row }) => row);
       if (messages.length > 0) {
         await this.#store(
-          readPage({
-            phoneNumberId: this.#options.phoneNumberId,
-            messages,
-            historyBefore: 0,
-          }),
+          readPage({ phoneNumberId, messages, historyBefore: 0 }),
           { messagesRead: 0, cursor: undefined, isLast: true },
         );
       }
-      this.run = await runs.noteStatusChecks(
-        this.run,
-        due.length,
-        due.length < MAX_STATUS_CHECKS ? startedAt : due.at(-1)!.dueAt,
-      );
+      const last = due[looked.checked - 1];
+      if (last) this.run = await runs.noteStatusChecks(this.run, looked.checked, last.dueAt);
       yield { type: "progress", ...counts(this.run) };
+      if (looked.failure) throw looked.failure;
+      if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
     }
-    this.run = await runs.advance(this.run, "finished");
+  }
+
+  async *#checkSessions(): AsyncGenerator<SyncEvent> {
+    const { runs, kapso } = this.#deps;
+    const { phoneNumberId, signal } = this.#options;
+    while (this.#mayGoOn && this.run.sessions_checked < MAX_CHECKS) {
+      const due = await runs.dueSessionChecks(this.run, CHECKS_AT_ONCE);
+      if (due.length === 0) return;
+      const looked = await this.#lookUp(
+        due,
+        ({ sessionId }) => kapso.getConversation(sessionId, { signal }),
+      );
+      const last = due[looked.checked - 1];
+      if (last) {
+        const reports = looked.found.flatMap(({ item, row }) => {
+          const session = readSessionRow(row, phoneNumberId);
+          return session?.id === item.sessionId
+            ? [{ conversationId: item.conversationId, session }]
+            : [];
+        });
+        this.run = await runs.storeSessionChecks(this.run, reports, looked.checked, last.dueAt);
+      }
+      yield { type: "progress", ...counts(this.run) };
+      if (looked.failure) throw looked.failure;
+      if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
+    }
+  }
+
+  /**
+   * Looks up one after the other, for a while.
+   *
+   * @returns What was found; how many are done with; and what to throw once they are stored. One that Kapso
+   *   cannot give is done with as well: it must not keep the others from their turn.
+   */
+  async #lookUp<Item>(
+    items: readonly Item[],
+    read: (item: Item) => Promise<Row>,
+  ): Promise<{ found: { item: Item; row: Row }[]; checked: number; failure?: unknown }> {
+    const until = this.#deps.now() + CHECKING_MS;
+    const found: { item: Item; row: Row }[] = [];
+    let checked = 0;
+    for (const item of items) {
+      if (checked > 0 && (!this.#mayGoOn || this.#deps.now() >= until)) break;
+      try {
+        found.push({ item, row: await read(item) });
+      } catch (error) {
+        if (!(error instanceof KapsoError)) return { found, checked, failure: error };
+        const isItsOwn = error.status !== 429 && !isAboutTheKey(error);
+        if (isItsOwn) checked++;
+        if (error.isRetryable || !isItsOwn) return { found, checked, failure: error };
+        continue;
+      }
+      checked++;
+    }
+    return { found, checked };
   }
 
   async #store(
-    { elements }: ReadPage,
+    { elements, unusable }: ReadPage,
     at: { messagesRead: number; sessionId?: string; cursor: string | undefined; isLast: boolean },
   ): Promise<{ messagesAdded: number; errors: string[] }> {
     this.#pagesLeft--;
     const stored = await this.#deps.runs.storePage(this.run, { elements, ...at });
     this.run = stored.run;
     if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
+    if (unusable > 0 || stored.errors.length > 0) {
+      this.#deps.log("error", "rows_not_stored", {
+        run_id: this.run.id,
+        unusable,
+        errors: stored.errors.join(","),
+      });
+    }
     return {
       messagesAdded: stored.messagesAdded,
       errors: stored.errors.map((code) => `could not be stored (${code})`),

@@ -5,8 +5,8 @@
  */
 import type { DatabaseClient } from "../_shared/clients.ts";
 import type { Database, Json } from "../_shared/database.types.ts";
-import { databaseError, type DatabaseFailure } from "../_shared/errors.ts";
-import type { NormalizedElement } from "../_shared/kapso/elements.ts";
+import { AppError, databaseError, type DatabaseFailure } from "../_shared/errors.ts";
+import type { KapsoSession, NormalizedElement } from "../_shared/kapso/elements.ts";
 import type { Row } from "./elements.ts";
 
 /** A row of `sync_runs`. */
@@ -21,6 +21,8 @@ export interface RunOptions {
   since: string | null;
   isDryRun: boolean;
   requestedBy: string | null;
+  /** The run that the caller goes on with: it is not taken up where somebody stopped it meanwhile. */
+  runId?: string | undefined;
 }
 
 /** A conversation whose messages are to be read. */
@@ -43,14 +45,33 @@ export interface StorablePage {
   isLast: boolean;
 }
 
+/** A run and who has it. */
+export interface BegunRun {
+  run: Run;
+  /** False: another slice is at work on it, or it was stopped. */
+  isMine: boolean;
+  isResumed: boolean;
+}
+
+/** What Kapso says of the newest session of a thread. */
+export interface SessionReport {
+  conversationId: string;
+  session: KapsoSession;
+}
+
 /** Another slice holds the run: whatever the caller was about to store was not stored. */
 export class LeaseLost extends Error {
   override name = "LeaseLost";
 }
 
-/** Where runs are kept. Every write keeps the lease, and fails with {@linkcode LeaseLost} without it. */
+/**
+ * Where runs are kept. Every write keeps the lease, and fails with {@linkcode LeaseLost} without it; what
+ * Kapso listed fails with {@linkcode AppError} connection_inactive once the connection is switched off.
+ */
 export interface RunStore {
-  begin(options: RunOptions): Promise<{ run: Run; isMine: boolean; isResumed: boolean }>;
+  begin(options: RunOptions): Promise<BegunRun>;
+  /** The same for the schedule; undefined where the run is not due any more. */
+  beginDue(connectionId: string, mode: "history" | "repair"): Promise<BegunRun | undefined>;
   addConversations(
     run: Run,
     page: { conversations: Row[]; cursor: string | undefined; isLast: boolean },
@@ -64,6 +85,16 @@ export interface RunStore {
   advance(run: Run, phase: string): Promise<Run>;
   dueStatusChecks(run: Run, max: number): Promise<{ messageId: string; dueAt: string }[]>;
   noteStatusChecks(run: Run, checked: number, until: string): Promise<Run>;
+  dueSessionChecks(
+    run: Run,
+    max: number,
+  ): Promise<{ conversationId: string; sessionId: string; dueAt: string }[]>;
+  storeSessionChecks(
+    run: Run,
+    reports: SessionReport[],
+    checked: number,
+    until: string,
+  ): Promise<Run>;
   release(
     run: Run,
     end: { state: string; error?: string; retrySeconds?: number },
@@ -83,13 +114,16 @@ export function supabaseRuns(client: DatabaseClient): RunStore {
           since: options.since as string,
           is_dry_run: options.isDryRun,
           requested_by: options.requestedBy as string,
+          ...(options.runId === undefined ? {} : { run_id: options.runId }),
         }),
       );
-      return {
-        run: begun!.run as unknown as Run,
-        isMine: begun!.is_mine,
-        isResumed: begun!.is_resumed,
-      };
+      return readBegun(begun!);
+    },
+    async beginDue(connectionId, mode) {
+      const [begun] = unwrap(
+        await client.rpc("begin_due_sync_run", { connection_id: connectionId, mode }),
+      );
+      return begun && readBegun(begun);
     },
     async addConversations(run, { conversations, cursor, isLast }) {
       return unwrap(
@@ -156,6 +190,31 @@ export function supabaseRuns(client: DatabaseClient): RunStore {
         }),
       )[0]!;
     },
+    async dueSessionChecks(run, max) {
+      return unwrap(
+        await client.rpc("due_session_checks", {
+          connection_id: run.connection_id,
+          max_sessions: max,
+        }),
+      ).map((row) => ({
+        conversationId: row.conversation_id,
+        sessionId: row.session_id,
+        dueAt: row.due_at,
+      }));
+    },
+    async storeSessionChecks(run, reports, checked, until) {
+      return unwrap(
+        await client.rpc("store_session_checks", {
+          ...held(run),
+          reports: reports.map(({ conversationId, session }) => ({
+            conversation_id: conversationId,
+            session,
+          })) as unknown as Json,
+          sessions_checked: checked,
+          checked_until: until,
+        }),
+      )[0]!;
+    },
     async release(run, { state, error, retrySeconds }) {
       return unwrap(
         await client.rpc("release_sync_run", {
@@ -169,15 +228,22 @@ export function supabaseRuns(client: DatabaseClient): RunStore {
   };
 }
 
+function readBegun(row: { run: Json; is_mine: boolean; is_resumed: boolean }): BegunRun {
+  return { run: row.run as unknown as Run, isMine: row.is_mine, isResumed: row.is_resumed };
+}
+
 interface RpcAnswer<Data> {
   data: Data | null;
   error: DatabaseFailure | null;
   status: number;
 }
 
-/** @throws {LeaseLost} or as {@linkcode databaseError}. */
+/** @throws {LeaseLost}, {AppError} connection_inactive (403), or as {@linkcode databaseError}. */
 function unwrap<Data>({ data, error, status }: RpcAnswer<Data>): Data {
   if (error?.code === "55006") throw new LeaseLost(error.message);
+  if (error?.code === "55000") {
+    throw new AppError(403, "connection_inactive", "Connection is inactive");
+  }
   if (error) throw databaseError(error, status);
   return data!;
 }

@@ -8,12 +8,14 @@ import type { DatabaseClient } from "../_shared/clients.ts";
 import { databaseError } from "../_shared/errors.ts";
 import type { HandlerDeps } from "./handler.ts";
 
+/** More than a call of the schedule has time for. */
+const MAX_DUE = 100;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The parts of {@linkcode HandlerDeps} that look up connections and runs, on a service client. */
 export function supabaseTargets(
   service: DatabaseClient,
-): Pick<HandlerDeps, "findTargets" | "listRuns" | "stopRun" | "dueRuns"> {
+): Pick<HandlerDeps, "findTargets" | "listRuns" | "stopRun" | "dueRuns" | "postpone"> {
   // A user's client sees what row level security lets it see.
   const of = (caller: Caller) =>
     caller.kind === "service"
@@ -54,15 +56,20 @@ export function supabaseTargets(
       return data[0];
     },
     async dueRuns() {
-      const { data, error, status } = await service.rpc("due_sync_runs", {});
+      const { data, error, status } = await service.rpc("due_sync_runs", { max_runs: MAX_DUE });
       if (error) throw databaseError(error, status);
       return data.map((row) => ({
         connectionId: row.connection_id,
         phoneNumberId: row.phone_number_id,
         mode: row.mode as "history" | "repair",
-        messagesPerConversation: row.messages_per_conversation as number | null,
-        since: row.since as string | null,
       }));
+    },
+    async postpone(connectionId, seconds) {
+      const { error, status } = await service.rpc("postpone_sync", {
+        connection_id: connectionId,
+        seconds,
+      });
+      if (error) throw databaseError(error, status);
     },
   };
 }

@@ -246,6 +246,21 @@ Deno.test("sessions open and close their thread the same in every order", async 
       status: "open",
       closedAt: null,
     },
+    "opened again without a word, and gone on with": {
+      steps: [["one", "received", 0, 1], ["one", "ended", 0, 10], ["one", "active", 0, 20]],
+      status: "open",
+      closedAt: null,
+    },
+    "opened again, and ended again": {
+      steps: [["one", "ended", 0, 10], ["one", "active", 0, 20], ["one", "ended", 0, 30]],
+      status: "closed",
+      closedAt: "2026-03-02T09:30:00.000Z",
+    },
+    "ended, with receipts afterwards": {
+      steps: [["one", "received", 0, 1], ["one", "ended", 0, 10], ["one", "ended", 0, 30]],
+      status: "closed",
+      closedAt: "2026-03-02T09:10:00.000Z",
+    },
     "a late end of an older one": {
       steps: [["one", "ended", 0, 40], ["two", "created", 20, 20], ["two", "received", 20, 21]],
       status: "open",
@@ -258,7 +273,9 @@ Deno.test("sessions open and close their thread the same in every order", async 
         crypto.getRandomValues(new Uint32Array(1))[0]! % 90_000_000 + 10_000_000
       }`;
       for (const [id, kind, from, at] of order) {
-        const event = kind === "received" ? "message.received" : `conversation.${kind}`;
+        const event = kind === "received"
+          ? "message.received"
+          : `conversation.${kind === "active" ? "created" : kind}`;
         await deliverAll(db.info, {
           ...(kind === "received"
             ? {
@@ -294,7 +311,12 @@ Deno.test("sessions open and close their thread the same in every order", async 
 });
 
 /** Session, what happens, minute in which the session began, minute of the event. */
-type Step = [session: string, kind: "received" | "created" | "ended", from: number, at: number];
+type Step = [
+  session: string,
+  kind: "received" | "created" | "active" | "ended",
+  from: number,
+  at: number,
+];
 
 function permutations<Item>(items: readonly Item[]): Item[][] {
   if (items.length === 0) return [[]];

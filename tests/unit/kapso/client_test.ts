@@ -432,3 +432,13 @@ Deno.test("templates, assignments and workflows", async () => {
   fake.workflowRefusal = 403;
   assertEquals((await failure(() => kapso.listWorkflows())).code, "forbidden");
 });
+
+Deno.test("a request that only reads ends in time, however long Kapso keeps silent", async () => {
+  await using setup = await start({ client: { deadlineMs: 300, timeoutMs: 120 } });
+  const { fake, kapso, line } = setup;
+  fake.misbehave(...Array.from({ length: 4 }, () => ({ kind: "silent" } as const)));
+  const error = await failure(() => kapso.getMessage(line, "wamid.unknown"));
+  assertEquals([error.code, error.isRetryable, error.isAmbiguous], ["timeout", true, false]);
+  // Four attempts of 120 ms would have been more.
+  assertEquals(fake.requests.length, 3);
+});

@@ -19,6 +19,8 @@ export interface KapsoAccountSettings {
   workspaces: string | undefined;
   /** As of `createKapsoClient`: how long a call may wait for Kapso. */
   maxWaitMs?: number;
+  /** As of `createKapsoClient`: how long a call that only reads may take in all. */
+  deadlineMs?: number;
 }
 
 /**
@@ -45,6 +47,7 @@ export function kapsoAccounts(
       apiKey,
       ...(settings.baseUrl === undefined ? {} : { baseUrl: settings.baseUrl }),
       ...(settings.maxWaitMs === undefined ? {} : { maxWaitMs: settings.maxWaitMs }),
+      ...(settings.deadlineMs === undefined ? {} : { deadlineMs: settings.deadlineMs }),
     });
   const mayUseInstallation = installationCheck(client, settings.workspaces);
   return async (connectionId, givenKey) => {

@@ -35,6 +35,7 @@ import {
 } from "./message.ts";
 import {
   type WireConversation,
+  wireConversation,
   type WireElement,
   wireElement,
   type WireMessage,
@@ -262,6 +263,18 @@ function readConversationEvent(
       ? readInstant(element.since_message?.created_at) ?? readInstant(conversation.last_active_at)
       : undefined,
   });
+}
+
+/**
+ * What a row of Kapso's conversations says of its session.
+ *
+ * @param phoneNumberId The line it is to belong to.
+ * @returns undefined where it says nothing of it, or belongs to another line.
+ */
+export function readSessionRow(row: unknown, phoneNumberId: string): KapsoSession | undefined {
+  const conversation = wireConversation.safeParse(row).data;
+  if ((conversation?.phone_number_id ?? phoneNumberId) !== phoneNumberId) return undefined;
+  return readSession(undefined, conversation, undefined);
 }
 
 function readSession(

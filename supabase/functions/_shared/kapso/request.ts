@@ -22,6 +22,8 @@ export interface RequesterOptions {
   maxAttempts?: number;
   /** The longest wait before a further attempt. Where Kapso asks for more, the request fails at once. */
   maxWaitMs?: number;
+  /** Milliseconds after which a request that only reads is given up, with all its attempts and waits. */
+  deadlineMs?: number;
   /** Waits; rejects with the reason of the signal when that is aborted. */
   delay?: (ms: number, signal?: AbortSignal) => Promise<void>;
   /** Milliseconds since 1970. */
@@ -89,6 +91,7 @@ export function createRequester(options: RequesterOptions): Requester {
     timeoutMs = 20_000,
     maxAttempts = 4,
     maxWaitMs = 60_000,
+    deadlineMs,
     delay = wait,
     now = Date.now,
     random = Math.random,
@@ -146,6 +149,33 @@ export function createRequester(options: RequesterOptions): Requester {
     return request.isRaw ? text : json;
   };
 
+  /** For what only reads. */
+  const repeat = async (request: KapsoRequest): Promise<unknown> => {
+    const { signal } = request;
+    await pause(signal);
+    return await pRetry(() => attempt(request), {
+      retries: maxAttempts - 1,
+      // The waits are ours: they depend on what Kapso says, and tests do not wait.
+      minTimeout: 0,
+      ...(signal === undefined ? {} : { signal }),
+      async shouldRetry({ error, attemptNumber }) {
+        if (!(error instanceof KapsoError) || !error.isRetryable) return false;
+        const backoff = BACKOFF_MS * 2 ** (attemptNumber - 1) * (1 + random());
+        // A little later than asked for, and not everybody at once.
+        const ms = Math.max(backoff, (error.retryAfterMs ?? 0) * (1 + random() * 0.1));
+        if ((error.retryAfterMs ?? 0) > maxWaitMs) return false;
+        log?.("info", "kapso_repeat", {
+          status: error.status,
+          code: error.code,
+          attempt: attemptNumber,
+          wait_ms: Math.round(ms),
+        });
+        await delay(Math.min(ms, maxWaitMs * 1.1), signal);
+        return true;
+      },
+    });
+  };
+
   return {
     baseUrl,
     rateLimit() {
@@ -158,28 +188,17 @@ export function createRequester(options: RequesterOptions): Requester {
         signal?.throwIfAborted();
         return await attempt(request);
       }
-      await pause(signal);
-      return await pRetry(() => attempt(request), {
-        retries: maxAttempts - 1,
-        // The waits are ours: they depend on what Kapso says, and tests do not wait.
-        minTimeout: 0,
-        ...(signal === undefined ? {} : { signal }),
-        async shouldRetry({ error, attemptNumber }) {
-          if (!(error instanceof KapsoError) || !error.isRetryable) return false;
-          const backoff = BACKOFF_MS * 2 ** (attemptNumber - 1) * (1 + random());
-          // A little later than asked for, and not everybody at once.
-          const ms = Math.max(backoff, (error.retryAfterMs ?? 0) * (1 + random() * 0.1));
-          if ((error.retryAfterMs ?? 0) > maxWaitMs) return false;
-          log?.("info", "kapso_repeat", {
-            status: error.status,
-            code: error.code,
-            attempt: attemptNumber,
-            wait_ms: Math.round(ms),
-          });
-          await delay(Math.min(ms, maxWaitMs * 1.1), signal);
-          return true;
-        },
-      });
+      if (deadlineMs === undefined) return await repeat(request);
+      const deadline = AbortSignal.timeout(deadlineMs);
+      try {
+        return await repeat({
+          ...request,
+          signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+        });
+      } catch (cause) {
+        if (!deadline.aborted || signal?.aborted || cause instanceof KapsoError) throw cause;
+        throw unanswered(cause, { isWrite: false, isTimeout: true, isAborted: false });
+      }
     },
   };
 }
