@@ -176,6 +176,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.assign_conversation": ["authenticated"],
   "public.begin_sync_run": ["service_role"],
   "public.change_agent_intent": ["service_role"],
+  "public.check_agent_key": ["service_role"],
   "public.check_outbox": ["authenticated"],
   "public.claim_media_copies": ["service_role"],
   "public.claim_media_orphans": ["service_role"],

@@ -113,8 +113,28 @@ export function methodNotAllowed(allowed: string[]): () => never {
 }
 
 /**
+ * Middleware that tells nobody what is wrong with a request before it is known whose request it is. A
+ * request that is right proves that in the call of the database that does its work; for one that is refused
+ * before (400, 413, 415) it is asked here.
+ *
+ * @param authenticate Throws for whoever is not known. Not called for any other request.
+ */
+export function authenticateRefused(
+  authenticate: (context: Context<AppVariables>) => Promise<unknown>,
+): MiddlewareHandler<AppVariables> {
+  return async (context, next) => {
+    await next();
+    const { error } = context;
+    if (error instanceof AppError && [400, 413, 415].includes(error.status)) {
+      await authenticate(context);
+    }
+  };
+}
+
+/**
  * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
  *
+ * @param maxBytes Whole kilobytes, or whole megabytes.
  * @throws {AppError} body_too_large (413).
  */
 export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
@@ -124,12 +144,15 @@ export function limitBody(maxBytes: number): ReturnType<typeof bodyLimit> {
       throw new AppError(
         413,
         "body_too_large",
-        `Request body too large: at most ${
-          maxBytes / 1024 / 1024
-        } MB, split it into several requests`,
+        `Request body too large: at most ${sizeOf(maxBytes)}, split it into several requests`,
       );
     },
   });
+}
+
+function sizeOf(bytes: number): string {
+  const kilobytes = bytes / 1024;
+  return kilobytes < 1024 ? `${kilobytes} KB` : `${kilobytes / 1024} MB`;
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Json } from "../_shared/database.types.ts";
 import { AppError } from "../_shared/errors.ts";
 import {
   type AppVariables,
+  authenticateRefused,
   createApp,
   limitBody,
   methodNotAllowed,
@@ -50,6 +51,9 @@ export function createHandler(
     }),
   });
 
+  const checkKeyOfRefused = authenticateRefused(async (context) => {
+    if (!await deps.sessions.hasKey(await sha256Hex(readKey(context)!))) throw invalidKey();
+  });
   const methods = new Map<string, Method[]>();
   const route = (
     method: Method,
@@ -58,8 +62,8 @@ export function createHandler(
   ) => {
     methods.set(path, [...methods.get(path) ?? [], method]);
     const checks = method === "GET"
-      ? [requireKey]
-      : [requireKey, requireJson, limitBody(schema.MAX_BODY_BYTES)];
+      ? [requireKey, checkKeyOfRefused]
+      : [requireKey, checkKeyOfRefused, requireJson, limitBody(schema.MAX_BODY_BYTES)];
     app.on(method, [path], ...checks, handle);
   };
   const call = async <Name extends SessionFunction>(
@@ -363,6 +367,10 @@ function answerConflict(context: RequestContext, row: SessionRow): Response {
   }, 409);
 }
 
+function invalidKey(): AppError {
+  return new AppError(401, "invalid_agent_key", "Invalid or revoked agent key");
+}
+
 /**
  * The data of an outcome that is one.
  *
@@ -374,7 +382,7 @@ function expected(outcome: string, data: unknown): unknown {
     case "created":
       return data;
     case "invalid_key":
-      throw new AppError(401, "invalid_agent_key", "Invalid or revoked agent key");
+      throw invalidKey();
     case "workspace_not_found":
       throw new AppError(404, "workspace_not_found", "No workspace of this key has this subDomain");
     case "not_found":
