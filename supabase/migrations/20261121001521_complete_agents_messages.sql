@@ -153,15 +153,21 @@ begin
     -- The door changes nothing of a message that is there but status, reactions and a late file. What an agent
     -- of this customer filed is made whole here; nearly always there is none.
     select array_agg(
-      row(stored.id, message.value ->> 'id', filed.message_digest, message.value)::private.ingest_change
+      row(stored.id, message.value ->> 'id', message.digest, message.value)::private.ingest_change
     ) into filed_by_agents
-    from jsonb_array_elements(coalesce(given -> 'messages', '[]')) as message (value)
-    join private.agent_message_keys as filed
-      on filed.message_digest
-        = encode(substr(sha256(convert_to(message.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid
-    where filed.session_id in (
-      select session.id from public.agent_sessions as session where session.conversation_id = stored.id
-    );
+    from public.agent_sessions as session
+    cross join (
+      select
+        element.value,
+        encode(substr(sha256(convert_to(element.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid as digest
+      from jsonb_array_elements(coalesce(given -> 'messages', '[]')) as element (value)
+    ) as message
+    where session.conversation_id = stored.id
+      -- Not a join, which may be planned as a scan of all keys.
+      and (
+        select true from private.agent_message_keys as key
+        where key.session_id = session.id and key.message_digest = message.digest
+      );
     if filed_by_agents is not null then
       perform private.apply_changes(filed_by_agents);
       update public.conversations as conversation
