@@ -233,11 +233,20 @@ Deno.test("both copies at once", async () => {
     ids: [unique("wamid."), unique("wamid."), unique("wamid.")],
   }));
   await Promise.all(customers.map(async ({ phone, ids }) => {
+    // Kapso's id of a conversation is one customer's: two with the same one would share a thread.
+    const id = crypto.randomUUID();
+    const ofCustomer = (body: Record<string, unknown>) => ({
+      ...body,
+      conversation: { ...body.conversation as Record<string, unknown>, id },
+    });
     const session = await createSession(info, business, { userId: phone });
     await Promise.all(ids.flatMap((messageId) => [
       send(business, session.sessionId, { messageId }),
       send(business, session.sessionId, { messageId }),
-      deliverAll(info, receivedText(line.phoneNumberId, "bom dia", { id: messageId, phone })),
+      deliverAll(
+        info,
+        ofCustomer(receivedText(line.phoneNumberId, "bom dia", { id: messageId, phone })),
+      ),
     ]));
     const [row] = await sql<{ kept: number; version: number }[]>`
       select jsonb_array_length(messages) as kept, version::integer
