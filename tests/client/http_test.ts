@@ -54,6 +54,11 @@ const ONCE: Record<string, Call> = {
   addMessage: (service) => service.addMessage({ ...session, role: "user", content: TEXT }),
   addMessageFromAgent: (service) =>
     service.addMessageFromAgent({ ...session, role: "bot", content: TEXT }),
+  // To the API, an empty id is none.
+  "addMessage with an empty messageId": (service) =>
+    service.addMessage({ ...session, role: "user", content: TEXT, messageId: "" }),
+  "addMessageFromAgent with an empty messageId": (service) =>
+    service.addMessageFromAgent({ ...session, role: "bot", content: TEXT, messageId: "" }),
   "syncConversationFromAgent with version": (service) =>
     service.syncConversationFromAgent({ ...session, intent: "order", step: "cart", version: 3 }),
   "updateIntent with version": (service) =>
@@ -63,6 +68,25 @@ const ONCE: Record<string, Call> = {
   "extend with version": (service) => service.extend({ ...session, version: 3 }),
   reset: (service) => service.reset(session),
 };
+
+const CALLS_WITH_ONE_ARGUMENT = [
+  "lookupTenantByPhone",
+  "lookupBusiness",
+  "getConversationByPhone",
+  "syncConversationFromAgent",
+  "addMessageFromAgent",
+  "createConversation",
+  "getConversation",
+  "getConversationByUser",
+  "updateIntent",
+  "updateContext",
+  "addMessage",
+  "reset",
+  "extend",
+  "linkOrder",
+  "listOrders",
+  "end",
+] as const;
 
 /** What may pass, and what it is called. */
 const TRANSIENT: Record<string, [Behaviour, ConversationSyncError["kind"]]> = {
@@ -357,6 +381,10 @@ Deno.test("arguments that make no request are a failure like others", async () =
     (service) => service.end({ ...session, subDomain: "" }),
     (service) => service.linkOrder({ ...session, orderId: " " }),
     (service) => service.end(session, { timeoutMs: NaN }),
+    // As JavaScript can, unlike TypeScript.
+    ...CALLS_WITH_ONE_ARGUMENT.flatMap((name): Call[] =>
+      [undefined, null].map((nothing) => (service) => service[name](nothing as never))
+    ),
   ];
   for (const call of calls) assertEquals(await call(service), null);
   assertEquals(
@@ -364,6 +392,20 @@ Deno.test("arguments that make no request are a failure like others", async () =
     calls.map(() => "invalid_argument"),
   );
   assertEquals(api.requests, []);
+});
+
+Deno.test("null is as good as nothing where something may be left out", async () => {
+  await using api = startFakeApi();
+  const nothing = null as unknown as undefined;
+  await serviceOn(api).getConversation({ ...session, localId: nothing }, nothing);
+  await serviceOn(api).addMessage(
+    { ...session, role: "user", content: TEXT, messageId: nothing },
+    nothing,
+  );
+  assertEquals(api.requests.map(({ path }) => path), [
+    `/api/v1/conversations/${session.sessionId}?subDomain=shop`,
+    `/api/v1/conversations/${session.sessionId}/messages`,
+  ]);
 });
 
 Deno.test("a logger that fails is not in the way", async () => {

@@ -259,6 +259,18 @@ Deno.test("a tenant is looked up once, whatever the spelling of the number", asy
   assertEquals([service.metrics().cacheHits, service.metrics().calls.total], [3, 2]);
 });
 
+Deno.test("digits in an identifier of another kind are not a number", async () => {
+  await using api = startFakeApi();
+  const service = serviceOn(api);
+  const identifiers = ["1234567890", "BR.1234567890", "@1234567890", "BR.ENT.1234567890", "%2B1"];
+  for (const identifier of identifiers) {
+    const tenant = { ...TENANT, sessionId: identifier };
+    api.next(ok(tenant));
+    assertEquals(await service.lookupTenantByPhone(identifier), tenant);
+  }
+  assertEquals(service.metrics().cacheHits, 0);
+});
+
 Deno.test("a tenant is forgotten after an hour", async () => {
   await using api = startFakeApi();
   api.always(ok(TENANT));

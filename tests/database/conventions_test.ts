@@ -189,6 +189,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "public.begin_due_sync_run": ["service_role"],
   "public.begin_sync_run": ["service_role"],
   "public.change_agent_intent": ["service_role"],
+  "public.check_agent_key": ["service_role"],
   "public.check_outbox": ["authenticated"],
   "public.claim_media_copies": ["service_role"],
   "public.claim_media_orphans": ["service_role"],

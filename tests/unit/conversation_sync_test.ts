@@ -123,21 +123,40 @@ Deno.test("conversation-sync checks one thing after the other", async () => {
     method: "POST",
     headers: { authorization: "", "content-type": "text/plain" } as Record<string, string>,
     body: { role: "nobody", content: "x".repeat(65 * 1024) } as Record<string, unknown>,
-    rpc: () => ({ data: [{ outcome: "invalid_key", data: null }], error: null, status: 200 }),
   };
+  const answer = async (isKnown: boolean) => {
+    const { response, calls } = await send(path, {
+      ...request,
+      rpc: (name) => ({
+        data: name === "check_agent_key" ? isKnown : [
+          isKnown ? { outcome: "not_found", data: null } : { outcome: "invalid_key", data: null },
+        ],
+        error: null,
+        status: 200,
+      }),
+    });
+    const { message, ...answer } = await answerOf(response);
+    assertEquals(typeof message, "string");
+    return { answer, calls: calls.map(([name, { key_sha256 }]) => [name, key_sha256]) };
+  };
+  const missing = { answer: { status: 401, type: "3", code: "missing_agent_key" }, calls: [] };
+  assertEquals([await answer(false), await answer(true)], [missing, missing]);
+  request.headers.authorization = `Bearer ${KEY}`;
   const checks: [status: number, code: string, mend: () => unknown][] = [
-    [401, "missing_agent_key", () => request.headers.authorization = `Bearer ${KEY}`],
     [415, "unsupported_media_type", () => request.headers["content-type"] = "application/json"],
     [400, "invalid_request", () => request.body.role = "user"],
     [413, "message_too_large", () => request.body.content = PRIVATE.text],
-    [401, "invalid_agent_key", () => {}],
+    [404, "session_not_found", () => {}],
   ];
   for (const [status, code, mend] of checks) {
-    const { response, calls } = await send(path, request);
-    const { message, ...answer } = await answerOf(response);
-    assertEquals(answer, { status, type: "3", code });
-    assertEquals(typeof message, "string");
-    assertEquals(calls.length, code === "invalid_agent_key" ? 1 : 0);
+    // One call, whatever is wrong; and whoever has no key is told that alone.
+    const name = status === 404 ? "add_agent_message" : "check_agent_key";
+    const calls = [[name, SHA256_OF_KEY]];
+    assertEquals(await answer(true), { answer: { status, type: "3", code }, calls });
+    assertEquals(await answer(false), {
+      answer: { status: 401, type: "3", code: "invalid_agent_key" },
+      calls,
+    });
     mend();
   }
 });

@@ -27,7 +27,8 @@ Deno.test("messaging-ingest checks one thing after the other, in the order of th
     "content-encoding": "gzip",
   });
   const request = { method: "PUT", body: "x".repeat(10 * 1024 * 1024 + 1), isActive: false };
-  const envelope = { ...batch(), platform: "signal", connection_id: "" };
+  const { conversations } = batch();
+  const envelope: Record<string, unknown> = { platform: "signal", connection_id: "" };
   const useEnvelope = () => request.body = JSON.stringify(envelope);
   const checks: [status: number, code: string, error: string, mend: () => unknown][] = [
     [405, "method_not_allowed", "Method not allowed: use POST, OPTIONS", () => {
@@ -71,6 +72,19 @@ Deno.test("messaging-ingest checks one thing after the other, in the order of th
     }],
     [401, "invalid_api_key", "Invalid API key", () => headers.set("x-api-key", PRIVATE.key)],
     [403, "connection_inactive", "Connection is inactive", () => request.isActive = true],
+    [
+      400,
+      "missing_fields",
+      "Missing required fields: platform, connection_id, conversations",
+      () => {
+        envelope.conversations = {};
+        useEnvelope();
+      },
+    ],
+    [400, "invalid_envelope", "conversations must be an array", () => {
+      envelope.conversations = conversations;
+      useEnvelope();
+    }],
   ];
   const send = async () => {
     const { isActive, body, method } = request;

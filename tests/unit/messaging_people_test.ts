@@ -30,14 +30,14 @@ Deno.test("messaging-people checks one thing after the other", async () => {
     [400, "missing_connection_id", "Missing x-connection-id header", () => {
       headers.set("x-connection-id", "wa_other");
     }],
-    [400, "invalid_query", "limit must be a whole number from 1 to 500", () => {
-      request.query = "?limit=1";
-    }],
     [401, "invalid_connection", "Invalid connection_id or platform", () => {
       headers.set("x-connection-id", CONNECTION.connectionId);
     }],
     [401, "invalid_api_key", "Invalid API key", () => headers.set("x-api-key", PRIVATE.key)],
     [403, "connection_inactive", "Connection is inactive", () => request.isActive = true],
+    [400, "invalid_query", "limit must be a whole number from 1 to 500", () => {
+      request.query = "?limit=1";
+    }],
   ];
   const send = async () => {
     const { isActive, query, method } = request;

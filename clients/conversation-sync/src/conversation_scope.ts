@@ -76,12 +76,12 @@ export class ConversationScope {
    * @param options With the platform's `messageId` the message is stored once, and repeated on failures.
    * @returns Whether it is stored.
    */
-  addUserMessage(content: string, options: MessageOptions = {}): Promise<boolean> {
+  addUserMessage(content: string, options?: MessageOptions): Promise<boolean> {
     return this.#addMessage("user", content, options);
   }
 
   /** Adds what the agent wrote; otherwise as {@linkcode addUserMessage}. */
-  addBotMessage(content: string, options: MessageOptions = {}): Promise<boolean> {
+  addBotMessage(content: string, options?: MessageOptions): Promise<boolean> {
     return this.#addMessage("bot", content, options);
   }
 
@@ -92,14 +92,15 @@ export class ConversationScope {
    */
   syncState(
     graphState: GraphState,
-    { metadata }: { readonly metadata?: Record<string, unknown> | undefined } = {},
+    options?: { readonly metadata?: Record<string, unknown> | undefined },
   ): Promise<boolean> {
     if (this.sessionId === null) return Promise.resolve(false);
     const mapping = readGraphState(graphState, this.#service);
     if (mapping === undefined) return Promise.resolve(false);
     return this.#enqueue(
       "syncState",
-      (session) => storeGraphState(mapping, { ...session, metadata }, this.#service),
+      (session) =>
+        storeGraphState(mapping, { ...session, metadata: options?.metadata }, this.#service),
     );
   }
 
@@ -122,15 +123,20 @@ export class ConversationScope {
     return this.close();
   }
 
-  #addMessage(role: "user" | "bot", content: string, options: MessageOptions): Promise<boolean> {
-    const { messageId, timestamp } = options;
+  #addMessage(
+    role: "user" | "bot",
+    content: string,
+    options: MessageOptions | undefined,
+  ): Promise<boolean> {
+    const message = {
+      role,
+      content,
+      messageId: options?.messageId,
+      timestamp: options?.timestamp,
+    };
     return this.#enqueue(
       "addMessage",
-      (session) =>
-        addMessageToConversation(
-          { ...session, role, content, messageId, timestamp },
-          this.#service,
-        ),
+      (session) => addMessageToConversation({ ...session, ...message }, this.#service),
     );
   }
 

@@ -311,47 +311,53 @@ export class ConversationStateService {
   /** The active session of the customer with this number. */
   getConversationByPhone(
     phone: string,
-    { botId, ...options }: CallOptions & { readonly botId?: string | undefined } = {},
+    options?: CallOptions & { readonly botId?: string | undefined },
   ): Promise<ConversationState | null> {
     return this.#call("getConversationByPhone", options, () => ({
-      ...get(`/api/v1/whatsapp/lookup/conversation/${segment(phone, "phone")}`, { botId }),
+      ...get(`/api/v1/whatsapp/lookup/conversation/${segment(phone, "phone")}`, {
+        botId: options?.botId,
+      }),
       read: readState,
     }));
   }
 
   /** Stores what the agent has decided: intent, step, and context, in one write. */
   syncConversationFromAgent(
-    { sessionId, intent, step, context = {}, metadata, isActive, version }: SyncArguments,
+    given: SyncArguments,
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("syncConversationFromAgent", options, () => ({
-      method: "PUT",
-      path: `/api/v1/whatsapp/agent/conversations/${segment(sessionId, "sessionId")}/sync`,
-      body: { intent, step, context, metadata, isActive, version },
-      isIdempotent: version === undefined,
-      read: readState,
-      sessionId,
-    })).then((state) => {
-      if (state !== null && isActive === false) this.#forgetSession(sessionId);
+    return this.#call("syncConversationFromAgent", options, () => {
+      const { sessionId, intent, step, context = {}, metadata, isActive, version } = given;
+      return {
+        method: "PUT",
+        path: `/api/v1/whatsapp/agent/conversations/${segment(sessionId, "sessionId")}/sync`,
+        body: { intent, step, context, metadata, isActive, version },
+        isIdempotent: version === undefined,
+        read: readState,
+        sessionId,
+      };
+    }).then((state) => {
+      if (state !== null && given.isActive === false) this.#forgetSession(given.sessionId);
       return state;
     });
   }
 
   /** Adds a message, by the session alone. Repeated on failures only if it has a `messageId`. */
   addMessageFromAgent(
-    { sessionId, role, content, messageId, timestamp }: MessageArguments & {
-      readonly sessionId: string;
-    },
+    given: MessageArguments & { readonly sessionId: string },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("addMessageFromAgent", options, () => ({
-      method: "POST",
-      path: `/api/v1/whatsapp/agent/conversations/${segment(sessionId, "sessionId")}/messages`,
-      body: { role, content, messageId, timestamp },
-      isIdempotent: messageId !== undefined,
-      read: readState,
-      sessionId,
-    }));
+    return this.#call("addMessageFromAgent", options, () => {
+      const { sessionId, role, content, messageId, timestamp } = given;
+      return {
+        method: "POST",
+        path: `/api/v1/whatsapp/agent/conversations/${segment(sessionId, "sessionId")}/messages`,
+        body: { role, content, messageId, timestamp },
+        isIdempotent: Boolean(messageId),
+        read: readState,
+        sessionId,
+      };
+    });
   }
 
   /**
@@ -361,19 +367,22 @@ export class ConversationStateService {
    * about; messages with a `messageId` are filed in that number's thread.
    */
   async createConversation(
-    { userId, botId, metadata, ...tenant }: CreateArguments,
+    given: CreateArguments,
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    const state = await this.#call("createConversation", options, () => ({
-      method: "POST",
-      path: "/api/v1/conversations",
-      body: { userId: required(userId, "userId"), ...this.#tenant(tenant), botId, metadata },
-      // It finds the session that the first attempt has made.
-      isIdempotent: true,
-      read: readState,
-    }));
+    const state = await this.#call("createConversation", options, () => {
+      const { userId, botId, metadata } = given;
+      return {
+        method: "POST",
+        path: "/api/v1/conversations",
+        body: { userId: required(userId, "userId"), ...this.#tenant(given), botId, metadata },
+        // It finds the session that the first attempt has made.
+        isIdempotent: true,
+        read: readState,
+      };
+    });
     if (state !== null) {
-      const key = phoneKey(userId);
+      const key = phoneKey(given.userId);
       for (const lookup of this.#lookups) lookup.isOutdated ||= lookup.key === key;
       this.#tenants.deleteWhere((known, each) =>
         each === key && known.sessionId !== state.sessionId
@@ -384,140 +393,138 @@ export class ConversationStateService {
 
   /** A page of a business's active sessions, newest first. */
   listConversations(
-    { botId, intent, limit, offset, ...tenant }: ListArguments = {},
+    given: ListArguments = {},
     options?: CallOptions,
   ): Promise<ConversationPage | null> {
-    return this.#call("listConversations", options, () => ({
-      ...get("/api/v1/conversations", { ...this.#tenant(tenant), botId, intent, limit, offset }),
-      read: (data) => pageSchema.safeParse(data).data,
-    }));
+    return this.#call("listConversations", options, () => {
+      const { botId, intent, limit, offset } = given;
+      const query = { ...this.#tenant(given), botId, intent, limit, offset };
+      return {
+        ...get("/api/v1/conversations", query),
+        read: (data) => pageSchema.safeParse(data).data,
+      };
+    });
   }
 
   /** A session, whether active or not. */
   getConversation(
-    { sessionId, ...tenant }: SessionArguments,
+    given: SessionArguments,
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("getConversation", options, () => ({
-      ...get(`/api/v1/conversations/${segment(sessionId, "sessionId")}`, this.#tenant(tenant)),
-      read: readState,
-      sessionId,
-    }));
+    return this.#call("getConversation", options, () => this.#readSession("", given, readState));
   }
 
   /** The active session of a customer with a business. */
   getConversationByUser(
-    { userId, ...tenant }: TenantArguments & { readonly userId: string },
+    given: TenantArguments & { readonly userId: string },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
     return this.#call("getConversationByUser", options, () => ({
-      ...get(`/api/v1/conversations/user/${segment(userId, "userId")}`, this.#tenant(tenant)),
+      ...get(
+        `/api/v1/conversations/user/${segment(given.userId, "userId")}`,
+        this.#tenant(given),
+      ),
       read: readState,
     }));
   }
 
   /** Sets intent and step; the former pair stays readable as `previousIntent` and `previousStep`. */
   updateIntent(
-    { intent, step, ...session }: WriteArguments & {
-      readonly intent: string;
-      readonly step?: string | undefined;
-    },
+    given: WriteArguments & { readonly intent: string; readonly step?: string | undefined },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("updateIntent", options, () => ({
-      ...this.#write("PATCH", "intent", session, { intent, step }),
-      isIdempotent: session.version === undefined,
-      read: readState,
-    }));
+    return this.#call("updateIntent", options, () => {
+      const { intent, step } = given;
+      return this.#write("PATCH", "intent", given, { intent, step }, readState);
+    });
   }
 
   /** Merges into the context, key by key, or with `merge: false` replaces it. */
   updateContext(
-    { context, merge, ...session }: WriteArguments & {
+    given: WriteArguments & {
       readonly context: ConversationContext;
       readonly merge?: boolean | undefined;
     },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("updateContext", options, () => ({
-      ...this.#write("PATCH", "context", session, { context, merge }),
-      isIdempotent: session.version === undefined,
-      read: readState,
-    }));
+    return this.#call("updateContext", options, () => {
+      const { context, merge } = given;
+      return this.#write("PATCH", "context", given, { context, merge }, readState);
+    });
   }
 
   /** Adds a message. Repeated on failures only if it has a `messageId`. */
   addMessage(
-    { role, content, messageId, timestamp, ...session }: WriteArguments & MessageArguments,
+    given: WriteArguments & MessageArguments,
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("addMessage", options, () => ({
-      ...this.#write("POST", "messages", session, { role, content, messageId, timestamp }),
-      isIdempotent: messageId !== undefined,
-      read: readState,
-    }));
+    return this.#call("addMessage", options, () => {
+      const { role, content, messageId, timestamp } = given;
+      return {
+        ...this.#write(
+          "POST",
+          "messages",
+          given,
+          { role, content, messageId, timestamp },
+          readState,
+        ),
+        isIdempotent: Boolean(messageId),
+      };
+    });
   }
 
   /** Sets the intent to `idle`, the step to `initial`, and empties the context; orders stay. */
   reset(
-    { keepHistory, ...session }: WriteArguments & { readonly keepHistory?: boolean | undefined },
+    given: WriteArguments & { readonly keepHistory?: boolean | undefined },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("reset", options, () => ({
-      ...this.#write("POST", "reset", session, { keepHistory }),
-      // The repeat would also empty what somebody has written since the first attempt.
-      isIdempotent: false,
-      read: readState,
-    }));
+    return this.#call("reset", options, () => {
+      const { keepHistory } = given;
+      return {
+        ...this.#write("POST", "reset", given, { keepHistory }, readState),
+        // The repeat would also empty what somebody has written since the first attempt.
+        isIdempotent: false,
+      };
+    });
   }
 
   /** Keeps the session active for at least so many hours from now; 24 by default. */
   extend(
-    { hours, ...session }: WriteArguments & { readonly hours?: number | undefined },
+    given: WriteArguments & { readonly hours?: number | undefined },
     options?: CallOptions,
   ): Promise<ConversationState | null> {
-    return this.#call("extend", options, () => ({
-      ...this.#write("POST", "extend", session, { hours }),
-      isIdempotent: session.version === undefined,
-      read: readState,
-    }));
+    return this.#call("extend", options, () => {
+      const { hours } = given;
+      return this.#write("POST", "extend", given, { hours }, readState);
+    });
   }
 
   /** Links an order. Linking the same one again changes nothing. */
   linkOrder(
-    { orderId, ...session }: WriteArguments & { readonly orderId: string },
+    given: WriteArguments & { readonly orderId: string },
     options?: CallOptions,
   ): Promise<ConversationOrders | null> {
-    return this.#call("linkOrder", options, () => ({
-      ...this.#write("POST", "orders", session, { orderId: required(orderId, "orderId") }),
-      isIdempotent: true,
-      read: readOrders,
-    }));
+    return this.#call("linkOrder", options, () => {
+      const orderId = required(given.orderId, "orderId");
+      return {
+        ...this.#write("POST", "orders", given, { orderId }, readOrders),
+        isIdempotent: true,
+      };
+    });
   }
 
   /** The orders of a session. */
-  listOrders(
-    { sessionId, ...tenant }: SessionArguments,
-    options?: CallOptions,
-  ): Promise<ConversationOrders | null> {
-    return this.#call("listOrders", options, () => ({
-      ...get(
-        `/api/v1/conversations/${segment(sessionId, "sessionId")}/orders`,
-        this.#tenant(tenant),
-      ),
-      read: readOrders,
-      sessionId,
-    }));
+  listOrders(given: SessionArguments, options?: CallOptions): Promise<ConversationOrders | null> {
+    return this.#call("listOrders", options, () => this.#readSession("/orders", given, readOrders));
   }
 
   /** Ends a session. */
-  async end(session: WriteArguments, options?: CallOptions): Promise<ConversationState | null> {
+  async end(given: WriteArguments, options?: CallOptions): Promise<ConversationState | null> {
     const state = await this.#call("end", options, () => ({
-      ...this.#write("POST", "end", session, {}),
+      ...this.#write("POST", "end", given, {}, readState),
       isIdempotent: true,
-      read: readState,
     }));
-    if (state !== null) this.#forgetSession(session.sessionId);
+    if (state !== null) this.#forgetSession(given.sessionId);
     return state;
   }
 
@@ -552,16 +559,27 @@ export class ConversationStateService {
     return this.close();
   }
 
-  #write(
+  #readSession<T>(what: string, given: SessionArguments, read: Plan<T>["read"]): Plan<T> {
+    const { sessionId } = given;
+    const path = `/api/v1/conversations/${segment(sessionId, "sessionId")}${what}`;
+    return { ...get(path, this.#tenant(given)), read, sessionId };
+  }
+
+  #write<T>(
     method: "POST" | "PATCH",
     what: string,
-    { sessionId, version, ...tenant }: WriteArguments,
+    given: WriteArguments,
     body: Record<string, unknown>,
-  ) {
+    read: Plan<T>["read"],
+  ): Plan<T> {
+    const { sessionId, version } = given;
     return {
       method,
       path: `/api/v1/conversations/${segment(sessionId, "sessionId")}/${what}`,
-      body: { ...this.#tenant(tenant), version, ...body },
+      body: { ...this.#tenant(given), version, ...body },
+      // With a version, the repeat of a write whose answer was lost would conflict with that write.
+      isIdempotent: version === undefined,
+      read,
       sessionId,
     };
   }
@@ -581,12 +599,12 @@ export class ConversationStateService {
 
   #call<T>(
     operation: string,
-    options: CallOptions = {},
+    options: CallOptions | undefined,
     plan: () => Plan<T>,
   ): Promise<T | null> {
     const transport = this.#transport;
     if (transport === undefined) return Promise.resolve(null);
-    const running = this.#run(operation, options, plan, transport);
+    const running = this.#run(operation, options ?? {}, plan, transport);
     this.#underWay.add(running);
     const forget = () => void this.#underWay.delete(running);
     running.then(forget, forget);
@@ -646,7 +664,7 @@ export class ConversationStateService {
 function get(path: string, query: object = {}) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(name, String(value));
+    if (value !== undefined && value !== null) parameters.set(name, String(value));
   }
   const search = parameters.size > 0 ? `?${parameters}` : "";
   return { method: "GET", path: path + search, isIdempotent: true } as const;
@@ -676,8 +694,9 @@ function invalid(message: string): ConversationSyncError {
   return new ConversationSyncError("invalid_argument", message);
 }
 
-/** All spellings of a number are one customer. */
+/** The usual spellings of a number are one customer. Digits in an identifier of another kind are no number. */
 function phoneKey(phone: unknown): string {
-  const text = String(phone);
-  return text.replace(/\D/g, "") || text;
+  if (typeof phone !== "string") return "";
+  const bare = phone.replace(/[\s().\-/\u2010-\u2015]/g, "");
+  return /^\+?\d+$/.test(bare) ? bare.replace(/^(\+|00)/, "") : phone.trim();
 }

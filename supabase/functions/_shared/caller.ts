@@ -5,9 +5,11 @@
  *
  * @module
  */
+import type { MiddlewareHandler } from "hono";
 import { createUserClient, type DatabaseClient } from "./clients.ts";
 import type { SupabaseEnv } from "./env.ts";
 import { AppError, databaseError, type DatabaseFailure } from "./errors.ts";
+import { type AppVariables, authenticateRefused } from "./http.ts";
 
 /** Who calls. */
 export type Caller =
@@ -43,6 +45,22 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
     }
     return { kind: "user", client: createUserClient(env, bearer) };
   };
+}
+
+/**
+ * {@linkcode authenticateRefused}, for functions with callers: a token is proved by a call of the database.
+ *
+ * @param readCaller As {@linkcode createCallerReader} makes it.
+ */
+export function refuseUnknownCaller(
+  readCaller: (request: Request) => Promise<Caller>,
+): MiddlewareHandler<AppVariables> {
+  return authenticateRefused(async ({ req }) => {
+    const caller = await readCaller(req.raw);
+    if (caller.kind === "service") return;
+    const { error, status } = await caller.client.from("workspaces").select("id").limit(1);
+    if (error) throw userCallError(error, status);
+  });
 }
 
 /**

@@ -1670,6 +1670,7 @@ export type Database = {
           outcome: string
         }[]
       }
+      check_agent_key: { Args: { key_sha256: string }; Returns: boolean }
       check_outbox: {
         Args: { conversation_id: string }
         Returns: {

@@ -106,25 +106,47 @@ function respond(
 }
 
 /**
+ * Middleware that tells nobody what is wrong with a request before it is known whose request it is. A
+ * request that is right proves that in the call of the database that does its work; for one that is refused
+ * before (400, 413, 415) it is asked here.
+ *
+ * @param authenticate Throws for whoever is not known. Not called for any other request.
+ */
+export function authenticateRefused(
+  authenticate: (context: Context<AppVariables>) => Promise<unknown>,
+): MiddlewareHandler<AppVariables> {
+  return async (context, next) => {
+    await next();
+    const { error } = context;
+    if (error instanceof AppError && [400, 413, 415].includes(error.status)) {
+      await authenticate(context);
+    }
+  };
+}
+
+/**
  * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
  *
- * @param advice What to do instead.
+ * @param maxBytes Whole kilobytes, or whole megabytes.
+ * @param advice What to do instead, e.g. `split it into several requests`.
  * @throws {AppError} body_too_large (413).
  */
-export function limitBody(
-  maxBytes: number,
-  advice = "split it into several requests",
-): ReturnType<typeof bodyLimit> {
+export function limitBody(maxBytes: number, advice?: string): ReturnType<typeof bodyLimit> {
   return bodyLimit({
     maxSize: maxBytes,
     onError: () => {
       throw new AppError(
         413,
         "body_too_large",
-        `Request body too large: at most ${maxBytes / 1024 / 1024} MB, ${advice}`,
+        `Request body too large: at most ${sizeOf(maxBytes)}${advice ? `, ${advice}` : ""}`,
       );
     },
   });
+}
+
+function sizeOf(bytes: number): string {
+  const kilobytes = bytes / 1024;
+  return kilobytes < 1024 ? `${kilobytes} KB` : `${kilobytes / 1024} MB`;
 }
 
 /**

@@ -10,7 +10,14 @@ import { type SessionRow, toAgentSession } from "../_shared/agent_session.ts";
 import { sha256Hex } from "../_shared/api_keys.ts";
 import type { Json } from "../_shared/database.types.ts";
 import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, createApp, limitBody, readJson, requireJson } from "../_shared/http.ts";
+import {
+  type AppVariables,
+  authenticateRefused,
+  createApp,
+  limitBody,
+  readJson,
+  requireJson,
+} from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import openapi from "../_shared/openapi.json" with { type: "json" };
 import * as schema from "./schema.ts";
@@ -43,14 +50,17 @@ export function createHandler(
     }),
   });
 
+  const checkKeyOfRefused = authenticateRefused(async (context) => {
+    if (!await deps.sessions.hasKey(await sha256Hex(readKey(context)!))) throw invalidKey();
+  });
   const route = (
     method: Method,
     path: string,
     handle: (context: RequestContext) => Promise<Response>,
   ) => {
     const checks = method === "GET"
-      ? [requireKey]
-      : [requireKey, requireJson, limitBody(schema.MAX_BODY_BYTES)];
+      ? [requireKey, checkKeyOfRefused]
+      : [requireKey, checkKeyOfRefused, requireJson, limitBody(schema.MAX_BODY_BYTES)];
     app.on(method, [path], ...checks, handle);
   };
   const call = async <Name extends SessionFunction>(
@@ -351,6 +361,10 @@ function answerConflict(context: RequestContext, row: SessionRow): Response {
   }, 409);
 }
 
+function invalidKey(): AppError {
+  return new AppError(401, "invalid_agent_key", "Invalid or revoked agent key");
+}
+
 /**
  * The data of an outcome that is one.
  *
@@ -362,7 +376,7 @@ function expected(outcome: string, data: unknown): unknown {
     case "created":
       return data;
     case "invalid_key":
-      throw new AppError(401, "invalid_agent_key", "Invalid or revoked agent key");
+      throw invalidKey();
     case "workspace_not_found":
       throw new AppError(404, "workspace_not_found", "No workspace of this key has this subDomain");
     case "not_found":

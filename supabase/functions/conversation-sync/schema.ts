@@ -38,11 +38,20 @@ function optional<Schema extends z.ZodType>(schema: Schema) {
 }
 
 /**
- * A customer: the digits of a phone, however it is written, or another identifier as it is.
+ * A customer: the digits of a phone, however it is written, also URL-encoded, as in a form (a plus for a
+ * space) or once too often; or another identifier as it is.
  */
 const participant = id()
-  .transform((text) => phoneDigits(text) ?? text.trim())
+  .transform((text) => phoneDigits(text) ?? phoneDigits(urlDecoded(text)) ?? text.trim())
   .refine((text) => text !== "", { error: "must not be empty" });
+
+function urlDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
+}
 
 const subDomain = id().transform((text) => text.toLowerCase())
   .meta({ description: "Slug of a workspace." });
@@ -55,13 +64,9 @@ const version = optional(
   description: "Write only if this is still the version of the session; else 409 with its state.",
 });
 
-const openObject = (maxBytes: number) =>
-  z.record(z.string(), z.unknown(), { error: requiredOr("an object") })
-    .transform((value): unknown => value)
-    .pipe(storableObject(maxBytes));
 // How large a context may be depends on what is there already: the database decides.
-const context = openObject(MAX_BODY_BYTES);
-const metadata = optional(openObject(MAX_METADATA_BYTES));
+const context = storableObject(MAX_BODY_BYTES);
+const metadata = optional(storableObject(MAX_METADATA_BYTES));
 const flag = z.boolean({ error: "must be true or false" });
 
 const wholeNumber = (from: number, to: number) =>

@@ -51,6 +51,12 @@ export interface AgentSessions {
     args: SessionArguments<Name>,
   ): Promise<SessionOutcome>;
   /**
+   * Whether a key, of which this is the SHA-256, is one. Only for requests without a call.
+   *
+   * @throws {AppError} as {@linkcode databaseError}.
+   */
+  hasKey(keySha256: string): Promise<boolean>;
+  /**
    * Resolves if the database answers.
    *
    * @throws {AppError} as {@linkcode databaseError}.
@@ -69,6 +75,13 @@ export function supabaseSessions(client: DatabaseClient): AgentSessions {
       const { data, error, status } = await client.rpc(name, given as never);
       if (error) throw databaseError(error, status);
       return (data as unknown as SessionOutcome[])[0]!;
+    },
+    async hasKey(keySha256) {
+      const { data, error, status } = await client.rpc("check_agent_key", {
+        key_sha256: keySha256,
+      });
+      if (error) throw databaseError(error, status);
+      return data;
     },
     async ping() {
       const { error, status } = await client.rpc("is_database_up");

@@ -5,7 +5,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../_shared/caller.ts";
+import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
 import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
@@ -45,6 +45,7 @@ export function createHandler(
     errorBody,
   });
 
+  app.use(refuseUnknownCaller(deps.readCaller));
   app.post("/", limitBody(64 * 1024), async (context) => {
     const caller = await deps.readCaller(context.req.raw);
     const request = readInput(summaryRequest, await readJson(context));

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import type { Caller } from "../_shared/caller.ts";
+import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
 import type { DatabaseClient } from "../_shared/clients.ts";
 import { AppError } from "../_shared/errors.ts";
 import { type AppVariables, createApp, errorBody } from "../_shared/http.ts";
@@ -47,6 +47,7 @@ export function createHandler(
     errorBody,
   });
 
+  app.use(refuseUnknownCaller(deps.readCaller));
   const users: UserApp = new Hono({ strict: false });
   users.use(async (context, next) => {
     const caller = await deps.readCaller(context.req.raw);

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Caller } from "../_shared/caller.ts";
+import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
 import {
   type AppVariables,
@@ -85,6 +85,7 @@ export function createHandler(
     errorBody,
   });
 
+  app.use(refuseUnknownCaller(deps.readCaller));
   app.post("/", limitBody(64 * 1024), requireJson, async (context) => {
     const caller = await deps.readCaller(context.req.raw);
     const request = readInput(syncRequest, await readJson(context));

@@ -14,7 +14,8 @@ import {
   checkConversation,
   type CheckedConversation,
   MAX_BODY_BYTES,
-  parseEnvelope,
+  parseConnection,
+  parseConversations,
 } from "./schema.ts";
 
 /** What the handler needs of the outside world. */
@@ -59,15 +60,14 @@ export function createHandler(
     requireApiKey(context.req.header("x-api-key"));
     return next();
   };
-  app.post("/", requireKey, requireJson, limitBody(MAX_BODY_BYTES), async (context) => {
+  const limit = limitBody(MAX_BODY_BYTES, "split it into several requests");
+  app.post("/", requireKey, requireJson, limit, async (context) => {
     const apiKey = requireApiKey(context.req.header("x-api-key"));
-    const request = parseEnvelope(await readJson(context));
-    // The conversations are checked while the database looks the key up.
-    const verification = deps.verifyApiKey(apiKey, request.connection_id, request.platform);
-    // Should the check throw, nobody awaits it, and a rejection that nobody handles ends the process.
-    verification.catch(() => {});
-    const checked = request.conversations.map(checkConversation);
-    const connection = await verification;
+    const body = await readJson(context);
+    const { connection_id, platform } = parseConnection(body);
+    // Whoever has no key is told that, and not what else is wrong.
+    const connection = await deps.verifyApiKey(apiKey, connection_id, platform);
+    const checked = parseConversations(body).map(checkConversation);
     const results = await store(deps.store, connection.id, checked);
     deps.log("info", "ingested", {
       request_id: context.get("requestId"),

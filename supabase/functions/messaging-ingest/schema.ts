@@ -20,7 +20,6 @@ export const MAX_CONVERSATIONS = 500;
 export const MAX_MESSAGES = 5000;
 
 const PLATFORMS = ["whatsapp", "signal", "telegram", "wechat"] as const;
-const REQUIRED = ["platform", "connection_id", "conversations"] as const;
 
 /** The body of a request, its conversations apart: each of them is checked on its own. */
 export const envelope = z.object({
@@ -31,8 +30,8 @@ export const envelope = z.object({
   conversations: z.array(z.unknown(), { error: "must be an array" }),
 });
 
-/** A request whose envelope is right. Its conversations are not checked yet. */
-export type IngestRequest = z.output<typeof envelope>;
+const connection = envelope.pick({ platform: true, connection_id: true });
+const content = envelope.pick({ conversations: true });
 
 /** A conversation that was checked: what to store, or what is wrong with it. */
 export type CheckedConversation =
@@ -40,25 +39,21 @@ export type CheckedConversation =
   | { externalId: string; problem: string };
 
 /**
- * Check the envelope of a request.
+ * Read from which connection a request comes.
+ *
+ * @throws {AppError} missing_fields or invalid_envelope (400).
+ */
+export function parseConnection(body: unknown): z.output<typeof connection> {
+  return parsePart(connection, body);
+}
+
+/**
+ * Read the conversations of a request, which are not checked yet.
  *
  * @throws {AppError} missing_fields, invalid_envelope, too_many_conversations or too_many_messages (400).
  */
-export function parseEnvelope(body: unknown): IngestRequest {
-  const given: Record<string, unknown> =
-    typeof body === "object" && body !== null && !Array.isArray(body)
-      ? body as Record<string, unknown>
-      : {};
-  if (
-    REQUIRED.some((name) => given[name] === undefined || given[name] === null || given[name] === "")
-  ) {
-    throw new AppError(400, "missing_fields", `Missing required fields: ${REQUIRED.join(", ")}`);
-  }
-  const parsed = envelope.safeParse(given);
-  if (!parsed.success) {
-    throw new AppError(400, "invalid_envelope", describeIssue(parsed.error, "conversation"));
-  }
-  const { conversations } = parsed.data;
+export function parseConversations(body: unknown): unknown[] {
+  const { conversations } = parsePart(content, body);
   if (conversations.length > MAX_CONVERSATIONS) {
     throw new AppError(
       400,
@@ -74,7 +69,25 @@ export function parseEnvelope(body: unknown): IngestRequest {
       `Too many messages: at most ${MAX_MESSAGES} in a request, this one has ${messageCount}`,
     );
   }
-  return parsed.data;
+  return conversations;
+}
+
+function parsePart<Shape extends z.ZodRawShape>(
+  part: z.ZodObject<Shape>,
+  body: unknown,
+): z.output<z.ZodObject<Shape>> {
+  const given: Record<string, unknown> =
+    typeof body === "object" && body !== null && !Array.isArray(body)
+      ? body as Record<string, unknown>
+      : {};
+  const isMissing = (value: unknown) => value === undefined || value === null || value === "";
+  if (Object.keys(part.shape).some((name) => isMissing(given[name]))) {
+    const required = Object.keys(envelope.shape).join(", ");
+    throw new AppError(400, "missing_fields", `Missing required fields: ${required}`);
+  }
+  const parsed = part.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new AppError(400, "invalid_envelope", describeIssue(parsed.error, "conversation"));
 }
 
 function countMessages(conversation: unknown): number {

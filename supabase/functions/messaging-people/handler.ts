@@ -54,8 +54,8 @@ export function createHandler(
     if (!connectionId) {
       throw new AppError(400, "missing_connection_id", "Missing x-connection-id header");
     }
-    const query = parseQuery(context.req.query());
     const connection = await deps.verifyApiKey(apiKey, connectionId);
+    const query = parseQuery(context.req.query());
     const { total, people } = await deps.listPeople(connection.workspaceId, query);
     return context.json({ success: true, total, limit: query.limit, offset: query.offset, people });
   });

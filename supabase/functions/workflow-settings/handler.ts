@@ -4,7 +4,7 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Caller } from "../_shared/caller.ts";
+import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
 import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
 import { KapsoError } from "../_shared/kapso/client.ts";
@@ -85,6 +85,7 @@ export function createHandler(
       changes: finding.changes.length,
     });
 
+  app.use(refuseUnknownCaller(deps.readCaller));
   app.use("*", limitBody(MAX_BODY_BYTES));
 
   app.get("/:workspace", async (context) => {

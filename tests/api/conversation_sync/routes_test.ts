@@ -207,6 +207,7 @@ Deno.test("the look-ups", async (t) => {
       `%2B${phone}`,
       `+${phone.slice(0, 2)} ${phone.slice(2, 5)} ${phone.slice(5)}`,
       `%2B${phone.slice(0, 2)}%20${phone.slice(2)}`,
+      `%2B${phone.slice(0, 2)}+${phone.slice(2)}`,
       `${phone.slice(0, 2)}-${phone.slice(2)}`,
       `00${phone}`,
       `(${phone.slice(0, 2)})${phone.slice(2)}`,
@@ -220,11 +221,13 @@ Deno.test("the look-ups", async (t) => {
         isActive: true,
       }, spelling);
       assertEquals((await lookup(`conversation/${spelling}`)).body.data, session, spelling);
-      const created = await ask(info, "POST", CONVERSATIONS, {
-        key,
-        body: { userId: decodeURIComponent(spelling), subDomain },
-      });
-      assertEquals([created.status, created.body.data.sessionId], [200, session.sessionId]);
+      for (const userId of [spelling, decodeURIComponent(spelling)]) {
+        const { status, body } = await ask(info, "POST", CONVERSATIONS, {
+          key,
+          body: { userId, subDomain },
+        });
+        assertEquals([status, body.data.sessionId], [200, session.sessionId], userId);
+      }
       const byUser = `${CONVERSATIONS}/user/${spelling}?subDomain=${subDomain}`;
       assertEquals((await data(info, "GET", byUser, { key })).sessionId, session.sessionId);
     }
@@ -680,7 +683,20 @@ Deno.test("requests that are wrong", async (t) => {
     ["PUT", sync, { ...good, step: "" }, /^step must not be empty$/],
     ["PUT", sync, { ...good, context: "x" }, /^context must be an object$/],
     ["PUT", sync, { ...good, context: null }, /^context must be an object$/],
-    ["PUT", sync, { ...good, context: { a: "\0" } }, /^context\.a /],
+    ["PUT", sync, { ...good, context: { a: [{ b: "\0" }] } }, /^context\.a\.0\.b must not .* NUL/],
+    ["PUT", sync, { ...good, context: { a: { "\0": 1 } } }, /^context\.a must not have a NUL /],
+    [
+      "PUT",
+      sync,
+      '{"intent":"i","step":"s","context":{"a":1e999}}',
+      /^context\.a must be a finite number$/,
+    ],
+    [
+      "PUT",
+      sync,
+      `{"intent":"i","step":"s","context":{"a":${"[".repeat(1e5)}${"]".repeat(1e5)}}}`,
+      /^context must be at most 32 levels deep$/,
+    ],
     ["PUT", sync, { ...good, isActive: "no" }, /^isActive must be true or false$/],
     ["PUT", sync, { ...good, version: "1" }, /^version must be a whole number$/],
     ["PUT", sync, { ...good, version: 0 }, /^version must be at least 1$/],
@@ -747,6 +763,16 @@ Deno.test("requests that are wrong", async (t) => {
   await t.step("fields that are not known are left out", async () => {
     const state = await data(info, "PUT", sync, { key, body: { ...good, unknown: { deep: 1 } } });
     assertEquals(state.context, {});
+  });
+
+  await t.step("keys that mean something to JavaScript are keys, but for __proto__", async () => {
+    const body = '{"intent":"i","step":"s","context":{"__proto__":{"a":1},"toString":1,' +
+      '"b":{"__proto__":{"a":1},"constructor":{"prototype":2}}}}';
+    const { context } = await data(info, "PUT", sync, { key, body });
+    assertEquals(JSON.parse(JSON.stringify(context)), {
+      toString: 1,
+      b: { constructor: { prototype: 2 } },
+    });
   });
 });
 

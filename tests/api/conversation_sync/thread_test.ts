@@ -147,6 +147,83 @@ Deno.test("the agent's copy first, then the webhook's", async () => {
   assertEquals(people.length, 1);
 });
 
+Deno.test("a message is what the webhook says it is, whichever copy comes first", async (t) => {
+  const { info, sql } = database;
+  const kapso = { direction: "inbound", status: "received", origin: "cloud_api" };
+  const file = { id: "7788", mime_type: "image/jpeg", sha256: "q1d0Zm9v=" };
+  const media_url = "https://app.kapso.ai/rails/active_storage/blobs/redirect/tok--sig/p.jpg";
+  const location = { latitude: -12.05, longitude: -77.04, name: "Plaza Mayor" };
+  const kinds: Record<string, Record<string, unknown>> = {
+    "an image": {
+      type: "image",
+      image: { ...file, caption: "the receipt" },
+      kapso: { ...kapso, has_media: true, media_url },
+    },
+    "an image without a link": {
+      type: "image",
+      image: { ...file, caption: "the receipt" },
+      kapso: { ...kapso, has_media: true },
+    },
+    "an answer": { context: { id: "wamid.question" } },
+    "a location": { type: "location", location, text: undefined },
+  };
+  for (const [name, given] of Object.entries(kinds)) {
+    await t.step(name, async () => {
+      const stored: Record<string, unknown>[] = [];
+      for (const isAgentFirst of [true, false]) {
+        const business = await createBusiness(info);
+        const { phoneNumberId } = await createLine(business);
+        const phone = uniquePhone();
+        const body = receivedText(phoneNumberId, "the receipt", { id: "wamid.same", phone });
+        Object.assign(body.message as Record<string, unknown>, given);
+        const session = await createSession(info, business, { userId: phone });
+        const byAgent = () =>
+          send(business, session.sessionId, {
+            content: "[image] A receipt of 31 soles",
+            messageId: "wamid.same",
+            timestamp: "2026-03-02T09:00:00Z",
+          });
+        const byWebhook = () => deliverAll(info, body);
+        for (const bring of isAgentFirst ? [byAgent, byWebhook, byWebhook] : [byWebhook, byAgent]) {
+          await bring();
+        }
+        stored.push(
+          ...await sql`
+          -- What became of the file is noted a little later.
+          select (messages -> 0) #- '{metadata,media}' as message, message_count, unread_count,
+            last_message_preview, last_message_type, last_message_at
+          from public.conversations where workspace_id = ${business.workspaceId}`,
+        );
+      }
+      assertEquals(stored[0], stored[1]);
+      assertEquals([stored.length, stored[0]!.message_count, stored[0]!.unread_count], [2, 1, 1]);
+    });
+  }
+
+  await t.step("where it has no text, such as a voice note, the agent's stays", async () => {
+    const business = await createBusiness(info);
+    const { phoneNumberId } = await createLine(business);
+    const phone = uniquePhone();
+    const body = receivedText(phoneNumberId, "", { id: "wamid.voice", phone });
+    Object.assign(body.message as Record<string, unknown>, {
+      type: "audio",
+      text: undefined,
+      audio: { id: "7788", mime_type: "audio/ogg", voice: true },
+      kapso: { ...kapso, has_media: true, media_url },
+    });
+    const session = await createSession(info, business, { userId: phone });
+    await send(business, session.sessionId, {
+      content: "Quiero una pizza",
+      messageId: "wamid.voice",
+    });
+    await deliverAll(info, body);
+    const [thread] = await sql<{ messages: { type: string; content: string }[] }[]>`
+      select messages from public.conversations where workspace_id = ${business.workspaceId}`;
+    const { type, content } = thread!.messages[0]!;
+    assertEquals([type, content], ["audio", "Quiero una pizza"]);
+  });
+});
+
 Deno.test("both copies at once", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
@@ -156,11 +233,20 @@ Deno.test("both copies at once", async () => {
     ids: [unique("wamid."), unique("wamid."), unique("wamid.")],
   }));
   await Promise.all(customers.map(async ({ phone, ids }) => {
+    // Kapso's id of a conversation is one customer's: two with the same one would share a thread.
+    const id = crypto.randomUUID();
+    const ofCustomer = (body: Record<string, unknown>) => ({
+      ...body,
+      conversation: { ...body.conversation as Record<string, unknown>, id },
+    });
     const session = await createSession(info, business, { userId: phone });
     await Promise.all(ids.flatMap((messageId) => [
       send(business, session.sessionId, { messageId }),
       send(business, session.sessionId, { messageId }),
-      deliverAll(info, receivedText(line.phoneNumberId, "bom dia", { id: messageId, phone })),
+      deliverAll(
+        info,
+        ofCustomer(receivedText(line.phoneNumberId, "bom dia", { id: messageId, phone })),
+      ),
     ]));
     const [row] = await sql<{ kept: number; version: number }[]>`
       select jsonb_array_length(messages) as kept, version::integer
