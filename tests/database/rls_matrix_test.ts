@@ -185,6 +185,8 @@ const NO = "42501";
 /** A part of its own: any others may be added up at any moment, by whoever looks at the numbers. */
 const countPart = (sql: Sql, { workspace }: World) =>
   sql`insert into private.message_count_parts values (${workspace.id}, '2026-01-03', 'whatsapp', 'inbound', 1)`;
+const releaseNumber = (sql: Sql, { workspace }: World) =>
+  sql`insert into private.released_numbers values ('before', ${workspace.id})`;
 const userOf = (caller: Caller, world: World) => {
   const actor = actorOf(caller, world);
   return typeof actor === "string" ? world.newUser : actor.userId;
@@ -1141,6 +1143,31 @@ const MATRIX: Record<string, Record<string, Case>> = {
     "delete": {
       run: (sql, { workspace }) =>
         sql`delete from private.message_counts where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.released_numbers": {
+    "select": {
+      before: releaseNumber,
+      run: (sql, { workspace }) =>
+        sql`select from private.released_numbers where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace }) =>
+        sql`insert into private.released_numbers values ('matrix', ${workspace.id})`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: releaseNumber,
+      run: (sql, { workspace }) =>
+        sql`update private.released_numbers set released_at = now() where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: releaseNumber,
+      run: (sql, { workspace }) =>
+        sql`delete from private.released_numbers where workspace_id = ${workspace.id}`,
       outcomes: SERVICE_ALONE,
     },
   },

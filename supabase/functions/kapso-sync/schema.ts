@@ -35,7 +35,7 @@ export const syncRequest = z.object({
   ).meta({ override: { type: "integer", minimum: 0, maximum: 10_000 } }).default(0),
 }, { error: "must be an object" }).refine(
   (request) => request.workspace !== undefined || request.connection_id !== undefined,
-  { error: "name a workspace or a connection_id" },
+  { error: "must name a workspace or a connection_id" },
 );
 
 /** A validated body. */

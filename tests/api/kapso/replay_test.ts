@@ -45,6 +45,24 @@ Deno.test("an inactive connection gets nothing until it is active again", async 
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
 });
 
+Deno.test("what came for a number's former workspace is never stored for the next one", async () => {
+  const line = await createLine(await signUp(db.info));
+  const { phoneNumberId } = line;
+  await db.sql`update public.connections set is_active = false where id = ${line.id}`;
+  const { id } = await deliverAll(db.info, receivedText(phoneNumberId));
+  await db.sql`delete from public.connections where id = ${line.id}`;
+  await createLine(await signUp(db.info), phoneNumberId);
+  assertEquals(await replay([id]), [{
+    id,
+    state: "failed",
+    error: "the number was another workspace's when this came",
+  }]);
+  assertEquals(await messagesOf(db.sql, phoneNumberId), []);
+  // What comes from now on is theirs.
+  await deliverAll(db.info, receivedText(phoneNumberId));
+  assertEquals((await messagesOf(db.sql, phoneNumberId)).length, 1);
+});
+
 Deno.test("a delivery that is repeated is one event", async () => {
   const line = await createLine(await signUp(db.info));
   const body = receivedText(line.phoneNumberId);
