@@ -13,6 +13,7 @@ import { conversationName, formatAgo, formatDateTime, formatIdentifier } from ".
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { IconButton } from "../ui/button.tsx";
+import { LoadFailed } from "../ui/load_failed.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { useCanWrite } from "../workspace/workspace.tsx";
@@ -115,7 +116,16 @@ function PersonDetails({ personId, conversation }: {
       </p>
     );
   }
-  if (!query.data?.person) return null;
+  if (!query.data) {
+    return (
+      <LoadFailed
+        title={texts.contact.loadFailed}
+        error={query.error}
+        onRetry={() => query.refetch()}
+      />
+    );
+  }
+  if (!query.data.person) return null;
   const { person, identities } = query.data;
   const refresh = () => {
     queryClient.invalidateQueries({ queryKey: personKey(personId) });

@@ -166,6 +166,19 @@ export function MessageList(
           <Spinner /> {texts.thread.loadingOlder}
         </p>
       )}
+      {(query.isFetchNextPageError || query.isFetchPreviousPageError) && (
+        <p className="thread-loading" role="alert">
+          {texts.thread.moreFailed}{" "}
+          <button
+            type="button"
+            className="link-button"
+            onClick={() =>
+              query.isFetchNextPageError ? query.fetchNextPage() : query.fetchPreviousPage()}
+          >
+            {texts.errors.tryAgain}
+          </button>
+        </p>
+      )}
       <div
         className="message-scroll"
         ref={scroller}
