@@ -127,6 +127,45 @@ Deno.test("a draft stays with its conversation", async () => {
   assertEquals(await composer(page).inputValue(), "half a thought");
 });
 
+Deno.test("a draft outlives the end of a session, but not for somebody else, and not a sign-out", async () => {
+  const { name } = await customer(world);
+  const { agent, admin } = world.inbox.team;
+  for (const [person, draft] of [[admin, ""], [agent, "half a thought"]] as const) {
+    await using window = await world.open(agent);
+    const { page } = window;
+    await find(page, name);
+    await composer(page).fill("half a thought");
+    // The session ends by itself, in the middle of a sentence.
+    await page.route(
+      "**/auth/v1/token?grant_type=refresh_token",
+      (route) =>
+        route.fulfill({ status: 400, json: { code: "refresh_token_not_found", message: "no" } }),
+    );
+    await page.evaluate(() => {
+      const key = Object.keys(localStorage).find((key) => /^sb-.*-auth-token$/.test(key))!;
+      const session = JSON.parse(localStorage.getItem(key)!);
+      localStorage.setItem(key, JSON.stringify({ ...session, expires_at: 1 }));
+    });
+    await lookAgain(page);
+    const { data } = await person.client.auth.getSession();
+    await page.route(
+      "**/auth/v1/token?grant_type=password",
+      (route) => route.fulfill({ json: data.session! }),
+    );
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name, level: 2 }).waitFor();
+    assertEquals(await composer(page).inputValue(), draft);
+    if (draft === "") continue;
+    // The session is the one of the other tests, and goes on.
+    await page.route("**/auth/v1/logout**", (route) => route.fulfill({ status: 204 }));
+    await page.getByRole("button", { name: "Account" }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    const kept = await page.evaluate(() => JSON.stringify(localStorage));
+    assert(!kept.includes(draft), "the draft outlives the sign-out");
+  }
+});
+
 Deno.test("a long thread is read back to its first message, and few rows are drawn", async () => {
   const { sql, team } = world.inbox;
   const count = size(600, 100_000);
@@ -190,6 +229,16 @@ Deno.test("reading goes on where it is while new messages come in", async () => 
   assertEquals(Math.round(after!.y), Math.round(before!.y));
   await page.getByRole("button", { name: "1 new message" }).click();
   await bubble(page, "something new").waitFor();
+  // A field that grows, like a keyboard that comes up, does not push the newest message out of sight.
+  const below = () =>
+    page.getByRole("region", { name: "Messages", exact: true })
+      .evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight);
+  await until("arriving at the end", async () => await below() < 2);
+  const field = composer(page);
+  const height = (await field.boundingBox())!.height;
+  await field.fill("line\n".repeat(6));
+  await until("growing", async () => (await field.boundingBox())!.height > height + 50);
+  await until("staying at the end", async () => await below() < 2);
 });
 
 Deno.test("the list goes on as far as there are conversations, and the search is the server's", async () => {
@@ -823,6 +872,49 @@ Deno.test("the inbox works on a phone", async () => {
     await page.getByRole("heading", { level: 1 }).waitFor();
     await assertNoSidewaysScroll(page);
   }
+});
+
+Deno.test("on a phone, the list is where it was when somebody comes back to it", async () => {
+  const { sql, team } = world.inbox;
+  const prefix = unique("Thumb ");
+  const bridge = await createBridge(team.owner, "wechat");
+  await ingest(
+    sql,
+    bridge,
+    Array.from({ length: 40 }, (_, number) =>
+      conversation({
+        participant_name: `${prefix} ${String(number).padStart(2, "0")}`,
+        messages: [message()],
+      })),
+  );
+  await using window = await world.open(team.viewer, "/inbox", {
+    viewport: { width: 375, height: 720 },
+    hasTouch: true,
+    isMobile: true,
+  });
+  const { page } = window;
+  const list = page.locator(".list-scroll");
+  await page.getByRole("searchbox").fill(prefix);
+  await until(
+    "finding forty",
+    () =>
+      list.evaluate((list) =>
+        list.scrollHeight === 40 * (list.querySelector("li")?.clientHeight ?? 0)
+      ),
+  );
+  // Tapped while the list is still rolling.
+  const name = await page.evaluate<string>(`(async () => {
+    document.querySelector(".list-scroll").scrollTo({ top: 1200 });
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    const row = document.elementFromPoint(180, 400).closest("a");
+    row.click();
+    return row.querySelector(".row-name").textContent;
+  })()`);
+  await page.getByRole("heading", { name, level: 2 }).waitFor();
+  await page.getByRole("region", { name: "Messages", exact: true }).getByRole("listitem").waitFor();
+  await page.getByRole("link", { name: "Back to the list" }).tap();
+  await row(page, name).waitFor();
+  assertEquals(await list.evaluate((list) => list.scrollTop), 1200);
 });
 
 for (const colorScheme of ["light", "dark"] as const) {

@@ -274,13 +274,21 @@ function useIsAtEnd(
   useEffect(() => {
     const element = scroller.current;
     if (!element || !isFilled) return;
+    let isEnd = true;
+    let height = element.clientHeight;
     const check = () => {
       const left = element.scrollHeight - element.scrollTop -
         element.clientHeight;
-      setIsAtEnd(left < END_THRESHOLD);
+      isEnd = left < END_THRESHOLD;
+      setIsAtEnd(isEnd);
     };
     element.addEventListener("scroll", check, { passive: true });
-    const observer = new ResizeObserver(check);
+    const observer = new ResizeObserver(() => {
+      // The field below has grown, or a keyboard has come up: the newest message stays in sight.
+      if (isEnd && element.clientHeight < height) element.scrollTo({ top: element.scrollHeight });
+      height = element.clientHeight;
+      check();
+    });
     observer.observe(element);
     if (element.firstElementChild) observer.observe(element.firstElementChild);
     return () => {
