@@ -842,6 +842,15 @@ Deno.test("notes and names of a contact are kept", async () => {
   await panel.getByLabel("Name", { exact: true }).fill(renamed);
   await panel.getByRole("button", { name: "Save" }).click();
   await page.getByRole("heading", { name: renamed, level: 2 }).waitFor();
+  // Where there is little room it lies over the thread, and Escape leads back.
+  await panel.getByRole("button", { name: "Hide contact" }).click();
+  await page.setViewportSize({ width: 1000, height: 700 });
+  const show = page.getByRole("button", { name: "Show contact" });
+  await show.press("Enter");
+  await panel.waitFor();
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+  assert(await show.evaluate((button) => button.matches(":focus")), "the focus was lost");
 });
 
 Deno.test("the inbox works on a phone", async () => {

@@ -6,6 +6,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { X } from "lucide-react";
+import { useEffect, useRef } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Conversation, Person, PersonIdentity } from "../api/types.ts";
@@ -24,6 +25,9 @@ import { PersonForm } from "./person_form.tsx";
 import { PersonNotes } from "./person_notes.tsx";
 import { PersonSummaries } from "./person_summaries.tsx";
 
+/** As in contact.css. */
+const OVER_THREAD = "(max-width: 1199px)";
+
 /** Key of a person in the query cache. */
 export function personKey(personId: string) {
   return ["person", personId] as const;
@@ -35,13 +39,31 @@ export function ContactPanel({ conversation, onClose }: {
   onClose: () => void;
 }) {
   const name = conversationName(conversation);
+  const closeButton = useRef<HTMLButtonElement>(null);
+  // Where it lies over the thread, whoever uses the keyboard is taken there and back.
+  useEffect(() => {
+    if (!matchMedia(OVER_THREAD).matches) return;
+    const before = document.activeElement;
+    closeButton.current?.focus();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
   return (
-    <aside className="contact" aria-label={texts.contact.label}>
+    <aside
+      className="contact"
+      aria-label={texts.contact.label}
+      onKeyDown={({ key, target }) => {
+        const isHere = !(target as Element).closest("dialog");
+        if (key === "Escape" && isHere && matchMedia(OVER_THREAD).matches) onClose();
+      }}
+    >
       <header className="contact-head">
         <h2>{texts.contact.label}</h2>
         <IconButton
           label={texts.thread.hideContact}
           icon={X}
+          ref={closeButton}
           onClick={onClose}
         />
       </header>
