@@ -378,6 +378,28 @@ Deno.test("what could not be loaded says so, and is tried again when somebody sa
   });
 });
 
+Deno.test("a message that could not be read at once is read a moment later", async () => {
+  const { contact, name } = await customer(world, "first words");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await page.clock.install();
+  await page.reload();
+  await find(page, name);
+  await bubble(page, "first words").waitFor();
+  let refused = 0;
+  await page.route("**/rpc/conversation_messages", (route) => {
+    refused++;
+    return route.fulfill({ status: 400, json: { code: "P0001", message: "no" } });
+  });
+  world.inbox.fake.receiveMessage(contact, "second words");
+  await world.inbox.fake.settled();
+  await lookAgain(page);
+  await until("being refused", () => refused > 0);
+  await page.unroute("**/rpc/conversation_messages");
+  await page.clock.fastForward(11_000);
+  await bubble(page, "second words").waitFor();
+});
+
 Deno.test("without a network it says so, and what was written is sent when somebody says so", async () => {
   const { contact, name } = await customer(world);
   await using window = await world.open(world.inbox.team.agent);

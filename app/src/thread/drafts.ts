@@ -12,7 +12,11 @@ const OWNER_KEY = "inbox.draft-owner";
 export function claimDrafts(userId: string): void {
   if (localStorage.getItem(OWNER_KEY) === userId) return;
   clearDrafts();
-  localStorage.setItem(OWNER_KEY, userId);
+  try {
+    localStorage.setItem(OWNER_KEY, userId);
+  } catch {
+    // No storage, no drafts in it.
+  }
 }
 
 /** The draft of a conversation; empty where there is none. */
