@@ -17,6 +17,7 @@ export const texts = {
       "Nothing is lost. Load the page again; if it happens again, tell whoever runs this.",
     reload: "Load again",
     skipToContent: "Skip to content",
+    offline: "You are offline. What you see may be old; it is read again when the network is back.",
     notFound: "There is no such page",
     backToInbox: "Back to the inbox",
   },
@@ -56,6 +57,7 @@ export const texts = {
     submit: "Sign in",
     submitting: "Signing in…",
     wrong: "The e-mail or the password is wrong.",
+    tooMany: "Too many attempts. Wait a few minutes and try again.",
     demo: "This is a demo on your own machine; the sign-in is filled in.",
     signOut: "Sign out",
   },
@@ -126,6 +128,8 @@ export const texts = {
     nothingFoundHint: "No conversation fits the search and the filters.",
     clearFilters: "Clear search and filters",
     loadFailed: "The conversations could not be loaded.",
+    moreFailed: "More could not be loaded.",
+    isBehind: "What is new cannot be read now. It is tried again.",
     end: "That is all.",
   },
   thread: {
@@ -138,6 +142,7 @@ export const texts = {
     empty: "No messages yet.",
     loadFailed: "The messages could not be loaded.",
     loadingOlder: "Loading older messages…",
+    moreFailed: "More messages could not be loaded.",
     beginning: "The conversation begins here",
     newest: "Jump to newest",
     newMessages: (count: number) => count === 1 ? "1 new message" : `${count} new messages`,
@@ -238,6 +243,7 @@ export const texts = {
     otherPlatform: (platform: string) =>
       `Answers cannot be sent to ${platform} from here. Answer in its own app; the message appears here.`,
     dropHere: "Drop the file to attach it",
+    oneFile: "One file at a time: only the first one was attached.",
   },
   tags: {
     title: "Tags",
@@ -352,6 +358,7 @@ export const texts = {
     unnamed: "Without a name",
     details: "Details",
     typeToSearch: "Type a name or a number.",
+    loadFailed: "The contact could not be loaded.",
   },
   connections: {
     title: "Messaging",
@@ -424,7 +431,8 @@ export const texts = {
     secretTitle: "The secret of this connection",
     secretHint:
       "Copy it now. It is shown this once and cannot be read again; a lost one can only be replaced.",
-    secretUse: "Try it: this sends a first message as the bridge.",
+    secretUse: "Try it in a terminal: this stores a first message, as the bridge would.",
+    command: "Command for a first message",
     previousUntil: (time: string) => `The old secret works until ${time}.`,
     done: "I have copied it",
     loadFailed: "The connections could not be loaded.",

@@ -27,6 +27,10 @@ import {
   until,
 } from "./support.ts";
 
+/** As the examples of the documentation, the command of the app is run where there is a curl to run it. */
+const HAS_CURL = await new Deno.Command("curl", { args: ["--version"], stdout: "null" }).output()
+  .then(({ success }) => success, () => false);
+
 let world: BrowserWorld;
 Deno.test.beforeAll(async () => {
   world = await startBrowserWorld();
@@ -60,7 +64,15 @@ Deno.test("a wrong password is told in words", async () => {
   const { page } = window;
   await page.getByLabel("Password").fill("not the password");
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("alert").filter({ hasText: "wrong" }).waitFor();
+  const alert = page.getByRole("alert");
+  await alert.filter({ hasText: "wrong" }).waitFor();
+  await page.route(
+    "**/auth/v1/token**",
+    (route) =>
+      route.fulfill({ status: 429, json: { code: "over_request_rate_limit", message: "no" } }),
+  );
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await alert.filter({ hasText: "Too many attempts" }).waitFor();
 });
 
 Deno.test("a message is sent, delivered, read and answered", async () => {
@@ -113,6 +125,45 @@ Deno.test("a draft stays with its conversation", async () => {
   assertEquals(await composer(page).inputValue(), "");
   await find(page, first.name);
   assertEquals(await composer(page).inputValue(), "half a thought");
+});
+
+Deno.test("a draft outlives the end of a session, but not for somebody else, and not a sign-out", async () => {
+  const { name } = await customer(world);
+  const { agent, admin } = world.inbox.team;
+  for (const [person, draft] of [[admin, ""], [agent, "half a thought"]] as const) {
+    await using window = await world.open(agent);
+    const { page } = window;
+    await find(page, name);
+    await composer(page).fill("half a thought");
+    // The session ends by itself, in the middle of a sentence.
+    await page.route(
+      "**/auth/v1/token?grant_type=refresh_token",
+      (route) =>
+        route.fulfill({ status: 400, json: { code: "refresh_token_not_found", message: "no" } }),
+    );
+    await page.evaluate(() => {
+      const key = Object.keys(localStorage).find((key) => /^sb-.*-auth-token$/.test(key))!;
+      const session = JSON.parse(localStorage.getItem(key)!);
+      localStorage.setItem(key, JSON.stringify({ ...session, expires_at: 1 }));
+    });
+    await lookAgain(page);
+    const { data } = await person.client.auth.getSession();
+    await page.route(
+      "**/auth/v1/token?grant_type=password",
+      (route) => route.fulfill({ json: data.session! }),
+    );
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name, level: 2 }).waitFor();
+    assertEquals(await composer(page).inputValue(), draft);
+    if (draft === "") continue;
+    // The session is the one of the other tests, and goes on.
+    await page.route("**/auth/v1/logout**", (route) => route.fulfill({ status: 204 }));
+    await page.getByRole("button", { name: "Account" }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    const kept = await page.evaluate(() => JSON.stringify(localStorage));
+    assert(!kept.includes(draft), "the draft outlives the sign-out");
+  }
 });
 
 Deno.test("a long thread is read back to its first message, and few rows are drawn", async () => {
@@ -178,6 +229,16 @@ Deno.test("reading goes on where it is while new messages come in", async () => 
   assertEquals(Math.round(after!.y), Math.round(before!.y));
   await page.getByRole("button", { name: "1 new message" }).click();
   await bubble(page, "something new").waitFor();
+  // A field that grows, like a keyboard that comes up, does not push the newest message out of sight.
+  const below = () =>
+    page.getByRole("region", { name: "Messages", exact: true })
+      .evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight);
+  await until("arriving at the end", async () => await below() < 2);
+  const field = composer(page);
+  const height = (await field.boundingBox())!.height;
+  await field.fill("line\n".repeat(6));
+  await until("growing", async () => (await field.boundingBox())!.height > height + 50);
+  await until("staying at the end", async () => await below() < 2);
 });
 
 Deno.test("the list goes on as far as there are conversations, and the search is the server's", async () => {
@@ -209,12 +270,15 @@ Deno.test("the list goes on as far as there are conversations, and the search is
   page.on("request", (request) => urls.push(request.url()));
   await page.getByRole("searchbox").fill(prefix);
   await row(page, `${prefix} ${String(count - 1).padStart(6, "0")}`).waitFor();
-  const last = row(page, `${prefix} ${String(size(0, count - 2000)).padStart(6, "0")}`);
+  // So many rows down the list. Not further: what has been scrolled past is not drawn any more.
+  const depth = size(count, 2000);
+  const last = row(page, `${prefix} ${String(count - depth).padStart(6, "0")}`);
   const reachLast = () =>
     until("reaching an old conversation", async () => {
-      await page.locator(".list-scroll").evaluate((element) =>
-        element.scrollTo({ top: element.scrollHeight })
-      );
+      await page.locator(".list-scroll").evaluate((list, depth) => {
+        const height = list.querySelector("li")?.clientHeight ?? 0;
+        list.scrollTo({ top: depth * height - list.clientHeight });
+      }, depth);
       return await last.isVisible();
     });
   await reachLast();
@@ -247,6 +311,114 @@ Deno.test("the list goes on as far as there are conversations, and the search is
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: `${prefix} 000008`, level: 2 })
     .waitFor();
+});
+
+Deno.test("what could not be loaded says so, and is tried again when somebody says so", async () => {
+  const { sql, team } = world.inbox;
+  const prefix = unique("Broken ");
+  const bridge = await createBridge(team.owner, "signal");
+  const at = (number: number) => new Date(Date.UTC(2026, 0, 2) + number * 60_000).toISOString();
+  await ingest(
+    sql,
+    bridge,
+    Array.from({ length: 70 }, (_, number) =>
+      conversation({
+        participant_name: `${prefix} ${String(number).padStart(2, "0")}`,
+        messages: Array.from(
+          { length: number === 69 ? 120 : 1 },
+          (_, index) =>
+            message({ content: `message ${index}.`, sent_at: at(number * 200 + index) }),
+        ),
+      })),
+  );
+  await using window = await world.open(team.viewer);
+  const { page } = window;
+  let refused = 0;
+  const refuse = (url: string, isOlder: (body: Record<string, unknown>) => boolean) =>
+    page.route(url, (route) => {
+      if (!isOlder(route.request().postDataJSON())) return route.continue();
+      refused++;
+      return route.fulfill({ status: 400, json: { code: "22023", message: "no" } });
+    });
+
+  await refuse("**/rpc/search_conversations", (body) => "before_id" in body);
+  const rows = page.locator(".list-scroll");
+  const searched = page.waitForResponse((answer) =>
+    answer.request().postData()?.includes(prefix) === true
+  );
+  await page.getByRole("searchbox").fill(prefix);
+  await searched;
+  await row(page, `${prefix} 69`).waitFor();
+  const toEnd = () => rows.evaluate((list) => list.scrollTo({ top: list.scrollHeight }));
+  await toEnd();
+  await rows.getByRole("alert").filter({ hasText: "More could not be loaded" }).waitFor();
+  // Once, and once more where a look at what is new came in between; not again and again.
+  assert(refused <= 2, `it asked ${refused} times`);
+  await page.unroute("**/rpc/search_conversations");
+  await rows.getByRole("button", { name: "Try again" }).click({ timeout: 1000 }).catch(() => {});
+  await row(page, `${prefix} 19`).waitFor();
+  await toEnd();
+  await row(page, `${prefix} 00`).waitFor();
+
+  await refuse("**/rpc/conversation_messages", (body) => "before" in body);
+  await find(page, `${prefix} 69`);
+  await bubble(page, "message 119.").waitFor();
+  const messages = page.getByRole("region", { name: "Messages", exact: true });
+  const toStart = () => messages.evaluate((list) => list.scrollTo({ top: 0 }));
+  await toStart();
+  const alert = page.getByRole("alert").filter({ hasText: "More messages could not be loaded" });
+  await alert.waitFor();
+  assert(refused <= 4, `it asked ${refused} times`);
+  await page.unroute("**/rpc/conversation_messages");
+  // It may go on by itself at any moment, when a look at what is new has worked.
+  await alert.getByRole("button", { name: "Try again" }).click({ timeout: 1000 }).catch(() => {});
+  await until("reading the first message", async () => {
+    await toStart();
+    return await bubble(page, "message 0.").isVisible();
+  });
+});
+
+Deno.test("a message that could not be read at once is read a moment later", async () => {
+  const { contact, name } = await customer(world, "first words");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await page.clock.install();
+  await page.reload();
+  await find(page, name);
+  await bubble(page, "first words").waitFor();
+  let refused = 0;
+  await page.route("**/rpc/conversation_messages", (route) => {
+    refused++;
+    return route.fulfill({ status: 400, json: { code: "P0001", message: "no" } });
+  });
+  world.inbox.fake.receiveMessage(contact, "second words");
+  await world.inbox.fake.settled();
+  await lookAgain(page);
+  await until("being refused", () => refused > 0);
+  await page.unroute("**/rpc/conversation_messages");
+  await page.clock.fastForward(11_000);
+  await bubble(page, "second words").waitFor();
+});
+
+Deno.test("without a network it says so, and what was written is sent when somebody says so", async () => {
+  const { contact, name } = await customer(world);
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  const notice = page.getByRole("status").filter({ hasText: "You are offline" });
+  await page.context().setOffline(true);
+  await notice.waitFor();
+  await send(page, "written in a tunnel");
+  const waiting = bubble(page, "written in a tunnel");
+  await waiting.getByText("There is no connection to the server").waitFor();
+  await page.context().setOffline(false);
+  await notice.waitFor({ state: "detached" });
+  await waiting.getByRole("button", { name: "Try again" }).click();
+  await waiting.getByRole("img", { name: /^(Sent|Delivered|Read)$/ }).waitFor();
+  const sent = world.inbox.fake.state.messages.filter((each) =>
+    each.direction === "outbound" && each.conversation.contact === contact
+  );
+  assertEquals(sent.length, 1);
 });
 
 Deno.test("a failed message says why, and goes out when it is tried again", async () => {
@@ -439,6 +611,37 @@ Deno.test("a picture, a place, a contact and an order are shown as what they are
   await audio.evaluate((element) => "play" in element && (element.play as () => unknown)());
 });
 
+Deno.test("files can be dropped on the thread and pasted, one at a time", async () => {
+  const { name } = await customer(world, "send me a picture");
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  await find(page, name);
+  const picture = [...samplePicture("cake", 20)];
+  // As a browser tells it: the page is left for the file where nobody says no.
+  const hand = (type: "dragover" | "drop" | "paste", names: string[]) =>
+    page.evaluate<boolean>(`{
+      const files = new DataTransfer();
+      for (const name of ${JSON.stringify(names)}) {
+        files.items.add(new File([new Uint8Array([${picture}])], name, { type: "image/png" }));
+      }
+      const options = { bubbles: true, cancelable: true, clipboardData: files, dataTransfer: files };
+      const [event, target] = "${type}" === "paste"
+        ? [new ClipboardEvent("paste", options), "textarea"]
+        : [new DragEvent("${type}", options), ".message-scroll"];
+      document.querySelector(target).dispatchEvent(event);
+      event.defaultPrevented;
+    }`);
+  assert(await hand("dragover", ["first.png"]));
+  await page.getByText("Drop the file to attach it").waitFor();
+  assert(await hand("drop", ["first.png"]));
+  await page.getByText("Drop the file to attach it").waitFor({ state: "detached" });
+  await page.getByText("first.png").waitFor();
+  await page.getByRole("button", { name: "Remove the file" }).click();
+  assert(await hand("paste", ["second.png", "third.png"]));
+  await page.getByText("only the first one was attached").waitFor();
+  await page.getByText("second.png").waitFor();
+});
+
 Deno.test("a file is sent with its caption, and a reaction is given and taken back", async () => {
   const { contact, name } = await customer(world, "do you have a picture?");
   await using window = await world.open(world.inbox.team.agent);
@@ -467,29 +670,40 @@ Deno.test("a file is sent with its caption, and a reaction is given and taken ba
   await question.getByRole("group", { name: "Reactions" }).waitFor({ state: "detached" });
 });
 
-Deno.test("the secret of a new connection is shown once, and works", async () => {
+Deno.test("the secret of a new connection is shown once, and works with the command beside it", async (test) => {
   const { info, team } = world.inbox;
   const name = unique("Shop ");
-  await using window = await world.open(team.admin, "/import/messaging");
+  await using window = await world.open(team.admin, "/import/messaging", {
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
   const { page } = window;
   await page.getByRole("button", { name: "New connection" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Platform").selectOption("telegram");
   await dialog.getByLabel("Name").fill(name);
   const connectionId = await dialog.getByLabel("Connection id").inputValue();
+  // The answer takes its time, and somebody in a hurry must not lose the secret.
+  const { promise: hurried, resolve: answer } = Promise.withResolvers<void>();
+  await page.route("**/inbox/connections", async (route) => {
+    await hurried;
+    await route.continue();
+  });
   await dialog.getByRole("button", { name: "Create" }).click();
-  const secret = await dialog.getByRole("textbox", { name: "The secret" })
-    .innerText();
+  await dialog.getByRole("button", { name: "Cancel", disabled: true }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  answer();
+  const shown = dialog.getByRole("textbox", { name: "The secret" });
+  const secret = await shown.innerText();
   assertMatch(secret, /^msg_[0-9a-f]{32}$/);
+  for (let time = 0; time < 3; time++) await page.keyboard.press("Escape");
+  // A browser may close it and be told to open it again.
+  await shown.waitFor();
+  await dialog.getByRole("button", { name: /^Copy.*Command for a first message/ }).click();
+  await dialog.getByRole("button", { name: /^Copied.*Command for a first message/ }).waitFor();
+  const command = await page.evaluate<string>("navigator.clipboard.readText()");
+  assertEquals(command, await dialog.locator("pre").textContent());
   await dialog.getByRole("button", { name: "I have copied it" }).click();
-
-  const participant = unique("Somebody ");
-  const answer = await post(info, {
-    platform: "telegram",
-    connection_id: connectionId,
-    api_key: secret,
-  }, [conversation({ participant_name: participant, messages: [message()] })]);
-  assertEquals(answer.status, 200, JSON.stringify(answer.body));
   const card = page.getByRole("article", { name });
   await card.getByText("Active").waitFor();
   assert(
@@ -497,20 +711,58 @@ Deno.test("the secret of a new connection is shown once, and works", async () =>
     "the secret stays on the page",
   );
 
+  const bridge = { platform: "telegram", connection_id: connectionId, api_key: secret } as const;
+  assertEquals((await post(info, bridge, [conversation({ messages: [message()] })])).status, 200);
+  await test.step({
+    name: "in a terminal, with curl",
+    ignore: !HAS_CURL,
+    async fn() {
+      const { stdout, stderr } = await new Deno.Command("bash", { args: ["-c", command] }).output();
+      const said = new TextDecoder().decode(stdout);
+      assert(
+        said.includes(`"success":true`) && said.includes(`"created"`),
+        said + new TextDecoder().decode(stderr),
+      );
+      await page.getByRole("link", { name: "Inbox" }).click();
+      await page.getByLabel("Platform").selectOption("telegram");
+      await page.getByRole("searchbox").fill("John Doe");
+      await row(page, "John Doe").first().click();
+      await bubble(page, "Hello!").waitFor();
+      await page.getByRole("link", { name: /Messaging/ }).click();
+    },
+  });
+
   // Switched off, the bridge is refused.
   await card.getByRole("button", { name: "Switch off" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Switch off" })
     .click();
   await card.getByText("Switched off").waitFor();
-  const refused = await post(info, {
-    platform: "telegram",
-    connection_id: connectionId,
-    api_key: secret,
-  }, [conversation({ messages: [message()] })]);
+  const refused = await post(info, bridge, [conversation({ messages: [message()] })]);
   assertEquals(refused.status, 403);
+});
 
-  await page.getByRole("link", { name: "Inbox" }).click();
-  await find(page, participant);
+Deno.test("what is said while a dialog is open can be read and put away", async () => {
+  const bridge = await createBridge(world.inbox.team.owner, "wechat");
+  await using window = await world.open(world.inbox.team.owner, "/import/messaging");
+  const { page } = window;
+  const card = page.getByRole("article").filter({ hasText: bridge.connection_id });
+  await card.getByRole("button", { name: "Rename" }).click();
+  await page.route(
+    "**/inbox/connections/*",
+    (route) =>
+      route.fulfill({ status: 503, json: { code: "busy", message: "Nothing was changed." } }),
+  );
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("status").filter({ hasText: "Nothing was changed." }).waitFor();
+  await page.getByRole("button", { name: "Dismiss" }).click();
+  await page.getByText("Nothing was changed.").waitFor({ state: "detached" });
+  // It stays where it was said when the dialog goes.
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Nothing was changed.").waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Dismiss" }).click();
 });
 
 Deno.test("a secret is replaced", async () => {
@@ -613,6 +865,15 @@ Deno.test("notes and names of a contact are kept", async () => {
   await panel.getByLabel("Name", { exact: true }).fill(renamed);
   await panel.getByRole("button", { name: "Save" }).click();
   await page.getByRole("heading", { name: renamed, level: 2 }).waitFor();
+  // Where there is little room it lies over the thread, and Escape leads back.
+  await panel.getByRole("button", { name: "Hide contact" }).click();
+  await page.setViewportSize({ width: 1000, height: 700 });
+  const show = page.getByRole("button", { name: "Show contact" });
+  await show.press("Enter");
+  await panel.waitFor();
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+  assert(await show.evaluate((button) => button.matches(":focus")), "the focus was lost");
 });
 
 Deno.test("the inbox works on a phone", async () => {
@@ -643,6 +904,49 @@ Deno.test("the inbox works on a phone", async () => {
     await page.getByRole("heading", { level: 1 }).waitFor();
     await assertNoSidewaysScroll(page);
   }
+});
+
+Deno.test("on a phone, the list is where it was when somebody comes back to it", async () => {
+  const { sql, team } = world.inbox;
+  const prefix = unique("Thumb ");
+  const bridge = await createBridge(team.owner, "wechat");
+  await ingest(
+    sql,
+    bridge,
+    Array.from({ length: 40 }, (_, number) =>
+      conversation({
+        participant_name: `${prefix} ${String(number).padStart(2, "0")}`,
+        messages: [message()],
+      })),
+  );
+  await using window = await world.open(team.viewer, "/inbox", {
+    viewport: { width: 375, height: 720 },
+    hasTouch: true,
+    isMobile: true,
+  });
+  const { page } = window;
+  const list = page.locator(".list-scroll");
+  await page.getByRole("searchbox").fill(prefix);
+  await until(
+    "finding forty",
+    () =>
+      list.evaluate((list) =>
+        list.scrollHeight === 40 * (list.querySelector("li")?.clientHeight ?? 0)
+      ),
+  );
+  // Tapped while the list is still rolling.
+  const name = await page.evaluate<string>(`(async () => {
+    document.querySelector(".list-scroll").scrollTo({ top: 1200 });
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    const row = document.elementFromPoint(180, 400).closest("a");
+    row.click();
+    return row.querySelector(".row-name").textContent;
+  })()`);
+  await page.getByRole("heading", { name, level: 2 }).waitFor();
+  await page.getByRole("region", { name: "Messages", exact: true }).getByRole("listitem").waitFor();
+  await page.getByRole("link", { name: "Back to the list" }).tap();
+  await row(page, name).waitFor();
+  assertEquals(await list.evaluate((list) => list.scrollTop), 1200);
 });
 
 for (const colorScheme of ["light", "dark"] as const) {

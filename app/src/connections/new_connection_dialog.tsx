@@ -5,12 +5,13 @@
  */
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useMemo, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
 import { type Connection, type Platform, PLATFORMS } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
+import { CopyButton } from "../ui/copy_button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { SelectField, TextField } from "../ui/text_field.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
@@ -37,6 +38,10 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
     onSuccess: () => queryClient.invalidateQueries({ queryKey: connectionsKey(workspace.id) }),
   });
   const connectionId = typedId ?? suggestId(platform, name);
+  const command = useMemo(() => create.data && curlCommand(create.data, api.url), [
+    create.data,
+    api.url,
+  ]);
 
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -53,7 +58,6 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
   }
 
   if (create.data) {
-    const { connection, api_secret } = create.data;
     return (
       <Dialog
         title={texts.connections.secretTitle}
@@ -61,12 +65,17 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
         isDismissable={false}
       >
         <p>{texts.connections.secretHint}</p>
-        <Secret value={api_secret} label={texts.connections.secretTitle} />
-        <p className="muted">{texts.connections.secretUse}</p>
+        <Secret value={create.data.api_secret} label={texts.connections.secretTitle} />
+        <div className="snippet-head">
+          <p className="muted">{texts.connections.secretUse}</p>
+          <CopyButton text={command ?? ""} what={texts.connections.command} />
+        </div>
         <pre
           className="snippet"
+          role="region"
+          aria-label={texts.connections.command}
           tabIndex={0}
-        >{snippet(connection, api.url)}</pre>
+        >{command}</pre>
         <div className="dialog-actions">
           <Button variant="primary" onClick={onClose}>
             {texts.connections.done}
@@ -76,7 +85,12 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
     );
   }
   return (
-    <Dialog title={texts.connections.newTitle} onClose={onClose}>
+    // Whoever left now would never see the secret.
+    <Dialog
+      title={texts.connections.newTitle}
+      onClose={onClose}
+      isDismissable={!create.isPending}
+    >
       <form className="dialog-form" onSubmit={submit}>
         <SelectField
           label={texts.connections.platform}
@@ -120,7 +134,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
           {create.isError && describeError(create.error)}
         </p>
         <div className="dialog-actions">
-          <Button onClick={onClose}>{texts.common.cancel}</Button>
+          <Button disabled={create.isPending} onClick={onClose}>{texts.common.cancel}</Button>
           <Button type="submit" variant="primary" isBusy={create.isPending}>
             {texts.connections.createConfirm}
           </Button>
@@ -136,8 +150,11 @@ function suggestId(platform: Platform, name: string): string {
   return word === "" ? "" : `${platform}_${word}`;
 }
 
-/** A request as a bridge makes it. The secret is left out, so that the text can be shown and passed on. */
-function snippet(connection: Connection, url: string): string {
+/** A first message as the bridge sends it, to be run as it is. */
+function curlCommand(
+  { connection, api_secret }: { connection: Connection; api_secret: string },
+  url: string,
+): string {
   const body = {
     platform: connection.platform,
     connection_id: connection.connection_id,
@@ -156,6 +173,6 @@ function snippet(connection: Connection, url: string): string {
   };
   return `curl ${url}/functions/v1/messaging-ingest \\
   -H 'content-type: application/json' \\
-  -H "x-api-key: $API_SECRET" \\
+  -H 'x-api-key: ${api_secret}' \\
   -d '${JSON.stringify(body)}'`;
 }

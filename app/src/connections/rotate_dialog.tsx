@@ -62,7 +62,12 @@ export function RotateDialog({ connection, onClose }: {
     );
   }
   return (
-    <Dialog title={texts.connections.rotateTitle} onClose={onClose}>
+    // Whoever left now would never see the secret.
+    <Dialog
+      title={texts.connections.rotateTitle}
+      onClose={onClose}
+      isDismissable={!rotate.isPending}
+    >
       <form
         className="dialog-form"
         onSubmit={(event) => {
@@ -84,7 +89,7 @@ export function RotateDialog({ connection, onClose }: {
           {rotate.isError && describeError(rotate.error)}
         </p>
         <div className="dialog-actions">
-          <Button onClick={onClose}>{texts.common.cancel}</Button>
+          <Button disabled={rotate.isPending} onClick={onClose}>{texts.common.cancel}</Button>
           <Button type="submit" variant="primary" isBusy={rotate.isPending}>
             {texts.connections.rotateConfirm}
           </Button>

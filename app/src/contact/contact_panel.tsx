@@ -6,6 +6,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { X } from "lucide-react";
+import { useEffect, useRef } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Conversation, Person, PersonIdentity } from "../api/types.ts";
@@ -13,6 +14,7 @@ import { conversationName, formatAgo, formatDateTime, formatIdentifier } from ".
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { IconButton } from "../ui/button.tsx";
+import { LoadFailed } from "../ui/load_failed.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { useCanWrite } from "../workspace/workspace.tsx";
@@ -22,6 +24,9 @@ import { PersonConversations } from "./person_conversations.tsx";
 import { PersonForm } from "./person_form.tsx";
 import { PersonNotes } from "./person_notes.tsx";
 import { PersonSummaries } from "./person_summaries.tsx";
+
+/** As in contact.css. */
+const OVER_THREAD = "(max-width: 1199px)";
 
 /** Key of a person in the query cache. */
 export function personKey(personId: string) {
@@ -34,13 +39,31 @@ export function ContactPanel({ conversation, onClose }: {
   onClose: () => void;
 }) {
   const name = conversationName(conversation);
+  const closeButton = useRef<HTMLButtonElement>(null);
+  // Where it lies over the thread, whoever uses the keyboard is taken there and back.
+  useEffect(() => {
+    if (!matchMedia(OVER_THREAD).matches) return;
+    const before = document.activeElement;
+    closeButton.current?.focus();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
   return (
-    <aside className="contact" aria-label={texts.contact.label}>
+    <aside
+      className="contact"
+      aria-label={texts.contact.label}
+      onKeyDown={({ key, target }) => {
+        const isHere = !(target as Element).closest("dialog");
+        if (key === "Escape" && isHere && matchMedia(OVER_THREAD).matches) onClose();
+      }}
+    >
       <header className="contact-head">
         <h2>{texts.contact.label}</h2>
         <IconButton
           label={texts.thread.hideContact}
           icon={X}
+          ref={closeButton}
           onClick={onClose}
         />
       </header>
@@ -115,7 +138,16 @@ function PersonDetails({ personId, conversation }: {
       </p>
     );
   }
-  if (!query.data?.person) return null;
+  if (!query.data) {
+    return (
+      <LoadFailed
+        title={texts.contact.loadFailed}
+        error={query.error}
+        onRetry={() => query.refetch()}
+      />
+    );
+  }
+  if (!query.data.person) return null;
   const { person, identities } = query.data;
   const refresh = () => {
     queryClient.invalidateQueries({ queryKey: personKey(personId) });

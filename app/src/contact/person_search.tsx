@@ -4,8 +4,9 @@
  * @module
  */
 
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
+import { describeError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Person } from "../api/types.ts";
@@ -36,6 +37,7 @@ export function PersonSearch({ label, exceptId, onChoose }: {
   const query = useQuery({
     queryKey: ["people-search", workspace.id, wanted, exceptId],
     enabled: wanted !== "",
+    placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
       // Kept as search_text is: lower case, without accents. % and _ would be wildcards.
       const key = wanted.normalize("NFKD").replace(/[\u0300-\u036f]/g, "")
@@ -62,7 +64,10 @@ export function PersonSearch({ label, exceptId, onChoose }: {
         onChange={(event) => setSearch(event.target.value)}
       />
       {wanted === "" && <p className="muted">{texts.contact.typeToSearch}</p>}
-      {query.data?.length === 0 && <p className="muted" role="status">{texts.contact.noResults}</p>}
+      {query.isError && <p className="form-error" role="alert">{describeError(query.error)}</p>}
+      {wanted !== "" && query.data?.length === 0 && (
+        <p className="muted" role="status">{texts.contact.noResults}</p>
+      )}
       <ul className="person-results">
         {wanted !== "" && query.data?.map((person) => (
           <li key={person.id}>

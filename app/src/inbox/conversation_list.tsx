@@ -62,7 +62,8 @@ function Rows({ filters, tags, selectedId, onClear }: {
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
   const workspace = useWorkspace();
-  const query = useConversations(filters);
+  const { query, isBehind } = useConversations(filters);
+  const hasMoreFailed = query.isFetchNextPageError || query.isFetchPreviousPageError;
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
   // Rows that were let go keep their place, so that nothing jumps.
@@ -80,13 +81,13 @@ function Rows({ filters, tags, selectedId, onClear }: {
   const lastShown = items.at(-1)?.index ?? 0;
 
   useEffect(() => {
-    if (query.isFetching) return;
+    if (query.isFetching || hasMoreFailed) return;
     if (query.hasNextPage && lastShown >= offset + rows.length - 10) {
       query.fetchNextPage();
     } else if (query.hasPreviousPage && firstShown < offset + 10) {
       query.fetchPreviousPage();
     }
-  }, [query, firstShown, lastShown, offset, rows.length]);
+  }, [query, hasMoreFailed, firstShown, lastShown, offset, rows.length]);
 
   // Another search starts at the top.
   const key = JSON.stringify(filters);
@@ -162,13 +163,33 @@ function Rows({ filters, tags, selectedId, onClear }: {
                       href={`#/${workspace.slug}${PAGES.inbox}/${row.id}`}
                     />
                   )
+                  : hasMoreFailed && (index === offset - 1 || index === offset + rows.length)
+                  ? (
+                    <MoreFailed
+                      onRetry={() =>
+                        index < offset ? query.fetchPreviousPage() : query.fetchNextPage()}
+                    />
+                  )
                   : <SkeletonRow />}
               </li>
             );
           })}
         </ul>
       )}
+      <p className="list-behind" role="status">{isBehind && texts.list.isBehind}</p>
     </div>
+  );
+}
+
+/** Stands where the list could not go on. */
+function MoreFailed({ onRetry }: { onRetry: () => void }) {
+  return (
+    <p className="row row-failed" role="alert">
+      {texts.list.moreFailed}
+      <button type="button" className="link-button" onClick={onRetry}>
+        {texts.errors.tryAgain}
+      </button>
+    </p>
   );
 }
 

@@ -105,7 +105,7 @@ export function useConversations(filters: ConversationFilters) {
     },
   });
 
-  useQuery({
+  const newest = useQuery({
     queryKey: [...conversationKeys.newest(workspace.id), filters],
     enabled: query.isSuccess,
     staleTime: 0,
@@ -116,7 +116,11 @@ export function useConversations(filters: ConversationFilters) {
     },
   });
 
-  return query;
+  return {
+    query,
+    /** Whether the last look at what is new did not work. */
+    isBehind: newest.isError,
+  };
 }
 
 /**

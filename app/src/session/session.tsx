@@ -8,7 +8,7 @@ import type { User } from "@supabase/supabase-js";
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import { useApi } from "../api/context.tsx";
-import { clearDrafts } from "../thread/drafts.ts";
+import { claimDrafts, clearDrafts } from "../thread/drafts.ts";
 import { clearLocalMessages } from "../thread/outbox.ts";
 
 /** A signed-in user, nobody, or not known yet. */
@@ -29,10 +29,10 @@ export function SessionProvider({ children }: { children: ReactNode }) {
       if (userId.current !== undefined && userId.current !== user?.id) {
         // Also when another tab signed out: the next person must find nothing of this one.
         queryClient.clear();
-        clearDrafts();
         clearLocalMessages();
         supabase.removeAllChannels();
       }
+      if (user) claimDrafts(user.id);
       userId.current = user?.id;
       setState((before) => {
         if (!user) return "signed-out";
@@ -62,6 +62,7 @@ export function useSignOut(): () => void {
   const { supabase } = useApi();
   return () => {
     history.replaceState(null, "", location.pathname);
+    clearDrafts();
     supabase.auth.signOut({ scope: "local" });
   };
 }

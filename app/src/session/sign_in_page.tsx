@@ -28,10 +28,7 @@ export function SignInPage({ demo }: { demo: AppConfig["demo"] }) {
       password: String(form.get("password")),
     });
     setIsBusy(false);
-    if (!error) return;
-    const isRefused = error.status !== undefined && error.status >= 400 &&
-      error.status < 500;
-    setError(isRefused ? texts.signIn.wrong : texts.errors.network);
+    if (error) setError(reasonOf(error.status ?? 0));
   }
 
   return (
@@ -67,4 +64,11 @@ export function SignInPage({ demo }: { demo: AppConfig["demo"] }) {
       </form>
     </main>
   );
+}
+
+/** A text for the status of a refusal; 0 where there was no answer. */
+function reasonOf(status: number): string {
+  if (status === 0) return texts.errors.network;
+  if (status === 429) return texts.signIn.tooMany;
+  return status >= 500 ? texts.errors.unknown : texts.signIn.wrong;
 }

@@ -13,6 +13,7 @@ import { Menu } from "../ui/menu.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { WorkspaceSwitch } from "../workspace/workspace_switch.tsx";
 import { NAVIGATION } from "./navigation.tsx";
+import { OfflineNotice } from "./offline_notice.tsx";
 import { type Theme, useTheme } from "./theme.ts";
 
 const THEMES: readonly { theme: Theme; icon: typeof Sun }[] = [
@@ -62,6 +63,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </nav>
         <AccountMenu />
       </header>
+      <OfflineNotice />
       <main className="page" id="content" tabIndex={-1}>{children}</main>
     </div>
   );

@@ -6,14 +6,7 @@
 
 import { useMutation } from "@tanstack/react-query";
 import { Clock, FileText, LayoutTemplate, Paperclip, SendHorizontal, X } from "lucide-react";
-import {
-  type DragEvent,
-  type KeyboardEvent,
-  type ReactNode,
-  useEffect,
-  useRef,
-  useState,
-} from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
 import type { Conversation, Message, Upload } from "../api/types.ts";
@@ -26,12 +19,14 @@ import { PAGES } from "../shell/pages.ts";
 import { texts } from "../texts.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Spinner } from "../ui/spinner.tsx";
+import { useToast } from "../ui/toast.tsx";
 import { useCanManage, useCanWrite, useWorkspace } from "../workspace/workspace.tsx";
 import { keepDraft, readDraft } from "./drafts.ts";
 import { summarise } from "./message_row.tsx";
 import type { LocalMessage } from "./outbox.ts";
 import { type ReplyWindow, useReplyWindow } from "./reply_window.ts";
 import { TemplateDialog } from "./template_dialog.tsx";
+import { useFileDrop } from "./use_file_drop.ts";
 
 /** WhatsApp's limits, in characters. */
 const MAX_TEXT = 4096;
@@ -99,7 +94,7 @@ function OpenComposer(
   const { id: conversationId } = conversation;
   const [text, setText] = useState(() => readDraft(conversationId));
   const [isTemplateOpen, setIsTemplateOpen] = useState(false);
-  const [isDragging, setIsDragging] = useState(false);
+  const showToast = useToast();
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const upload = useUpload(conversationId);
@@ -183,30 +178,15 @@ function OpenComposer(
   function attach(files: FileList | null) {
     const first = files?.[0];
     if (first) upload.mutate(first);
+    if (files && files.length > 1) showToast(texts.composer.oneFile);
     if (picker.current) picker.current.value = "";
   }
 
-  const dropTarget = isOpen && {
-    onDragOver: (event: DragEvent) => {
-      if (!event.dataTransfer.types.includes("Files")) return;
-      event.preventDefault();
-      setIsDragging(true);
-    },
-    onDragLeave: () => setIsDragging(false),
-    onDrop: (event: DragEvent) => {
-      event.preventDefault();
-      setIsDragging(false);
-      attach(event.dataTransfer.files);
-    },
-  };
+  const isDragging = useFileDrop((files) => isOpen && attach(files));
 
   return (
-    <footer
-      className="composer"
-      data-dragging={isDragging || undefined}
-      {...dropTarget}
-    >
-      {isDragging && <p className="composer-drop">{texts.composer.dropHere}</p>}
+    <footer className="composer">
+      {isDragging && isOpen && <p className="composer-drop">{texts.composer.dropHere}</p>}
       <WindowIndicator replyWindow={replyWindow} />
       {conversation.status === "closed" && (
         <p className="composer-window">

@@ -1,10 +1,23 @@
 /**
  * What was typed and not sent yet, kept for each conversation on this device until somebody signs out.
+ * A session that ends by itself takes nothing away from who wrote, and gives nothing to anybody else.
  *
  * @module
  */
 
 const PREFIX = "inbox.draft.";
+const OWNER_KEY = "inbox.draft-owner";
+
+/** Makes the drafts those of a user, and forgets what somebody else left here. */
+export function claimDrafts(userId: string): void {
+  if (localStorage.getItem(OWNER_KEY) === userId) return;
+  clearDrafts();
+  try {
+    localStorage.setItem(OWNER_KEY, userId);
+  } catch {
+    // No storage, no drafts in it.
+  }
+}
 
 /** The draft of a conversation; empty where there is none. */
 export function readDraft(conversationId: string): string {

@@ -15,7 +15,7 @@ export function LinkedText({ text }: { text: string }) {
   const parts: { text: string; href?: string }[] = [];
   let end = 0;
   for (const match of text.matchAll(ADDRESS)) {
-    const written = match[0].replace(TRAILING, "");
+    const written = trim(match[0]);
     const href = safeUrl(written);
     if (href === undefined) continue;
     parts.push({ text: text.slice(end, match.index) }, { text: written, href });
@@ -34,6 +34,14 @@ export function LinkedText({ text }: { text: string }) {
       </a>
     )
   );
+}
+
+/** Cuts off what follows an address. A bracket that was opened in it belongs to it: `/wiki/Rose_(flower)`. */
+function trim(address: string): string {
+  const cut = address.replace(TRAILING, "");
+  return address[cut.length] === ")" && cut.lastIndexOf("(") > cut.lastIndexOf(")")
+    ? `${cut})`
+    : cut;
 }
 
 /** An address that may be opened: http and https, nothing that runs. */

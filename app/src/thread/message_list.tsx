@@ -166,6 +166,19 @@ export function MessageList(
           <Spinner /> {texts.thread.loadingOlder}
         </p>
       )}
+      {(query.isFetchNextPageError || query.isFetchPreviousPageError) && (
+        <p className="thread-loading" role="alert">
+          {texts.thread.moreFailed}{" "}
+          <button
+            type="button"
+            className="link-button"
+            onClick={() =>
+              query.isFetchNextPageError ? query.fetchNextPage() : query.fetchPreviousPage()}
+          >
+            {texts.errors.tryAgain}
+          </button>
+        </p>
+      )}
       <div
         className="message-scroll"
         ref={scroller}
@@ -261,13 +274,21 @@ function useIsAtEnd(
   useEffect(() => {
     const element = scroller.current;
     if (!element || !isFilled) return;
+    let isEnd = true;
+    let height = element.clientHeight;
     const check = () => {
       const left = element.scrollHeight - element.scrollTop -
         element.clientHeight;
-      setIsAtEnd(left < END_THRESHOLD);
+      isEnd = left < END_THRESHOLD;
+      setIsAtEnd(isEnd);
     };
     element.addEventListener("scroll", check, { passive: true });
-    const observer = new ResizeObserver(check);
+    const observer = new ResizeObserver(() => {
+      // The field below has grown, or a keyboard has come up: the newest message stays in sight.
+      if (isEnd && element.clientHeight < height) element.scrollTo({ top: element.scrollHeight });
+      height = element.clientHeight;
+      check();
+    });
     observer.observe(element);
     if (element.firstElementChild) observer.observe(element.firstElementChild);
     return () => {

@@ -53,7 +53,7 @@ export function TemplateDialog(props: TemplateDialogProps) {
   return (
     <Dialog title={texts.templates.title} size="large" onClose={onClose}>
       {query.isPending && <PageSpinner />}
-      {query.isError && (
+      {query.isError && !query.data && (
         <LoadFailed
           title={texts.templates.loadFailed}
           error={query.error}

@@ -25,6 +25,7 @@ import {
   type Pages,
   previousPage,
 } from "../api/keyset_pages.ts";
+import { THREAD_POLL_MS } from "../api/query_client.ts";
 import type { Message } from "../api/types.ts";
 
 type MessagePage = Page<Message, string>;
@@ -93,6 +94,8 @@ export function useThread(conversationId: string, version: string | undefined) {
     queryKey: ["thread-newest", conversationId, version],
     enabled: query.isSuccess && version !== undefined,
     staleTime: Infinity,
+    // A change that could not be read must not wait for the next one.
+    refetchInterval: ({ state }) => state.status === "error" ? THREAD_POLL_MS : false,
     gcTime: 0,
     queryFn: async ({ signal }) => {
       await refreshNewest(queryClient, conversationId, read(signal));

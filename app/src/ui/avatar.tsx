@@ -31,7 +31,11 @@ function initials(name: string): string {
   const letters = words.map((word) => /[\p{L}]/u.exec(word)?.[0]).filter(
     Boolean,
   );
-  if (letters.length === 0) return /\d{2}$/.exec(name.trim())?.[0] ?? "?";
+  if (letters.length === 0) {
+    // A number by its last digits, a flower by itself.
+    const [first] = new Intl.Segmenter().segment(name.trim());
+    return /\d{2}$/.exec(name.trim())?.[0] ?? first?.segment ?? "?";
+  }
   return ((letters[0] ?? "") + (letters.length > 1 ? letters.at(-1) : ""))
     .toUpperCase();
 }

@@ -28,11 +28,15 @@ export function CopyButton({ text, what, label = texts.common.copy }: {
   return (
     <Button
       icon={isCopied ? Check : Copy}
-      onClick={() =>
-        navigator.clipboard.writeText(text).then(
-          () => setIsCopied(true),
-          () => showToast(texts.common.copyFailed),
-        )}
+      onClick={async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          setIsCopied(true);
+        } catch {
+          // Forbidden, or not there at all where the page came over plain HTTP.
+          showToast(texts.common.copyFailed);
+        }
+      }}
     >
       {isCopied ? texts.common.copied : label}
       <span className="visually-hidden">: {what}</span>

@@ -6,9 +6,11 @@
 
 import { X } from "lucide-react";
 import { createContext, type ReactNode, useCallback, useContext, useState } from "react";
+import { createPortal } from "react-dom";
 import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "./button.tsx";
+import { useFrontDialog } from "./dialog.tsx";
 
 interface Toast {
   id: number;
@@ -31,34 +33,39 @@ export function ToastProvider({ children }: { children: ReactNode }) {
     setToasts((shown) => [...shown.slice(-2), { id, message, action }]);
     setTimeout(() => remove(id), SHOWN_MS);
   }, []);
+  // A dialog covers whatever is outside of it, so they are in it while there is one.
+  const place = useFrontDialog() ?? document.body;
   return (
     <ToastContext value={show}>
       {children}
-      <div className="toasts" role="status" aria-live="polite">
-        {toasts.map(({ id, message, action }) => (
-          <div className="toast" key={id}>
-            <span>{message}</span>
-            {action && (
-              <button
-                type="button"
-                className="toast-action"
-                onClick={() => {
-                  remove(id);
-                  action.onClick();
-                }}
-              >
-                {action.label}
-              </button>
-            )}
-            <IconButton
-              label={texts.common.dismiss}
-              icon={X}
-              size={16}
-              onClick={() => remove(id)}
-            />
-          </div>
-        ))}
-      </div>
+      {createPortal(
+        <div className="toasts" role="status" aria-live="polite">
+          {toasts.map(({ id, message, action }) => (
+            <div className="toast" key={id}>
+              <span>{message}</span>
+              {action && (
+                <button
+                  type="button"
+                  className="toast-action"
+                  onClick={() => {
+                    remove(id);
+                    action.onClick();
+                  }}
+                >
+                  {action.label}
+                </button>
+              )}
+              <IconButton
+                label={texts.common.dismiss}
+                icon={X}
+                size={16}
+                onClick={() => remove(id)}
+              />
+            </div>
+          ))}
+        </div>,
+        place,
+      )}
     </ToastContext>
   );
 }

@@ -71,7 +71,7 @@ export function WorkspaceProvider(
     else if (current) navigate(`/${current.slug}/inbox`, { replace: true });
   }, [named, current, navigate]);
 
-  if (query.isError) {
+  if (query.isError && !query.data) {
     return (
       <main className="center-page">
         <LoadFailed error={query.error} onRetry={() => query.refetch()} />
