@@ -654,6 +654,14 @@ const FAULTS: Record<string, (good: TestConversation) => unknown> = {
   }),
   "a message without id": (good) => ({ ...good, messages: [{ ...message(), id: null }] }),
   "a message without time": (good) => ({ ...good, messages: [{ ...message(), sent_at: null }] }),
+  "a message that goes sideways": (good) => ({
+    ...good,
+    messages: [{ ...message(), direction: "sideways" }],
+  }),
+  "a message without direction": (good) => ({
+    ...good,
+    messages: [{ ...message(), direction: null }],
+  }),
   "a message that is a text": (good) => ({ ...good, messages: ["hello"] }),
   "messages that are an object": (good) => ({ ...good, messages: { 0: message() } }),
   "messages that are a text": (good) => ({ ...good, messages: "hello" }),
