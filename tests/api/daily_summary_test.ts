@@ -30,7 +30,7 @@ Deno.test.beforeAll(async () => {
       SUMMARY_AI_BASE_URL: llm.url,
       SUMMARY_AI_MODEL: "test-model",
       SUMMARY_AI_KEY: KEY,
-      SUMMARY_AI_TIMEOUT_MS: "400",
+      SUMMARY_AI_TIMEOUT_MS: "1500",
       SUMMARY_AI_MAX_TOKENS_PER_RUN: "20000",
       SUMMARY_AI_MAX_MESSAGES_PER_RUN: "100",
     },

@@ -14,7 +14,7 @@ import { unique } from "../support/people.ts";
 import { launchChromium } from "./chromium.ts";
 
 /** How long a window may take to show what is expected, in milliseconds. */
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 30_000;
 
 /** Somebody's window. Closes when it is disposed of. */
 export interface Window extends AsyncDisposable {

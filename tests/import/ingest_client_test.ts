@@ -105,7 +105,8 @@ Deno.test("send() waits as long as Retry-After says", async () => {
   fake.misbehaviours.push({ kind: "status", status: 429, headers: { "retry-after": "1" } });
   const start = performance.now();
   await clientOf(fake).send(await batchOf(1));
-  assert(performance.now() - start >= 1000);
+  // Timers may be a moment early.
+  assert(performance.now() - start >= 990);
 });
 
 Deno.test("send() gives up at once when Retry-After is too long, and after the last retry", async () => {

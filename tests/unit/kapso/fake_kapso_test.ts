@@ -656,7 +656,8 @@ Deno.test("the fake misbehaves when it is told to", async () => {
   }
   const begin = performance.now();
   assertEquals((await call(fake, "GET", path)).status, 200);
-  assert(performance.now() - begin >= 75);
+  // Timers may be a moment early.
+  assert(performance.now() - begin >= 70);
 
   fake.failureRate = 0.5;
   const outcomes = await Promise.all(
