@@ -876,6 +876,26 @@ Deno.test("notes and names of a contact are kept", async () => {
   assert(await show.evaluate((button) => button.matches(":focus")), "the focus was lost");
 });
 
+Deno.test("a note that is added while the notes are still being read is there", async () => {
+  const { name } = await customer(world);
+  await using window = await world.open(world.inbox.team.agent);
+  const { page } = window;
+  const added = page.waitForResponse((response) =>
+    response.request().method() === "POST" && response.url().includes("/person_notes")
+  );
+  // The first answer is from before the note, and comes after it.
+  await page.route(/person_notes.*kind=eq\.note/, async (route) => {
+    const response = await route.fetch();
+    await added;
+    await route.fulfill({ response });
+  }, { times: 1 });
+  await find(page, name);
+  const panel = page.getByRole("complementary", { name: "Contact" });
+  await panel.getByLabel("Add a note").fill("Prefers mornings");
+  await panel.getByRole("button", { name: "Add a note" }).click();
+  await panel.getByRole("listitem").filter({ hasText: "Prefers mornings" }).waitFor();
+});
+
 Deno.test("the inbox works on a phone", async () => {
   const { name } = await customer(world, "from my phone to yours");
   await using window = await world.open(world.inbox.team.owner, "/inbox", {
