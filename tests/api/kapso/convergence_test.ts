@@ -17,7 +17,7 @@ import { createLine, deliverAll, type Snapshot, snapshot } from "./support.ts";
 const db = useDatabase();
 
 const EVENTS = 500;
-const ORDERS = size(3, 20);
+const ORDERS = size(2, 20);
 /** Deliveries that are under way at once. */
 const SENDERS = 8;
 /** Numbers of the generator; each run has its own in their place. */
