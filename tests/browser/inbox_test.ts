@@ -6,7 +6,6 @@
 
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
-import axe, { type AxeResults } from "axe-core";
 import { size } from "../support/database.ts";
 import { samplePicture, sampleRecording } from "../support/fake_kapso/samples.ts";
 import { metaRefusal } from "../support/fake_kapso/server.ts";
@@ -14,6 +13,7 @@ import { conversation, ingest, message } from "../support/messages.ts";
 import { unique } from "../support/people.ts";
 import { createBridge, post } from "../api/support.ts";
 import {
+  assertAccessible,
   assertNoSidewaysScroll,
   type BrowserWorld,
   bubble,
@@ -982,20 +982,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     });
     const { page } = window;
     await row(page, name).waitFor();
-    await page.evaluate(axe.source);
-    const check = async (where: string) => {
-      const { violations } = await page.evaluate(() =>
-        // deno-lint-ignore no-explicit-any -- axe puts itself there
-        (globalThis as any).axe.run({ resultTypes: ["violations"] })
-      ) as AxeResults;
-      const serious = violations.filter(({ impact }) =>
-        impact === "serious" || impact === "critical"
-      );
-      assertEquals(
-        serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
-        [],
-      );
-    };
+    const check = (where: string) => assertAccessible(page, where);
     await check("list");
     await find(page, name);
     await send(page, "an answer");

@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import axe, { type AxeResults } from "axe-core";
 import type { Browser, BrowserContextOptions, Locator, Page, Response } from "playwright-core";
 import { type Inbox, type Person, startInbox, threadOf } from "../api/inbox/support.ts";
 import { size } from "../support/database.ts";
@@ -219,4 +220,18 @@ export async function assertNoSidewaysScroll(page: Page): Promise<void> {
     window: html.clientWidth,
   }));
   assertEquals(content, window, "the page is wider than the window");
+}
+
+/** Fails where axe-core finds what keeps people out, for the part of the page that is named. */
+export async function assertAccessible(page: Page, where: string): Promise<void> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() =>
+    // deno-lint-ignore no-explicit-any -- axe puts itself there
+    (globalThis as any).axe.run({ resultTypes: ["violations"] })
+  ) as AxeResults;
+  assertEquals(
+    violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
+    [],
+  );
 }

@@ -6,13 +6,13 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import axe, { type AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { call } from "../api/support.ts";
 import type { Person } from "../api/inbox/support.ts";
 import type { JsonObject, Workflow } from "../support/fake_kapso/state.ts";
 import { type FakeLlm, startFakeLlm, summary } from "../support/fake_llm.ts";
 import {
+  assertAccessible,
   assertNoSidewaysScroll,
   type BrowserWorld,
   customer,
@@ -386,19 +386,8 @@ for (const colorScheme of ["light", "dark"] as const) {
     await using window = await world.open(world.inbox.team.owner, "/workflows", { colorScheme });
     const { page } = window;
     await page.getByRole("link", { name: new RegExp(type) }).waitFor();
-    await page.evaluate(axe.source);
     const check = async (where: string) => {
-      const { violations } = await page.evaluate(() =>
-        // deno-lint-ignore no-explicit-any -- axe puts itself there
-        (globalThis as any).axe.run({ resultTypes: ["violations"] })
-      ) as AxeResults;
-      const serious = violations.filter(({ impact }) =>
-        impact === "serious" || impact === "critical"
-      );
-      assertEquals(
-        serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map((node) => node.html)}`),
-        [],
-      );
+      await assertAccessible(page, where);
       await page.setViewportSize({ width: 375, height: 720 });
       await assertNoSidewaysScroll(page);
       const wide = await page.locator("main").evaluate((main) =>

@@ -6,13 +6,14 @@
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { KeyRound, Pencil, Power, PowerOff, Settings2 } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { useApi } from "../api/context.tsx";
 import type { Connection } from "../api/types.ts";
-import { formatAgo, formatDateTime, formatDuration } from "../format.ts";
+import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
+import { Fact, Moment } from "../ui/fact.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useErrorToast } from "../ui/toast.tsx";
 import { useCanManage } from "../workspace/workspace.tsx";
@@ -176,20 +177,6 @@ export function useConnectionChange(connection: Connection) {
       }),
     onError: showError,
   });
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function Moment({ at }: { at: string | null }) {
-  if (at === null) return texts.common.never;
-  return <time dateTime={at} title={formatDateTime(at)}>{formatAgo(at)}</time>;
 }
 
 function StateTag({ connection }: { connection: Connection }) {

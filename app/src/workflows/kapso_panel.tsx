@@ -5,11 +5,11 @@
  */
 
 import { ListOrdered, RefreshCw, UploadCloud } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { describeError } from "../api/api_error.ts";
-import { formatAgo, formatDateTime } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
+import { Fact, Moment } from "../ui/fact.tsx";
 import { useErrorToast, useToast } from "../ui/toast.tsx";
 import { Comparison } from "./comparison.tsx";
 import { ConflictChoice } from "./conflict_choice.tsx";
@@ -125,18 +125,4 @@ function State({ finding, setting }: { finding: Finding; setting: WorkflowSettin
       {finding.changes.length > 0 && ` ${texts.workflows.differences(finding.changes.length)}.`}
     </>
   );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function Moment({ at }: { at: string | null }) {
-  if (at === null) return texts.common.never;
-  return <time dateTime={at} title={formatDateTime(at)}>{formatAgo(at)}</time>;
 }

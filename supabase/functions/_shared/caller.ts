@@ -5,11 +5,10 @@
  *
  * @module
  */
-import type { MiddlewareHandler } from "hono";
 import { createUserClient, type DatabaseClient } from "./clients.ts";
 import type { SupabaseEnv } from "./env.ts";
 import { AppError, databaseError, type DatabaseFailure } from "./errors.ts";
-import { type AppVariables, authenticateRefused } from "./http.ts";
+import { authenticateRefused, createApp, type CreateAppOptions, errorBody } from "./http.ts";
 
 /** Who calls. */
 export type Caller =
@@ -47,20 +46,46 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
   };
 }
 
+/** Options of {@linkcode createCallerApp}. */
+export interface CreateCallerAppOptions extends Pick<CreateAppOptions, "name" | "log" | "now"> {
+  /** As {@linkcode createCallerReader} makes it. */
+  readCaller: (request: Request) => Promise<Caller>;
+}
+
 /**
- * {@linkcode authenticateRefused}, for functions with callers: a token is proved by a call of the database.
- *
- * @param readCaller As {@linkcode createCallerReader} makes it.
+ * {@linkcode createApp} for functions with callers: whoever is not known is told that, and not what is
+ * wrong with the request.
  */
-export function refuseUnknownCaller(
-  readCaller: (request: Request) => Promise<Caller>,
-): MiddlewareHandler<AppVariables> {
-  return authenticateRefused(async ({ req }) => {
+export function createCallerApp({ name, log, now, readCaller }: CreateCallerAppOptions) {
+  const app = createApp({
+    name,
+    log,
+    now,
+    allowHeaders: ["authorization", "apikey", "x-client-info"],
+    errorBody,
+  });
+  app.use(authenticateRefused(async ({ req }) => {
     const caller = await readCaller(req.raw);
     if (caller.kind === "service") return;
+    // A token is proved by a call of the database.
     const { error, status } = await caller.client.from("workspaces").select("id").limit(1);
     if (error) throw userCallError(error, status);
-  });
+  }));
+  return app;
+}
+
+/**
+ * Makes sure that it is the schedule that calls.
+ *
+ * @throws {AppError} service_key_required (403) for a user.
+ */
+export function requireService(caller: Caller): void {
+  if (caller.kind === "service") return;
+  throw new AppError(
+    403,
+    "service_key_required",
+    "Only the schedule, with the service key, may do this",
+  );
 }
 
 /**

@@ -5,9 +5,9 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
+import { type AppVariables, limitBody, readJson } from "../_shared/http.ts";
 import type { Log } from "../_shared/log.ts";
 import { requireRole } from "../_shared/membership.ts";
 import { describeIssue, readInput } from "../_shared/validation.ts";
@@ -37,15 +37,8 @@ const MANAGERS = ["owner", "admin"];
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
-    name: "daily-summary",
-    log: deps.log,
-    now: deps.now,
-    allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody,
-  });
+  const app = createCallerApp({ name: "daily-summary", ...deps });
 
-  app.use(refuseUnknownCaller(deps.readCaller));
   app.post("/", limitBody(64 * 1024), async (context) => {
     const caller = await deps.readCaller(context.req.raw);
     const request = readInput(summaryRequest, await readJson(context));
@@ -72,14 +65,7 @@ export function createHandler(
   });
 
   app.post("/tick", async (context) => {
-    const caller = await deps.readCaller(context.req.raw);
-    if (caller.kind !== "service") {
-      throw new AppError(
-        403,
-        "service_key_required",
-        "Only the schedule, with the service key, may do this",
-      );
-    }
+    requireService(await deps.readCaller(context.req.raw));
     deps.waitUntil(tick(deps, context));
     return context.json({ accepted: true }, 202);
   });

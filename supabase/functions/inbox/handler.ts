@@ -5,10 +5,10 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
 import type { DatabaseClient } from "../_shared/clients.ts";
 import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, createApp, errorBody } from "../_shared/http.ts";
+import type { AppVariables } from "../_shared/http.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
 import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
 import { addMediaRoutes, type MediaDeps } from "./media.ts";
@@ -39,15 +39,8 @@ const MAX_PRUNE_CALLS = 20;
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
-    name: "inbox",
-    log: deps.log,
-    now: deps.now,
-    allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody,
-  });
+  const app = createCallerApp({ name: "inbox", ...deps });
 
-  app.use(refuseUnknownCaller(deps.readCaller));
   const users: UserApp = new Hono({ strict: false });
   users.use(async (context, next) => {
     const caller = await deps.readCaller(context.req.raw);
@@ -64,14 +57,7 @@ export function createHandler(
 
   addMediaRoutes(app, users, deps);
   app.post("/tick", async (context) => {
-    const caller = await deps.readCaller(context.req.raw);
-    if (caller.kind !== "service") {
-      throw new AppError(
-        403,
-        "service_key_required",
-        "Only the schedule, with the service key, may do this",
-      );
-    }
+    requireService(await deps.readCaller(context.req.raw));
     const threads = await deps.outbox.settle();
     deps.waitUntil(drainAll(deps, threads));
     if (new Date(deps.now()).getUTCMinutes() === PRUNE_MINUTE) deps.waitUntil(prune(deps));

@@ -7,16 +7,9 @@
  * @module
  */
 import type { Context } from "hono";
-import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import {
-  type AppVariables,
-  createApp,
-  errorBody,
-  limitBody,
-  readJson,
-  requireJson,
-} from "../_shared/http.ts";
+import { type AppVariables, limitBody, readJson, requireJson } from "../_shared/http.ts";
 import type { KapsoClient } from "../_shared/kapso/client.ts";
 import type { Log } from "../_shared/log.ts";
 import { readInput } from "../_shared/validation.ts";
@@ -77,15 +70,8 @@ export interface HandlerDeps extends Omit<SliceDeps, "kapso"> {
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
-    name: "kapso-sync",
-    log: deps.log,
-    now: deps.now,
-    allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody,
-  });
+  const app = createCallerApp({ name: "kapso-sync", ...deps });
 
-  app.use(refuseUnknownCaller(deps.readCaller));
   app.post("/", limitBody(64 * 1024), requireJson, async (context) => {
     const caller = await deps.readCaller(context.req.raw);
     const request = readInput(syncRequest, await readJson(context));
@@ -120,14 +106,7 @@ export function createHandler(
   });
 
   app.post("/tick", async (context) => {
-    const caller = await deps.readCaller(context.req.raw);
-    if (caller.kind !== "service") {
-      throw new AppError(
-        403,
-        "service_key_required",
-        "Only the schedule, with the service key, may do this",
-      );
-    }
+    requireService(await deps.readCaller(context.req.raw));
     const due = await deps.dueRuns();
     deps.waitUntil(tick(deps, due));
     return context.json({ runs: due.length }, 202);

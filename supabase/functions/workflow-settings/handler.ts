@@ -4,9 +4,9 @@
  * @module
  */
 import type { Context } from "hono";
-import { type Caller, refuseUnknownCaller } from "../_shared/caller.ts";
+import { type Caller, createCallerApp } from "../_shared/caller.ts";
 import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, createApp, errorBody, limitBody, readJson } from "../_shared/http.ts";
+import { type AppVariables, limitBody, readJson } from "../_shared/http.ts";
 import { KapsoError } from "../_shared/kapso/client.ts";
 import type { Log } from "../_shared/log.ts";
 import { requireRole } from "../_shared/membership.ts";
@@ -45,13 +45,7 @@ const MANAGERS = ["owner", "admin"];
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
-    name: "workflow-settings",
-    log: deps.log,
-    now: deps.now,
-    allowHeaders: ["authorization", "apikey", "x-client-info"],
-    errorBody,
-  });
+  const app = createCallerApp({ name: "workflow-settings", ...deps });
 
   /** The caller, who manages the workspace. */
   async function manager(context: Context<AppVariables>, workspaceId: string) {
@@ -85,7 +79,6 @@ export function createHandler(
       changes: finding.changes.length,
     });
 
-  app.use(refuseUnknownCaller(deps.readCaller));
   app.use("*", limitBody(MAX_BODY_BYTES));
 
   app.get("/:workspace", async (context) => {

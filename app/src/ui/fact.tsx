@@ -1,0 +1,25 @@
+/**
+ * A name and its value in a list of facts.
+ *
+ * @module
+ */
+
+import type { ReactNode } from "react";
+import { formatAgo, formatDateTime } from "../format.ts";
+import { texts } from "../texts.ts";
+
+/** One of them; stands in a `dl`. */
+export function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** How long ago something was, with its time for whoever points at it. */
+export function Moment({ at }: { at: string | null }) {
+  if (at === null) return texts.common.never;
+  return <time dateTime={at} title={formatDateTime(at)}>{formatAgo(at)}</time>;
+}
