@@ -7,12 +7,12 @@
 
 import { assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
-import { installPostgres, type PostgresBinaries } from "../../local/postgres_binaries.ts";
-import { createCluster } from "../../local/postgres_cluster.ts";
-import { PostgresServer } from "../../local/postgres_server.ts";
+import { installPostgres, type PostgresBinaries } from "../../local/postgres/binaries.ts";
+import { createCluster } from "../../local/postgres/cluster.ts";
+import { PostgresServer } from "../../local/postgres/server.ts";
 import { findFreePort } from "../../local/ports.ts";
-import { databaseUrl } from "../../local/database.ts";
-import { chooseHome, findPostgresUser, makeThrowawayHome } from "../../local/postgres_user.ts";
+import { databaseUrl } from "../../local/postgres/database.ts";
+import { chooseHome, findPostgresUser, makeThrowawayHome } from "../../local/postgres/os_user.ts";
 import { Lock } from "../../local/lock.ts";
 import type postgres from "postgres";
 import { become, connect, type Sql } from "../support/database.ts";

@@ -6,8 +6,8 @@
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import postgres from "postgres";
-import { type Stack, startStack } from "../support/stack.ts";
-import { call, eventually, rest, ScratchProject, text } from "./scratch_project.ts";
+import { type Stack, startStack } from "../../local/spawn_stack.ts";
+import { call, eventually, rest, ScratchProject, text } from "../support/scratch_project.ts";
 
 const ALIVE = { mortal: `Deno.serve(() => new Response("alive"));` };
 
