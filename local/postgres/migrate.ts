@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { globSync } from "node:fs";
 import type postgres from "postgres";
 import { Failure } from "../failure.ts";
@@ -75,19 +75,23 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
 }
 
-/** The files that make up the schema and the sample data, in the order they are applied. */
-export function schemaFiles(project: Project): { migrations: string[]; seeds: string[] } {
-  const migrations = globSync(`${project.migrationsDir}/*.sql`).sort();
-  const { seed } = project.config.db;
-  const seeds = seed.enabled
-    ? seed.sql_paths.flatMap((path) => globSync(path, { cwd: project.supabaseDir }).sort())
-      .map((path) => `${project.supabaseDir}/${path}`)
-    : [];
-  return { migrations, seeds };
+/** The files that make up the database, each kind in the order it is applied. */
+export function databaseFiles(
+  project: Project,
+): { schemas: string[]; migrations: string[]; seeds: string[] } {
+  const { migrations, seed } = project.config.db;
+  const find = (patterns: readonly string[]) =>
+    patterns.flatMap((pattern) => globSync(pattern, { cwd: project.supabaseDir }).sort())
+      .map((path) => join(project.supabaseDir, path));
+  return {
+    schemas: find(migrations.schema_paths),
+    migrations: find(["migrations/*.sql"]),
+    seeds: seed.enabled ? find(seed.sql_paths) : [],
+  };
 }
 
 async function isBehind(project: Project, sql: postgres.Sql): Promise<boolean> {
-  const files = schemaFiles(project);
+  const files = databaseFiles(project);
   const applied = new Set(
     (await sql`select version from supabase_migrations.schema_migrations`).map((row) =>
       row.version
