@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import postgres from "postgres";
 import { databaseFiles } from "../../local/postgres/migrate.ts";
-import { startScratchServer } from "../../local/postgres/scratch_server.ts";
+import { type ScratchServer, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type { Project } from "../../local/project.ts";
 import { type Catalogue, readCatalogue } from "./catalogue.ts";
 
@@ -40,25 +40,39 @@ export interface Catalogues {
 export async function readBothCatalogues(project: Project): Promise<Catalogues> {
   const { schemas, migrations } = databaseFiles(project);
   await using server = await startScratchServer();
-  await withClient(server.url, async (sql) => {
-    await sql.unsafe(await Deno.readTextFile(BOOTSTRAP));
-    await sql.unsafe(PROVIDED);
-    for (const name of ["schemas", "migrations"]) {
-      await sql.unsafe(`create database ${name} template postgres`);
-    }
-  });
-  const read = (name: string, files: readonly string[]) => {
-    const url = new URL(server.url);
-    url.pathname = name;
-    return withClient(url.href, async (sql) => {
-      await applyFiles(sql, files);
-      return await readCatalogue(sql);
-    });
-  };
+  await provideSupabase(server);
+  const read = async (name: string, files: readonly string[]) =>
+    await withClient(await buildDatabase(server, name, files), readCatalogue);
   return {
     schemas: await read("schemas", schemas),
     migrations: await read("migrations", migrations),
   };
+}
+
+/** Gives the database `postgres` of a new server what Supabase has before the first migration. */
+export async function provideSupabase(server: ScratchServer): Promise<void> {
+  await withClient(server.url, async (sql) => {
+    await sql.unsafe(await Deno.readTextFile(BOOTSTRAP));
+    await sql.unsafe(PROVIDED);
+  });
+}
+
+/**
+ * Builds a database from SQL files, as a copy of `postgres`.
+ *
+ * @returns its address.
+ * @throws {Error} with the name of the file that Postgres refuses.
+ */
+export async function buildDatabase(
+  server: ScratchServer,
+  name: string,
+  files: readonly string[],
+): Promise<string> {
+  await withClient(server.url, (sql) => sql.unsafe(`create database ${name} template postgres`));
+  const url = new URL(server.url);
+  url.pathname = name;
+  await withClient(url.href, (sql) => applyFiles(sql, files));
+  return url.href;
 }
 
 /**
@@ -66,7 +80,7 @@ export async function readBothCatalogues(project: Project): Promise<Catalogues> 
  *
  * @throws {Error} with the name of the file that Postgres refuses.
  */
-export async function applyFiles(sql: postgres.Sql, files: readonly string[]): Promise<void> {
+async function applyFiles(sql: postgres.Sql, files: readonly string[]): Promise<void> {
   for (const file of files) {
     const text = await Deno.readTextFile(file);
     try {

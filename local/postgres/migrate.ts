@@ -12,6 +12,7 @@ import { globSync } from "node:fs";
 import type postgres from "postgres";
 import { Failure } from "../failure.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
+import { readHistory, versionOf } from "./history.ts";
 import type { Project } from "../project.ts";
 
 /** Has a program for every platform; some later versions lack one, and then cannot be installed. */
@@ -28,7 +29,8 @@ export interface MigrateOptions {
 /**
  * Applies what is new.
  *
- * @throws {Failure} with the output of the CLI when a migration or the seed fails.
+ * @throws {Failure} with the output of the CLI when a migration or the seed fails, and with what to do when the
+ * database was made by another version of the project.
  */
 export async function migrate(options: MigrateOptions): Promise<void> {
   const { project, sql, databaseUrl, signal } = options;
@@ -92,14 +94,10 @@ export function databaseFiles(
 
 async function isBehind(project: Project, sql: postgres.Sql): Promise<boolean> {
   const files = databaseFiles(project);
-  const applied = new Set(
-    (await sql`select version from supabase_migrations.schema_migrations`).map((row) =>
-      row.version
-    ),
-  );
+  const applied = await readHistory(sql, files.migrations);
   for (const file of files.migrations) {
-    const version = /([0-9]+)_[^/\\]*\.sql$/.exec(file)?.[1];
-    if (version !== undefined && !applied.has(version)) return true;
+    const version = versionOf(file);
+    if (version !== "" && !applied.has(version)) return true;
   }
   if (files.seeds.length === 0) return false;
   const [table] = await sql`select to_regclass('supabase_migrations.seed_files') as name`;
