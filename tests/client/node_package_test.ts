@@ -11,6 +11,7 @@ import { join } from "node:path";
 
 import { buildPackage } from "../../clients/conversation-sync/build.ts";
 import manifest from "../../clients/conversation-sync/npm/package.json" with { type: "json" };
+import denoConfig from "../../deno.json" with { type: "json" };
 import importMap from "../../import_map.json" with { type: "json" };
 import { cutOff, failure, held, KEY, ok, startFakeApi, STATE } from "./fake_api.ts";
 
@@ -161,6 +162,8 @@ async function installPackage(work: string, project: string): Promise<void> {
   );
   const files = [...Deno.readDirSync(target)].map(({ name }) => name).sort();
   assertEquals(files, ["LICENSE", "README.md", "lib", "package.json"]);
+  const published = JSON.parse(await Deno.readTextFile(join(target, "package.json")));
+  assertEquals(published, { ...manifest, version: denoConfig.version });
 }
 
 async function run(
