@@ -20,7 +20,7 @@ Deno.test("the client's package gets its version from deno.json, when it is buil
 });
 
 Deno.test("CI and the dev container use the same Deno", async () => {
-  const [, ci] = /^deno_version=(.*)$/m.exec(await read(".ci/run"))!;
+  const [, ci] = /^deno_version=(.*)$/m.exec(await read(".ci/deno"))!;
   const container = [
     ...(await read(".devcontainer/devcontainer.json")).matchAll(/deno@(\d+\.\d+\.\d+)/g),
   ];

@@ -26,11 +26,17 @@ const ROOT = resolve(CLIENT, "../..");
  * @param archive Where to; what was there is replaced.
  * @param work An empty folder to build in. What is left there afterwards is the Node project (with its
  * packages in `node_modules`) and, in `package`, what the archive contains.
+ * @param repository URL of the GitHub repository, which npm compares with the signed provenance of a
+ * published package. Without it, package.json names none.
  * @throws {Error} with what TypeScript or npm said.
  */
-export async function buildPackage(archive: string, work: string): Promise<void> {
+export async function buildPackage(
+  archive: string,
+  work: string,
+  repository?: string,
+): Promise<void> {
   await cp(join(CLIENT, "npm/tsconfig.json"), join(work, "tsconfig.json"));
-  await Deno.writeTextFile(join(work, "package.json"), packageManifest());
+  await Deno.writeTextFile(join(work, "package.json"), packageManifest(repository));
   await cp(join(CLIENT, "src"), join(work, "src"), { recursive: true });
   await run(work, Deno.execPath(), ["install", "--quiet", "--node-modules-dir=auto"]);
   await run(work, Deno.execPath(), ["run", "-A", "node_modules/typescript/bin/tsc", "-p", "."]);
@@ -46,10 +52,22 @@ export async function buildPackage(archive: string, work: string): Promise<void>
   await run(work, "tar", ["-czf", archive, "package"]);
 }
 
-/** Returns the text of package.json: npm/package.json with the version of the project. */
-function packageManifest(): string {
+/** Returns the text of package.json: npm/package.json with the version and repository of the project. */
+export function packageManifest(repository?: string): string {
   const { name, ...rest } = manifest;
-  return `${JSON.stringify({ name, version: project.version, ...rest }, null, 2)}\n`;
+  const published = {
+    name,
+    version: project.version,
+    ...rest,
+    ...(repository && {
+      repository: {
+        type: "git",
+        url: `git+${repository}.git`,
+        directory: "clients/conversation-sync",
+      },
+    }),
+  };
+  return `${JSON.stringify(published, null, 2)}\n`;
 }
 
 /** TypeScript leaves `./x.ts` in declarations, where it wants to find `x.d.ts`; not every tool does. */
@@ -76,7 +94,13 @@ async function run(cwd: string, command: string, args: string[]): Promise<void> 
 if (import.meta.main) {
   const work = await mkdtemp(join(tmpdir(), "build-client-"));
   try {
-    await buildPackage(join(CLIENT, "dist/conversation-sync-client.tgz"), work);
+    // GitHub Actions sets both.
+    const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = Deno.env.toObject();
+    await buildPackage(
+      join(CLIENT, "dist/conversation-sync-client.tgz"),
+      work,
+      server && name && `${server}/${name}`,
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
   }
