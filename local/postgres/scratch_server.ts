@@ -8,8 +8,7 @@ import { join, resolve } from "node:path";
 import { Lock } from "../lock.ts";
 import { findFreePort } from "../ports.ts";
 import { installPostgres, type PostgresBinaries } from "./binaries.ts";
-import { createCluster } from "./cluster.ts";
-import { databaseUrl } from "./cluster.ts";
+import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 
