@@ -8,7 +8,7 @@
 import { parseArgs } from "node:util";
 import { cpus, totalmem } from "node:os";
 import postgres from "postgres";
-import { startFakeKapso } from "../tests/support/fake_kapso/fake_kapso.ts";
+import { startFakeKapso } from "../fakes/kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureApp } from "./cases/app.ts";

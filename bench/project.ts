@@ -8,7 +8,7 @@
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { findFreePort } from "../local/ports.ts";
-import { type Stack, startStack } from "../tests/support/stack.ts";
+import { type Stack, startStack } from "../local/spawn_stack.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 

@@ -29,8 +29,8 @@ const infoSchema = z.object({ api_url: z.string(), api_key: z.string() });
 const STOP_TIMEOUT_MS = 2_000;
 const NAME = "fake-kapso";
 
-const program = fileURLToPath(new URL("../tests/support/fake_kapso/main.ts", import.meta.url));
-const parentWatch = fileURLToPath(new URL("function_parent_watch.ts", import.meta.url));
+const program = fileURLToPath(new URL("../fakes/kapso/main.ts", import.meta.url));
+const parentWatch = fileURLToPath(new URL("gateway/function_parent_watch.ts", import.meta.url));
 
 /**
  * Starts the fake and resolves when it delivers.

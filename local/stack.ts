@@ -6,24 +6,24 @@
 
 import { join } from "node:path";
 import { createApp } from "./app.ts";
-import { openDatabase } from "./database.ts";
+import { openDatabase } from "./postgres/database.ts";
 import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { Failure } from "./failure.ts";
-import { Functions } from "./functions.ts";
-import { createGateway, type Gateway } from "./gateway.ts";
+import { Functions } from "./gateway/functions.ts";
+import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { Lock } from "./lock.ts";
 import { logWarning } from "./log.ts";
 import { LOOPBACK } from "./ports.ts";
 import { type Project, readProject } from "./project.ts";
-import { FunctionProxy } from "./proxy.ts";
-import { createRestApi } from "./rest.ts";
-import { RestService } from "./rest_service.ts";
+import { FunctionProxy } from "./gateway/function_proxy.ts";
+import { createRestApi } from "./gateway/rest.ts";
+import { RestService } from "./gateway/rest_service.ts";
 import { startSchedule } from "./schedule.ts";
 import { generateSecrets, loadSecrets } from "./secrets.ts";
-import { createUserTokenCheck } from "./user_token.ts";
-import { watchFunctions } from "./watch.ts";
+import { createUserTokenCheck } from "./gateway/user_token.ts";
+import { watchFunctions } from "./gateway/watch_functions.ts";
 
 /** How to start. */
 export interface StackOptions {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { startStack } from "./support/stack.ts";
+import { startStack } from "../local/spawn_stack.ts";
 
 const root = new URL("..", import.meta.url);
 const given = Deno.args.filter((argument) => !argument.startsWith("-"));

@@ -2,7 +2,7 @@
  * `deno task test:supabase`: the API tests against `supabase start`, which needs Docker. The tests then meet
  * the real PostgREST, Auth, Storage and Edge Runtime. Files that start a stack of their own are left out.
  *
- * Arguments are test files; without any, all of tests/api.
+ * Arguments are test files; without any, all of tests/functions.
  *
  * @module
  */
@@ -102,8 +102,10 @@ async function untilReady(url: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const files = Deno.args.length > 0 ? Deno.args : globSync("tests/api/**/*_test.ts", { cwd: root })
-    .filter((file) => usesGivenStack(Deno.readTextFileSync(`${root}${file}`)))
-    .sort();
+  const files = Deno.args.length > 0
+    ? Deno.args
+    : globSync("tests/functions/**/*_test.ts", { cwd: root })
+      .filter((file) => usesGivenStack(Deno.readTextFileSync(`${root}${file}`)))
+      .sort();
   Deno.exitCode = await runOnSupabase({ files, cli: [Deno.execPath(), ...CLI], output: "inherit" });
 }

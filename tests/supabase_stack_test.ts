@@ -51,9 +51,9 @@ Deno.test("the settings of the functions survive the env file", () => {
 
 Deno.test("files with a stack of their own are told from those that use the given one", () => {
   const root = fileURLToPath(new URL("..", import.meta.url));
-  const using = globSync("tests/api/**/*_test.ts", { cwd: root })
+  const using = globSync("tests/functions/**/*_test.ts", { cwd: root })
     .filter((file) => usesGivenStack(Deno.readTextFileSync(join(root, file))));
-  assert(using.some((file) => file.endsWith("messaging_ingest_test.ts")), using.join());
+  assert(using.some((file) => file.endsWith("messaging-ingest/api_test.ts")), using.join());
   assert(!using.some((file) => file.endsWith("database_outage_test.ts")));
 });
 

@@ -7,7 +7,7 @@
 
 import type { Browser, Page } from "playwright-core";
 import type postgres from "postgres";
-import { launchChromium } from "../../tests/browser/chromium.ts";
+import { launchChromium } from "../../local/chromium.ts";
 import { createContenders, toBatch, truncateAll } from "../contenders.ts";
 import { median, quantile } from "../measure.ts";
 import { BenchThread } from "../messages.ts";

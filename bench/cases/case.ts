@@ -6,7 +6,7 @@
 
 import postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
-import type { FakeKapso } from "../../tests/support/fake_kapso/fake_kapso.ts";
+import type { FakeKapso } from "../../fakes/kapso/fake_kapso.ts";
 import type { Figure } from "../report.ts";
 
 /** What a case may use. */

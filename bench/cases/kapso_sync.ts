@@ -5,7 +5,7 @@
  * @module
  */
 
-import { seedHistory } from "../../tests/support/fake_kapso/history.ts";
+import { seedHistory } from "../../fakes/kapso/history.ts";
 import { median, takeTurns } from "../measure.ts";
 import { figure } from "../report.ts";
 import { type BenchCase, openDatabase, repeat } from "./case.ts";

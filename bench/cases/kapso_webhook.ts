@@ -6,8 +6,8 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { deliveryHeaders, type KapsoEvent } from "../../tests/support/fake_kapso/deliveries.ts";
-import { startFakeKapso } from "../../tests/support/fake_kapso/fake_kapso.ts";
+import { deliveryHeaders, type KapsoEvent } from "../../fakes/kapso/deliveries.ts";
+import { startFakeKapso } from "../../fakes/kapso/fake_kapso.ts";
 import { median, quantile } from "../measure.ts";
 import { figure } from "../report.ts";
 import type { BenchCase } from "./case.ts";

@@ -20,7 +20,7 @@ import {
 } from "../support/messages.ts";
 import { Random } from "../support/messages_model.ts";
 import { type Connection, createConnection, createWorkspace } from "../support/people.ts";
-import { type Stack, startStack } from "../support/stack.ts";
+import { type Stack, startStack } from "../../local/spawn_stack.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
 

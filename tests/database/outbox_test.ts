@@ -1,6 +1,6 @@
 /**
  * The outbox in the database: claims, outcomes, what settles an unconfirmed message and what must not,
- * and what codes mean to people. Sending itself is tested through the function, in tests/api/inbox.
+ * and what codes mean to people. Sending itself is tested through the function, in tests/functions/inbox.
  *
  * @module
  */

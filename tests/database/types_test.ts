@@ -5,7 +5,7 @@
  */
 
 import { assert } from "@std/assert";
-import { DATABASE_TYPES_PATH, generateDatabaseTypes } from "../../scripts/database_types.ts";
+import { DATABASE_TYPES_PATH, generateDatabaseTypes } from "../../cli/database_types.ts";
 import { useDatabase } from "../support/database.ts";
 
 const database = useDatabase();

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { createBridge, type OwnBridge, rows, signUp, type User } from "../api/support.ts";
+import { createBridge, type OwnBridge, rows, signUp, type User } from "../support/users.ts";
 import { useDatabase } from "../support/database.ts";
 import { busyAnswer, halfAnswer, isInstalled, runProgram, startNetwork } from "./support.ts";
 

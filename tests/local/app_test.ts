@@ -9,7 +9,7 @@ import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildApp } from "../../local/app_build.ts";
 import { Failure } from "../../local/failure.ts";
-import { sharedStack } from "../support/stack.ts";
+import { sharedStack } from "../../local/spawn_stack.ts";
 
 const APP = join(import.meta.dirname!, "../../app");
 

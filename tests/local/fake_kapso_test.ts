@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { banner } from "../../local/banner.ts";
-import { userClient } from "../api/support.ts";
-import { startStack } from "../support/stack.ts";
+import { userClient } from "../support/users.ts";
+import { startStack } from "../../local/spawn_stack.ts";
 
 Deno.test("start --with-fake-kapso brings live conversations to the demo workspace", async () => {
   const stack = await startStack({ args: ["--ephemeral", "--port", "0", "--with-fake-kapso"] });

@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SignJWT } from "jose";
 import postgres from "postgres";
-import { call, eventually, rest, ScratchProject, text } from "./scratch_project.ts";
+import { call, eventually, rest, ScratchProject, text } from "../support/scratch_project.ts";
 
 const ECHO = `
 Deno.serve((request) => {

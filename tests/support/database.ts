@@ -7,7 +7,7 @@
 
 import postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
-import { sharedStack, type Stack } from "./stack.ts";
+import { sharedStack, type Stack } from "../../local/spawn_stack.ts";
 
 /** Anything that runs statements: a pool, a session or a transaction. */
 export type Sql = postgres.ISql;

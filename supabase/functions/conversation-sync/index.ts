@@ -1,7 +1,7 @@
-import { createServiceClient } from "../_shared/clients.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { consoleLog } from "../_shared/log.ts";
-import { createHandler } from "./routes.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { createHandler } from "./handler.ts";
 import { supabaseSessions } from "./store.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));

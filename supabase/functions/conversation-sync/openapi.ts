@@ -5,8 +5,8 @@
  */
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import { agentSession } from "../_shared/agent_session.ts";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
+import { agentSession } from "../_shared/contracts/agent_session.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import * as schema from "./schema.ts";
 
 const error = z.object({

@@ -12,10 +12,10 @@ import {
   storableId,
   storableObject,
   storableText,
-} from "../_shared/conversations/text.ts";
-import { MAX_CONTENT_BYTES } from "../_shared/conversations/message.ts";
-import { AppError } from "../_shared/errors.ts";
-import { phoneDigits } from "../_shared/kapso/identity.ts";
+} from "../_shared/contracts/text.ts";
+import { MAX_CONTENT_BYTES } from "../_shared/contracts/message.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { phoneDigits } from "../_shared/kapso/webhook/identity.ts";
 
 /** The body of a request, in bytes: a context and the 50 messages that agents may send back with it. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Database, Json } from "../_shared/database.types.ts";
-import { databaseError } from "../_shared/errors.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Database, Json } from "../_shared/database/database.types.ts";
+import { databaseError } from "../_shared/http/errors.ts";
 
 type Functions = Database["public"]["Functions"];
 

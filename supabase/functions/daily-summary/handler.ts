@@ -5,12 +5,12 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
-import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, limitBody, readJson } from "../_shared/http.ts";
-import type { Log } from "../_shared/log.ts";
-import { requireRole } from "../_shared/membership.ts";
-import { describeIssue, readInput } from "../_shared/validation.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { type AppVariables, limitBody, readJson } from "../_shared/http/app.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { requireRole } from "../_shared/auth/membership.ts";
+import { describeIssue, readInput } from "../_shared/http/validation.ts";
 import type { NoteWriter, SliceNotes } from "./notes.ts";
 import { progressQuery, summaryRequest } from "./schema.ts";
 import { findRun, type RunRow, type Scope, startRun, type SummaryStore } from "./store.ts";

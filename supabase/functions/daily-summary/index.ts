@@ -1,8 +1,8 @@
-import { createCallerReader } from "../_shared/caller.ts";
-import { createServiceClient } from "../_shared/clients.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { consoleLog } from "../_shared/log.ts";
-import { waitUntil } from "../_shared/wait_until.ts";
+import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createAi, readAiSettings } from "./ai.ts";
 import { createHandler } from "./handler.ts";
 import { createNoteWriter } from "./notes.ts";

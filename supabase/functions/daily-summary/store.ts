@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { userCallError } from "../_shared/caller.ts";
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Database, Json } from "../_shared/database.types.ts";
-import { AppError, databaseError } from "../_shared/errors.ts";
+import { userCallError } from "../_shared/auth/caller.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Database, Json } from "../_shared/database/database.types.ts";
+import { AppError, databaseError } from "../_shared/http/errors.ts";
 import type { Slice, SliceNotes } from "./notes.ts";
 import type { PersonDay } from "./schema.ts";
 

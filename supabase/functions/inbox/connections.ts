@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Database } from "../_shared/database.types.ts";
-import { AppError } from "../_shared/errors.ts";
-import { limitBody, readJson, requireJson } from "../_shared/http.ts";
-import { type KapsoClient, KapsoError } from "../_shared/kapso/client.ts";
-import type { Log } from "../_shared/log.ts";
-import { readInput } from "../_shared/validation.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Database } from "../_shared/database/database.types.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import type { UserApp } from "./handler.ts";
 import { invalidConnectionSettings, kapsoFailure, refusal } from "./refusals.ts";
 import {
@@ -20,7 +20,7 @@ import {
   updateConnectionRequest,
 } from "./schema.ts";
 import type { ConnectionSecrets } from "./store.ts";
-import { checkWebhook, registerWebhook, type WebhookHealth } from "./webhook.ts";
+import { checkWebhook, registerWebhook, type WebhookHealth } from "./webhook_registration.ts";
 
 /** What managing connections needs of the outside world. */
 export interface ConnectionDeps {

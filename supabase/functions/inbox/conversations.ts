@@ -6,12 +6,12 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import type { DatabaseClient } from "../_shared/clients.ts";
-import { AppError } from "../_shared/errors.ts";
-import { limitBody, readJson, requireJson } from "../_shared/http.ts";
-import { type KapsoClient, KapsoError } from "../_shared/kapso/client.ts";
-import type { Log } from "../_shared/log.ts";
-import { readInput } from "../_shared/validation.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import type { UserApp } from "./handler.ts";
 import { type CallFailure, refusal } from "./refusals.ts";
 import { assignRequest, readRequest } from "./schema.ts";

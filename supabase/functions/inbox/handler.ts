@@ -5,13 +5,13 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
-import type { DatabaseClient } from "../_shared/clients.ts";
-import { AppError } from "../_shared/errors.ts";
-import type { AppVariables } from "../_shared/http.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import type { AppVariables } from "../_shared/http/app.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
 import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
-import { addMediaRoutes, type MediaDeps } from "./media.ts";
+import { addMediaRoutes, type MediaDeps } from "./media_links.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
 import { drainAll } from "./sender.ts";

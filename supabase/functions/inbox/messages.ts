@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Json } from "../_shared/database.types.ts";
-import { AppError } from "../_shared/errors.ts";
-import { limitBody, readJson, requireJson } from "../_shared/http.ts";
-import { type KapsoClient, KapsoError, type Row } from "../_shared/kapso/client.ts";
-import { outboundContent, outboundText } from "../_shared/kapso/outbound.ts";
-import type { Log } from "../_shared/log.ts";
-import { readInput } from "../_shared/validation.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Json } from "../_shared/database/database.types.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import { type KapsoClient, KapsoError, type Row } from "../_shared/kapso/api/client.ts";
+import { outboundContent, outboundText } from "../_shared/kapso/api/outbound_message.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import type { UserApp } from "./handler.ts";
 import { kapsoFailure, refusal } from "./refusals.ts";
 import { retryRequest, sendRequest } from "./schema.ts";

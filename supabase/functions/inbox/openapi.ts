@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import * as schema from "./schema.ts";
 
 const error = z.object({

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import { AppError } from "../_shared/errors.ts";
-import { limitBody, readJson, requireJson } from "../_shared/http.ts";
-import { readInput } from "../_shared/validation.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import type { UserApp } from "./handler.ts";
 import { refusal } from "./refusals.ts";
 import { linkRequest, mergeRequest, personRequest } from "./schema.ts";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { userCallError } from "../_shared/caller.ts";
-import { AppError, type DatabaseFailure } from "../_shared/errors.ts";
-import type { KapsoError } from "../_shared/kapso/client.ts";
+import { userCallError } from "../_shared/auth/caller.ts";
+import { AppError, type DatabaseFailure } from "../_shared/http/errors.ts";
+import type { KapsoError } from "../_shared/kapso/api/client.ts";
 
 /** The error of a supabase-js call. */
 export interface CallFailure extends DatabaseFailure {

@@ -4,8 +4,8 @@
  * @module
  */
 import { z } from "zod";
-import { instant, storableId, storableText } from "../_shared/conversations/text.ts";
-import { MAX_TEXT_LENGTH, outboundContent } from "../_shared/kapso/outbound.ts";
+import { instant, storableId, storableText } from "../_shared/contracts/text.ts";
+import { MAX_TEXT_LENGTH, outboundContent } from "../_shared/kapso/api/outbound_message.ts";
 
 const id = z.uuid({ error: "must be a uuid" });
 const name = storableText.pipe(z.string().trim().min(1).max(200));

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
-import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/client.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/api/client.ts";
 import {
   type Outbound,
   outboundBody,
@@ -14,8 +14,8 @@ import {
   outboundReaction,
   outboundRecipient,
   outboundText,
-} from "../_shared/kapso/outbound.ts";
-import type { Log } from "../_shared/log.ts";
+} from "../_shared/kapso/api/outbound_message.ts";
+import type { Log } from "../_shared/http/log.ts";
 import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
 
 /** What sending needs of the outside world. */

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Message, MessageChange } from "../_shared/conversations/message.ts";
-import type { CredentialBox } from "../_shared/credentials.ts";
-import type { Database, Json } from "../_shared/database.types.ts";
-import { databaseError } from "../_shared/errors.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Message, MessageChange } from "../_shared/contracts/message.ts";
+import type { CredentialBox } from "../_shared/auth/credentials.ts";
+import type { Database, Json } from "../_shared/database/database.types.ts";
+import { databaseError } from "../_shared/http/errors.ts";
 import type { HandlerDeps } from "./handler.ts";
 
 /** A row of `outbox_messages`. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
+import { AppError } from "../_shared/http/errors.ts";
 
 /** A file, checked. */
 export interface UploadedFile {

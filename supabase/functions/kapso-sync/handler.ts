@@ -7,12 +7,12 @@
  * @module
  */
 import type { Context } from "hono";
-import { type Caller, createCallerApp, requireService } from "../_shared/caller.ts";
-import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, limitBody, readJson, requireJson } from "../_shared/http.ts";
-import type { KapsoClient } from "../_shared/kapso/client.ts";
-import type { Log } from "../_shared/log.ts";
-import { readInput } from "../_shared/validation.ts";
+import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { type AppVariables, limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import type { KapsoClient } from "../_shared/kapso/api/client.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import { type SyncEvent, type SyncRequest, syncRequest } from "./schema.ts";
 import { counts, failureEvent, runSlice, type SliceBudget, type SliceDeps } from "./slice.ts";
 import { type BegunRun, LeaseLost, type Run } from "./store.ts";

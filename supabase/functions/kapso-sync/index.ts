@@ -1,15 +1,15 @@
-import { createCallerReader } from "../_shared/caller.ts";
-import { createServiceClient } from "../_shared/clients.ts";
-import { createCredentialBox } from "../_shared/credentials.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { kapsoAccounts } from "../_shared/kapso/account.ts";
-import { projectMedia } from "../_shared/kapso/project_media.ts";
-import { consoleLog } from "../_shared/log.ts";
-import { waitUntil } from "../_shared/wait_until.ts";
-import { createCopier, TICK_TIMEOUT_MS } from "./files.ts";
+import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import { projectMedia } from "../_shared/kapso/media/project_library.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { waitUntil } from "../_shared/http/wait_until.ts";
+import { createCopier, TICK_TIMEOUT_MS } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseRuns } from "./store.ts";
-import { supabaseTargets } from "./targets.ts";
+import { supabaseTargets } from "./target_store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);

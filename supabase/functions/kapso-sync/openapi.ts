@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { syncRequest } from "./schema.ts";
 
 const error = z.object({

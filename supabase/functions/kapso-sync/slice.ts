@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
-import { type KapsoClient, KapsoError } from "../_shared/kapso/client.ts";
-import { readSessionRow } from "../_shared/kapso/normalize.ts";
-import type { Log } from "../_shared/log.ts";
-import { contactOf, type ReadPage, readPage, type Row } from "./elements.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
+import { readSessionRow } from "../_shared/kapso/webhook/normalize.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { contactOf, type ReadPage, readPage, type Row } from "./history_page.ts";
 import type { RunCounts, SyncEvent } from "./schema.ts";
 import { LeaseLost, type Run, type RunStore, type WaitingConversation } from "./store.ts";
 

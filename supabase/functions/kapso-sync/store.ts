@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import type { Database, Json } from "../_shared/database.types.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../_shared/errors.ts";
-import type { KapsoSession, NormalizedElement } from "../_shared/kapso/elements.ts";
-import type { Row } from "./elements.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { Database, Json } from "../_shared/database/database.types.ts";
+import { AppError, databaseError, type DatabaseFailure } from "../_shared/http/errors.ts";
+import type { KapsoSession, NormalizedElement } from "../_shared/kapso/webhook/elements.ts";
+import type { Row } from "./history_page.ts";
 
 /** A row of `sync_runs`. */
 export type Run = Database["public"]["Tables"]["sync_runs"]["Row"];

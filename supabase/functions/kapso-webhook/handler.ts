@@ -7,13 +7,13 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
-import { createApp, errorBody, limitBody } from "../_shared/http.ts";
-import { verifySignature } from "../_shared/kapso/signature.ts";
-import type { Log } from "../_shared/log.ts";
-import { MEDIA_TYPES } from "../_shared/kapso/content.ts";
-import type { NormalizedElement } from "../_shared/kapso/elements.ts";
-import { normalize, readPhoneNumberIds } from "../_shared/kapso/normalize.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { createApp, errorBody, limitBody } from "../_shared/http/app.ts";
+import { verifySignature } from "../_shared/kapso/webhook/signature.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { MEDIA_TYPES } from "../_shared/kapso/webhook/content.ts";
+import type { NormalizedElement } from "../_shared/kapso/webhook/elements.ts";
+import { normalize, readPhoneNumberIds } from "../_shared/kapso/webhook/normalize.ts";
 
 /** The body of a request, in bytes. Meta's own limit for a webhook is 3 MB. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;

@@ -1,12 +1,12 @@
-import { createServiceClient } from "../_shared/clients.ts";
-import { createCredentialBox } from "../_shared/credentials.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { kapsoAccounts } from "../_shared/kapso/account.ts";
-import { installationCheck } from "../_shared/kapso/installation.ts";
-import { projectMedia } from "../_shared/kapso/project_media.ts";
-import { consoleLog } from "../_shared/log.ts";
-import { waitUntil } from "../_shared/wait_until.ts";
-import { createFileCopier } from "./files.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
+import { projectMedia } from "../_shared/kapso/media/project_library.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { waitUntil } from "../_shared/http/wait_until.ts";
+import { createFileCopier } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseConnections, supabaseEvents, supabaseSecrets } from "./store.ts";
 

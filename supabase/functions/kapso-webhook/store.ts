@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import { type CredentialBox, toBase64 } from "../_shared/credentials.ts";
-import type { Json } from "../_shared/database.types.ts";
-import { databaseError } from "../_shared/errors.ts";
-import type { FileCopierDeps } from "./files.ts";
-import type { InstallationCheck } from "../_shared/kapso/installation.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { type CredentialBox, toBase64 } from "../_shared/auth/credentials.ts";
+import type { Json } from "../_shared/database/database.types.ts";
+import { databaseError } from "../_shared/http/errors.ts";
+import type { FileCopierDeps } from "./media_copier.ts";
+import type { InstallationCheck } from "../_shared/kapso/api/installation_key.ts";
 import type { HandlerDeps } from "./handler.ts";
 
 /**

@@ -6,10 +6,10 @@
  * @module
  */
 import type { MiddlewareHandler } from "hono";
-import { requireApiKey, type VerifiedConnection } from "../_shared/api_keys.ts";
-import type { ConversationStore, IngestOutcome } from "../_shared/conversations/conversation.ts";
-import { createApp, limitBody, readJson, requireJson } from "../_shared/http.ts";
-import type { Log } from "../_shared/log.ts";
+import { requireApiKey, type VerifiedConnection } from "../_shared/auth/api_keys.ts";
+import type { ConversationStore, IngestOutcome } from "../_shared/contracts/ingest.ts";
+import { createApp, limitBody, readJson, requireJson } from "../_shared/http/app.ts";
+import type { Log } from "../_shared/http/log.ts";
 import {
   checkConversation,
   type CheckedConversation,

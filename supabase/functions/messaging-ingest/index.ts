@@ -1,8 +1,8 @@
-import { verifyApiKey } from "../_shared/api_keys.ts";
-import { createServiceClient } from "../_shared/clients.ts";
-import { supabaseStore } from "../_shared/conversations/supabase_store.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { consoleLog } from "../_shared/log.ts";
+import { verifyApiKey } from "../_shared/auth/api_keys.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { supabaseStore } from "../_shared/messages/ingest_store.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
 import { createHandler } from "./handler.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));

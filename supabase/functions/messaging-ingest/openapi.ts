@@ -4,8 +4,8 @@
  * @module
  */
 import { z } from "zod";
-import { ingestConversation } from "../_shared/conversations/conversation.ts";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
+import { ingestConversation } from "../_shared/contracts/ingest.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { envelope, MAX_CONVERSATIONS } from "./schema.ts";
 
 const error = z.object({ error: z.string(), code: z.string(), request_id: z.string() })

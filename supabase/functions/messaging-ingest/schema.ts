@@ -4,13 +4,10 @@
  * @module
  */
 import { z } from "zod";
-import {
-  type IngestConversation,
-  ingestConversation,
-} from "../_shared/conversations/conversation.ts";
-import { storableText } from "../_shared/conversations/text.ts";
-import { AppError } from "../_shared/errors.ts";
-import { describeIssue } from "../_shared/validation.ts";
+import { type IngestConversation, ingestConversation } from "../_shared/contracts/ingest.ts";
+import { storableText } from "../_shared/contracts/text.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { describeIssue } from "../_shared/http/validation.ts";
 
 /** The body of a request, in bytes. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { requireApiKey, type VerifiedConnection } from "../_shared/api_keys.ts";
-import { AppError } from "../_shared/errors.ts";
-import { createApp } from "../_shared/http.ts";
-import type { Log } from "../_shared/log.ts";
+import { requireApiKey, type VerifiedConnection } from "../_shared/auth/api_keys.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { createApp } from "../_shared/http/app.ts";
+import type { Log } from "../_shared/http/log.ts";
 import { parseQuery, type PeopleQuery } from "./schema.ts";
 
 /** A person as bridges see them. */

@@ -1,9 +1,9 @@
-import { verifyApiKey } from "../_shared/api_keys.ts";
-import { createServiceClient } from "../_shared/clients.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { consoleLog } from "../_shared/log.ts";
+import { verifyApiKey } from "../_shared/auth/api_keys.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
 import { createHandler } from "./handler.ts";
-import { supabasePeople } from "./people.ts";
+import { supabasePeople } from "./store.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));
 

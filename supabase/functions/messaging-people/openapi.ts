@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { DEFAULT_LIMIT, MAX_LIMIT, query } from "./schema.ts";
 
 const error = z.object({ error: z.string(), code: z.string(), request_id: z.string() });

@@ -4,8 +4,8 @@
  * @module
  */
 import { z } from "zod";
-import { instant, storableText } from "../_shared/conversations/text.ts";
-import { AppError } from "../_shared/errors.ts";
+import { instant, storableText } from "../_shared/contracts/text.ts";
+import { AppError } from "../_shared/http/errors.ts";
 
 /** People in a page: the default, and the most. */
 export const DEFAULT_LIMIT = 100;

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
+import { AppError } from "../_shared/http/errors.ts";
 import {
   MAX_PROMPT_LENGTH,
   type SettingChanges,
   settingChanges,
-} from "../_shared/workflows/settings.ts";
+} from "../_shared/contracts/workflow_setting.ts";
 import type { Change } from "./comparison.ts";
 import { readKeywordDescription } from "./keywords.ts";
 

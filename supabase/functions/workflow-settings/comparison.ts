@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { ManagedValues } from "../_shared/workflows/settings.ts";
-import { type Field, isSameValue, type Target } from "./targets.ts";
+import type { ManagedValues } from "../_shared/contracts/workflow_setting.ts";
+import { type Field, isSameValue, type Target } from "./editable_fields.ts";
 
 /** A field that differs, with both sides. */
 export interface Change {

@@ -4,13 +4,13 @@
  * @module
  */
 import type { Context } from "hono";
-import { type Caller, createCallerApp } from "../_shared/caller.ts";
-import { AppError } from "../_shared/errors.ts";
-import { type AppVariables, limitBody, readJson } from "../_shared/http.ts";
-import { KapsoError } from "../_shared/kapso/client.ts";
-import type { Log } from "../_shared/log.ts";
-import { requireRole } from "../_shared/membership.ts";
-import { readInput } from "../_shared/validation.ts";
+import { type Caller, createCallerApp } from "../_shared/auth/caller.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { type AppVariables, limitBody, readJson } from "../_shared/http/app.ts";
+import { KapsoError } from "../_shared/kapso/api/client.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { requireRole } from "../_shared/auth/membership.ts";
+import { readInput } from "../_shared/http/validation.ts";
 import { adoptedChanges } from "./adopt.ts";
 import { writeManual } from "./manual.ts";
 import {

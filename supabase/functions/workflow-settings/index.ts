@@ -1,9 +1,9 @@
-import { createCallerReader } from "../_shared/caller.ts";
-import { createServiceClient } from "../_shared/clients.ts";
-import { createCredentialBox } from "../_shared/credentials.ts";
-import { readSupabaseEnv } from "../_shared/env.ts";
-import { kapsoAccounts } from "../_shared/kapso/account.ts";
-import { consoleLog } from "../_shared/log.ts";
+import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
+import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import { consoleLog } from "../_shared/http/log.ts";
 import { createHandler } from "./handler.ts";
 import { createConnect } from "./kapso.ts";
 import { serviceStore } from "./store.ts";

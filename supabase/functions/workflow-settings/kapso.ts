@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { AppError } from "../_shared/errors.ts";
-import type { KapsoAccounts } from "../_shared/kapso/account.ts";
-import type { KapsoClient } from "../_shared/kapso/client.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import type { KapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import type { KapsoClient } from "../_shared/kapso/api/client.ts";
 
 /** What is asked of Kapso. Every call throws `KapsoError`. */
 export type KapsoWorkflows = Pick<

@@ -6,7 +6,7 @@
 import { editDefinition, type WorkflowGraph } from "./definition.ts";
 import { keywordDescription } from "./keywords.ts";
 import type { Setting } from "./store.ts";
-import { editsOf, type Model, type Problem, type Target } from "./targets.ts";
+import { editsOf, type Model, type Problem, type Target } from "./editable_fields.ts";
 
 /** A step; `value` is what to paste in it. */
 export interface Step {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { KapsoError } from "../_shared/kapso/client.ts";
+import { KapsoError } from "../_shared/kapso/api/client.ts";
 import type { WorkflowGraph } from "./definition.ts";
 import type { KapsoWorkflows } from "./kapso.ts";
-import { isModel, type Model, modelsIn, type Problem, type Target } from "./targets.ts";
+import { isModel, type Model, modelsIn, type Problem, type Target } from "./editable_fields.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Kapso does not document the rows of its list. What they are called in is tried in this order. */

@@ -5,8 +5,8 @@
  */
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import { errors, type FunctionDescription, json } from "../_shared/openapi.ts";
-import { workflowType } from "../_shared/workflows/settings.ts";
+import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
+import { workflowType } from "../_shared/contracts/workflow_setting.ts";
 import * as schema from "./schema.ts";
 
 const error = z.object({

@@ -4,9 +4,9 @@
  * @module
  */
 import { z } from "zod";
-import { AppError } from "../_shared/errors.ts";
-import { describeIssue } from "../_shared/validation.ts";
-import { settingChanges, workflowType } from "../_shared/workflows/settings.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import { describeIssue } from "../_shared/http/validation.ts";
+import { settingChanges, workflowType } from "../_shared/contracts/workflow_setting.ts";
 
 /** A prompt of 100,000 characters, and the rest. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;

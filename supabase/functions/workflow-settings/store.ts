@@ -3,16 +3,16 @@
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/clients.ts";
-import { userCallError } from "../_shared/caller.ts";
-import type { Database, Json } from "../_shared/database.types.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../_shared/errors.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { userCallError } from "../_shared/auth/caller.ts";
+import type { Database, Json } from "../_shared/database/database.types.ts";
+import { AppError, databaseError, type DatabaseFailure } from "../_shared/http/errors.ts";
 import type {
   AutoReplyTemplates,
   KapsoMapping,
   ManagedValues,
   SettingChanges,
-} from "../_shared/workflows/settings.ts";
+} from "../_shared/contracts/workflow_setting.ts";
 import type { KapsoConnection } from "./kapso.ts";
 import type { Finding } from "./sync.ts";
 

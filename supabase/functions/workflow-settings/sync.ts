@@ -7,15 +7,15 @@
  * @module
  */
 import { z } from "zod";
-import { KapsoError, type Row } from "../_shared/kapso/client.ts";
-import { type ManagedValues } from "../_shared/workflows/settings.ts";
+import { KapsoError, type Row } from "../_shared/kapso/api/client.ts";
+import { type ManagedValues } from "../_shared/contracts/workflow_setting.ts";
 import { type Change, compare, fingerprintOf } from "./comparison.ts";
 import { editDefinition, readGraph } from "./definition.ts";
 import type { Connected, KapsoWorkflows } from "./kapso.ts";
 import { type Known, type Manual, writeManual } from "./manual.ts";
 import { resolveModels } from "./models.ts";
 import type { Setting } from "./store.ts";
-import { editsOf, findTargets, type Problem, valuesAtKapso } from "./targets.ts";
+import { editsOf, findTargets, type Problem, valuesAtKapso } from "./editable_fields.ts";
 
 /** How a setting and Kapso are. */
 export type Outcome = "synced" | "pending" | "conflict" | "manual_setup_required" | "error";

@@ -1,0 +1,281 @@
+/**
+ * Sends batches to the messaging-ingest API, and again when that may help.
+ *
+ * Sending a batch twice is harmless: the API stores every message id once. So everything that may pass is
+ * retried (429, 408, 5xx, broken connections, cut answers), and what cannot pass (any other 4xx) is not.
+ *
+ * @module
+ */
+
+import { setTimeout as delay } from "node:timers/promises";
+
+import pRetry from "p-retry";
+import { z } from "zod";
+
+import type { Batch } from "./batches.ts";
+import { type ImportMessage, ImportProblem, type Platform } from "./import_item.ts";
+
+/** What became of one conversation of a batch. */
+export type ConversationOutcome =
+  | { externalId: string; kind: "stored"; messagesSent: number; messagesAdded: number }
+  | { externalId: string; kind: "failed"; messagesSent: number; reason: string };
+
+/** Options of {@linkcode createIngestClient}. */
+export interface IngestClientOptions {
+  /** Address of the project, or of the function itself. */
+  url: string;
+  apiKey: string;
+  connectionId: string;
+  platform: Platform;
+  signal?: AbortSignal;
+  /** Told before every wait. */
+  onRetry?: (retry: { reason: string; attempt: number; retriesLeft: number }) => void;
+  retries?: number;
+  /** The first wait; every further one is twice as long, plus up to as much again at random. */
+  minWaitMs?: number;
+  maxWaitMs?: number;
+  /** A server that asks for a longer wait than this ends the import. */
+  maxRetryAfterMs?: number;
+  timeoutMs?: number;
+  fetch?: typeof fetch;
+}
+
+/** Sends batches; see {@linkcode createIngestClient}. */
+export interface IngestClient {
+  /**
+   * Sends one batch.
+   *
+   * @returns One outcome per conversation, in the order of the batch.
+   * @throws {IngestRefusal} When the server refuses the request.
+   * @throws {IngestUnavailable} When no try succeeded.
+   */
+  send(batch: Batch): Promise<ConversationOutcome[]>;
+}
+
+/** The server refused a request, and will again. */
+export class IngestRefusal extends ImportProblem {
+  override name = "IngestRefusal";
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super("failed", message);
+    this.status = status;
+  }
+}
+
+/** The server could not be reached, or did not work, every time. */
+export class IngestUnavailable extends ImportProblem {
+  override name = "IngestUnavailable";
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs = 0) {
+    super("failed", message);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+const PATH = "/functions/v1/messaging-ingest";
+
+const AnswerSchema = z.object({
+  results: z.array(z.object({
+    status: z.string(),
+    messages_added: z.number().int().nonnegative().default(0),
+    code: z.string().nullish(),
+  })),
+});
+
+const ErrorSchema = z.object({
+  error: z.string(),
+  code: z.string().nullish(),
+  request_id: z.string().nullish(),
+});
+
+/**
+ * Makes a client for one connection.
+ *
+ * @param options See {@linkcode IngestClientOptions}.
+ * @returns The client.
+ */
+export function createIngestClient(options: IngestClientOptions): IngestClient {
+  const {
+    retries = 8,
+    minWaitMs = 500,
+    maxWaitMs = 30_000,
+    maxRetryAfterMs = 600_000,
+    timeoutMs = 120_000,
+    signal,
+    onRetry,
+  } = options;
+  const endpoint = ingestUrl(options.url);
+
+  const attempt = async (body: string): Promise<string> => {
+    let response: Response;
+    let answer: string;
+    try {
+      const timeout = AbortSignal.timeout(timeoutMs);
+      response = await (options.fetch ?? fetch)(endpoint, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-api-key": options.apiKey },
+        body,
+        // A redirect would carry the key to wherever it points.
+        redirect: "manual",
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      });
+      // Inside the try: a connection can break in the middle of the answer, too.
+      answer = await response.text();
+    } catch (error) {
+      signal?.throwIfAborted();
+      const isTimeout = error instanceof DOMException && error.name === "TimeoutError";
+      throw new IngestUnavailable(
+        isTimeout
+          ? `${new URL(endpoint).origin} did not answer within ${timeoutMs / 1000} seconds`
+          : `The connection to ${new URL(endpoint).origin} failed`,
+      );
+    }
+    if (response.ok) return answer;
+    const { status } = response;
+    const reason = describeError(status, answer, options.apiKey);
+    if (status === 429 || status === 408 || status >= 500) {
+      throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")));
+    }
+    throw new IngestRefusal(status, reason + hint(status));
+  };
+
+  return {
+    async send(batch) {
+      const body = JSON.stringify(toWire(batch, options));
+      const answer = await pRetry(() => attempt(body), {
+        retries,
+        factor: 2,
+        minTimeout: minWaitMs,
+        maxTimeout: maxWaitMs,
+        randomize: true,
+        ...(signal ? { signal } : {}),
+        shouldRetry: ({ error }) =>
+          error instanceof IngestUnavailable && error.retryAfterMs <= maxRetryAfterMs,
+        onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
+          if (!(error instanceof IngestUnavailable) || retriesLeft === 0) return;
+          if (error.retryAfterMs > maxRetryAfterMs) return;
+          onRetry?.({ reason: error.message, attempt: attemptNumber, retriesLeft });
+          // The server's wish is the least we wait; the backoff comes on top and spreads clients out.
+          if (error.retryAfterMs > 0) {
+            await delay(error.retryAfterMs, undefined, signal ? { signal } : {});
+          }
+        },
+      });
+      return readOutcomes(batch, answer, endpoint);
+    },
+  };
+}
+
+/**
+ * Completes the address of a project to that of the ingest function.
+ *
+ * @throws {ImportProblem} When it is not an http(s) address.
+ */
+export function ingestUrl(url: string): string {
+  if (!URL.canParse(url) || !/^https?:$/u.test(new URL(url).protocol)) {
+    throw new ImportProblem(
+      "usage",
+      "The address is not valid. Give --url like http://127.0.0.1:54321 or https://<project>.supabase.co.",
+    );
+  }
+  const parsed = new URL(url);
+  parsed.search = "";
+  parsed.hash = "";
+  const path = parsed.pathname.replace(/\/+$/u, "");
+  parsed.pathname = path.endsWith(PATH) ? path : path.replace(/\/functions\/v1$/u, "") + PATH;
+  return parsed.href;
+}
+
+function toWire(batch: Batch, options: IngestClientOptions): unknown {
+  return {
+    platform: options.platform,
+    connection_id: options.connectionId,
+    conversations: batch.conversations.map(({ conversation, messages }) => ({
+      external_conversation_id: conversation.externalId,
+      participant_identifier: conversation.participantIdentifier,
+      participant_name: conversation.participantName,
+      // Keeps its time, raises no unread count and starts no automation.
+      is_history: true,
+      messages: messages.map(toWireMessage),
+    })),
+  };
+}
+
+function toWireMessage(message: ImportMessage): unknown {
+  return {
+    id: message.id,
+    direction: message.direction,
+    type: message.type,
+    content: message.content,
+    sent_at: message.sentAt,
+    sender_name: message.senderName,
+    reply_to: message.replyTo,
+    metadata: message.metadata,
+  };
+}
+
+function readOutcomes(batch: Batch, answer: string, endpoint: string): ConversationOutcome[] {
+  const parsed = AnswerSchema.safeParse(parseJson(answer));
+  if (!parsed.success || parsed.data.results.length !== batch.conversations.length) {
+    throw new IngestRefusal(
+      200,
+      `${endpoint} answered, but not as the messaging-ingest API does. Check --url.`,
+    );
+  }
+  return batch.conversations.map(({ conversation, messages }, index) => {
+    const result = parsed.data.results[index]!;
+    const { externalId } = conversation;
+    if (["created", "updated", "no_new_messages"].includes(result.status)) {
+      return {
+        externalId,
+        kind: "stored",
+        messagesSent: messages.length,
+        messagesAdded: result.messages_added,
+      };
+    }
+    const reason = [result.status.replace(/^error:\s*/u, "").slice(0, 300), result.code]
+      .filter(Boolean).join(" · ");
+    return { externalId, kind: "failed", messagesSent: messages.length, reason };
+  });
+}
+
+function describeError(status: number, answer: string, apiKey: string): string {
+  const parsed = ErrorSchema.safeParse(parseJson(answer));
+  // A proxy's page of HTML tells nobody anything.
+  if (!parsed.success) return `The server answered ${status}`;
+  const { error, code, request_id: requestId } = parsed.data;
+  const details = [code, requestId && `request ${requestId}`].filter(Boolean).join(", ");
+  return `The server answered ${status}: ${error.slice(0, 300).replaceAll(apiKey, "…")}${
+    details && ` (${details})`
+  }`;
+}
+
+function hint(status: number): string {
+  switch (status) {
+    case 401:
+      return ". Check MESSAGING_API_KEY, --connection and --platform.";
+    case 403:
+      return ". Activate the connection, or give another --connection.";
+    case 404:
+      return ". Check --url: the function messaging-ingest is not there.";
+    default:
+      return status >= 300 && status < 400 ? ". Check --url: it points to another address." : "";
+  }
+}
+
+function readRetryAfter(value: string | null): number {
+  if (value === null) return 0;
+  const seconds = Number(value);
+  const waitMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
+  return waitMs > 0 ? waitMs : 0;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * Opens export files and finds out what they are. All reading from disk happens here.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+
+import {
+  configure,
+  type Entry,
+  type FileEntry,
+  Reader,
+  TextWriter,
+  ZipReader,
+} from "@zip.js/zip.js";
+
+import { type ImportItem, ImportProblem, type Platform } from "./import_item.ts";
+import {
+  chooseTelegramChats,
+  readTelegram,
+  type ReadTelegramOptions,
+  surveyTelegram,
+} from "./telegram.ts";
+import {
+  type ChatAttachment,
+  mentionedFiles,
+  prepareWhatsApp,
+  readWhatsApp,
+  type WhatsAppOptions,
+} from "./whatsapp.ts";
+
+/** A file that is understood and ready to be imported. */
+export interface Source {
+  /** Name of the file, without its folder. */
+  name: string;
+  platform: Platform;
+  /** One line about how the file is read. */
+  description: string;
+  /** Messages and what will be skipped, for the progress display. */
+  itemCount: number;
+  items(): AsyncIterable<ImportItem>;
+}
+
+/** Options of {@linkcode openSource}. */
+export interface SourceOptions extends Omit<ReadTelegramOptions, "chats"> {
+  chats: readonly string[];
+  participant?: string;
+  dateOrder?: NonNullable<WhatsAppOptions["dateOrder"]>;
+  /** Whether to hash attachments; a dry run has no use for it. */
+  hashAttachments: boolean;
+}
+
+/** A chat of 100,000 long messages stays far below this. */
+const MAX_CHAT_TEXT_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Opens a Telegram `result.json`, the folder it lies in, or a WhatsApp `.txt` or `.zip`.
+ *
+ * @param path As given on the command line.
+ * @param options See {@linkcode SourceOptions}.
+ * @returns The source. Everything that can be wrong with the file has been found by now.
+ * @throws {ImportProblem} When the file cannot be read or understood.
+ */
+export async function openSource(path: string, options: SourceOptions): Promise<Source> {
+  const file = await resolveFile(path);
+  const extension = file.slice(file.lastIndexOf(".") + 1).toLowerCase();
+  switch (extension) {
+    case "json":
+      return await openTelegram(file, options);
+    case "txt": {
+      const { size } = await Deno.stat(file);
+      if (size > MAX_CHAT_TEXT_BYTES) throw tooLarge(file);
+      return await openWhatsApp(file, baseName(file), await Deno.readTextFile(file), options);
+    }
+    case "zip":
+      return await openZip(file, options);
+    case "html":
+      throw new ImportProblem(
+        "usage",
+        `${
+          baseName(file)
+        } is a web page. Export again and choose the format “Machine-readable JSON”.`,
+      );
+    default:
+      throw new ImportProblem(
+        "usage",
+        `${
+          baseName(file)
+        } is not a kind of file this imports. Give a Telegram result.json, or a WhatsApp .txt or .zip.`,
+      );
+  }
+}
+
+async function resolveFile(path: string): Promise<string> {
+  try {
+    const info = await Deno.stat(path);
+    if (!info.isDirectory) return path;
+    const result = `${path.replace(/[\\/]+$/u, "")}/result.json`;
+    await Deno.stat(result);
+    return result;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new ImportProblem("usage", `There is no file ${path}.`);
+    }
+    throw new ImportProblem("failed", `${path} cannot be read.`, { cause: error });
+  }
+}
+
+async function openTelegram(file: string, options: SourceOptions): Promise<Source> {
+  const survey = await surveyTelegram(readChunks(file));
+  const { me, chats, timeZone } = options;
+  const readOptions = { chats, timeZone, ...(me === undefined ? {} : { me }) };
+  const chosen = [...chooseTelegramChats(survey, readOptions).values()];
+  return {
+    name: baseName(file),
+    platform: "telegram",
+    description: `Telegram, ${chosen.length} ${chosen.length === 1 ? "chat" : "chats"}`,
+    itemCount: chosen.reduce((sum, chat) => sum + chat.messageCount, 0),
+    items: () => readTelegram(readChunks(file), survey, readOptions),
+  };
+}
+
+async function openWhatsApp(
+  file: string,
+  chatFileName: string,
+  text: string,
+  options: SourceOptions,
+  attachments: Map<string, ChatAttachment> = new Map(),
+  addHashes: (names: Set<string>) => Promise<void> = () => Promise.resolve(),
+): Promise<Source> {
+  const { me, participant, dateOrder, timeZone, chats } = options;
+  const chat = await prepareWhatsApp(text, {
+    fileName: chatFileName,
+    timeZone,
+    attachments,
+    ...(me === undefined ? {} : { me }),
+    ...(participant === undefined ? {} : { participant }),
+    ...(dateOrder === undefined ? {} : { dateOrder }),
+    ...(chats[0] === undefined ? {} : { chatName: chats[0] }),
+  });
+  const kind = chat.isGroup ? "group" : "chat of two";
+  return {
+    name: baseName(file),
+    platform: "whatsapp",
+    description: `WhatsApp ${kind}, dates ${chat.dateOrder}, times as in ${timeZone}, you are ${
+      chat.me === undefined ? "silent" : JSON.stringify(chat.me)
+    }`,
+    itemCount: chat.entries.length,
+    async *items() {
+      if (options.hashAttachments) await addHashes(mentionedFiles(chat));
+      yield* readWhatsApp(chat);
+    },
+  };
+}
+
+async function openZip(file: string, options: SourceOptions): Promise<Source> {
+  const entries = await withZip(file, (entries) => Promise.resolve(entries));
+  const chatEntry = findChat(entries);
+  if (!chatEntry) {
+    throw new ImportProblem(
+      "failed",
+      `${
+        baseName(file)
+      } holds no chat. Give the zip that WhatsApp's “Export chat” made; of a Telegram export give the result.json.`,
+    );
+  }
+  if (chatEntry.uncompressedSize > MAX_CHAT_TEXT_BYTES) throw tooLarge(file);
+  const text = await withZip(file, async (fresh) => {
+    const entry = fresh.find(({ filename }) => filename === chatEntry.filename);
+    return await entry!.getData(new TextWriter("utf-8"));
+  });
+  const attachments = new Map<string, ChatAttachment>();
+  for (const entry of entries) {
+    if (entry === chatEntry) continue;
+    attachments.set(baseName(entry.filename), { size: entry.uncompressedSize });
+  }
+  const addHashes = (names: Set<string>) =>
+    withZip(file, async (fresh) => {
+      for (const entry of fresh) {
+        const attachment = attachments.get(baseName(entry.filename));
+        if (!attachment || !names.has(baseName(entry.filename))) continue;
+        const hash = createHash("sha256");
+        await entry.getData(
+          new WritableStream<Uint8Array>({ write: (chunk) => void hash.update(chunk) }),
+        );
+        attachment.sha256 = hash.digest("hex");
+      }
+    });
+  // Android names the text like the chat; iPhones call it _chat.txt and name the zip like the chat.
+  const chatFileName = baseName(chatEntry.filename) === "_chat.txt"
+    ? baseName(file)
+    : baseName(chatEntry.filename);
+  return await openWhatsApp(file, chatFileName, text, options, attachments, addHashes);
+}
+
+function findChat(entries: readonly FileEntry[]): FileEntry | undefined {
+  const texts = entries.filter(({ filename }) => /\.txt$/iu.test(filename));
+  return texts.find(({ filename }) => baseName(filename) === "_chat.txt") ??
+    texts.find(({ filename }) => /whatsapp/iu.test(baseName(filename))) ??
+    (texts.length === 1 ? texts[0] : undefined);
+}
+
+async function withZip<Result>(
+  file: string,
+  work: (entries: FileEntry[]) => Promise<Result>,
+): Promise<Result> {
+  configure({ useWebWorkers: false });
+  using handle = await Deno.open(file);
+  const { size } = await handle.stat();
+  const zip = new ZipReader(new FileReader(handle, size));
+  try {
+    const entries = (await zip.getEntries()).filter(isFile);
+    if (entries.some((entry) => entry.encrypted)) {
+      throw new ImportProblem("failed", `${baseName(file)} has a password. Unpack it first.`);
+    }
+    return await work(entries);
+  } catch (error) {
+    if (error instanceof ImportProblem) throw error;
+    throw new ImportProblem("failed", `${baseName(file)} is not a complete zip file.`, {
+      cause: error,
+    });
+  } finally {
+    await zip.close();
+  }
+}
+
+function isFile(entry: Entry): entry is FileEntry {
+  return !entry.directory;
+}
+
+/** Reads a zip piece by piece, so that gigabytes of media stay on disk. */
+class FileReader extends Reader<void> {
+  readonly #file: Deno.FsFile;
+
+  constructor(file: Deno.FsFile, size: number) {
+    super();
+    this.#file = file;
+    this.size = size;
+  }
+
+  override async readUint8Array(index: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    await this.#file.seek(index, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(Math.min(length, this.size - index));
+    for (let filled = 0; filled < bytes.length;) {
+      const count = await this.#file.read(bytes.subarray(filled));
+      if (count === null) return bytes.slice(0, filled);
+      filled += count;
+    }
+    return bytes;
+  }
+}
+
+async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
+  using handle = await Deno.open(file);
+  const buffer = new Uint8Array(256 * 1024);
+  for (;;) {
+    const count = await handle.read(buffer);
+    if (count === null) return;
+    yield buffer.subarray(0, count);
+  }
+}
+
+function baseName(path: string): string {
+  return path.replace(/^.*[\\/]/u, "");
+}
+
+function tooLarge(file: string): ImportProblem {
+  return new ImportProblem(
+    "failed",
+    `The text of ${baseName(file)} is larger than 256 MB, which no chat export is.`,
+  );
+}

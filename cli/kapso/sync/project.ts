@@ -1,0 +1,76 @@
+/**
+ * Which Supabase project to work on: what the environment says, otherwise the one that `deno task start`
+ * runs on this machine.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+
+import { Lock } from "../../../local/lock.ts";
+import { loadSecrets } from "../../../local/secrets.ts";
+import { Problem } from "../../usage_error.ts";
+
+/** A project, with the key that passes row level security. */
+export interface Project {
+  /** Without a slash at its end. */
+  url: string;
+  serviceKey: string;
+}
+
+/**
+ * Finds the project.
+ *
+ * @param env `SUPABASE_URL` and `SUPABASE_SERVICE_ROLE_KEY`, both or neither.
+ * @param folder The folder whose `.local/` a running stack is looked for in.
+ * @throws {Problem} where there is none, or half of one.
+ */
+export async function findProject(
+  env: Record<string, string | undefined>,
+  folder: string,
+): Promise<Project> {
+  const url = env.SUPABASE_URL?.trim();
+  const serviceKey = env.SUPABASE_SERVICE_ROLE_KEY?.trim();
+  if (!url && !serviceKey) return await findLocal(join(folder, ".local"));
+  if (!url || !serviceKey) {
+    throw new Problem(
+      `SUPABASE_${url ? "SERVICE_ROLE_KEY" : "URL"} is not set. Set both SUPABASE_URL and ` +
+        "SUPABASE_SERVICE_ROLE_KEY, or neither for the project of deno task start.",
+    );
+  }
+  const parsed = URL.parse(url);
+  if (parsed === null || !/^https?:$/u.test(parsed.protocol) || parsed.username !== "") {
+    throw new Problem(
+      "SUPABASE_URL is not an address like https://<project>.supabase.co or http://127.0.0.1:54321.",
+    );
+  }
+  if (!/^[\x21-\x7e]+$/u.test(serviceKey)) {
+    throw new Problem("SUPABASE_SERVICE_ROLE_KEY has characters no key has.");
+  }
+  return { url: parsed.origin + parsed.pathname.replace(/\/+$/u, ""), serviceKey };
+}
+
+async function findLocal(localDir: string): Promise<Project> {
+  const missing = new Problem(
+    "No project is running on this machine. Start it with deno task start, or set SUPABASE_URL and " +
+      "SUPABASE_SERVICE_ROLE_KEY for another one.",
+  );
+  try {
+    await Deno.stat(join(localDir, "secrets.json"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw missing;
+    throw error;
+  }
+  // A stack that has ended leaves its address behind, where anybody may listen by now. The lock is given
+  // back, however it ended.
+  const attempt = await Lock.tryTake(join(localDir, "stack.lock"));
+  if ("lock" in attempt) {
+    attempt.lock.release();
+    throw missing;
+  }
+  if (attempt.holder === undefined) {
+    throw new Problem("The project on this machine is still starting. Try again in a moment.");
+  }
+  const { secret_key } = await loadSecrets(localDir);
+  return { url: attempt.holder.api_url, serviceKey: secret_key };
+}

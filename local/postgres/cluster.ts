@@ -1,0 +1,92 @@
+/**
+ * Makes a new, empty database cluster with `initdb`.
+ *
+ * @module
+ */
+
+import { Failure } from "../failure.ts";
+import { LOOPBACK } from "../ports.ts";
+import type { PostgresBinaries } from "./binaries.ts";
+import type { PostgresUser } from "./os_user.ts";
+
+/** What `createCluster` needs. */
+export interface CreateClusterOptions {
+  readonly binaries: PostgresBinaries;
+  /** Where to make it; must not exist yet, its parent must. */
+  readonly dataDir: string;
+  readonly user: PostgresUser;
+  /** Password of the database user `postgres`. */
+  readonly password: string;
+  /** Leave the files to the operating system's cache: right for data that is thrown away. */
+  readonly isThrowaway: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Makes a cluster whose databases are UTF-8 and know which characters are letters (`pg_trgm`
+ * ignores everything else), whatever the language of the machine is.
+ *
+ * @throws {Failure} with the output of `initdb` when that fails.
+ */
+export async function createCluster(options: CreateClusterOptions): Promise<void> {
+  const { binaries, dataDir, user, password, isThrowaway, signal } = options;
+  const locale = await findUtf8Locale();
+  await Deno.mkdir(dataDir, { mode: 0o700 });
+  const passwordFile = `${dataDir}.password`;
+  try {
+    await Deno.writeTextFile(passwordFile, password, { mode: 0o600 });
+    if (user) {
+      await Deno.chown(dataDir, user.uid, user.gid);
+      await Deno.chown(passwordFile, user.uid, user.gid);
+    }
+    const { success, stderr } = await new Deno.Command(binaries.initdb, {
+      args: [
+        `--pgdata=${dataDir}`,
+        "--username=postgres",
+        `--pwfile=${passwordFile}`,
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        `--locale=${locale}`,
+        "--lc-messages=C",
+        "--no-instructions",
+        ...(isThrowaway ? ["--no-sync"] : []),
+      ],
+      ...user,
+      cwd: dataDir,
+      stdin: "null",
+      signal,
+    }).output();
+    if (!success) {
+      throw new Failure(
+        `The database could not be created in ${dataDir}:\n${new TextDecoder().decode(stderr)}`,
+      );
+    }
+  } catch (error) {
+    await Deno.remove(dataDir, { recursive: true });
+    throw error;
+  } finally {
+    await Deno.remove(passwordFile).catch(() => {});
+  }
+}
+
+/** The address of the database that `createCluster` made, for a server on a port. */
+export function databaseUrl(port: number, password: string): string {
+  return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
+}
+
+async function findUtf8Locale(): Promise<string> {
+  // The names of one locale differ between systems: C.UTF-8 on Debian 12, C.utf8 on Debian 13.
+  const wanted = ["c.utf8", "en_us.utf8"];
+  let available: string[] = [];
+  try {
+    const { stdout } = await new Deno.Command("locale", { args: ["-a"], stderr: "null" }).output();
+    available = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim());
+  } catch { /* A system without the program `locale`. */ }
+  for (const name of wanted) {
+    const found = available.find((each) => each.toLowerCase().replace("-", "") === name);
+    if (found) return found;
+  }
+  const other = available.find((each) => /\.utf-?8$/i.test(each));
+  // glibc has C.UTF-8 built in, whether `locale` lists it or not.
+  return other ?? "C.UTF-8";
+}

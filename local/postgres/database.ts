@@ -1,0 +1,169 @@
+/**
+ * The database of the stack: installed, created, brought up to date and running.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import postgres from "postgres";
+import { Lock } from "../lock.ts";
+import { migrate } from "./migrate.ts";
+import { findFreePort } from "../ports.ts";
+import { installPostgres, type PostgresInstallation } from "./binaries.ts";
+import { createCluster, databaseUrl } from "./cluster.ts";
+import { PostgresServer } from "./server.ts";
+import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
+import type { Project } from "../project.ts";
+import { createRestApi } from "../gateway/rest.ts";
+import type { Secrets } from "../secrets.ts";
+import { copyTemplate } from "./template.ts";
+
+/** What `openDatabase` needs. */
+export interface DatabaseOptions {
+  readonly project: Project;
+  readonly secrets: Secrets;
+  /** Work on a copy that is removed at the end, on a free port. */
+  readonly isThrowaway: boolean;
+  /** Called when the server has lost its sessions. */
+  readonly onLost: () => void;
+  /** Called when the server is ready again after that. */
+  readonly onRestart: () => void;
+  readonly signal: AbortSignal;
+}
+
+/** A running database that has all migrations and the seed. */
+export interface Database {
+  readonly url: string;
+  readonly server: PostgresServer;
+}
+
+/**
+ * Starts the database of a project, after creating it and applying what is new.
+ *
+ * @throws {Failure} when a step fails; nothing is left running then.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const user = await findPostgresUser();
+  const home = await chooseHome(options.project.localDir, user);
+  const binaries = await Lock.hold(join(home, "postgres.lock"), () => installPostgres(home));
+  const installation = { home, user, binaries };
+  options.signal.throwIfAborted();
+  return options.isThrowaway
+    ? await openThrowaway(options, installation)
+    : await openPersistent(options, installation);
+}
+
+async function openPersistent(
+  options: DatabaseOptions,
+  { home, user, binaries }: PostgresInstallation,
+): Promise<Database> {
+  const { project, secrets, signal, onLost, onRestart } = options;
+  const dataDir = join(home, "data");
+  if (!await exists(dataDir)) {
+    // Made beside its place and renamed, so that a start that is interrupted leaves no half of it.
+    const unfinished = join(home, "data.new");
+    await removeIfPresent(unfinished);
+    const password = secrets.database_password;
+    await createCluster({
+      binaries,
+      user,
+      dataDir: unfinished,
+      password,
+      isThrowaway: false,
+      signal,
+    });
+    await Deno.rename(unfinished, dataDir);
+  }
+  const port = project.config.db.port;
+  const server = await PostgresServer.start({ binaries, user, dataDir, port, onLost, onRestart });
+  const url = databaseUrl(port, secrets.database_password);
+  return await stopIfItFails(server, async () => {
+    await prepareDatabase({ project, secrets, url, signal });
+    return { url, server };
+  });
+}
+
+async function openThrowaway(
+  options: DatabaseOptions,
+  installation: PostgresInstallation,
+): Promise<Database> {
+  const { project, secrets, signal, onLost, onRestart } = options;
+  const { user, binaries } = installation;
+  const folder = await makeThrowawayHome(user);
+  const dataDir = join(folder, "data");
+  try {
+    const { password } = await copyTemplate({
+      project,
+      installation,
+      target: dataDir,
+      prepare: (url) => prepareDatabase({ project, secrets, url, signal }),
+      signal,
+    });
+    signal.throwIfAborted();
+    const port = findFreePort();
+    const server = await PostgresServer.start({
+      binaries,
+      user,
+      dataDir,
+      port,
+      onLost,
+      onRestart,
+      isThrowaway: true,
+      removeWhenStopped: folder,
+    });
+    return { url: databaseUrl(port, password), server };
+  } catch (error) {
+    await removeIfPresent(folder);
+    throw error;
+  }
+}
+
+/** What `prepareDatabase` needs. */
+interface PrepareOptions {
+  readonly project: Project;
+  readonly secrets: Secrets;
+  readonly url: string;
+  readonly signal: AbortSignal;
+}
+
+/** Brings a running database up to date: what Supabase provides, then the project's own schema. */
+async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const rest = createRestApi({ databaseUrl: url, config: project.config, secrets });
+  try {
+    const [known] = await sql`select from pg_roles where rolname = 'service_role'`;
+    if (!known) {
+      const bootstrap = await Deno.readTextFile(new URL("bootstrap.sql", import.meta.url));
+      await sql.begin((transaction) => transaction.unsafe(bootstrap));
+    }
+    await rest.ensureSystemSchema();
+    await migrate({ project, sql, databaseUrl: url, signal });
+  } finally {
+    await Promise.all([sql.end({ timeout: 1 }), rest.close()]);
+  }
+}
+
+async function stopIfItFails<T>(server: PostgresServer, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function removeIfPresent(path: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}

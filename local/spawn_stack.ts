@@ -1,0 +1,125 @@
+/**
+ * A running stack for tests: `deno task start --ephemeral` in a process of its own, on free ports and
+ * a fresh database.
+ *
+ * @module
+ */
+
+import { resolve } from "node:path";
+import type { StackInfo } from "./stack.ts";
+
+/** How to start. */
+export interface StartStackOptions {
+  /** The project folder; without it, this repository. */
+  readonly workdir?: string;
+  /** Restart functions when their files change. */
+  readonly watch?: boolean;
+  /** Options of `local/main.ts` instead of `--ephemeral --port 0`. */
+  readonly args?: readonly string[];
+  /** More environment, e.g. where the functions find a fake Kapso. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A stack that a test may use, and stop if it started it. */
+export interface Stack extends AsyncDisposable {
+  readonly info: StackInfo;
+  /** The process, or undefined for a stack that somebody else started. */
+  readonly pid: number | undefined;
+  /** Everything it has written to stderr so far. */
+  log(): string;
+  /** Stops it and resolves to its exit code. A shared stack goes on. */
+  stop(signal?: "SIGTERM" | "SIGINT"): Promise<number>;
+  /** Kills it, so that it cannot clean up. */
+  kill(): Promise<void>;
+}
+
+const MAIN = resolve(import.meta.dirname!, "./main.ts");
+
+/**
+ * Starts a stack and resolves when it is ready.
+ *
+ * @throws when it ends before that; the message holds what it wrote to stderr.
+ */
+export async function startStack(options: StartStackOptions = {}): Promise<Stack> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--quiet",
+      MAIN,
+      "--json",
+      ...(options.args ?? ["--ephemeral", "--port", "0"]),
+      ...(options.workdir === undefined ? [] : ["--workdir", options.workdir]),
+      ...(options.watch ? ["--watch"] : []),
+    ],
+    ...(options.env === undefined ? {} : { env: options.env }),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+
+  let log = "";
+  const stderr = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+  })();
+  const { promise: line, resolve: resolveLine } = Promise.withResolvers<string | undefined>();
+  const stdout = (async () => {
+    let text = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const end = text.indexOf("\n");
+      if (end >= 0) resolveLine(text.slice(0, end));
+    }
+    resolveLine(undefined);
+  })();
+
+  const end = async () => {
+    const { code } = await child.status;
+    await Promise.all([stderr, stdout]);
+    return code;
+  };
+  const json = await line;
+  if (json === undefined) {
+    throw new Error(`the stack ended with code ${await end()}:\n${log}`);
+  }
+  const stop = async (name: "SIGTERM" | "SIGINT" = "SIGTERM") => {
+    signal(child, name);
+    return await end();
+  };
+  return {
+    info: JSON.parse(json),
+    pid: child.pid,
+    log: () => log,
+    stop,
+    async kill() {
+      signal(child, "SIGKILL");
+      await end();
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
+
+/**
+ * Returns the stack that the test runner has started (its JSON line is in `TEST_STACK`), or starts one
+ * when a test file is run by itself.
+ */
+export async function sharedStack(): Promise<Stack> {
+  const line = Deno.env.get("TEST_STACK");
+  if (!line) return await startStack();
+  return {
+    info: JSON.parse(line),
+    pid: undefined,
+    log: () => "",
+    stop: () => Promise.resolve(0),
+    kill: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
+  try {
+    child.kill(name);
+  } catch { /* It has ended already. */ }
+}

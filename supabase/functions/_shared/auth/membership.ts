@@ -1,0 +1,44 @@
+/**
+ * What a signed-in user is in a workspace.
+ *
+ * @module
+ */
+import { userCallError } from "./caller.ts";
+import type { DatabaseClient } from "../database/clients.ts";
+import { AppError } from "../http/errors.ts";
+
+/** A member of a workspace. */
+export interface Member {
+  userId: string;
+  role: string;
+}
+
+/**
+ * Make sure that a user has one of some roles in a workspace.
+ *
+ * @param client Acts as the user.
+ * @throws {AppError} workspace_not_found (404) for whoever is no member, role_too_low (403),
+ *   invalid_token (401), or as `databaseError`.
+ */
+export async function requireRole(
+  client: DatabaseClient,
+  workspaceId: string,
+  roles: readonly string[],
+): Promise<Member> {
+  const { data, error, status } = await client.rpc("workspace_membership", {
+    workspace_id: workspaceId,
+  });
+  if (error) throw userCallError(error, status);
+  const [member] = data;
+  if (!member) {
+    throw new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
+  }
+  if (!roles.includes(member.role)) {
+    throw new AppError(
+      403,
+      "role_too_low",
+      `Your role in this workspace may not do this: it is for ${roles.join(" and ")}`,
+    );
+  }
+  return { userId: member.user_id, role: member.role };
+}

@@ -1,0 +1,151 @@
+/**
+ * What can go wrong between this project and Kapso's API, in one shape.
+ *
+ * @module
+ */
+import { isObject } from "../webhook/content.ts";
+
+/** What is known of a failure. */
+export interface KapsoFailure {
+  /** HTTP status; 0 where no answer came. */
+  status: number;
+  /** Kapso's own code where it sent one, else one of ours: `timeout`, `network`, `unauthorized`, … */
+  code: string;
+  /** Safe to show and to log: without keys, links and phone numbers. */
+  message: string;
+  /** Meta's number for the failure, such as 131047 for a closed window. */
+  metaCode?: number | undefined;
+  isRetryable: boolean;
+  isAmbiguous?: boolean;
+  retryAfterMs?: number | undefined;
+  cause?: unknown;
+}
+
+/** Kapso refused, or could not be asked. */
+export class KapsoError extends Error {
+  override readonly name = "KapsoError";
+  /** HTTP status; 0 where no answer came. */
+  readonly status: number;
+  /** Stable name of the failure. */
+  readonly code: string;
+  /** Meta's number for the failure, where Meta refused. */
+  readonly metaCode: number | undefined;
+  /** The same request can succeed later, and asking again does nothing twice. */
+  readonly isRetryable: boolean;
+  /** The request left and nobody knows whether it was done. It must not be sent again unasked. */
+  readonly isAmbiguous: boolean;
+  /** Milliseconds to wait before asking again, where Kapso said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(failure: KapsoFailure) {
+    super(failure.message, { cause: failure.cause });
+    this.status = failure.status;
+    this.code = failure.code;
+    this.metaCode = failure.metaCode;
+    this.isRetryable = failure.isRetryable;
+    this.isAmbiguous = failure.isAmbiguous ?? false;
+    this.retryAfterMs = failure.retryAfterMs;
+  }
+}
+
+/** Names for what Kapso says with a status alone. */
+const CODES: Readonly<Record<number, string>> = {
+  400: "invalid_request",
+  401: "unauthorized",
+  402: "insufficient_credits",
+  403: "forbidden",
+  404: "not_found",
+  409: "conflict",
+  422: "unprocessable",
+  429: "rate_limited",
+};
+
+/** Meta's limits of throughput: nothing was sent, and a little later it will be. */
+const PASSING_META_CODES = new Set([4, 80007, 130429, 131056]);
+const MAX_MESSAGE_LENGTH = 300;
+
+/**
+ * Read a refusal: Meta's `{"error":{"message","code",…}}`, Kapso's `{"error":"text","code":"…"}`, or
+ * whatever stands in front of Kapso, in HTML or with nothing in it.
+ *
+ * @param request `isWrite`: it may have changed something. `apiKey`: what may not be in the message.
+ */
+export function readRefusal(
+  response: Pick<Response, "status" | "headers">,
+  text: string,
+  request: { isWrite: boolean; apiKey: string; now: number },
+): KapsoError {
+  const { status } = response;
+  const said = readBody(text);
+  const isPassing = status === 429 || (status === 409 && request.isWrite) ||
+    (said.metaCode !== undefined && PASSING_META_CODES.has(said.metaCode));
+  // Whoever answered 5xx may have passed the request on before.
+  const isUnknown = status >= 500 || status === 408;
+  const code = said.code ?? (said.metaCode === undefined ? undefined : `meta_${said.metaCode}`) ??
+    CODES[status] ?? (isUnknown ? "server_error" : "refused");
+  return new KapsoError({
+    status,
+    code,
+    message: said.message === undefined
+      ? `Kapso answered ${status}`
+      : safeText(said.message, request.apiKey),
+    metaCode: said.metaCode,
+    isRetryable: isPassing || (isUnknown && !request.isWrite),
+    isAmbiguous: isUnknown && request.isWrite,
+    retryAfterMs: readRetryAfter(response.headers.get("retry-after"), request.now),
+  });
+}
+
+function readBody(text: string): { message?: string; code?: string; metaCode?: number } {
+  const body = parseJson(text);
+  if (!isObject(body)) return {};
+  const code = textOf(body.code);
+  const { error } = body;
+  if (!isObject(error)) {
+    // "Rate limit exceeded" comes with a sentence beside it.
+    const message = textOf(error) ?? textOf(body.message);
+    return {
+      ...(message === undefined ? {} : { message }),
+      ...(code === undefined ? {} : { code }),
+    };
+  }
+  const metaCode = Number(error.code);
+  const details = isObject(error.error_data) ? textOf(error.error_data.details) : undefined;
+  const message = [textOf(error.message), details].filter((part) => part !== undefined).join(": ");
+  return {
+    ...(message === "" ? {} : { message }),
+    ...(code === undefined ? {} : { code }),
+    ...(Number.isSafeInteger(metaCode) && error.code !== null ? { metaCode } : {}),
+  };
+}
+
+/** What others say may quote what was sent; nobody's number and no link gets through. */
+function safeText(text: string, apiKey: string): string {
+  return text.replaceAll(apiKey, "…")
+    .replace(/https?:\/\/\S+/gi, "…")
+    .replace(/\+?\d[\d\s().-]{5,}\d/g, "…")
+    .replace(/[\w.+-]+@[\w-]+\.[\w.]+/g, "…")
+    .slice(0, MAX_MESSAGE_LENGTH).toWellFormed();
+}
+
+/** `Retry-After`, in seconds or as a date, in milliseconds from now. */
+function readRetryAfter(value: string | null, now: number): number | undefined {
+  if (value === null || value.trim() === "") return undefined;
+  const seconds = Number(value);
+  if (Number.isFinite(seconds)) return Math.max(seconds * 1000, 0);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(date - now, 0);
+}
+
+/** JSON, or undefined for HTML, nothing and everything else. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value.trim() !== "" ? value : undefined;
+}

@@ -1,0 +1,291 @@
+/**
+ * One request to Kapso: the key, the time limit, the rate limit, and what may be repeated.
+ *
+ * What only reads is repeated after 429, 5xx and broken connections. What writes is never repeated
+ * unless the caller says that it may be: nobody knows whether the first time was done.
+ *
+ * @module
+ */
+import pRetry from "p-retry";
+import type { Log } from "../../http/log.ts";
+import { KapsoError, parseJson, readRefusal } from "./kapso_error.ts";
+
+/** Options of {@linkcode createRequester}. */
+export interface RequesterOptions {
+  /** `https://api.kapso.ai` where it is not given. `http:` only on the loopback interface. */
+  baseUrl?: string;
+  apiKey: string;
+  fetch?: typeof fetch;
+  /** Milliseconds after which an attempt is given up. */
+  timeoutMs?: number;
+  /** How often a request that only reads is attempted. */
+  maxAttempts?: number;
+  /** The longest wait before a further attempt. Where Kapso asks for more, the request fails at once. */
+  maxWaitMs?: number;
+  /** Milliseconds after which a request that only reads is given up, with all its attempts and waits. */
+  deadlineMs?: number;
+  /** Waits; rejects with the reason of the signal when that is aborted. */
+  delay?: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+  /** At least 0, less than 1. */
+  random?: () => number;
+  log?: Log;
+}
+
+/** What a single request may set. */
+export interface RequestOptions {
+  signal?: AbortSignal;
+  /** For what writes, but comes to the same when it is done twice: it is repeated like what reads. */
+  isRepeatable?: boolean;
+  timeoutMs?: number;
+}
+
+/** A request. */
+export interface KapsoRequest extends RequestOptions {
+  method?: "GET" | "POST" | "PATCH";
+  /** Below the base URL, beginning with a slash. */
+  path: string;
+  /** Undefined values are left out. */
+  query?: Record<string, string | number | undefined>;
+  /** A string is JSON already, and is sent as it is. */
+  body?: Record<string, unknown> | FormData | string;
+  /** Answer with the body as it came, after making sure that it is JSON. */
+  isRaw?: boolean;
+}
+
+/** What Kapso's last answer said about its rate limit: requests a minute, and how many are left. */
+export interface RateLimit {
+  limit: number;
+  remaining: number;
+}
+
+/** Sends requests. */
+export interface Requester {
+  /** The base URL, without a slash at its end. */
+  baseUrl: string;
+  /**
+   * @returns The body of the answer: parsed JSON, or its text where `isRaw`; undefined where it is empty.
+   * @throws {KapsoError}, or the reason of the signal where that ended a request that only reads.
+   */
+  send(request: KapsoRequest): Promise<unknown>;
+  /** Undefined before the first answer, and when it is a minute old. */
+  rateLimit(): RateLimit | undefined;
+}
+
+const DEFAULT_BASE_URL = "https://api.kapso.ai";
+const BACKOFF_MS = 500;
+const WINDOW_MS = 60_000;
+/** The share of a minute's requests that is left to people who send. */
+const HEADROOM = 0.1;
+
+/**
+ * A sender of requests.
+ *
+ * @throws {TypeError} for a base URL that is none, or that would send the key in the clear.
+ */
+export function createRequester(options: RequesterOptions): Requester {
+  const {
+    apiKey,
+    fetch: send = fetch,
+    timeoutMs = 20_000,
+    maxAttempts = 4,
+    maxWaitMs = 60_000,
+    deadlineMs,
+    delay = wait,
+    now = Date.now,
+    random = Math.random,
+    log,
+  } = options;
+  const baseUrl = readBaseUrl(options.baseUrl ?? DEFAULT_BASE_URL);
+  let seen: RateLimit & { at: number } | undefined;
+
+  const rateLimit = () => seen !== undefined && now() - seen.at < WINDOW_MS ? seen : undefined;
+  const noteRateLimit = (headers: Headers) => {
+    const limit = Number(headers.get("x-ratelimit-limit") ?? NaN);
+    const remaining = Number(headers.get("x-ratelimit-remaining") ?? NaN);
+    if (limit > 0 && remaining >= 0) seen = { limit, remaining, at: now() };
+  };
+  /** Spreads what is left of a minute over a minute, so that it is never used up by reading. */
+  const pause = async (signal: AbortSignal | undefined) => {
+    const left = rateLimit();
+    if (left === undefined || left.remaining > left.limit * HEADROOM) return;
+    await delay(Math.min(WINDOW_MS / (left.remaining + 1), maxWaitMs), signal);
+  };
+
+  const attempt = async (request: KapsoRequest): Promise<unknown> => {
+    const { method = "GET", body, signal } = request;
+    const isWrite = method !== "GET" && !request.isRepeatable;
+    const timeout = AbortSignal.timeout(request.timeoutMs ?? timeoutMs);
+    const isForm = body instanceof FormData;
+    let response: Response;
+    let text: string;
+    try {
+      response = await send(urlOf(baseUrl, request), {
+        method,
+        headers: {
+          "X-API-Key": apiKey,
+          Accept: "application/json",
+          ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
+        },
+        ...(body === undefined
+          ? {}
+          : { body: isForm || typeof body === "string" ? body : JSON.stringify(body) }),
+        // The key must not follow a redirect.
+        redirect: "manual",
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+      });
+      noteRateLimit(response.headers);
+      text = await response.text();
+    } catch (cause) {
+      if (signal?.aborted && !isWrite) throw signal.reason;
+      throw unanswered(cause, { isWrite, isTimeout: timeout.aborted, isAborted: signal?.aborted });
+    }
+    if (response.status >= 300 && response.status < 400) throw redirected(response, isWrite);
+    if (!response.ok) throw readRefusal(response, text, { isWrite, apiKey, now: now() });
+    if (text.trim() === "") return undefined;
+    const json = parseJson(text);
+    if (json === undefined) throw unreadable(response.status, isWrite);
+    return request.isRaw ? text : json;
+  };
+
+  /** For what only reads. */
+  const repeat = async (request: KapsoRequest): Promise<unknown> => {
+    const { signal } = request;
+    await pause(signal);
+    return await pRetry(() => attempt(request), {
+      retries: maxAttempts - 1,
+      // The waits are ours: they depend on what Kapso says, and tests do not wait.
+      minTimeout: 0,
+      ...(signal === undefined ? {} : { signal }),
+      async shouldRetry({ error, attemptNumber }) {
+        if (!(error instanceof KapsoError) || !error.isRetryable) return false;
+        const backoff = BACKOFF_MS * 2 ** (attemptNumber - 1) * (1 + random());
+        // A little later than asked for, and not everybody at once.
+        const ms = Math.max(backoff, (error.retryAfterMs ?? 0) * (1 + random() * 0.1));
+        if ((error.retryAfterMs ?? 0) > maxWaitMs) return false;
+        log?.("info", "kapso_repeat", {
+          status: error.status,
+          code: error.code,
+          attempt: attemptNumber,
+          wait_ms: Math.round(ms),
+        });
+        await delay(Math.min(ms, maxWaitMs * 1.1), signal);
+        return true;
+      },
+    });
+  };
+
+  return {
+    baseUrl,
+    rateLimit() {
+      const found = rateLimit();
+      return found && { limit: found.limit, remaining: found.remaining };
+    },
+    async send(request) {
+      const { method = "GET", signal } = request;
+      if (method !== "GET" && !request.isRepeatable) {
+        signal?.throwIfAborted();
+        return await attempt(request);
+      }
+      if (deadlineMs === undefined) return await repeat(request);
+      const deadline = AbortSignal.timeout(deadlineMs);
+      try {
+        return await repeat({
+          ...request,
+          signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+        });
+      } catch (cause) {
+        if (!deadline.aborted || signal?.aborted || cause instanceof KapsoError) throw cause;
+        throw unanswered(cause, { isWrite: false, isTimeout: true, isAborted: false });
+      }
+    },
+  };
+}
+
+/** The base URL alone, also where somebody gave the address of one of the APIs below it. */
+function readBaseUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null || url.username !== "" || url.password !== "") {
+    throw new TypeError("The base URL of Kapso's API is not a URL");
+  }
+  const isLocal = ["127.0.0.1", "localhost", "[::1]", "host.docker.internal"].includes(
+    url.hostname,
+  );
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLocal)) {
+    throw new TypeError("The base URL of Kapso's API must begin with https:");
+  }
+  const path = url.pathname.replace(/\/+$/, "")
+    .replace(/\/(?:meta\/whatsapp(?:\/v\d+\.\d+)?|platform\/v1)$/, "");
+  return `${url.origin}${path}`;
+}
+
+function urlOf(baseUrl: string, { path, query = {} }: KapsoRequest): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value));
+  }
+  const text = parameters.toString();
+  return `${baseUrl}${path}${text === "" ? "" : `?${text}`}`;
+}
+
+function unanswered(
+  cause: unknown,
+  about: { isWrite: boolean; isTimeout: boolean; isAborted: boolean | undefined },
+): KapsoError {
+  const hasLeft = !isUnconnected(cause);
+  return new KapsoError({
+    status: 0,
+    code: about.isAborted ? "aborted" : about.isTimeout ? "timeout" : "network",
+    message: about.isAborted
+      ? "The request to Kapso was given up"
+      : about.isTimeout
+      ? "Kapso did not answer in time"
+      : "Kapso cannot be reached",
+    isRetryable: !about.isWrite || !hasLeft,
+    isAmbiguous: about.isWrite && hasLeft,
+    cause,
+  });
+}
+
+/** Whether no connection was ever made, in the words of Deno's HTTP client: then nothing was done. */
+function isUnconnected(error: unknown): boolean {
+  return error instanceof Error &&
+    (/client error \(Connect\)/.test(error.message) || isUnconnected(error.cause));
+}
+
+function redirected(response: Response, isWrite: boolean): KapsoError {
+  return new KapsoError({
+    status: response.status,
+    code: "redirect_refused",
+    message: "Kapso answered with a redirect, which is not followed: the key belongs to one host",
+    isRetryable: false,
+    isAmbiguous: isWrite,
+  });
+}
+
+function unreadable(status: number, isWrite: boolean): KapsoError {
+  return new KapsoError({
+    status,
+    code: "unreadable_answer",
+    message: "Kapso's answer is not what its documentation says",
+    isRetryable: !isWrite,
+    isAmbiguous: isWrite,
+  });
+}
+
+/** Waits, and ends with the reason of the signal when that is aborted. */
+function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

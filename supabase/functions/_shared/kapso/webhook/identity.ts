@@ -1,0 +1,164 @@
+/**
+ * Who a message is with: phone numbers, BSUIDs, names, and the keys of threads made of them.
+ *
+ * @module
+ */
+import type { WireConversation, WireMessage } from "./wire.ts";
+
+/** The other side of a thread. */
+export interface Contact {
+  /** What comes after the number of our line in a thread's key. */
+  key: string;
+  /** Other keys the same contact may have got from an event that knew less. */
+  aliases: string[];
+  /** How people are matched by it: `+digits`, a BSUID, or a text that matches nobody. */
+  identifier: string;
+  /** Digits of the number. */
+  phone?: string;
+  /** Every identifier but `phone`: `+digits` or BSUID. */
+  identifiers: string[];
+}
+
+/** Spaces, brackets, hyphens and the invisible marks that come with copied numbers. */
+const PHONE_PUNCTUATION =
+  /[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]/g;
+const BSUID = /^[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}$/;
+const PARENT_BSUID = /^[A-Za-z]{2}\.ENT\./;
+const CONVERSATION_PREFIX = "conversation:";
+/** Characters of a name that are kept. */
+const MAX_NAME_LENGTH = 300;
+
+/**
+ * The digits of a phone number, however it is written. The same rule as private.phone_digits_of.
+ *
+ * @returns undefined where the value is something else, such as a BSUID.
+ */
+export function phoneDigits(value: unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
+  const bare = value.replace(PHONE_PUNCTUATION, "");
+  if (!/^\+?[0-9]{7,17}$/.test(bare)) return undefined;
+  const digits = bare.replace(/^\+/, "").replace(/^00/, "");
+  return digits.length >= 7 && digits.length <= 15 ? digits : undefined;
+}
+
+/** A business-scoped user id, or undefined for anything else. */
+export function readBsuid(value: unknown): string | undefined {
+  const trimmed = typeof value === "string" ? value.trim() : "";
+  return BSUID.test(trimmed) ? trimmed : undefined;
+}
+
+/** An identifier as people are matched by it: `+digits` or a BSUID. */
+export function readIdentifier(value: unknown): string | undefined {
+  const digits = phoneDigits(value);
+  return digits === undefined ? readBsuid(value) : `+${digits}`;
+}
+
+/** `external_conversation_id` of a thread. */
+export function threadKey(phoneNumberId: string, contactKey: string): string {
+  return `${phoneNumberId}:${contactKey}`;
+}
+
+/**
+ * The contact of a message or conversation.
+ *
+ * @param direction Of the message: the contact is its sender or its recipient, never the other one.
+ */
+export function readContact(
+  message: WireMessage | undefined,
+  conversation: WireConversation | undefined,
+  direction: "inbound" | "outbound",
+): Contact | undefined {
+  const statuses = direction === "outbound" ? message?.kapso?.statuses ?? [] : [];
+  // The conversation comes first, because it says the same in every event of a contact, where a
+  // message may have the number without its ninth digit or not at all.
+  const values = [
+    conversation?.phone_number,
+    message?.kapso?.phone_number,
+    ...(direction === "inbound" ? [message?.from] : [message?.to]),
+    ...statuses.map((status) => status.recipient_id),
+    conversation?.business_scoped_user_id,
+    message?.kapso?.business_scoped_user_id,
+    ...(direction === "inbound" ? [message?.from_user_id] : [message?.to_user_id]),
+    ...statuses.map((status) => status.recipient_user_id),
+    conversation?.parent_business_scoped_user_id,
+    ...(direction === "inbound" ? [message?.from_parent_user_id] : [message?.to_parent_user_id]),
+  ];
+  const phones = unique(values.map(phoneDigits));
+  const bsuids = unique(values.map(readBsuid))
+    .sort((one, other) => Number(PARENT_BSUID.test(one)) - Number(PARENT_BSUID.test(other)));
+  const conversationId = conversation?.id ?? message?.kapso?.whatsapp_conversation_id;
+  // The prefix keeps an id of digits from being taken for a number.
+  const fallback = conversationId ? [`${CONVERSATION_PREFIX}${conversationId}`] : [];
+  const [key, ...aliases] = [...phones, ...bsuids, ...fallback];
+  if (key === undefined) return undefined;
+  const phone = phones[0];
+  return {
+    key,
+    aliases,
+    identifier: phone === undefined ? key : `+${phone}`,
+    ...(phone === undefined ? {} : { phone }),
+    identifiers: [...phones.slice(1).map((digits) => `+${digits}`), ...bsuids],
+  };
+}
+
+/** Id of the group a message or conversation belongs to. */
+export function readGroupId(
+  message: WireMessage | undefined,
+  conversation: WireConversation | undefined,
+): string | undefined {
+  return conversation?.group_id || message?.group_id ||
+    (message?.recipient_type === "group" ? message.to : undefined) ||
+    message?.kapso?.statuses?.find((status) => status.recipient_type === "group")?.recipient_id ||
+    undefined;
+}
+
+/** Tell a contact of whom nothing but Kapso's conversation is known. */
+export function isConversationKey(key: string): boolean {
+  return key.startsWith(CONVERSATION_PREFIX);
+}
+
+/** The key of a group in the place of a contact's. */
+export function groupKey(groupId: string): string {
+  return `group:${groupId}`;
+}
+
+/**
+ * The contact's profile name, from the three places it is seen in.
+ *
+ * @param phone Digits of the contact: a name that only repeats them is none.
+ */
+export function readContactName(
+  message: WireMessage | undefined,
+  conversation: WireConversation | undefined,
+  direction: "inbound" | "outbound",
+  phone: string | undefined,
+): string | undefined {
+  return [
+    conversation?.kapso?.contact_name,
+    conversation?.contact_name,
+    // Of an outbound message this may be ourselves.
+    direction === "inbound" ? message?.kapso?.contact_name : undefined,
+  ].map((name) => cleanName(name, phone)).find((name) => name !== undefined);
+}
+
+/** Who wrote a message in a group. Its own field first: the conversation's name may be the group's. */
+export function readSenderName(
+  message: WireMessage,
+  conversation: WireConversation | undefined,
+  sender: Contact | undefined,
+): string | undefined {
+  return cleanName(message.kapso?.contact_name, undefined) ??
+    readContactName(undefined, conversation, "inbound", sender?.phone) ??
+    sender?.identifier;
+}
+
+function cleanName(name: string | undefined, phone: string | undefined): string | undefined {
+  const trimmed = name?.toWellFormed().trim().slice(0, MAX_NAME_LENGTH).toWellFormed();
+  if (!trimmed || (phone !== undefined && phoneDigits(trimmed) === phone)) return undefined;
+  return trimmed;
+}
+
+/** The values that are there, each once. */
+export function unique(values: (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))];
+}

@@ -1,0 +1,473 @@
+/**
+ * From a delivery of Kapso to elements this project can store. Pure, and it never throws: whatever
+ * cannot be used becomes an ignored element, and takes no other element with it.
+ *
+ * @module
+ */
+import { ingestConversation } from "../../contracts/ingest.ts";
+import { isObject, readKapsoType, textOf } from "./content.ts";
+import type {
+  IdentityChangeElement,
+  IgnoredReason,
+  KapsoPerson,
+  KapsoSession,
+  NormalizedElement,
+} from "./elements.ts";
+import {
+  type Contact,
+  groupKey,
+  isConversationKey,
+  readContact,
+  readContactName,
+  readGroupId,
+  readIdentifier,
+  readSenderName,
+  threadKey,
+  unique,
+} from "./identity.ts";
+import {
+  type MessageOptions,
+  type MessageParts,
+  readDirection,
+  readInstant,
+  readMessage,
+  readSentAt,
+} from "./read_message.ts";
+import {
+  type WireConversation,
+  wireConversation,
+  type WireElement,
+  wireElement,
+  type WireMessage,
+} from "./wire.ts";
+
+/** What the headers of a delivery say. The body of a single event does not repeat it. */
+export interface DeliveryHeaders {
+  /** `X-Webhook-Event`. */
+  event?: string | null | undefined;
+  /** `X-Webhook-Payload-Version`. */
+  payloadVersion?: string | null | undefined;
+}
+
+/** Events this function has a use for. */
+export const EVENTS = [
+  "whatsapp.message.received",
+  "whatsapp.message.sent",
+  "whatsapp.message.delivered",
+  "whatsapp.message.read",
+  "whatsapp.message.failed",
+  "whatsapp.conversation.created",
+  "whatsapp.conversation.ended",
+  "whatsapp.conversation.inactive",
+  "whatsapp.contact.identity_changed",
+  "whatsapp.contact.marketing_preference_changed",
+] as const;
+
+const UNNAMED_MESSAGE = "whatsapp.message";
+
+/**
+ * Read a delivery.
+ *
+ * @param headers What its headers say; the name of the event is taken from the body where they do not.
+ * @param body The parsed body, of any shape: single, batched, or `data: […]` without `batch`.
+ * @returns At least one element. In the order of the batch; one event can mean two things.
+ *
+ * @example
+ * ```ts
+ * const [element] = normalize({ event: "whatsapp.message.received" }, {
+ *   phone_number_id: "10988",
+ *   conversation: { id: "0b5c", phone_number: "+5511988887777" },
+ *   message: { id: "wamid.A", timestamp: "1772442000", type: "text", text: { body: "bom dia" } },
+ * });
+ * if (element?.kind !== "conversation") throw new Error("expected a conversation");
+ * console.assert(element.conversation.external_conversation_id === "10988:5511988887777");
+ * ```
+ */
+export function normalize(headers: DeliveryHeaders, body: unknown): NormalizedElement[] {
+  const outer = wireElement.safeParse(body).data;
+  if (outer === undefined) return [ignored("unreadable")];
+  if (headers.payloadVersion?.trim().toLowerCase() === "v1") {
+    return [ignored("v1_payload", findPhoneNumberId(outer))];
+  }
+  const elements = elementsOf(outer);
+  if (elements.length === 0) return [ignored("empty", findPhoneNumberId(outer))];
+  return elements.flatMap((value) => {
+    const element = wireElement.safeParse(value).data;
+    if (element === undefined) return [ignored("unreadable")];
+    const event = headers.event?.trim() || outer.type || outer.event || element.type ||
+      element.event;
+    return normalizeElement(event, element, findPhoneNumberId(element) ?? findPhoneNumberId(outer));
+  });
+}
+
+/**
+ * Every line a delivery is about. Read before its signature is checked, to find the secret to check it
+ * with; so an element may only be stored if that secret is the secret of its own line.
+ */
+export function readPhoneNumberIds(body: unknown): string[] {
+  const outer = wireElement.safeParse(body).data;
+  if (outer === undefined) return [];
+  const parsed = elementsOf(outer).map((value) => wireElement.safeParse(value).data);
+  return unique([outer, ...parsed].map((element) => element && findPhoneNumberId(element)));
+}
+
+/** The events of a body: of a batch its elements, else the body itself. */
+function elementsOf(outer: WireElement): unknown[] {
+  const { data } = outer;
+  // A wrapper around one event, which old handlers read.
+  if (isObject(data) && outer.message === undefined) return [data];
+  return Array.isArray(data) && outer.message === undefined ? data : [outer];
+}
+
+function findPhoneNumberId(element: WireElement): string | undefined {
+  return [
+    element.phone_number_id,
+    element.conversation?.phone_number_id,
+    element.message?.kapso?.phone_number_id,
+    element.contact?.phone_number_id,
+    element.whatsapp_config?.phone_number_id,
+  ].filter((value) => typeof value === "string").find((value) => /^[\w.-]{1,128}$/.test(value));
+}
+
+function normalizeElement(
+  event: string | undefined,
+  element: WireElement,
+  phoneNumberId: string | undefined,
+): NormalizedElement[] {
+  // Version 1 gives messages ids of Kapso's own, under which every message would be stored again.
+  if (element.whatsapp_config !== undefined || element.message?.message_type !== undefined) {
+    return [ignored("v1_payload", phoneNumberId)];
+  }
+  // Nothing names it, but a message is a message.
+  const name = event ?? (element.message === undefined ? "" : UNNAMED_MESSAGE);
+  if (name !== UNNAMED_MESSAGE && !EVENTS.some((known) => known === name)) {
+    return [ignored("unknown_event", phoneNumberId)];
+  }
+  if (phoneNumberId === undefined) return [ignored("no_phone_number_id")];
+  const eventKind = name.split(".")[2];
+  if (name.startsWith("whatsapp.message")) {
+    return readMessageEvent(element, eventKind, phoneNumberId);
+  }
+  if (name.startsWith("whatsapp.conversation.")) {
+    return [readConversationEvent(element, eventKind, phoneNumberId)];
+  }
+  return eventKind === "identity_changed"
+    ? [readIdentityChange(element, phoneNumberId)]
+    : [readMarketingPreference(element, phoneNumberId)];
+}
+
+// Messages ---------------------------------------------------------------------------------------
+
+function readMessageEvent(
+  element: WireElement,
+  eventStatus: string | undefined,
+  phoneNumberId: string,
+): NormalizedElement[] {
+  const { message, conversation } = element;
+  if (message === undefined) return [ignored("unreadable", phoneNumberId)];
+  const direction = readDirection(message, eventStatus);
+  const groupId = readGroupId(message, conversation);
+  // In a group the conversation is nobody's in particular, or the group's.
+  const contact = readContact(message, groupId === undefined ? conversation : undefined, direction);
+  if (contact === undefined && groupId === undefined) return [ignored("no_contact", phoneNumberId)];
+  const parts = readMessage(message, {
+    direction,
+    eventStatus,
+    conversation,
+    senderKey: contact?.key,
+    ...(groupId === undefined || direction === "outbound"
+      ? {}
+      : { groupSender: readGroupSender(message, conversation, contact) }),
+  });
+  if (parts === undefined) return [ignored("unreadable", phoneNumberId)];
+  const stored = conversationElement(phoneNumberId, {
+    parts,
+    contact,
+    groupId,
+    name: groupId === undefined
+      ? readContactName(message, conversation, direction, contact?.phone)
+      : undefined,
+    session: readSession(message, conversation, groupId),
+    isHistory: message.kapso?.origin === "history_sync",
+  });
+  const change = readSystemChange(message, contact, phoneNumberId);
+  return change === undefined ? [stored] : [stored, change];
+}
+
+/** The member of a group who wrote a message. */
+function readGroupSender(
+  message: WireMessage,
+  conversation: WireConversation | undefined,
+  contact: Contact | undefined,
+): NonNullable<MessageOptions["groupSender"]> {
+  const isKnown = contact !== undefined && !isConversationKey(contact.key);
+  const name = readSenderName(message, conversation, isKnown ? contact : undefined);
+  return { identifier: isKnown ? contact.identifier : undefined, name };
+}
+
+/** What a system message says about the contact's identity. */
+function readSystemChange(
+  message: WireMessage,
+  contact: Contact | undefined,
+  phoneNumberId: string,
+): IdentityChangeElement | undefined {
+  const system = message.system;
+  if (readKapsoType(message) !== "system" || !isObject(system)) return undefined;
+  if (!/^user_changed_/.test(textOf(system.type) ?? "")) return undefined;
+  // The old id stands only in the sentence "… changed from OLD to NEW".
+  const sentence = textOf(system.body)?.trim() ?? "";
+  const [, from, to] = /\bfrom\s+(\S+)\s+to\s+(\S+?)\.?$/.exec(sentence) ?? [];
+  const known = knownIdentifiers(contact);
+  // A change of number is reported under the old one.
+  const old = system.type === "user_changed_number"
+    ? known.filter((identifier) => identifier.startsWith("+"))
+    : [];
+  return identityChange(phoneNumberId, {
+    previous: [from, ...old],
+    current: [system.user_id, system.parent_user_id, system.wa_id, system.new_wa_id, to],
+    kept: known,
+    occurredAt: readSentAt(message, undefined),
+  });
+}
+
+function knownIdentifiers(contact: Contact | undefined): string[] {
+  if (contact === undefined) return [];
+  return unique([
+    contact.phone === undefined ? undefined : `+${contact.phone}`,
+    ...contact.identifiers,
+  ]);
+}
+
+// Conversations ----------------------------------------------------------------------------------
+
+function readConversationEvent(
+  element: WireElement,
+  eventKind: string | undefined,
+  phoneNumberId: string,
+): NormalizedElement {
+  const { conversation } = element;
+  if (conversation === undefined) return ignored("unreadable", phoneNumberId);
+  const groupId = readGroupId(undefined, conversation);
+  const contact = readContact(undefined, conversation, "inbound");
+  if (contact === undefined && groupId === undefined) return ignored("no_contact", phoneNumberId);
+  const session = readSession(undefined, conversation, groupId);
+  return conversationElement(phoneNumberId, {
+    parts: { messages: [], changes: [] },
+    contact,
+    groupId,
+    name: groupId === undefined
+      ? readContactName(undefined, conversation, "inbound", contact?.phone)
+      : undefined,
+    session: session && eventKind === "ended" ? { ...session, status: "ended" } : session,
+    inactiveSince: eventKind === "inactive"
+      ? readInstant(element.since_message?.created_at) ?? readInstant(conversation.last_active_at)
+      : undefined,
+  });
+}
+
+/**
+ * What a row of Kapso's conversations says of its session.
+ *
+ * @param phoneNumberId The line it is to belong to.
+ * @returns undefined where it says nothing of it, or belongs to another line.
+ */
+export function readSessionRow(row: unknown, phoneNumberId: string): KapsoSession | undefined {
+  const conversation = wireConversation.safeParse(row).data;
+  if ((conversation?.phone_number_id ?? phoneNumberId) !== phoneNumberId) return undefined;
+  return readSession(undefined, conversation, undefined);
+}
+
+function readSession(
+  message: WireMessage | undefined,
+  conversation: WireConversation | undefined,
+  groupId: string | undefined,
+): KapsoSession | undefined {
+  // With a group's message may come the private conversation of its sender.
+  if (groupId !== undefined && !conversation?.group_id) return undefined;
+  const id = conversation?.id ?? message?.kapso?.whatsapp_conversation_id;
+  const startedAt = readInstant(conversation?.created_at);
+  const at = readInstant(conversation?.updated_at) ?? readInstant(conversation?.last_active_at) ??
+    startedAt ?? (message === undefined ? undefined : readSentAt(message, conversation));
+  if (!id || at === undefined) return undefined;
+  const status = conversation?.status?.toLowerCase();
+  return {
+    id,
+    ...(status === "active" || status === "ended" ? { status } : {}),
+    at,
+    ...(startedAt === undefined ? {} : { started_at: startedAt }),
+  };
+}
+
+interface ConversationParts {
+  parts: MessageParts;
+  contact: Contact | undefined;
+  groupId: string | undefined;
+  name: string | undefined;
+  session: KapsoSession | undefined;
+  isHistory?: boolean;
+  inactiveSince?: string | undefined;
+}
+
+/** Put a conversation together and check it as the one door's other callers are checked. */
+function conversationElement(phoneNumberId: string, of: ConversationParts): NormalizedElement {
+  const { contact, groupId, name, session, inactiveSince, parts } = of;
+  const key = groupId === undefined ? contact!.key : groupKey(groupId);
+  const parsed = ingestConversation.safeParse({
+    external_conversation_id: threadKey(phoneNumberId, key),
+    participant_identifier: groupId === undefined ? contact!.identifier : key,
+    ...(name === undefined ? {} : { participant_name: name }),
+    messages: parts.messages,
+    ...(parts.changes.length > 0 ? { changes: parts.changes } : {}),
+    ...(of.isHistory ? { is_history: true } : {}),
+  });
+  if (!parsed.success) return ignored("unreadable", phoneNumberId);
+  const person = groupId === undefined ? readPerson(contact!, name) : undefined;
+  return {
+    kind: "conversation",
+    phoneNumberId,
+    conversation: {
+      ...parsed.data,
+      thread_aliases: groupId === undefined
+        ? contact!.aliases.map((alias) => threadKey(phoneNumberId, alias))
+        : [],
+      ...(person === undefined ? {} : { person }),
+      ...(session === undefined ? {} : { session }),
+      ...(inactiveSince === undefined ? {} : { inactive_since: inactiveSince }),
+    },
+  };
+}
+
+function readPerson(contact: Contact, name: string | undefined): KapsoPerson | undefined {
+  if (contact.phone === undefined && contact.identifiers.length === 0) return undefined;
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(contact.phone === undefined ? {} : { phone: `+${contact.phone}` }),
+    identifiers: contact.identifiers,
+  };
+}
+
+// Contacts ---------------------------------------------------------------------------------------
+
+/** Where a contact's identifiers are seen; never `phone_number_id`, which is our own line. */
+const IDENTIFIER_FIELD =
+  /^(?:(?:parent_)?business_scoped_user_id|(?:parent_)?user_id|(?:parent_)?bsuid|wa_id|phone|phone_number|identifier)$/;
+const NEW_SIDE = /^(?:new|current|to|updated)$/;
+
+/**
+ * A contact's new identity. No sample of this event is public, so every name integrators have seen or
+ * guessed is tried, flat, under `contact` and in nested objects.
+ */
+function readIdentityChange(element: WireElement, phoneNumberId: string): NormalizedElement {
+  const previous: unknown[] = [];
+  const current: unknown[] = [];
+  const kept: unknown[] = [];
+  const places = [
+    element,
+    element.contact,
+    element.conversation,
+    element.identity_change,
+    element.identity,
+    element.change,
+  ].filter(isObject);
+  for (const place of places) {
+    for (const [field, value] of Object.entries(place)) {
+      const [, side, name] = /^(?:(previous|old|from|prior|new|current|to|updated)(?:_|$))?(.*)$/
+        .exec(field) ?? [];
+      const list = side === undefined ? kept : NEW_SIDE.test(side) ? current : previous;
+      if (side !== undefined && isObject(value)) {
+        list.push(...identifierFields(value));
+      } else if (name === "" || IDENTIFIER_FIELD.test(name ?? "")) {
+        list.push(value);
+      }
+    }
+  }
+  const time = element.occurred_at ?? element.timestamp ?? element.contact?.updated_at;
+  const change = identityChange(phoneNumberId, {
+    previous,
+    current,
+    kept,
+    occurredAt: typeof time === "string" || typeof time === "number"
+      ? readInstant(time)
+      : undefined,
+  });
+  return change ?? ignored("unreadable", phoneNumberId);
+}
+
+function identifierFields(value: Record<string, unknown>): unknown[] {
+  return Object.entries(value).flatMap(([name, item]) => IDENTIFIER_FIELD.test(name) ? [item] : []);
+}
+
+interface IdentityParts {
+  previous: unknown[];
+  current: unknown[];
+  /** Seen beside them, and valid unless it is one of `previous`. */
+  kept: unknown[];
+  occurredAt: string | undefined;
+}
+
+function identityChange(
+  phoneNumberId: string,
+  parts: IdentityParts,
+): IdentityChangeElement | undefined {
+  const current = unique(parts.current.map(readIdentifier));
+  const previous = unique(parts.previous.map(readIdentifier))
+    .filter((identifier) => !current.includes(identifier));
+  const kept = unique(parts.kept.map(readIdentifier))
+    .filter((identifier) => !previous.includes(identifier));
+  if (current.length + previous.length + kept.length === 0) return undefined;
+  return {
+    kind: "identity_change",
+    phoneNumberId,
+    previous,
+    current: unique([...current, ...kept]),
+    ...(parts.occurredAt === undefined ? {} : { occurredAt: parts.occurredAt }),
+  };
+}
+
+function readMarketingPreference(element: WireElement, phoneNumberId: string): NormalizedElement {
+  const { contact = {}, conversation } = element;
+  const found = [
+    element.marketing_preference,
+    element.preference,
+    contact.marketing_preference,
+    element.marketing_preference_status,
+  ].find((value) => isObject(value) || textOf(value) !== undefined);
+  const preference = isObject(found) ? found : {};
+  const status = textOf(isObject(found) ? preference.status ?? preference.value : found)
+    ?.trim().toLowerCase().slice(0, 64).toWellFormed();
+  const identifiers = unique([
+    contact.phone_number,
+    contact.phone,
+    contact.wa_id,
+    conversation?.phone_number,
+    element.phone_number,
+    element.wa_id,
+    contact.business_scoped_user_id,
+    conversation?.business_scoped_user_id,
+    element.business_scoped_user_id,
+    contact.parent_business_scoped_user_id,
+    conversation?.parent_business_scoped_user_id,
+  ].map(readIdentifier));
+  if (status === undefined || identifiers.length === 0) return ignored("unreadable", phoneNumberId);
+  const sequence = Number(preference.sequence ?? element.sequence ?? NaN);
+  const time = preference.occurred_at ?? element.occurred_at ?? element.timestamp;
+  const occurredAt = typeof time === "string" || typeof time === "number"
+    ? readInstant(time)
+    : undefined;
+  return {
+    kind: "marketing_preference",
+    phoneNumberId,
+    identifiers,
+    status,
+    ...(Number.isSafeInteger(sequence) ? { sequence } : {}),
+    ...(occurredAt === undefined ? {} : { occurredAt }),
+  };
+}
+
+function ignored(reason: IgnoredReason, phoneNumberId?: string): NormalizedElement {
+  return {
+    kind: "ignored",
+    reason,
+    ...(phoneNumberId === undefined ? {} : { phoneNumberId }),
+  };
+}

@@ -1,0 +1,235 @@
+/**
+ * A message of Kapso, from a webhook or a list, as messages and changes for the one door.
+ *
+ * @module
+ */
+import { MAX_CONTENT_BYTES, MAX_URL_LENGTH } from "../../contracts/message.ts";
+import type { Message, MessageChange } from "../../contracts/message.ts";
+import { instant, utf8Length } from "../../contracts/text.ts";
+import { isObject, MEDIA_TYPES, readContent, readKapsoType, textOf } from "./content.ts";
+import { makeMetadata } from "./metadata.ts";
+import type { WireConversation, WireError, WireMessage } from "./wire.ts";
+
+/** What is known of a message besides itself. */
+export interface MessageOptions {
+  direction: "inbound" | "outbound";
+  /** The status the name of the event says: `whatsapp.message.read` → `read`. */
+  eventStatus: string | undefined;
+  conversation: WireConversation | undefined;
+  /** Key of who wrote it: the contact, in a group the member. */
+  senderKey: string | undefined;
+  /** For groups: identifier and name of the member. */
+  groupSender?: { identifier: string | undefined; name: string | undefined };
+}
+
+/** What is to be stored; before validation. Both empty: nothing. */
+export interface MessageParts {
+  messages: Message[];
+  changes: MessageChange[];
+}
+
+/** Delivery statuses from the first to the last, `failed` being final. */
+const STATUS_ORDER = ["pending", "sent", "delivered", "read", "failed"] as const;
+type Status = typeof STATUS_ORDER[number];
+
+/** Names of statuses, in webhooks, in lists and in imported history. */
+const STATUSES: ReadonlyMap<string, Status> = new Map([
+  ...STATUS_ORDER.map((status): [string, Status] => [status, status]),
+  ["accepted", "pending"],
+  ["held_for_quality_assessment", "pending"],
+  ["played", "read"],
+  ["error", "failed"],
+]);
+
+/**
+ * Which side wrote a message.
+ *
+ * @param eventStatus What the name of the event says, where nothing else does.
+ */
+export function readDirection(
+  message: WireMessage,
+  eventStatus: string | undefined,
+): "inbound" | "outbound" {
+  // Typed on the business's phone.
+  if (message.kapso?.origin === "business_app") return "outbound";
+  const said = message.kapso?.direction?.toLowerCase();
+  if (said === "inbound" || said === "outbound") return said;
+  if (eventStatus !== undefined) return eventStatus === "received" ? "inbound" : "outbound";
+  const isSent = (message.kapso?.statuses?.length ?? 0) > 0 || (message.from ?? "") === "";
+  return isSent && message.to !== undefined ? "outbound" : "inbound";
+}
+
+/** Time of a message: its own, else the nearest that is known. */
+export function readSentAt(
+  message: WireMessage,
+  conversation: WireConversation | undefined,
+): string | undefined {
+  return readInstant(message.timestamp) ?? readInstant(message.created_at) ??
+    message.kapso?.statuses?.map((status) => readInstant(status.timestamp))
+      .filter((time) => time !== undefined).sort()[0] ??
+    readInstant(conversation?.last_active_at);
+}
+
+/**
+ * Read a message.
+ *
+ * @returns undefined where it has no id or no time, or is a reaction to nothing.
+ */
+export function readMessage(
+  message: WireMessage,
+  options: MessageOptions,
+): MessageParts | undefined {
+  const { id } = message;
+  const sentAt = readSentAt(message, options.conversation);
+  if (!id || sentAt === undefined) return undefined;
+  const kapsoType = readKapsoType(message);
+  const delivery = options.direction === "outbound" ? readDelivery(message, options) : {};
+
+  if (kapsoType === "reaction") {
+    // One that never reached the phone is not drawn.
+    if (delivery.status === "failed") return { messages: [], changes: [] };
+    const change = readReaction(message, id, sentAt, options);
+    return change && { messages: [], changes: [change] };
+  }
+
+  const { type, content, isComplete } = readContent(message, kapsoType);
+  if (!isComplete && options.direction === "outbound") {
+    return {
+      messages: [],
+      changes: delivery.status === undefined ? [] : [{ message_id: id, ...delivery }],
+    };
+  }
+  const replyTo = message.context?.id ?? message.context?.message_id;
+  const conversationId = options.conversation?.id ?? message.kapso?.whatsapp_conversation_id;
+  return {
+    messages: [{
+      id,
+      direction: options.direction,
+      type,
+      content: cutContent(content),
+      media_url: readMediaUrl(message, kapsoType),
+      sent_at: sentAt,
+      ...delivery,
+      ...(typeof replyTo === "string" && replyTo !== "" ? { reply_to: replyTo } : {}),
+      ...(options.groupSender?.name === undefined ? {} : { sender_name: options.groupSender.name }),
+      metadata: makeMetadata(message, {
+        kapsoType,
+        conversationId,
+        sender: options.groupSender?.identifier,
+        username: message.username ?? options.conversation?.username,
+      }),
+    }],
+    changes: [],
+  };
+}
+
+/**
+ * An instant from unix seconds, also as text, or from ISO 8601.
+ *
+ * @returns As `2026-03-02T09:00:00.000Z`; undefined for anything else, zero and negative times.
+ */
+export function readInstant(time: string | number | undefined): string | undefined {
+  if (time === undefined) return undefined;
+  const number = typeof time === "number" || /^\s*\d+(?:\.\d+)?\s*$/.test(time)
+    ? Number(time)
+    : NaN;
+  if (Number.isNaN(number)) return instant.safeParse(String(time)).data;
+  // Over 11 digits they are milliseconds: as seconds it would be the year 5138.
+  const date = new Date(number >= 1e11 ? number : number * 1000);
+  if (!(number > 0) || Number.isNaN(date.getTime())) return undefined;
+  return instant.safeParse(date.toISOString()).data;
+}
+
+/** The newest status of an outbound message, with the time and the reason of its own entry. */
+function readDelivery(
+  message: WireMessage,
+  options: MessageOptions,
+): Pick<Message, "status" | "status_at" | "error"> {
+  const entries = [
+    ...(message.kapso?.statuses ?? []),
+    // Without a time of their own: the entries say more wherever they have the same status.
+    { status: message.kapso?.status },
+    { status: options.eventStatus },
+    { status: message.history_context?.status },
+  ].flatMap((entry) => {
+    const status = STATUSES.get(entry.status?.toLowerCase() ?? "");
+    if (status === undefined) return [];
+    const at = "timestamp" in entry ? readInstant(entry.timestamp) : undefined;
+    return [{ status, at, errors: "errors" in entry ? entry.errors : undefined }];
+  });
+  const status = STATUS_ORDER.findLast((name) => entries.some((entry) => entry.status === name));
+  if (status === undefined) return {};
+  const same = entries.filter((entry) => entry.status === status);
+  // The same status twice: the earlier time is when it happened.
+  const at = same.map((entry) => entry.at).filter((time) => time !== undefined).sort()[0];
+  const error = status === "failed"
+    ? [...same.flatMap((entry) => entry.errors ?? []), ...(message.errors ?? [])][0]
+    : undefined;
+  return {
+    status,
+    ...(at === undefined ? {} : { status_at: at }),
+    ...(error === undefined ? {} : { error: readFailure(error) }),
+  };
+}
+
+function readFailure(error: WireError): NonNullable<Message["error"]> {
+  const title = textOf(error.title);
+  const details = textOf(error.error_data?.details) ?? textOf(error.message);
+  const message = [
+    // "Message undeliverable: Message undeliverable." says it once too often.
+    details !== undefined && title !== undefined &&
+      details.toLowerCase().startsWith(title.toLowerCase())
+      ? undefined
+      : title,
+    details,
+  ].filter((part) => part !== undefined).join(": ").slice(0, 1000);
+  return {
+    ...(error.code === undefined || error.code === "" ? {} : { code: error.code }),
+    ...(message === "" ? {} : { message }),
+  };
+}
+
+/** A reaction, as a change of the message it belongs to. One without emoji takes the earlier one back. */
+function readReaction(
+  message: WireMessage,
+  id: string,
+  reactedAt: string,
+  options: MessageOptions,
+): MessageChange | undefined {
+  const reaction = isObject(message.reaction) ? message.reaction : {};
+  const summary = message.kapso?.message_type_data ?? {};
+  const target = textOf(reaction.message_id) ?? textOf(summary.message_id);
+  const sender = options.direction === "outbound"
+    ? "business"
+    : `contact:${options.senderKey ?? "unknown"}`;
+  if (target === undefined) return undefined;
+  const emoji =
+    textOf((isObject(message.reaction) ? reaction : summary).emoji)?.toWellFormed().slice(0, 64)
+      .toWellFormed() ?? null;
+  return { message_id: target, reactions: [{ sender, emoji, reacted_at: reactedAt, id }] };
+}
+
+/** Kapso's copy of the file. Never `url`, which Meta lets die within minutes. */
+function readMediaUrl(message: WireMessage, kapsoType: string): string | null {
+  const media = MEDIA_TYPES.has(kapsoType) ? message[kapsoType] : undefined;
+  const links = [
+    message.kapso?.media_url,
+    message.kapso?.media_data?.url,
+    isObject(media) ? media.link : undefined,
+  ];
+  return links.map(textOf).find((link) => link !== undefined && isHttpUrl(link))?.trim() ?? null;
+}
+
+function isHttpUrl(text: string): boolean {
+  const url = text.length <= MAX_URL_LENGTH && text.isWellFormed() ? URL.parse(text.trim()) : null;
+  return url !== null && (url.protocol === "https:" || url.protocol === "http:");
+}
+
+/** Content within the door's limit. WhatsApp's own is 4096 characters, so this is for freaks. */
+function cutContent(content: string): string {
+  const clean = content.replaceAll("\0", "").toWellFormed();
+  if (utf8Length(clean) <= MAX_CONTENT_BYTES) return clean;
+  const bytes = new TextEncoder().encode(clean).subarray(0, MAX_CONTENT_BYTES - 4);
+  // A character that was cut in two is dropped.
+  return `${new TextDecoder().decode(bytes, { stream: true })}…`;
+}

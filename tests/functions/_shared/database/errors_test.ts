@@ -1,0 +1,116 @@
+/**
+ * What the functions make of the database's answers.
+ *
+ * @module
+ */
+
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+
+import { supabaseStore } from "../../../../supabase/functions/_shared/messages/ingest_store.ts";
+import { readSupabaseEnv } from "../../../../supabase/functions/_shared/database/env.ts";
+import { AppError, databaseError } from "../../../../supabase/functions/_shared/http/errors.ts";
+import { supabasePeople } from "../../../../supabase/functions/messaging-people/store.ts";
+import { fakeClient } from "../../../support/handlers.ts";
+
+Deno.test("databaseError() says 503 where a repeat can help, and 500 where it cannot", async (t) => {
+  const failures: [code: string | undefined, httpStatus: number, status: number, what: string][] = [
+    ["", 0, 503, "no answer"],
+    [undefined, 0, 503, "no answer"],
+    ["ECONNREFUSED", 0, 503, "nobody listens"],
+    ["EPIPE", 0, 503, "a broken connection, whose code looks like an SQLSTATE"],
+    [undefined, 502, 503, "a gateway without a code"],
+    ["", 504, 503, "a gateway that waited too long"],
+    ["XX000", 502, 503, "a gateway, whatever the code"],
+    ["PGRST000", 503, 503, "PostgREST cannot connect"],
+    ["PGRST001", 503, 503, "PostgREST lost the database"],
+    ["PGRST002", 503, 503, "PostgREST has no schema yet"],
+    ["PGRST003", 504, 503, "no connection is free"],
+    ["08006", 500, 503, "connection failure"],
+    ["40001", 409, 503, "serialization failure"],
+    ["40P01", 500, 503, "deadlock"],
+    ["53300", 500, 503, "too many connections"],
+    ["53100", 500, 503, "disk full"],
+    ["57014", 500, 503, "statement timeout"],
+    ["57P01", 500, 503, "the server shuts down"],
+    ["57P03", 500, 503, "the server starts up"],
+    ["PGRST202", 404, 500, "there is no such function"],
+    ["PGRST301", 401, 500, "the key of the service is wrong"],
+    ["22P02", 400, 500, "invalid text"],
+    ["22021", 400, 500, "invalid bytes"],
+    ["23505", 409, 500, "unique violation"],
+    ["42501", 403, 500, "permission denied"],
+    ["42883", 404, 500, "undefined function"],
+    ["P0002", 400, 500, "unknown connection"],
+    ["XX000", 500, 500, "internal error"],
+  ];
+  for (const [code, httpStatus, status, what] of failures) {
+    await t.step(`${code} with HTTP ${httpStatus}, ${what}: ${status}`, () => {
+      const message = "secret text of the database";
+      const error = databaseError({ ...(code === undefined ? {} : { code }), message }, httpStatus);
+      const expected = status === 503
+        ? [503, "database_unavailable", "Service unavailable, please try again", 5]
+        : [500, "internal_error", "Internal server error", undefined];
+      assertEquals([error.status, error.code, error.message, error.retryAfterSeconds], expected);
+      const cause = `database call failed: ${code || "no answer"}, HTTP ${httpStatus}`;
+      assertEquals((error.cause as Error).message, cause);
+    });
+  }
+});
+
+Deno.test("supabaseStore() calls the one door, and shows no text of the database", async () => {
+  const calls: unknown[] = [];
+  const store = supabaseStore(fakeClient((name, args) => {
+    calls.push([name, args]);
+    return {
+      status: 200,
+      error: null,
+      data: [
+        { id: "a", outcome: "created", messages_added: 2, error: null },
+        { id: null, outcome: "error", messages_added: 0, error: '22P05 near "secret"' },
+      ],
+    };
+  }));
+  assertEquals(await store.ingest("c", []), [
+    { id: "a", outcome: "created", messagesAdded: 2 },
+    {
+      id: null,
+      outcome: "error",
+      messagesAdded: 0,
+      error: { code: "not_stored", message: "could not be stored (22P05)" },
+    },
+  ]);
+  assertEquals(calls, [["ingest_conversations", { connection_id: "c", conversations: [] }]]);
+});
+
+Deno.test("a failed call of the database becomes an AppError", async () => {
+  const client = fakeClient(() => ({
+    data: null,
+    error: { code: "57P01", message: "shutting down" },
+    status: 500,
+  }));
+  for (
+    const call of [
+      () => supabaseStore(client).ingest("c", []),
+      () => supabasePeople(client)("w", { limit: 1, offset: 0 }),
+    ]
+  ) {
+    assertEquals((await assertRejects(call, AppError)).code, "database_unavailable");
+  }
+});
+
+Deno.test("readSupabaseEnv() wants every setting", () => {
+  const env = {
+    SUPABASE_URL: "https://x.supabase.co/",
+    SUPABASE_SERVICE_ROLE_KEY: "k",
+    SUPABASE_ANON_KEY: "p",
+    A: "b",
+  };
+  assertEquals(readSupabaseEnv(env), {
+    supabaseUrl: "https://x.supabase.co",
+    serviceRoleKey: "k",
+    anonKey: "p",
+  });
+  for (const name of ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"]) {
+    assertThrows(() => readSupabaseEnv({ ...env, [name]: "" }), Error, name);
+  }
+});

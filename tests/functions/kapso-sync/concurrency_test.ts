@@ -1,0 +1,387 @@
+/**
+ * Runs that meet: two calls of the schedule, a slice that is overtaken, a stop, a connection that is
+ * switched off or gets another key meanwhile, and what one connection does to the others.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
+import { createHandler, type HandlerDeps } from "../../../supabase/functions/kapso-sync/handler.ts";
+import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
+import { uniquePhoneNumberId } from "../../support/kapso.ts";
+import { rows } from "../../support/users.ts";
+import {
+  type Business,
+  ending,
+  expireWaits,
+  kapsoIds,
+  newBusiness,
+  post,
+  slice,
+  storedIds,
+  syncAll,
+  useWorld,
+} from "../../support/kapso_sync.ts";
+
+const world = useWorld();
+
+/** Conversations with a message each at the fake. */
+function write({ fakeLine }: Business, conversations: number): void {
+  const { fake } = world.current;
+  for (let place = 0; place < conversations; place++) {
+    fake.receiveMessage(fake.addContact({ line: fakeLine }), `message ${place}`);
+  }
+}
+
+/** Events of a request as they come. */
+function follow(response: Response) {
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    async until(what: string): Promise<string> {
+      while (!text.includes(what)) {
+        const { done, value } = await reader.read();
+        assert(!done, text);
+        text += value;
+      }
+      return text;
+    },
+    async rest(): Promise<SyncEvent[]> {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return text.trim().split("\n").map((line) => JSON.parse(line));
+        text += value;
+      }
+    },
+  };
+}
+
+const due = async ({ line }: Business) =>
+  (await world.current.sql<{ mode: string }[]>`
+    select mode from public.due_sync_runs(1000, ${line.id}) order by mode`).map(({ mode }) => mode);
+
+const beginDue = ({ line }: Business, mode: string) =>
+  world.current.sql`select * from public.begin_due_sync_run(${line.id}, ${mode})`;
+
+Deno.test("nobody waits for a page that is being stored, and whoever ends a run gets its connection", async () => {
+  const { sql } = world.current;
+  const { line } = await newBusiness(world.current);
+  const begin = () =>
+    sql.begin(async (sql) => {
+      await sql`set local statement_timeout = '3s'`;
+      return await sql`select * from public.begin_sync_run(${line.id}, 'repair', null, null, false, null)`;
+    });
+  const [begun] = await begin();
+  const { id, lease } = begun!.run;
+  await sql.begin(async (storing) => {
+    await storing`select from private.hold_sync_run(${id}, ${lease}, 60)`;
+    // As if its lease had run out by the other's clock: it is at work all the same.
+    const [second] = await begin();
+    assertEquals([second!.is_mine, second!.run.id], [false, id]);
+    await storing`select from public.release_sync_run(${id}, ${lease}, 'done')`;
+  });
+});
+
+Deno.test("a call of the schedule does not begin again what others have finished or stopped meanwhile", async () => {
+  const { info, sql } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 3);
+  const body = { connection_id: business.line.id };
+  const [first] = await slice(info, body);
+  await sql`
+    update public.sync_runs set state = 'running', phase = 'messages', finished_at = null
+    where id = ${first!.run_id}`;
+  assertEquals(await due(business), ["history"]);
+  // Somebody else is quicker.
+  assertEquals(ending(await slice(info, body)).type, "done");
+  assertEquals((await beginDue(business, "history")).count, 0);
+  assertEquals(
+    (await sql`select from public.sync_runs where connection_id = ${business.line.id}`).count,
+    1,
+  );
+
+  await sql`
+    update public.sync_runs set state = 'running', phase = 'messages', finished_at = null
+    where id = ${first!.run_id}`;
+  assertEquals(await due(business), ["history"]);
+  await (await post(info, "", { path: `/runs/${first!.run_id}/stop` })).body?.cancel();
+  assertEquals((await beginDue(business, "history")).count, 0);
+  assertEquals(
+    (await sql`select state from public.sync_runs where id = ${first!.run_id}`)[0]!.state,
+    "stopped",
+  );
+});
+
+Deno.test("of two calls of the schedule at once one gets the run", async () => {
+  const business = await newBusiness(world.current);
+  const begun = await Promise.all(Array.from({ length: 4 }, () => beginDue(business, "repair")));
+  assertEquals(begun.flatMap((rows) => rows.map((row) => row.is_mine)), [true]);
+});
+
+Deno.test("asked to stop, a run stays stopped, whether its slice fails or is cut off", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 5);
+  const body = { connection_id: business.line.id, delay_ms: 500 };
+  const events = follow(await post(info, body));
+  await events.until('"conversation_done"');
+  const runId =
+    (await sql`select id from public.sync_runs where connection_id = ${business.line.id}`)[0]!.id;
+  fake.misbehaveOn("GET", new RegExp(`${business.line.phoneNumberId}/messages$`), {
+    kind: "status",
+    status: 429,
+    headers: { "Retry-After": "60" },
+  });
+  await (await post(info, "", { path: `/runs/${runId}/stop` })).body?.cancel();
+  assertEquals(ending(await events.rest()).type, "stopped");
+  await sql`update public.connections set confirmed_until = now() where id = ${business.line.id}`;
+  assertEquals(await due(business), []);
+
+  // The next one is killed before it comes to that.
+  await sql`
+    update public.sync_runs
+    set state = 'running', lease = gen_random_uuid(), lease_expires_at = now() + interval '1 minute'
+    where id = ${runId}`;
+  await (await post(info, "", { path: `/runs/${runId}/stop` })).body?.cancel();
+  await sql`update public.sync_runs set lease_expires_at = now() - interval '1 second' where id = ${runId}`;
+  assertEquals(await due(business), []);
+  assertEquals((await sql`select state, lease from public.sync_runs where id = ${runId}`)[0], {
+    state: "stopped",
+    lease: null,
+  });
+  assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+});
+
+Deno.test("stopped during a pause, a run is not gone on with by whoever waited", async () => {
+  const { info, fake } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 2);
+  fake.misbehaveOn("GET", new RegExp(`${business.line.phoneNumberId}/messages$`), {
+    kind: "status",
+    status: 429,
+    headers: { "Retry-After": "60" },
+  });
+  const body = { connection_id: business.line.id };
+  const paused = ending(await slice(info, body));
+  assertEquals(paused.type, "paused");
+  await (await post(info, "", { path: `/runs/${paused.run_id}/stop` })).body?.cancel();
+  const end = ending(await slice(info, { ...body, run_id: paused.run_id }));
+  assertEquals([end.type, end.run_id, end.messages_read], ["stopped", paused.run_id, 0]);
+  // Whoever asks anew wants it.
+  assertEquals(ending(await slice(info, body)).type, "done");
+});
+
+Deno.test("a slice that was overtaken while Kapso was slow stores nothing, and says who is at work", async () => {
+  const { info, sql, fake } = world.current;
+  for (const isWell of [true, false]) {
+    const business = await newBusiness(world.current);
+    write(business, 2);
+    fake.misbehaveOn(
+      "GET",
+      new RegExp(`${business.line.phoneNumberId}/messages$`),
+      isWell
+        ? { kind: "slow", ms: 1500 }
+        : { kind: "status", status: 429, headers: { "Retry-After": "1" } },
+      ...(isWell ? [] : [{ kind: "status", status: 401 } as const]),
+    );
+    const events = follow(await post(info, { connection_id: business.line.id }));
+    await events.until('"type":"conversation",');
+    await sql`
+      update public.sync_runs set lease = gen_random_uuid(), lease_expires_at = now() + interval '1 minute'
+      where connection_id = ${business.line.id}`;
+    const end = ending(await events.rest());
+    assertEquals([end.type, end.code], ["busy", "run_busy"]);
+    assertEquals(await storedIds({ ...world.current, ...business }), []);
+    await expireWaits(info, end.run_id);
+    assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+    assertEquals(
+      await storedIds({ ...world.current, ...business }),
+      kapsoIds(fake, business.fakeLine),
+    );
+  }
+});
+
+Deno.test("nothing more is stored for a connection that is switched off, and it goes on when it is back", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 6);
+  const events = follow(await post(info, { connection_id: business.line.id, delay_ms: 300 }));
+  await events.until('"conversation_done"');
+  await sql`update public.connections set is_active = false where id = ${business.line.id}`;
+  const stored = (await storedIds({ ...world.current, ...business })).length;
+  const end = ending(await events.rest());
+  assertEquals([end.type, end.code], ["paused", "connection_inactive"]);
+  assert((await storedIds({ ...world.current, ...business })).length <= stored + 1);
+  assertEquals(await due(business), []);
+  await sql`update public.connections set is_active = true where id = ${business.line.id}`;
+  assertEquals((await due(business)).includes("history"), true);
+  assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+  assertEquals(
+    await storedIds({ ...world.current, ...business }),
+    kapsoIds(fake, business.fakeLine),
+  );
+});
+
+Deno.test("a connection that gets another number meanwhile begins anew, with nothing of the one before", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  const other = fake.addLine(uniquePhoneNumberId(), "+55 11 3000-0001");
+  write(business, 6);
+  write({ ...business, fakeLine: other }, 2);
+  const body = { connection_id: business.line.id };
+  await slice(info, { ...body, mode: "repair" });
+  const events = follow(await post(info, { ...body, delay_ms: 300 }));
+  const runId = JSON.parse((await events.until('"conversation_done"')).split("\n")[0]!).run_id;
+  await rows(
+    business.user.client.rpc("update_connection", {
+      id: business.line.id,
+      change: { phone_number_id: other.phoneNumberId },
+    }).select(),
+  );
+  assertEquals(ending(await events.rest()).type, "busy");
+  const moved = { ...business, line: { ...business.line, phoneNumberId: other.phoneNumberId } };
+  await expireWaits(info, runId);
+  assertEquals(await due(business), ["repair"], "what was confirmed was that of the other number");
+  const [run] = await sql`select state, error from public.sync_runs where id = ${runId}`;
+  assertEquals(run, { state: "partial", error: "the connection has another number now" });
+  const [begun] = await syncAll(info, body);
+  assert(begun?.type === "run" && !begun.resumed);
+  assertEquals(await storedIds({ ...world.current, ...moved }), kapsoIds(fake, other));
+});
+
+Deno.test("a connection that is deleted meanwhile ends its slice, and takes its run along", async () => {
+  const { info, sql } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 6);
+  const events = follow(await post(info, { connection_id: business.line.id, delay_ms: 300 }));
+  await events.until('"conversation_done"');
+  await sql`delete from public.connections where id = ${business.line.id}`;
+  assertEquals(ending(await events.rest()).type, "busy");
+  const response = await post(info, { connection_id: business.line.id });
+  assertEquals([response.status, (await response.json()).code], [404, "connection_not_found"]);
+});
+
+Deno.test("a run that failed for its key goes on with the next key", async () => {
+  const { info, sql } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 1);
+  const revoked = await post(info, { connection_id: business.line.id }, {
+    headers: { apikey: info.secret_key, "x-kapso-api-key": "revoked" },
+  });
+  const events: SyncEvent[] = (await revoked.text()).trim().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  assertEquals(ending(events).type, "failed");
+  await sql`
+    update public.connections set confirmed_until = now(), sync_after = now() + interval '1 hour'
+    where id = ${business.line.id}`;
+  assertEquals(await due(business), []);
+  await sql`select public.set_kapso_api_key(${business.line.id}, 'AAAA')`;
+  assertEquals(await due(business), ["history"]);
+});
+
+Deno.test("a repair whose place Kapso does not know any more walks from the beginning", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  write(business, 2);
+  const body = { connection_id: business.line.id, mode: "repair" };
+  const [begun] = await sql`
+    select run from public.begin_sync_run(${business.line.id}, 'repair', null, null, false, null)`;
+  await sql`update public.sync_runs set cursor = 'of last year' where id = ${begun!.run.id}`;
+  await expireWaits(info, begun!.run.id);
+  const failed = ending(await slice(info, body));
+  assertEquals([failed.type, failed.run_id], ["failed", begun!.run.id]);
+  const end = ending(await slice(info, body));
+  assertEquals([end.type, end.run_id], ["done", begun!.run.id]);
+  assertEquals(
+    await storedIds({ ...world.current, ...business }),
+    kapsoIds(fake, business.fakeLine),
+  );
+});
+
+Deno.test("a dry repair looks nothing up that the next one would then leave out", async () => {
+  const { info, sql, fake } = world.current;
+  const business = await newBusiness(world.current);
+  const contact = fake.addContact({ line: business.fakeLine });
+  fake.sendMessage(contact, "hello", { sentAt: Date.now() - 2 * 60 * 60 * 1000 });
+  await slice(info, { connection_id: business.line.id });
+  const body = { connection_id: business.line.id, mode: "repair" };
+  const dry = ending(await slice(info, { ...body, dry_run: true }));
+  assertEquals([dry.type, dry.statuses_checked, dry.sessions_checked], ["done", 0, 0]);
+  const [line] = await sql`select * from public.connections where id = ${business.line.id}`;
+  assertEquals([line!.statuses_checked_until, line!.sessions_checked_until], [null, null]);
+  const real = ending(await slice(info, body));
+  assertEquals([real.statuses_checked, real.sessions_checked], [1, 1]);
+});
+
+Deno.test("what a repair cannot store is counted, and the rest is stored", async () => {
+  const { sql } = world.current;
+  const { line } = await newBusiness(world.current);
+  const [begun] = await sql`
+    select run from public.begin_sync_run(${line.id}, 'repair', null, null, false, null)`;
+  const element = (phone: string, sentAt: string) => ({
+    kind: "conversation",
+    phoneNumberId: line.phoneNumberId,
+    conversation: {
+      external_conversation_id: `${line.phoneNumberId}:${phone}`,
+      participant_identifier: `+${phone}`,
+      messages: [
+        { id: `wamid.${phone}`, direction: "inbound", type: "text", content: "x", sent_at: sentAt },
+      ],
+      session: { id: phone, status: "active", at: sentAt },
+      thread_aliases: [],
+    },
+  });
+  const elements = [
+    element("5511900000001", "no time"),
+    element("5511900000002", "2026-03-02T09:00:00Z"),
+  ];
+  const [stored] = await sql`
+    select * from public.store_sync_page(
+      ${begun!.run.id}, ${begun!.run.lease}, ${sql.json(elements)}, 2, null, null, true)`;
+  assertEquals(
+    [stored!.messages_added, stored!.errors.length, stored!.run.conversations_failed],
+    [1, 1, 1],
+  );
+});
+
+Deno.test("a connection without a key gives its turn to the others", async () => {
+  const { sql } = world.current;
+  const business = await newBusiness(world.current);
+  assertEquals(await due(business), ["repair"]);
+  const postponed: string[] = [];
+  const begun: string[] = [];
+  const work: Promise<unknown>[] = [];
+  const connections = ["keyless", "unreadable", "well"];
+  const handler = createHandler({
+    readCaller: () => Promise.resolve({ kind: "service" }),
+    dueRuns: () =>
+      Promise.resolve(
+        connections.map((connectionId) => ({ connectionId, phoneNumberId: "1", mode: "repair" })),
+      ),
+    kapsoFor: (connectionId: string) =>
+      connectionId === "well" ? Promise.resolve({}) : Promise.reject(
+        connectionId === "keyless"
+          ? new AppError(422, "kapso_api_key_missing", "no key")
+          : new Error("the key cannot be read"),
+      ),
+    postpone: (connectionId: string) => Promise.resolve(void postponed.push(connectionId)),
+    runs: { beginDue: (connectionId: string) => Promise.resolve(void begun.push(connectionId)) },
+    onTick: () => Promise.resolve(),
+    waitUntil: (promise: Promise<unknown>) => void work.push(promise),
+    log: () => {},
+    now: () => 0,
+  } as unknown as HandlerDeps);
+  const answer = await handler(
+    new Request("http://localhost/kapso-sync/tick", { method: "POST" }),
+  );
+  assertEquals([answer.status, await answer.json()], [202, { runs: 3 }]);
+  await Promise.all(work);
+  assertEquals([postponed, begun], [["keyless", "unreadable"], ["well"]]);
+
+  await sql`select public.postpone_sync(${business.line.id}, 60)`;
+  assertEquals(await due(business), []);
+  await sql`select public.postpone_sync(${business.line.id}, -1)`;
+  assertEquals(await due(business), ["repair"]);
+});

@@ -1,0 +1,234 @@
+/**
+ * What Kapso does to a conversation without being heard: a lost end, an opening that no webhook tells of,
+ * and what members did themselves meanwhile.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import type { Contact, Conversation, Message } from "../../../fakes/kapso/state.ts";
+import { deliver } from "../../support/kapso.ts";
+import { rows } from "../../support/users.ts";
+import { type Business, ending, newBusiness, slice, useWorld } from "../../support/kapso_sync.ts";
+
+const world = useWorld();
+const HOUR_MS = 60 * 60 * 1000;
+
+function repair({ line }: Business): ReturnType<typeof slice> {
+  return slice(world.current.info, { connection_id: line.id, mode: "repair" });
+}
+
+/** A customer who wrote some hours ago, whose thread is here. */
+async function wrote(
+  business: Business,
+  hours: number,
+): Promise<{ contact: Contact; message: Message; session: Conversation }> {
+  const { fake } = world.current;
+  const contact = fake.addContact({ line: business.fakeLine });
+  const sentAt = Date.now() - hours * HOUR_MS;
+  const message = fake.receiveMessage(contact, "hello", { sentAt });
+  message.createdAt = sentAt;
+  await hear(business);
+  return { contact, message, session: message.conversation };
+}
+
+/** Delivers the events of a business that were not delivered before. */
+const heard = new WeakSet<object>();
+async function hear({ line }: Business): Promise<void> {
+  const { fake, info } = world.current;
+  for (const event of fake.events) {
+    if (event.phoneNumberId !== line.phoneNumberId || heard.has(event)) continue;
+    heard.add(event);
+    assertEquals((await deliver(info, event.body, { event: event.event })).status, 200);
+  }
+}
+
+/** Forgets the events of a business that were not delivered yet, as Kapso does after two minutes. */
+function lose({ line }: Business): void {
+  for (const event of world.current.fake.events) {
+    if (event.phoneNumberId === line.phoneNumberId) heard.add(event);
+  }
+}
+
+async function statusOf(session: Conversation): Promise<string> {
+  const [found] = await world.current.sql`
+    select thread.status
+    from public.conversations as thread
+    join public.conversation_sessions as known on known.conversation_id = thread.id
+    where known.session_id = ${session.id}`;
+  return found!.status;
+}
+
+/** Closes or opens a thread as a member does whose Kapso cannot be reached. */
+async function set({ user, line }: Business, status: "open" | "closed"): Promise<void> {
+  const [{ id }] = await world.current.sql<[{ id: string }]>`
+    select id from public.conversations where connection_id = ${line.id}`;
+  await rows(user.client.rpc("set_conversation_status", { conversation_id: id, status }).select());
+}
+
+/** Does something some seconds from now, by Kapso's clock. */
+function later(seconds: number, action: () => void): void {
+  const { clock } = world.current.fake;
+  clock.advance(seconds);
+  action();
+  clock.advance(-seconds);
+}
+
+function asked(session: Conversation): number {
+  return world.current.fake.requests.filter(({ path }) => path.endsWith(session.id)).length;
+}
+
+Deno.test("a thread whose session ended unheard is closed, and Kapso is asked once", async () => {
+  const { fake } = world.current;
+  const business = await newBusiness(world.current);
+  const { session } = await wrote(business, 2);
+  const { session: fresh } = await wrote(business, 0.5);
+  fake.endSession(session);
+  fake.endSession(fresh);
+  lose(business);
+  const run = ending(await repair(business));
+  assertEquals([run.type, run.sessions_checked, run.messages_added], ["done", 1, 0]);
+  assertEquals([await statusOf(session), await statusOf(fresh)], ["closed", "open"]);
+  assertEquals(ending(await repair(business)).sessions_checked, 0);
+  assertEquals([asked(session), asked(fresh)], [1, 0]);
+});
+
+Deno.test("one that was opened again at Kapso opens its thread, and its second end closes it", async () => {
+  const { fake } = world.current;
+  const business = await newBusiness(world.current);
+  const { session } = await wrote(business, 7);
+  fake.endSession(session);
+  await hear(business);
+  assertEquals(await statusOf(session), "closed");
+  later(5, () => fake.reopenSession(session));
+  await repair(business);
+  assertEquals(await statusOf(session), "open");
+  later(10, () => fake.endSession(session));
+  await hear(business);
+  assertEquals(await statusOf(session), "closed");
+});
+
+Deno.test("an end of before does not close what a member opened, whoever brings it", async () => {
+  const { fake, info } = world.current;
+  const business = await newBusiness(world.current);
+  const { session } = await wrote(business, 2);
+  await set(business, "closed");
+  fake.endSession(session);
+  const late = fake.events.at(-1)!;
+  lose(business);
+  await set(business, "open");
+  assertEquals(ending(await repair(business)).sessions_checked, 1);
+  assertEquals(await statusOf(session), "open", "brought by a repair");
+  await deliver(info, late.body, { event: late.event });
+  assertEquals(await statusOf(session), "open", "brought by a late event");
+  // It is opened at Kapso too, which says nothing, and ends there once more.
+  fake.reopenSession(session);
+  later(60, () => fake.endSession(session));
+  await hear(business);
+  assertEquals(await statusOf(session), "closed");
+});
+
+Deno.test("what a member closed stays closed while Kapso's session goes on", async () => {
+  const { fake, info, sql } = world.current;
+  const business = await newBusiness(world.current);
+  const { contact, session } = await wrote(business, 7);
+  // Of this session the beginning is not known: it was found by one of its messages.
+  await sql`update public.conversation_sessions set started_at = now() where session_id = ${session.id}`;
+  const answer = fake.sendMessage(contact, "bye", { sentAt: Date.now() - 7 * HOUR_MS });
+  answer.createdAt = answer.sentAt;
+  await hear(business);
+  await set(business, "closed");
+  fake.setStatus(answer, "read");
+  await hear(business);
+  assertEquals(await statusOf(session), "closed", "a receipt that knows when it began");
+  assertEquals(ending(await repair(business)).sessions_checked, 1);
+  assertEquals(await statusOf(session), "closed");
+  const again = fake.receiveMessage(contact, "one more thing");
+  await deliver(info, fake.events.at(-1)!.body, { event: fake.events.at(-1)!.event });
+  assert(again);
+  assertEquals(await statusOf(session), "open", "the customer wrote");
+});
+
+Deno.test("a repair looks up thirty of many, and goes on after one that Kapso cannot give", async () => {
+  const { fake, sql } = world.current;
+  const business = await newBusiness(world.current);
+  // All in one second, as answers to a broadcast are.
+  const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;
+  const sessions = Array.from({ length: 35 }, () => {
+    const contact = fake.addContact({ line: business.fakeLine });
+    return fake.receiveMessage(contact, "hello", { sentAt }).conversation;
+  });
+  await slice(world.current.info, { connection_id: business.line.id });
+  for (const session of sessions) fake.endSession(session);
+  const closed = async () =>
+    (await sql`select from public.conversations where connection_id = ${business.line.id} and status = 'closed'`)
+      .count;
+  assertEquals(await closed(), 0);
+  const refuse = (status: number, body: string) =>
+    fake.misbehaveOn("GET", /\/platform\/v1\/whatsapp\/conversations\//, {
+      kind: "status",
+      status,
+      body,
+    });
+  refuse(404, '{"error":"Conversation not found"}');
+  refuse(400, '{"error":"Something is wrong with this one"}');
+  const first = ending(await repair(business));
+  assertEquals([first.type, first.sessions_checked], ["done", 30]);
+  assertEquals(await closed(), 28);
+
+  // The rest, while the rate limit is used up: what was found before is kept.
+  fake.misbehaveOn(
+    "GET",
+    /\/platform\/v1\/whatsapp\/conversations\//,
+    { kind: "slow", ms: 1 },
+    { kind: "slow", ms: 1 },
+    { kind: "status", status: 429, headers: { "Retry-After": "1000000000000" } },
+  );
+  const limited = ending(await repair(business));
+  assertEquals([limited.type, limited.code, limited.sessions_checked], [
+    "paused",
+    "kapso_rate_limited",
+    2,
+  ]);
+  assertEquals(limited.retry_after_seconds, 86_400, "however long Kapso wants to be left alone");
+  assertEquals(ending(await repair(business)).type, "done");
+  assertEquals(await closed(), 33);
+});
+
+Deno.test("a message that Kapso never answers for does not keep repair from its end", async () => {
+  const { fake, sql } = world.current;
+  const business = await newBusiness(world.current);
+  const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;
+  const sent = Array.from({ length: 12 }, () => {
+    const contact = fake.addContact({ line: business.fakeLine });
+    const message = fake.sendMessage(contact, "our offer", { sentAt });
+    message.createdAt = sentAt;
+    return message;
+  });
+  await hear(business);
+  await sql`
+    update public.connections set confirmed_until = now(), sessions_checked_until = now()
+    where id = ${business.line.id}`;
+  for (const message of sent) fake.setStatus(message, "delivered");
+  lose(business);
+  // Four attempts at the first of them.
+  fake.misbehaveOn(
+    "GET",
+    /\/messages\/wamid/,
+    ...Array.from({ length: 4 }, () => ({ kind: "status", status: 500 } as const)),
+  );
+  const first = ending(await repair(business));
+  assertEquals([first.type, first.code, first.statuses_checked], [
+    "paused",
+    "kapso_unavailable",
+    1,
+  ]);
+  const second = ending(await repair(business));
+  assertEquals([second.type, second.statuses_checked], ["done", 12], "all of one second");
+  const [{ delivered }] = await sql<[{ delivered: number }]>`
+    select count(*)::integer as delivered
+    from public.conversations as thread
+    cross join lateral jsonb_array_elements(thread.messages) as message (value)
+    where thread.connection_id = ${business.line.id} and message.value ->> 'status' = 'delivered'`;
+  assertEquals(delivered, 11);
+});

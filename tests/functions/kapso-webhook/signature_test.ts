@@ -1,0 +1,283 @@
+/**
+ * Whom kapso-webhook believes. Over HTTP with the project's secret; secrets of single connections are
+ * encrypted with a key that only the functions know, so those are tested with the function's own parts,
+ * put together in this process on the same database.
+ *
+ * @module
+ */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
+import { createCredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
+import { kapsoAccounts } from "../../../supabase/functions/_shared/kapso/api/accounts.ts";
+import { installationCheck } from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
+import { createHandler } from "../../../supabase/functions/kapso-webhook/handler.ts";
+import {
+  supabaseEvents,
+  supabaseSecrets,
+} from "../../../supabase/functions/kapso-webhook/store.ts";
+import { useDatabase } from "../../support/database.ts";
+import { batchBody, deliveryHeaders } from "../../../fakes/kapso/deliveries.ts";
+import { unique } from "../../support/people.ts";
+import { call, rows, signUp } from "../../support/users.ts";
+import {
+  createLine,
+  deliver,
+  delivery,
+  eventOf,
+  type Line,
+  messagesOf,
+  receivedText,
+  uniquePhoneNumberId,
+} from "../../support/kapso.ts";
+
+const db = useDatabase();
+const KEY = btoa("k".repeat(32));
+
+Deno.test("a valid signature is believed, with and without its prefix", async () => {
+  const line = await createLine(await signUp(db.info));
+  const secret = db.info.demo.kapso_webhook_secret;
+  for (const change of [(digest: string) => digest, (digest: string) => `sha256=${digest}`]) {
+    const request = delivery(JSON.stringify(receivedText(line.phoneNumberId)), { secret });
+    const headers = new Headers(request.headers);
+    headers.set("x-webhook-signature", change(headers.get("x-webhook-signature")!));
+    const { status } = await call(db.info, "kapso-webhook", { ...request, headers });
+    assertEquals(status, 200);
+  }
+  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 2);
+});
+
+Deno.test("a bad signature is refused with 401, and nothing is kept", async () => {
+  const line = await createLine(await signUp(db.info));
+  const body = JSON.stringify(receivedText(line.phoneNumberId));
+  const request = delivery(body, { secret: db.info.demo.kapso_webhook_secret });
+  const signature = new Headers(request.headers).get("x-webhook-signature")!;
+  const last = signature.endsWith("0") ? "1" : "0";
+  const attempts: Record<string, RequestInit> = {
+    "tampered body": { ...request, body: body.replace("bom dia", "boa dia") },
+    "white space added": { ...request, body: `${body} ` },
+    "right length, wrong": withSignature(request, signature.slice(0, -1) + last),
+    "zeros": withSignature(request, "0".repeat(64)),
+    "too short": withSignature(request, signature.slice(0, -2)),
+    "not hexadecimal": withSignature(request, "z".repeat(64)),
+    "empty": withSignature(request, ""),
+    "missing": withSignature(request, undefined),
+    "another secret": delivery(body, { secret: "not the secret" }),
+  };
+  for (const [name, attempt] of Object.entries(attempts)) {
+    const { status, body } = await call(db.info, "kapso-webhook", attempt);
+    assertEquals([status, body.code], [401, "invalid_signature"], name);
+  }
+  assertEquals(await countEvents(line), 0);
+});
+
+Deno.test("the bytes are signed, however they are written", async () => {
+  const line = await createLine(await signUp(db.info));
+  const text = 'Olá ☀️ \u{1F468}‍\u{1F469}‍\u{1F467} 你好 "quoted" / \\ \u2028';
+  const body = JSON.stringify(receivedText(line.phoneNumberId, text, { timestamp: 1772442001 }));
+  const escaped = JSON.stringify(receivedText(line.phoneNumberId, text, { timestamp: 1772442002 }))
+    .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .replaceAll("/", "\\/");
+  const spaced = JSON.stringify(
+    receivedText(line.phoneNumberId, text, { timestamp: 1772442003 }),
+    null,
+    2,
+  );
+  for (const each of [body, escaped, spaced]) {
+    assertEquals((await deliver(db.info, each)).status, 200);
+  }
+  const stored = await messagesOf(db.sql, line.phoneNumberId);
+  assertEquals(stored.map(({ content }) => content), [text, text, text]);
+});
+
+Deno.test("signed bodies that cannot be used are recorded and answered with 200", async () => {
+  const bodies = ["", "{", "null", "[]", '"text"', '{"a":1}', "\ufeff{}", "\0"];
+  for (const body of bodies) {
+    const answer = await deliver(db.info, body);
+    assertEquals([answer.status, answer.body.state], [200, "ignored"], JSON.stringify(body));
+    const [row] = await db.sql`
+      select encode(body, 'base64') as body from private.webhook_events where id = ${answer.body.id}`;
+    assertEquals(row!.body, btoa(String.fromCharCode(...new TextEncoder().encode(body))));
+  }
+  const request = delivery("", { secret: "wrong" });
+  assertEquals((await call(db.info, "kapso-webhook", request)).status, 401);
+});
+
+Deno.test("3 MB are taken, more than 10 MB are not", async () => {
+  const line = await createLine(await signUp(db.info));
+  const body = { ...receivedText(line.phoneNumberId), padding: "x".repeat(3 * 1024 * 1024) };
+  const answer = await deliver(db.info, body);
+  assertEquals([answer.status, answer.body.state], [200, "processed"]);
+  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
+  const tooBig = await deliver(db.info, { ...body, padding: "x".repeat(10 * 1024 * 1024) });
+  assertEquals(tooBig.status, 413);
+});
+
+Deno.test("a connection's own secret replaces the project's", async () => {
+  const { post, setSecret } = await ownFunction("project");
+  const user = await signUp(db.info);
+  const [line, other] = [await createLine(user), await createLine(await signUp(db.info))];
+  assertEquals(await post(line, "project"), 200);
+  await setSecret(line, "mine");
+  await setSecret(other, "theirs");
+  assertEquals(await post(line, "mine"), 200);
+  assertEquals(await post(line, "project"), 401);
+  assertEquals(await post(line, "theirs"), 401);
+  assertEquals(await post(other, "theirs"), 200);
+});
+
+Deno.test("two secrets are good while one replaces the other", async () => {
+  const { post, setSecret } = await ownFunction("project");
+  const line = await createLine(await signUp(db.info));
+  await setSecret(line, "old");
+  await setSecret(line, "new");
+  assertEquals(await post(line, "old"), 200);
+  assertEquals(await post(line, "new"), 200);
+  await db.sql`
+    update private.connection_secrets set previous_webhook_expires_at = now() - interval '1 second'
+    where connection_id = ${line.id}`;
+  assertEquals(await post(line, "old"), 401);
+  assertEquals(await post(line, "new"), 200);
+});
+
+Deno.test("without any secret nothing is believed: 503, and Kapso tries again", async () => {
+  const { post, setSecret, request } = await ownFunction(undefined);
+  const line = await createLine(await signUp(db.info));
+  const response = await request(line, "anything");
+  assertEquals(
+    [response.status, response.headers.get("retry-after"), (await response.json()).code],
+    [503, "60", "webhook_secret_missing"],
+  );
+  assertEquals(await post(line, ""), 503);
+  assertEquals(await post({ id: "", phoneNumberId: uniquePhoneNumberId() }, "anything"), 503);
+  await setSecret(line, "mine");
+  assertEquals(await post(line, "mine"), 200);
+  assertEquals(await countEvents(line), 1);
+});
+
+Deno.test("a secret that another key encrypted is an error of ours, not a bad signature", async () => {
+  const { post } = await ownFunction("project");
+  const line = await createLine(await signUp(db.info));
+  const box = await createCredentialBox(btoa("x".repeat(32)));
+  await db.service`select public.set_webhook_secret(${line.id}, ${await box.seal("mine")})`;
+  assertEquals(await post(line, "mine"), 500);
+});
+
+Deno.test("a batch stores nothing for a line whose secret did not sign it", async () => {
+  const { send, setSecret } = await ownFunction("project");
+  const mine = await createLine(await signUp(db.info));
+  const theirs = await createLine(await signUp(db.info));
+  await setSecret(mine, "mine");
+  await setSecret(theirs, "theirs");
+  const event = "whatsapp.message.received";
+  const elements = [receivedText(theirs.phoneNumberId), receivedText(mine.phoneNumberId)];
+  const body = JSON.stringify(
+    batchBody(event, elements, { windowSeconds: 5, firstSequence: 1, conversationId: undefined }),
+  );
+  const response = await send(body, "mine");
+  assertEquals(response.status, 200);
+  const { id } = await response.json();
+  assertEquals((await eventOf(db.sql, id))?.state, "processed");
+  assertEquals((await messagesOf(db.sql, theirs.phoneNumberId)).length, 0);
+  assertEquals((await messagesOf(db.sql, mine.phoneNumberId)).length, 1);
+});
+
+Deno.test("the installation's secret is for the workspaces that are named, and no others", async () => {
+  const user = await signUp(db.info);
+  const line = await createLine(user);
+  const [workspace] = await rows(user.client.from("workspaces").select("slug"));
+  const named = await ownFunction("the installation's", `other, ${workspace!.slug}`);
+  assertEquals(await named.post(line, "the installation's"), 200);
+  for (const workspaces of ["", "other", workspace!.slug + "x"]) {
+    const unnamed = await ownFunction("the installation's", workspaces);
+    assertEquals(await unnamed.post(line, "the installation's"), 503, workspaces);
+    await unnamed.setSecret(line, "its own");
+    assertEquals(await unnamed.post(line, "its own"), 200);
+    assertEquals(await unnamed.post(line, "the installation's"), 401);
+    await db.sql`
+      update private.connection_secrets set webhook_secret = null, previous_webhook_secret = null
+      where connection_id = ${line.id}`;
+  }
+});
+
+Deno.test("the installation's Kapso key is for the workspaces that are named, and no others", async () => {
+  const user = await signUp(db.info);
+  const line = await createLine(user);
+  const [workspace] = await rows(user.client.from("workspaces").select("slug"));
+  const client = createServiceClient({
+    supabaseUrl: db.info.api_url,
+    serviceRoleKey: db.info.secret_key,
+  });
+  const box = await createCredentialBox(KEY);
+  const accounts = (workspaces: string | undefined) =>
+    kapsoAccounts(client, box, { baseUrl: undefined, apiKey: "installation", workspaces });
+  await accounts("*")(line.id);
+  await accounts(`${workspace!.slug},other`)(line.id);
+  for (const workspaces of [undefined, "", "other"]) {
+    const error = await assertRejects(() => accounts(workspaces)(line.id), AppError);
+    assertEquals([error.status, error.code], [422, "kapso_api_key_missing"]);
+  }
+  await db.service`select public.set_kapso_api_key(${line.id}, ${await box.seal("its own")})`;
+  await accounts(undefined)(line.id);
+});
+
+function withSignature(request: RequestInit, signature: string | undefined): RequestInit {
+  const headers = new Headers(request.headers);
+  if (signature === undefined) headers.delete("x-webhook-signature");
+  else headers.set("x-webhook-signature", signature);
+  return { ...request, headers };
+}
+
+async function countEvents(line: Line): Promise<number> {
+  const [row] = await db.sql<{ count: number }[]>`
+    select count(*)::integer from private.webhook_events where phone_number_id = ${line.phoneNumberId}`;
+  return row!.count;
+}
+
+/** The function as its index.ts puts it together, with a key that this test knows. */
+async function ownFunction(secret: string | undefined, workspaces = "*") {
+  const client = createServiceClient({
+    supabaseUrl: db.info.api_url,
+    serviceRoleKey: db.info.secret_key,
+  });
+  const box = await createCredentialBox(KEY);
+  const handler = createHandler({
+    secretsFor: supabaseSecrets(client, box, {
+      secret,
+      isFor: installationCheck(client, workspaces),
+    }),
+    onFiles: () => {},
+    record: supabaseEvents(client),
+    log: () => {},
+    now: () => performance.now(),
+  });
+  const send = async (body: string, secretKey: string) =>
+    await handler(
+      new Request("http://localhost/kapso-webhook", {
+        method: "POST",
+        headers: deliveryHeaders({
+          event: "whatsapp.message.received",
+          body,
+          secretKey,
+          idempotencyKey: unique(),
+        }),
+        body,
+      }),
+    );
+  const request = (line: Line, secret: string) =>
+    send(JSON.stringify(receivedText(line.phoneNumberId)), secret);
+  return {
+    send,
+    request,
+    async post(line: Line, secret: string) {
+      const response = await request(line, secret);
+      await response.body?.cancel();
+      return response.status;
+    },
+    async setSecret(line: Line, secret: string) {
+      const sealed = await box.seal(secret);
+      await db.service`select public.set_webhook_secret(${line.id}, ${sealed})`;
+    },
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * What the tests of kapso-sync have in common: a fake Kapso and a stack that knows it, and a look at
+ * what arrived.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import type { StackInfo } from "../../local/stack.ts";
+import type { SyncEnd, SyncEvent } from "../../supabase/functions/kapso-sync/schema.ts";
+import { connect } from "./database.ts";
+import {
+  type FakeKapso,
+  type FakeKapsoOptions,
+  startFakeKapso,
+} from "../../fakes/kapso/fake_kapso.ts";
+import type { Line as FakeLine } from "../../fakes/kapso/state.ts";
+import { startStack } from "../../local/spawn_stack.ts";
+import { createLine, type Line } from "./kapso.ts";
+import { signUp, type User } from "./users.ts";
+import type postgres from "postgres";
+
+/** A fake Kapso, a stack whose functions use it, and a business with the fake's first number. */
+export interface World extends AsyncDisposable {
+  fake: FakeKapso;
+  info: StackInfo;
+  /** Process of the stack. */
+  pid: number;
+  sql: postgres.Sql;
+  user: User;
+  line: Line;
+}
+
+/** A world for all tests of a file. Each takes a business of its own in it: see {@linkcode newBusiness}. */
+export function useWorld(options: FakeKapsoOptions = {}): { readonly current: World } {
+  let world: World | undefined;
+  Deno.test.beforeAll(async () => {
+    world = await startWorld(options);
+  });
+  Deno.test.afterAll(async () => {
+    await world?.[Symbol.asyncDispose]();
+  });
+  return {
+    get current() {
+      if (!world) throw new Error("the world starts with the first test");
+      return world;
+    },
+  };
+}
+
+/** A business with a number of its own, at the fake and here. */
+export interface Business {
+  user: User;
+  line: Line;
+  /** The number at the fake. */
+  fakeLine: FakeLine;
+}
+
+/** Makes a business. */
+export async function newBusiness({ fake, info }: World): Promise<Business> {
+  const user = await signUp(info);
+  const line = await createLine(user);
+  return { user, line, fakeLine: fake.addLine(line.phoneNumberId, "+55 11 3000-0000") };
+}
+
+/** Headers of a signed-in user. */
+export async function headersOf(
+  info: StackInfo,
+  { client }: User,
+): Promise<Record<string, string>> {
+  const { data } = await client.auth.getSession();
+  return {
+    apikey: info.publishable_key,
+    authorization: `Bearer ${data.session!.access_token}`,
+  };
+}
+
+/** Starts a world of one's own; `env` is what its functions get besides. */
+export async function startWorld(
+  options: FakeKapsoOptions = {},
+  env: Record<string, string> = {},
+): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const fake = stack.use(await startFakeKapso({ rateLimit: null, ...options }));
+  const running = stack.use(
+    await startStack({ env: { KAPSO_API_URL: fake.url, KAPSO_API_KEY: fake.apiKey, ...env } }),
+  );
+  const sql = connect(running.info.db_url);
+  stack.defer(() => sql.end());
+  // The demo connection has the fake's first number.
+  await sql`delete from public.connections where phone_number_id = ${fake.line.phoneNumberId}`;
+  const user = await signUp(running.info);
+  const line = await createLine(user, fake.line.phoneNumberId);
+  const all = stack.move();
+  return {
+    fake,
+    info: running.info,
+    pid: running.pid!,
+    sql,
+    user,
+    line,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+/** Lets the fake deliver its events to the stack. */
+export function connectWebhook({ fake, info }: World): void {
+  fake.addWebhook({
+    url: `${info.api_url}/functions/v1/kapso-webhook`,
+    secretKey: info.demo.kapso_webhook_secret,
+    line: fake.line,
+  });
+}
+
+/** Posts to kapso-sync with the service key, unless other headers are given. */
+export function post(
+  info: StackInfo,
+  body: unknown,
+  init: { path?: string; headers?: Record<string, string>; signal?: AbortSignal } = {},
+): Promise<Response> {
+  return fetch(`${info.api_url}/functions/v1/kapso-sync${init.path ?? ""}`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(init.headers ?? { apikey: info.secret_key }),
+    },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...(init.signal ? { signal: init.signal } : {}),
+  });
+}
+
+/** Events of one request. */
+export async function slice(info: StackInfo, body: unknown): Promise<SyncEvent[]> {
+  const response = await post(info, body);
+  const text = await response.text();
+  assertEquals(response.status, 200, text);
+  return text.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Posts until the run does not go on. */
+export async function syncAll(
+  info: StackInfo,
+  body: Record<string, unknown>,
+): Promise<SyncEvent[]> {
+  const events: SyncEvent[] = [];
+  for (let slices = 0; slices < 200; slices++) {
+    events.push(...await slice(info, body));
+    const last = events.at(-1)!;
+    if (last.type !== "paused" && last.type !== "busy") return events;
+    if ("error" in last && last.retry_after_seconds) {
+      // A wait that the test does not sit out.
+      await expireWaits(info, last.run_id);
+    }
+  }
+  throw new Error("the run does not end");
+}
+
+/** Lets a run be taken up at once: its lease, if any, is that of a slice that is dead. */
+export async function expireWaits(info: StackInfo, runId: string): Promise<void> {
+  const sql = connect(info.db_url);
+  try {
+    await sql`
+      update public.sync_runs set lease_expires_at = now() - interval '1 second'
+      where id = ${runId} and lease is not null`;
+    await sql`update public.sync_runs set retry_at = null where id = ${runId}`;
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Kills the process of a function, as a platform does with one that took too long. */
+export async function killFunction(
+  { pid }: World,
+  functionName = "kapso-sync",
+): Promise<boolean> {
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^[0-9]+$/.test(name)) continue;
+    try {
+      const [, , , parent] = (await Deno.readTextFile(`/proc/${name}/stat`)).split(" ");
+      if (Number(parent) !== pid) continue;
+      if (!(await Deno.readTextFile(`/proc/${name}/cmdline`)).includes(functionName)) continue;
+      Deno.kill(Number(name), "SIGKILL");
+      return true;
+    } catch (error) {
+      // It ended while it was looked at.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return false;
+}
+
+/** The last event, which says how it ended. */
+export function ending(events: SyncEvent[]): SyncEnd {
+  const last = events.at(-1)!;
+  if (!("error" in last) || last.type === "conversation_failed") {
+    throw new Error(`the stream ended with ${last.type}`);
+  }
+  return last;
+}
+
+/** Ids of the messages that are stored for the number, sorted, doubles included. */
+export async function storedIds({ sql, line }: Pick<World, "sql" | "line">): Promise<string[]> {
+  const found = await sql<{ id: string }[]>`
+    select message.value ->> 'id' as id
+    from public.conversation_export as thread
+    cross join lateral jsonb_array_elements(thread.messages) as message (value)
+    where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+  return found.map(({ id }) => id).sort();
+}
+
+/** Ids of the messages that the fake has for a number, its first one by default, without reactions, sorted. */
+export function kapsoIds(fake: FakeKapso, line: FakeLine = fake.line): string[] {
+  return fake.state.messages
+    .filter(({ type, conversation }) => type !== "reaction" && conversation.line === line)
+    .map(({ id }) => id)
+    .sort();
+}
