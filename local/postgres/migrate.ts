@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { relative } from "node:path";
 import { globSync } from "node:fs";
 import type postgres from "postgres";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import type { Project } from "../project.ts";
 
@@ -28,7 +28,7 @@ export interface MigrateOptions {
 /**
  * Applies what is new.
  *
- * @throws {Failure} with the output of the CLI when a migration or the seed fails.
+ * @throws {CommandError} with the output of the CLI when a migration or the seed fails.
  */
 export async function migrate(options: MigrateOptions): Promise<void> {
   const { project, sql, databaseUrl, signal } = options;
@@ -72,7 +72,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   const { success } = await Promise.race([ended, aborted]);
   signal.throwIfAborted();
-  if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
+  if (!success) throw new CommandError("The migrations could not be applied; see the lines above.");
 }
 
 /** The files that make up the schema and the sample data, in the order they are applied. */

@@ -12,7 +12,7 @@ import {
   type Row,
 } from "../../../supabase/functions/_shared/kapso/api/client.ts";
 import { EVENTS } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError } from "../../command_error.ts";
 import { type DeliveryRow, readDelivery, readWebhook, type Webhook } from "./webhooks.ts";
 
 /** What the commands need of the outside world. */
@@ -77,7 +77,7 @@ export async function register(
       // Somebody else has made it at this moment.
       const other = await findWebhook(deps, connection);
       if (other === undefined) {
-        throw new Problem("Kapso says the webhook exists, and does not list it");
+        throw new CommandError("Kapso says the webhook exists, and does not list it");
       }
       return await update(other.id, events);
     }),
@@ -127,7 +127,9 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
   const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
-  if (!webhook.active) throw new Problem("The webhook is paused. Turn it on with resume first.");
+  if (!webhook.active) {
+    throw new CommandError("The webhook is paused. Turn it on with resume first.");
+  }
   const before = new Set((await lastDeliveries(kapso, webhook)).map(({ id }) => id));
   await kapso.testWebhook(webhook.id, event);
   for (let waited = 0; waited < TEST_WAIT_MS; waited += POLL_MS) {
@@ -150,10 +152,12 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
 async function findConnection({ client }: CommandDeps, name: string): Promise<Connection> {
   const { data, error } = await client.from("connections")
     .select("id, platform, phone_number_id").eq("connection_id", name).maybeSingle();
-  if (error) throw new Problem(`The database cannot be asked: ${error.message}`);
-  if (data === null) throw new Problem(`There is no connection ${name}.`);
+  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
+  if (data === null) throw new CommandError(`There is no connection ${name}.`);
   if (data.platform !== "whatsapp" || data.phone_number_id === null) {
-    throw new Problem(`Connection ${name} has no phone_number_id, so it is not a Kapso number.`);
+    throw new CommandError(
+      `Connection ${name} has no phone_number_id, so it is not a Kapso number.`,
+    );
   }
   return { id: data.id, phoneNumberId: data.phone_number_id };
 }
@@ -162,13 +166,13 @@ async function readSecret(deps: CommandDeps, connection: Connection): Promise<st
   const { data, error } = await deps.client.rpc("webhook_secrets", {
     phone_number_id: connection.phoneNumberId,
   });
-  if (error) throw new Problem(`The database cannot be asked: ${error.message}`);
+  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
   const sealed = data[0]?.secret;
   if (!sealed) return undefined;
   try {
     return await deps.box.open(sealed);
   } catch {
-    throw new Problem(
+    throw new CommandError(
       "The stored secret was encrypted with another CREDENTIALS_KEY than the one given here.",
     );
   }
@@ -184,7 +188,7 @@ async function storeSecret(
     secret: await deps.box.seal(secret),
   });
   if (error) {
-    throw new Problem(`The secret could not be stored: ${error.message}. Run register again.`);
+    throw new CommandError(`The secret could not be stored: ${error.message}. Run register again.`);
   }
 }
 
@@ -194,7 +198,9 @@ async function storeApiKey(deps: CommandDeps, connection: Connection): Promise<v
     api_key: await deps.box.seal(deps.apiKey),
   });
   if (error) {
-    throw new Problem(`The Kapso key could not be stored: ${error.message}. Run register again.`);
+    throw new CommandError(
+      `The Kapso key could not be stored: ${error.message}. Run register again.`,
+    );
   }
 }
 
@@ -212,7 +218,7 @@ async function findWebhook(
     .filter(({ url }) => url.replace(/\/+$/, "") === webhookUrl);
   const usable = found.find(({ kind }) => (kind ?? "kapso") === "kapso");
   if (usable === undefined && found.length > 0) {
-    throw new Problem(
+    throw new CommandError(
       `Webhook ${
         found[0]!.id
       } has our URL, and forwards Meta's own payload (kind: meta), which cannot ` +
@@ -229,7 +235,7 @@ async function requireWebhook(
 ): Promise<Webhook> {
   const webhook = await findWebhook(deps, connection);
   if (webhook === undefined) {
-    throw new Problem(
+    throw new CommandError(
       `The number has no webhook to ${deps.webhookUrl}. Make one: deno task kapso:webhook register ${name}`,
     );
   }

@@ -8,7 +8,7 @@
 import { z } from "zod";
 
 import type { KapsoError, Row } from "../../../supabase/functions/_shared/kapso/api/client.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError } from "../../command_error.ts";
 
 const webhookSchema = z.object({
   id: z.string(),
@@ -35,25 +35,25 @@ export type Webhook = z.output<typeof webhookSchema>;
 /** A row of Kapso's delivery log. */
 export type DeliveryRow = z.output<typeof deliverySchema>;
 
-/** @throws {Problem} where the row is no webhook. */
+/** @throws {CommandError} where the row is no webhook. */
 export function readWebhook(row: Row): Webhook {
   return read(webhookSchema, row, "webhook");
 }
 
-/** @throws {Problem} where the row is no delivery. */
+/** @throws {CommandError} where the row is no delivery. */
 export function readDelivery(row: Row): DeliveryRow {
   return read(deliverySchema, row, "delivery");
 }
 
 function read<Schema extends z.ZodType>(schema: Schema, row: Row, what: string) {
   const parsed = schema.safeParse(row);
-  if (!parsed.success) throw new Problem(`Kapso describes a ${what} otherwise than expected`);
+  if (!parsed.success) throw new CommandError(`Kapso describes a ${what} otherwise than expected`);
   return parsed.data;
 }
 
 /** What a refusal means for whoever typed the command. */
-export function explain(error: KapsoError, baseUrl: string): Problem {
-  if (error.status === 0) return new Problem(`${error.message} at ${baseUrl}.`);
+export function explain(error: KapsoError, baseUrl: string): CommandError {
+  if (error.status === 0) return new CommandError(`${error.message} at ${baseUrl}.`);
   const meaning: Record<number, string> = {
     401: "Kapso does not accept KAPSO_API_KEY",
     403: "KAPSO_API_KEY may not do this",
@@ -61,5 +61,5 @@ export function explain(error: KapsoError, baseUrl: string): Problem {
     429: "Kapso's rate limit is used up; try again in a minute",
   };
   const start = meaning[error.status];
-  return new Problem(start === undefined ? `${error.message}.` : `${start}: ${error.message}`);
+  return new CommandError(start === undefined ? `${error.message}.` : `${start}: ${error.message}`);
 }
