@@ -13,9 +13,7 @@ import type postgres from "postgres";
 import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import type { Project } from "../project.ts";
-
-/** Has a program for every platform; some later versions lack one, and then cannot be installed. */
-const CLI = "npm:supabase@2.117.0";
+import { SUPABASE_CLI } from "../supabase_cli.ts";
 
 /** What `migrate` needs. */
 export interface MigrateOptions {
@@ -39,7 +37,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       "run",
       "-A",
       "--quiet",
-      CLI,
+      SUPABASE_CLI.program,
       "db",
       "push",
       "--workdir",
@@ -53,7 +51,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     ],
     // The lock file of this program covers the CLI too.
     cwd: import.meta.dirname!,
-    env: { DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1", NO_COLOR: "1" },
+    env: SUPABASE_CLI.env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
