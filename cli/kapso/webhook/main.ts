@@ -15,12 +15,13 @@ import {
   type KapsoClient,
   KapsoError,
 } from "../../../supabase/functions/_shared/kapso/api/client.ts";
+import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { EVENTS } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
 import { print, runCommand } from "../../command.ts";
-import { usageError } from "../../command_error.ts";
+import { CommandError, usageError } from "../../command_error.ts";
 import { oneOf, readArguments } from "../../options.ts";
 import { type CommandDeps, register, resume, status, test } from "./commands.ts";
-import { explain } from "./webhooks.ts";
+import { explainRefusal } from "./deliveries.ts";
 
 const HELP = `Registers and watches the webhook of a Kapso number.
 
@@ -87,7 +88,9 @@ async function main(args: string[]): Promise<number> {
   try {
     return await command(deps, connection, values);
   } catch (error) {
-    throw error instanceof KapsoError ? explain(error, deps.kapso.baseUrl) : error;
+    if (error instanceof KapsoError) throw explainRefusal(error, deps.kapso.baseUrl);
+    if (error instanceof AppError) throw new CommandError(`${error.message}.`);
+    throw error;
   }
 }
 
