@@ -48,7 +48,7 @@ async function packageVersion(): Promise<string> {
 
 async function findPackage(): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "postgres_package.ts")],
+    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "package.ts")],
     stdin: "null",
   }).output();
   if (success) return new TextDecoder().decode(stdout).trim();
