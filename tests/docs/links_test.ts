@@ -4,58 +4,47 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
-import { dirname, join, relative } from "node:path";
+import { assertEquals } from "@std/assert";
+import { join } from "node:path";
+import { dirname, normalize } from "node:path/posix";
+import { trackedFiles } from "../support/tracked_files.ts";
 
 const ROOT = join(import.meta.dirname!, "../..");
-const SKIPPED = new Set([".git", ".local", "node_modules", "dist"]);
+const files = new Set(await trackedFiles());
+const pages = new Map(
+  await Promise.all(
+    [...files].filter((file) => file.endsWith(".md"))
+      .map(async (file) => [file, await Deno.readTextFile(join(ROOT, file))] as const),
+  ),
+);
 
-Deno.test("every relative link of a Markdown page leads to a file, and its anchor to a heading", async () => {
-  const pages = new Map<string, string>();
-  for await (const path of markdownFiles(ROOT)) pages.set(path, await Deno.readTextFile(path));
-  assert(pages.size > 20);
+Deno.test("every relative link of a Markdown page leads to a file, and its anchor to a heading", () => {
   const faults: string[] = [];
-  for (const [path, text] of pages) {
-    for (const target of linkTargets(text)) {
-      if (/^[a-z][a-z+.-]*:/i.test(target)) continue;
-      const [file, anchor] = target.split("#");
-      const page = file === "" ? path : join(dirname(path), decodeURIComponent(file!));
-      if (!await exists(page)) faults.push(`${relative(ROOT, path)}: ${target} does not exist`);
-      else if (anchor !== undefined) {
-        const headings = headingAnchors(pages.get(page) ?? "");
-        if (!headings.has(anchor)) {
-          faults.push(`${relative(ROOT, path)}: ${target} is not a heading`);
-        }
+  for (const [page, text] of pages) {
+    for (const link of linkTargets(text)) {
+      if (/^[a-z][a-z+.-]*:/i.test(link)) continue;
+      const [path, anchor] = link.split("#");
+      const target = path === "" ? page : normalize(join(dirname(page), decodeURIComponent(path!)));
+      if (!exists(target)) faults.push(`${page}: ${link} does not exist`);
+      else if (anchor !== undefined && !headingAnchors(pages.get(target) ?? "").has(anchor)) {
+        faults.push(`${page}: ${link} is not a heading`);
       }
     }
   }
   assertEquals(faults, []);
 });
 
-Deno.test("every page below docs/ is linked from docs/index.md", async () => {
-  const docs = join(ROOT, "docs");
+Deno.test("docs/index.md links every page of docs/", () => {
   const listed = new Set(
-    linkTargets(await Deno.readTextFile(join(docs, "index.md")))
-      .map((target) => join(docs, target.split("#")[0]!)),
+    linkTargets(pages.get("docs/index.md")!).map((link) => normalize(join("docs", link))),
   );
-  const missing: string[] = [];
-  for await (const path of markdownFiles(docs)) {
-    const name = relative(docs, path);
-    // The records have an index of their own, docs/adr/README.md.
-    if (name !== "index.md" && !/^adr\/(?!README)/.test(name) && !listed.has(path)) {
-      missing.push(name);
-    }
-  }
+  // The decision records have an index of their own, docs/adr/README.md.
+  const missing = [...pages.keys()].filter((page) =>
+    page.startsWith("docs/") && page !== "docs/index.md" && !/^docs\/adr\/(?!README)/.test(page) &&
+    !listed.has(page)
+  );
   assertEquals(missing, []);
 });
-
-async function* markdownFiles(folder: string): AsyncGenerator<string> {
-  for await (const entry of Deno.readDir(folder)) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory && !SKIPPED.has(entry.name)) yield* markdownFiles(path);
-    else if (entry.name.endsWith(".md")) yield path;
-  }
-}
 
 /** Where the links and pictures of a page lead; code is left out. */
 function linkTargets(text: string): string[] {
@@ -79,11 +68,8 @@ function withoutCode(text: string): string {
   return text.replaceAll(/^```.*?^```$/gms, "").replaceAll(/`[^`\n]*`/g, "");
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch {
-    return false;
-  }
+/** A tracked file, or a folder with one. */
+function exists(path: string): boolean {
+  const folder = path.endsWith("/") ? path : `${path}/`;
+  return files.has(path) || [...files].some((file) => file.startsWith(folder));
 }
