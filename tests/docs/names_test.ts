@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { trackedFiles } from "../support/tracked_files.ts";
 
@@ -60,6 +60,20 @@ Deno.test("docs/tasks.md lists every task, and no page names another", async () 
       .filter(([, name]) => !names.includes(name!) && name !== "build")
       .map(([, name]) => `${page}: deno task ${name}`)
   );
+  assertEquals(faults, []);
+});
+
+Deno.test("every message of the troubleshooting table is one that the command prints", async () => {
+  const sources = (await Promise.all(
+    files.filter((file) => /^cli\/kapso\/.*\.ts$/.test(file))
+      .map((file) => Deno.readTextFile(join(ROOT, file))),
+  )).join("\n");
+  const page = pages.get("docs/cli/kapso-sync.md")!;
+  const table = page.slice(page.indexOf("| message |"), page.indexOf("## Safety"));
+  const messages = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) => code(cell!));
+  assert(messages.length > 10);
+  // What follows a colon is Kapso's own text.
+  const faults = messages.filter((message) => !sources.includes(message.split(":")[0]!));
   assertEquals(faults, []);
 });
 
