@@ -17,10 +17,7 @@ import { startStack } from "../local/spawn_stack.ts";
 export async function runAdvisors(databaseUrl: string): Promise<{ code: number; output: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      "run",
-      "-A",
-      "--quiet",
-      SUPABASE_CLI.program,
+      ...SUPABASE_CLI.args,
       "db",
       "advisors",
       "--db-url",
