@@ -6,6 +6,7 @@ import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { consoleLog } from "../_shared/http/log.ts";
+import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKey } from "./media_links.ts";
@@ -47,5 +48,5 @@ Deno.serve(createHandler({
   waitUntil,
   log: consoleLog,
   now: () => Date.now(),
-  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  delay: wait,
 }));

@@ -16,6 +16,7 @@ import {
   outboundText,
 } from "../_shared/kapso/api/outbound_message.ts";
 import type { Log } from "../_shared/http/log.ts";
+import { retry } from "../_shared/http/retry.ts";
 import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
 
 /** What sending needs of the outside world. */
@@ -113,25 +114,32 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
     });
     return { outcome: "failed", errorCode: "not_attempted" };
   }
-  const startedAt = deps.now();
-  for (let attempts = 0;; attempts++) {
-    try {
-      const sent = await kapso.sendMessage(claim.phoneNumberId, outboundBody(outbound));
-      // Of the payload, which is what was sent; the row is read for a template's rendering alone.
-      const text = outboundText(content.data, claim.message.content);
-      return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
-    } catch (error) {
-      if (!(error instanceof KapsoError)) throw error;
-      if (error.isAmbiguous) return { outcome: "unconfirmed" };
-      const wait = Math.max(BACKOFF_MS * 2 ** attempts, error.retryAfterMs ?? 0);
-      // Only where Kapso itself says "not now": 409 while another one is on its way, 429, and limits.
-      const isPassing = error.isRetryable && error.status !== 0;
-      if (!isPassing || deps.now() - startedAt + wait > RETRY_MS) {
-        return { outcome: "failed", errorCode: errorCode(error) };
-      }
-      await deps.delay(wait);
-    }
+  const { phoneNumberId } = claim;
+  try {
+    const sent = await retry(() => kapso.sendMessage(phoneNumberId, outboundBody(outbound)), {
+      retryAfterOf,
+      backoffMs: BACKOFF_MS,
+      maxElapsedMs: RETRY_MS,
+      // The lease lets one sender at a time hold the thread, so there is no crowd to spread out.
+      random: () => 0,
+      delay: deps.delay,
+      now: deps.now,
+    });
+    // Of the payload, which is what was sent; the row is read for a template's rendering alone.
+    const text = outboundText(content.data, claim.message.content);
+    return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
+  } catch (error) {
+    if (!(error instanceof KapsoError)) throw error;
+    if (error.isAmbiguous) return { outcome: "unconfirmed" };
+    return { outcome: "failed", errorCode: errorCode(error) };
   }
+}
+
+/** Only if Kapso itself says "not now": 409 while another message is on its way, 429, and limits. */
+function retryAfterOf(error: unknown): number | undefined {
+  const isPassing = error instanceof KapsoError && error.isRetryable && !error.isAmbiguous &&
+    error.status !== 0;
+  return isPassing ? error.retryAfterMs ?? 0 : undefined;
 }
 
 function accepted(outbound: Outbound, text: string, sent: SentMessage, at: string): SendOutcome {
@@ -170,17 +178,11 @@ function errorCode(error: KapsoError): string {
  * Keep the outcome. Tried more than once, because what Kapso has said is said only here; where it cannot be
  * kept, the lease runs out and the message becomes unconfirmed.
  */
-async function record(
-  deps: SenderDeps,
-  claim: Claim,
-  outcome: SendOutcome,
-): Promise<OutboxMessage> {
-  for (let attempts = 1;; attempts++) {
-    try {
-      return await deps.outbox.record(claim, outcome);
-    } catch (error) {
-      if (attempts === RECORD_ATTEMPTS) throw error;
-      await deps.delay(BACKOFF_MS * 2 ** attempts);
-    }
-  }
+function record(deps: SenderDeps, claim: Claim, outcome: SendOutcome): Promise<OutboxMessage> {
+  return retry(() => deps.outbox.record(claim, outcome), {
+    retryAfterOf: () => 0,
+    attempts: RECORD_ATTEMPTS,
+    backoffMs: 2 * BACKOFF_MS,
+    delay: deps.delay,
+  });
 }
