@@ -12,12 +12,17 @@ import { inbox } from "../supabase/functions/inbox/openapi.ts";
 import { kapsoSync } from "../supabase/functions/kapso-sync/openapi.ts";
 import { kapsoWebhook } from "../supabase/functions/kapso-webhook/openapi.ts";
 import { messagingIngest } from "../supabase/functions/messaging-ingest/openapi.ts";
-import { messagingPeople } from "../supabase/functions/messaging-people/openapi.ts";
+import * as messagingPeople from "../supabase/functions/_shared/contracts/messaging_people.ts";
+import { describeFunction } from "./openapi_paths.ts";
 import { workflowSettings } from "../supabase/functions/workflow-settings/openapi.ts";
 
 const FUNCTIONS: FunctionDescription[] = [
   messagingIngest,
-  messagingPeople,
+  describeFunction(
+    "messaging-people",
+    "The people of a connection's workspace, for a bridge to match against.",
+    messagingPeople,
+  ),
   kapsoWebhook,
   kapsoSync,
   conversationSync,

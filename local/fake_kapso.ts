@@ -7,7 +7,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 import { delay } from "./delay.ts";
 import { Failure } from "./failure.ts";
 import { forEachLine, logFrom } from "./log.ts";

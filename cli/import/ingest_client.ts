@@ -10,7 +10,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import pRetry from "p-retry";
-import { z } from "zod";
+import * as z from "zod";
 
 import type { Batch } from "./batches.ts";
 import { type ImportMessage, ImportProblem, type Platform } from "./import_item.ts";

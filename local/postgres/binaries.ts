@@ -9,7 +9,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { Failure } from "../failure.ts";
 
 /** Where the programs of one PostgreSQL installation are. */

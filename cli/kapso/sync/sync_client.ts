@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
 import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
 import { Problem } from "../../usage_error.ts";

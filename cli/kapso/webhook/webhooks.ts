@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
 import type { KapsoError, Row } from "../../../supabase/functions/_shared/kapso/api/client.ts";
 import { Problem } from "../../usage_error.ts";

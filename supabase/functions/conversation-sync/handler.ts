@@ -5,7 +5,7 @@
  * @module
  */
 import type { Context, MiddlewareHandler } from "hono";
-import type { z } from "zod";
+import type * as z from "zod";
 import { type SessionRow, toAgentSession } from "../_shared/contracts/agent_session.ts";
 import { sha256Hex } from "../_shared/auth/api_keys.ts";
 import type { Json } from "../_shared/database/database.types.ts";

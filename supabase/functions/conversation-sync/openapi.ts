@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import { agentSession } from "../_shared/contracts/agent_session.ts";
 import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";

@@ -77,15 +77,13 @@ export function supabaseSessions(client: DatabaseClient): AgentSessions {
       return (data as unknown as SessionOutcome[])[0]!;
     },
     async hasKey(keySha256) {
-      const { data, error, status } = await client.rpc("check_agent_key", {
+      const data = await rpc(client, "check_agent_key", {
         key_sha256: keySha256,
       });
-      if (error) throw databaseError(error, status);
       return data;
     },
     async ping() {
-      const { error, status } = await client.rpc("is_database_up");
-      if (error) throw databaseError(error, status);
+      await rpc(client, "is_database_up", {});
     },
   };
 }

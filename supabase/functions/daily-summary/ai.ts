@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { plainText } from "./plain_text.ts";
 import type { ChatMessage } from "./prompt.ts";
 

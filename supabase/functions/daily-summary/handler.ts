@@ -4,7 +4,7 @@
  * @module
  */
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { type AppVariables, limitBody, readJson } from "../_shared/http/app.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { progressQuery, summaryRequest } from "./schema.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 
 const localDate = z.iso.date({ error: "must be a date such as 2026-02-01" });
 

@@ -36,13 +36,12 @@ const LEASE_SECONDS = 180;
 export function summaryStore(client: DatabaseClient): SummaryStore {
   return {
     async claim({ workspaceId, localDate }) {
-      const { data, error, status } = await client.rpc("claim_summary_slice", {
+      const data = await rpc(client, "claim_summary_slice", {
         max_people: MAX_PEOPLE,
         lease_seconds: LEASE_SECONDS,
         ...(workspaceId === undefined ? {} : { only_workspace: workspaceId }),
         ...(localDate === undefined ? {} : { only_date: localDate }),
       });
-      if (error) throw databaseError(error, status);
       const [row] = data;
       return row && {
         workspaceId: row.workspace_id,
@@ -60,7 +59,7 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
       };
     },
     async write(slice, { notes, aiNotes, tokens, messages }) {
-      const { data, error, status } = await client.rpc("write_daily_summaries", {
+      const data = await rpc(client, "write_daily_summaries", {
         workspace_id: slice.workspaceId,
         local_date: slice.localDate,
         lease_token: slice.leaseToken,
@@ -71,7 +70,6 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
         tokens,
         messages,
       });
-      if (error) throw databaseError(error, status);
       return data;
     },
     async run(workspaceId, localDate) {
@@ -89,7 +87,7 @@ export async function startRun(
   workspaceId: string,
   date: string | undefined,
 ): Promise<RunRow> {
-  const { data, error, status } = await client.rpc("start_summary_run", {
+  const data = await rpc(client, "start_summary_run", {
     workspace_id: workspaceId,
     ...(date === undefined ? {} : { local_date: date }),
   });
@@ -114,6 +112,5 @@ export async function findRun(
     workspace_id: workspaceId,
     ...(date === undefined ? {} : { local_date: date }),
   });
-  if (error) throw userCallError(error, status);
   return data[0];
 }

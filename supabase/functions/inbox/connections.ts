@@ -53,7 +53,7 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
   app.post("/connections", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
     const { user } = context.var;
     const request = readInput(createConnectionRequest, await readJson(context));
-    const { data, error, status } = await user.rpc("create_connection", {
+    const data = await rpc(user, "create_connection", {
       workspace_id: request.workspace_id,
       platform: request.platform,
       connection_id: request.connection_id,
@@ -82,11 +82,10 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
   app.patch("/connections/:id", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
     const { user } = context.var;
     const change = readInput(updateConnectionRequest, await readJson(context));
-    const { data, error, status } = await user.rpc("update_connection", {
+    const data = await rpc(user, "update_connection", {
       id: context.req.param("id"),
       change: Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)),
     });
-    if (error) throw refusal(error, status);
     return context.json({ connection: await describe(deps, user, data[0]!) });
   });
 
@@ -94,8 +93,7 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
     const { user } = context.var;
     const { grace_hours } = readInput(rotateRequest, await readJson(context));
     const { id } = await managed(user, context.req.param("id"));
-    const { data, error, status } = await user.rpc("rotate_connection_secret", { id, grace_hours });
-    if (error) throw refusal(error, status);
+    const data = await rpc(user, "rotate_connection_secret", { id, grace_hours });
     return context.json(data[0]!);
   });
 
@@ -174,8 +172,7 @@ async function ask<T>(question: () => Promise<T>): Promise<T> {
 
 /** The connection, where the caller may manage it. */
 async function managed(user: DatabaseClient, id: string): Promise<ConnectionRow> {
-  const { data, error, status } = await user.rpc("managed_connection", { id });
-  if (error) throw refusal(error, status);
+  const data = await rpc(user, "managed_connection", { id });
   return data[0]!;
 }
 
@@ -183,7 +180,6 @@ async function list(deps: ConnectionDeps, user: DatabaseClient, workspaceId: str
   const { data, error, status } = await user.rpc("connection_overview", {
     workspace_id: workspaceId,
   });
-  if (error) throw refusal(error, status);
   // They are all of one workspace.
   const hasInstallationKey = data[0] !== undefined && await deps.hasInstallationKey(data[0].id);
   return data.map((row) => ({

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";

@@ -6,7 +6,7 @@
  */
 import type { Context } from "hono";
 import { jwtVerify, SignJWT } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { type AppVariables, limitBody, readJson, requireJson } from "../_shared/http/app.ts";

@@ -48,7 +48,7 @@ export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
     const body = await readJson(context);
     const request = readInput(sendRequest, body);
     const payload = outboundContent.parse(body);
-    const { data, error, status } = await context.var.user.rpc("enqueue_message", {
+    const data = await rpc(context.var.user, "enqueue_message", {
       conversation_id: request.conversation_id,
       idempotency_key: request.idempotency_key,
       message: {
@@ -58,7 +58,6 @@ export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
         reply_to: request.reply_to,
       },
     });
-    if (error) throw refusal(error, status);
     const queued = data[0]!.stored as unknown as OutboxMessage;
     const message = await send(deps, queued);
     return context.json(
@@ -69,19 +68,17 @@ export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
 
   app.post("/messages/:id/retry", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
     const request = readInput(retryRequest, await readJson(context));
-    const { data, error, status } = await context.var.user.rpc("retry_message", {
+    const data = await rpc(context.var.user, "retry_message", {
       id: context.req.param("id"),
       confirm_possible_double: request.confirm_possible_double,
     });
-    if (error) throw refusal(error, status);
     return context.json({ message: await send(deps, data[0]!) });
   });
 
   app.delete("/messages/:id", async (context) => {
-    const { data, error, status } = await context.var.user.rpc("discard_message", {
+    const data = await rpc(context.var.user, "discard_message", {
       id: context.req.param("id"),
     });
-    if (error) throw refusal(error, status);
     return context.json({ message: data[0]! });
   });
 
@@ -161,10 +158,9 @@ async function ask<T>(question: () => Promise<T>): Promise<T> {
 }
 
 async function readSide(user: DatabaseClient, conversationId: string): Promise<SendingSide> {
-  const { data, error, status } = await user.rpc("sending_side", {
+  const data = await rpc(user, "sending_side", {
     conversation_id: conversationId,
   });
-  if (error) throw refusal(error, status);
   return data as unknown as SendingSide;
 }
 

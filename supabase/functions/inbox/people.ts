@@ -42,11 +42,10 @@ export function addPeopleRoutes(app: UserApp): void {
     const { user } = context.var;
     const id = context.req.param("id");
     const { conversation_id: conversation } = readInput(linkRequest, await readJson(context));
-    const { error, status } = await user.rpc("link_conversation", {
+    await rpc(user, "link_conversation", {
       conversation_id: conversation,
       person_id: id,
     });
-    if (error) throw refusal(error, status);
     const person = await user.from("people").select().eq("id", id).maybeSingle();
     if (person.error) throw refusal(person.error, person.status);
     return context.json({ person: person.data });
@@ -54,16 +53,14 @@ export function addPeopleRoutes(app: UserApp): void {
 
   app.post("/people/merge", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
     const request = readInput(mergeRequest, await readJson(context));
-    const { data, error, status } = await context.var.user.rpc("merge_people", request);
-    if (error) throw refusal(error, status);
+    const data = await rpc(context.var.user, "merge_people", request);
     return context.json({ merge: data[0]! });
   });
 
   app.post("/people/merges/:id/undo", async (context) => {
-    const { data, error, status } = await context.var.user.rpc("undo_merge", {
+    const data = await rpc(context.var.user, "undo_merge", {
       id: context.req.param("id"),
     });
-    if (error) throw refusal(error, status);
     return context.json({ merge: data[0]! });
   });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { instant, storableId, storableText } from "../_shared/contracts/text.ts";
 import { MAX_TEXT_LENGTH, outboundContent } from "../_shared/kapso/api/outbound_message.ts";
 

@@ -58,10 +58,9 @@ export interface Upload {
 export function supabaseOutbox(client: DatabaseClient): Outbox {
   return {
     async claim(conversationId) {
-      const { data, error, status } = await client.rpc("claim_outbox_message", {
+      const data = await rpc(client, "claim_outbox_message", {
         conversation_id: conversationId,
       });
-      if (error) throw databaseError(error, status);
       const row = data[0];
       return row && {
         message: row.message as unknown as OutboxMessage,
@@ -71,25 +70,23 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
       };
     },
     async record({ message }, { outcome, message: stored, errorCode }) {
-      const { data, error, status } = await client.rpc("record_outbox_outcome", {
+      const data = await rpc(client, "record_outbox_outcome", {
         id: message.id,
         attempt_token: message.attempt_token!,
         outcome,
         ...(stored === undefined ? {} : { message: stored as unknown as Json }),
         ...(errorCode === undefined ? {} : { error_code: errorCode }),
       });
-      if (error) throw databaseError(error, status);
       return data[0]!;
     },
     async settle() {
-      const { data, error, status } = await client.rpc("settle_outbox", {});
-      if (error) throw databaseError(error, status);
+      const data = await rpc(client, "settle_outbox", {});
       const folded = await client.rpc("fold_message_counts", {});
       if (folded.error) throw databaseError(folded.error, folded.status);
       return data.map((row) => row.conversation_id);
     },
     async noteUpload(upload) {
-      const { error, status } = await client.rpc("record_upload", {
+      await rpc(client, "record_upload", {
         conversation_id: upload.conversationId,
         connection_id: upload.connectionId,
         media_id: upload.mediaId,
@@ -97,7 +94,6 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
         file_name: upload.fileName,
         mime_type: upload.mimeType,
       });
-      if (error) throw databaseError(error, status);
     },
   };
 }
@@ -108,8 +104,7 @@ const PRUNE_ROWS = 2000;
 /** {@linkcode HandlerDeps.prune} on a service client: it is for no workspace alone. */
 export function supabasePrune(client: DatabaseClient): HandlerDeps["prune"] {
   return async () => {
-    const { data, error, status } = await client.rpc("prune_records", { max_rows: PRUNE_ROWS });
-    if (error) throw databaseError(error, status);
+    const data = await rpc(client, "prune_records", { max_rows: PRUNE_ROWS });
     return {
       deleted: Object.fromEntries(
         data.filter((row) => row.deleted > 0).map((row) => [row.source, row.deleted]),
@@ -142,11 +137,10 @@ export interface MediaSources {
 export function supabaseMediaSources(client: DatabaseClient): MediaSources {
   return {
     async find(conversationId, messageId) {
-      const { data, error, status } = await client.rpc("message_source", {
+      const data = await rpc(client, "message_source", {
         conversation_id: conversationId,
         message_id: messageId,
       });
-      if (error) throw databaseError(error, status);
       const row = data[0];
       return row && {
         workspaceId: row.workspace_id,
@@ -188,25 +182,22 @@ export function supabaseSecrets(
   return {
     async setKapsoKey(connectionId, apiKey) {
       const sealed = apiKey === null ? null : await requireBox().seal(apiKey);
-      const { error, status } = await client.rpc("set_kapso_api_key", {
+      await rpc(client, "set_kapso_api_key", {
         connection_id: connectionId,
         // The generated type does not know that it may be null.
         api_key: sealed as string,
       });
-      if (error) throw databaseError(error, status);
     },
     async setWebhookSecret(connectionId, secret) {
-      const { error, status } = await client.rpc("set_webhook_secret", {
+      await rpc(client, "set_webhook_secret", {
         connection_id: connectionId,
         secret: await requireBox().seal(secret),
       });
-      if (error) throw databaseError(error, status);
     },
     async webhookSecret(phoneNumberId) {
-      const { data, error, status } = await client.rpc("webhook_secrets", {
+      const data = await rpc(client, "webhook_secrets", {
         phone_number_id: phoneNumberId,
       });
-      if (error) throw databaseError(error, status);
       const sealed = data[0]?.secret;
       return sealed ? await requireBox().open(sealed) : undefined;
     },

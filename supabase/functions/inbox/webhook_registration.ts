@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../_shared/http/errors.ts";
 import { type KapsoClient, KapsoError, type Row } from "../_shared/kapso/api/client.ts";
 import { EVENTS } from "../_shared/kapso/webhook/normalize.ts";

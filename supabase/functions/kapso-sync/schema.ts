@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** Body of `POST /kapso-sync`. */
 export const syncRequest = z.object({

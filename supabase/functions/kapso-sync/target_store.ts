@@ -24,7 +24,7 @@ export function supabaseTargets(
   return {
     async findTargets(caller, request) {
       const { client, fail } = of(caller);
-      const { data, error, status } = await client.rpc("connections_to_sync", {
+      const data = await rpc(client, "connections_to_sync", {
         ...(request.workspace === undefined ? {} : { workspace: request.workspace }),
         ...(request.connection_id === undefined ? {} : { connection: request.connection_id }),
       });
@@ -51,13 +51,12 @@ export function supabaseTargets(
     async stopRun(caller, runId) {
       if (!UUID.test(runId)) return undefined;
       const { client, fail } = of(caller);
-      const { data, error, status } = await client.rpc("stop_sync_run", { run_id: runId });
+      const data = await rpc(client, "stop_sync_run", { run_id: runId });
       if (error) throw fail(error, status);
       return data[0];
     },
     async dueRuns() {
       const { data, error, status } = await service.rpc("due_sync_runs", { max_runs: MAX_DUE });
-      if (error) throw databaseError(error, status);
       return data.map((row) => ({
         connectionId: row.connection_id,
         phoneNumberId: row.phone_number_id,
@@ -69,7 +68,6 @@ export function supabaseTargets(
         connection_id: connectionId,
         seconds,
       });
-      if (error) throw databaseError(error, status);
     },
   };
 }

@@ -26,10 +26,9 @@ export function supabaseSecrets(
   const fallback = installation.secret ? [installation.secret] : [];
   return async (phoneNumberId) => {
     if (phoneNumberId === undefined) return fallback;
-    const { data, error, status } = await client.rpc("webhook_secrets", {
+    const data = await rpc(client, "webhook_secrets", {
       phone_number_id: phoneNumberId,
     });
-    if (error) throw databaseError(error, status);
     const sealed = data.flatMap((row) => [row.secret, row.previous_secret]).filter((value) =>
       value !== null
     );
@@ -47,14 +46,13 @@ export function supabaseSecrets(
 /** `record` on a service client. */
 export function supabaseEvents(client: DatabaseClient): HandlerDeps["record"] {
   return async (event) => {
-    const { data, error, status } = await client.rpc("record_webhook_event", {
+    const data = await rpc(client, "record_webhook_event", {
       phone_number_id: (event.phoneNumberId ?? null) as string,
       event: (event.event ?? null) as string,
       idempotency_key: (event.idempotencyKey ?? null) as string,
       body: toBase64(event.body),
       elements: event.elements as unknown as Json,
     });
-    if (error) throw databaseError(error, status);
     return data[0]!;
   };
 }

@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
+import { messagingError as error } from "../_shared/contracts/errors.ts";
 import { ingestConversation } from "../_shared/contracts/ingest.ts";
 import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { envelope, MAX_CONVERSATIONS } from "./schema.ts";
-
-const error = z.object({ error: z.string(), code: z.string(), request_id: z.string() })
-  .meta({ id: "MessagingError" });
 
 const request = envelope.extend({
   conversations: z.array(ingestConversation.meta({ id: "Conversation" })).max(MAX_CONVERSATIONS),

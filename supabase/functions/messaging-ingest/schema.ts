@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type IngestConversation, ingestConversation } from "../_shared/contracts/ingest.ts";
 import { storableText } from "../_shared/contracts/text.ts";
 import { AppError } from "../_shared/http/errors.ts";

@@ -4,24 +4,19 @@
  * @module
  */
 import { requireApiKey, type VerifiedConnection } from "../_shared/auth/api_keys.ts";
-import { AppError } from "../_shared/http/errors.ts";
+import {
+  listPeople,
+  type PeopleQuery,
+  type Person,
+} from "../_shared/contracts/messaging_people.ts";
 import { createApp } from "../_shared/http/app.ts";
+import { AppError } from "../_shared/http/errors.ts";
 import type { Log } from "../_shared/http/log.ts";
-import { parseQuery, type PeopleQuery } from "./schema.ts";
-
-/** A person as bridges see them. */
-export interface Person {
-  id: string;
-  name: string | null;
-  email: string | null;
-  phone: string | null;
-  avatar_url: string | null;
-  updated_at: string;
-}
+import { addRoute } from "../_shared/http/routes.ts";
 
 /** What the handler needs of the outside world. */
 export interface HandlerDeps {
-  /** Find the connection a key opens; throws as `verifyApiKey` does. */
+  /** Finds the connection a key opens; throws as `verifyApiKey` does. */
   verifyApiKey: (apiKey: string, connectionId: string) => Promise<VerifiedConnection>;
   /** A page of the people of one workspace, least recently changed first, and how many there are. */
   listPeople: (
@@ -36,7 +31,7 @@ export interface HandlerDeps {
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
+  const app = createApp<{ connection: VerifiedConnection }>({
     name: "messaging-people",
     log: deps.log,
     now: deps.now,
@@ -48,16 +43,20 @@ export function createHandler(
     }),
   });
 
-  app.get("/", async (context) => {
+  // Authenticates before the query is checked, so that strangers learn nothing else.
+  app.get("/", async (context, next) => {
     const apiKey = requireApiKey(context.req.header("x-api-key"));
     const connectionId = context.req.header("x-connection-id");
     if (!connectionId) {
       throw new AppError(400, "missing_connection_id", "Missing x-connection-id header");
     }
-    const connection = await deps.verifyApiKey(apiKey, connectionId);
-    const query = parseQuery(context.req.query());
-    const { total, people } = await deps.listPeople(connection.workspaceId, query);
-    return context.json({ success: true, total, limit: query.limit, offset: query.offset, people });
+    context.set("connection", await deps.verifyApiKey(apiKey, connectionId));
+    await next();
   });
+  addRoute(app, listPeople, async ({ query, reply }, context) => {
+    const { total, people } = await deps.listPeople(context.get("connection").workspaceId, query);
+    const { limit, offset } = query;
+    return reply(200, { success: true, total, limit, offset, people });
+  }, { queryErrorCode: "invalid_query" });
   return (request) => app.fetch(request);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
-import { z } from "zod";
+import * as z from "zod";
 
 const looseObject = z.record(z.string(), z.unknown());
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import { errors, type FunctionDescription, json } from "../_shared/http/openapi.ts";
 import { workflowType } from "../_shared/contracts/workflow_setting.ts";

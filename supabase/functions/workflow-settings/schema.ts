@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../_shared/http/errors.ts";
 import { describeIssue } from "../_shared/http/validation.ts";
 import { settingChanges, workflowType } from "../_shared/contracts/workflow_setting.ts";

@@ -76,7 +76,7 @@ export function memberStore(client: DatabaseClient): MemberStore {
       return data[0] && toSetting(data[0]);
     },
     async save(workspaceId, type, version, changes, { isAdopted } = { isAdopted: false }) {
-      const { data, error, status } = await client.rpc("save_workflow_settings", {
+      const data = await rpc(client, "save_workflow_settings", {
         workspace_id: workspaceId,
         workflow_type: type,
         expected_version: version as number,
@@ -87,7 +87,7 @@ export function memberStore(client: DatabaseClient): MemberStore {
       return data[0] && toSetting(data[0]);
     },
     async confirm(workspaceId, type, version) {
-      const { data, error, status } = await client.rpc("confirm_workflow_settings", {
+      const data = await rpc(client, "confirm_workflow_settings", {
         workspace_id: workspaceId,
         workflow_type: type,
         expected_version: version,
@@ -98,7 +98,6 @@ export function memberStore(client: DatabaseClient): MemberStore {
     async remove(workspaceId, type) {
       const { data, error, status } = await client.from("workflow_settings").delete()
         .eq("workspace_id", workspaceId).eq("workflow_type", type).select("id");
-      if (error) throw userCallError(error, status);
       return data.length > 0;
     },
     async history(workspaceId, type, { max, before }) {
@@ -107,7 +106,6 @@ export function memberStore(client: DatabaseClient): MemberStore {
         .eq("workspace_id", workspaceId).eq("workflow_type", type);
       const { data, error, status } = await (before === undefined ? query : query.lt("id", before))
         .order("id", { ascending: false }).limit(max);
-      if (error) throw userCallError(error, status);
       return data;
     },
   };
@@ -131,7 +129,7 @@ export interface ServiceStore {
 export function serviceStore(client: DatabaseClient): ServiceStore {
   return {
     async record(setting, finding, { action, userId }) {
-      const { data, error, status } = await client.rpc("record_workflow_sync", {
+      const data = await rpc(client, "record_workflow_sync", {
         workspace_id: setting.workspace_id,
         workflow_type: setting.workflow_type,
         version: setting.version,
@@ -142,7 +140,6 @@ export function serviceStore(client: DatabaseClient): ServiceStore {
         ...(finding.values === undefined ? {} : { synced_values: finding.values as Json }),
         ...(finding.lockVersion === undefined ? {} : { lock_version: finding.lockVersion }),
       });
-      if (error) throw databaseError(error, status);
       // Deleted while Kapso was being asked: the caller still gets what was found.
       return data[0] ? toSetting(data[0]) : setting;
     },

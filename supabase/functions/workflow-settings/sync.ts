@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { KapsoError, type Row } from "../_shared/kapso/api/client.ts";
 import { type ManagedValues } from "../_shared/contracts/workflow_setting.ts";
 import { type Change, compare, fingerprintOf } from "./comparison.ts";

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { supabasePeople } from "../../../supabase/functions/messaging-people/store.ts";
-import type { PeopleQuery } from "../../../supabase/functions/messaging-people/schema.ts";
+import type { PeopleQuery } from "../../../supabase/functions/_shared/contracts/messaging_people.ts";
 import {
   answerOf,
   CONNECTION,

@@ -4,7 +4,8 @@
  * @module
  */
 import type { DatabaseClient } from "../database/clients.ts";
-import { AppError, databaseError } from "../http/errors.ts";
+import { rpc } from "../database/rpc.ts";
+import { AppError } from "../http/errors.ts";
 
 /** A connection whose key was checked. */
 export interface VerifiedConnection {
@@ -29,13 +30,11 @@ export async function verifyApiKey(
   connectionId: string,
   platform?: string,
 ): Promise<VerifiedConnection> {
-  const { data, error, status } = await client.rpc("verify_connection_secret", {
+  const [connection] = await rpc(client, "verify_connection_secret", {
     connection_id: connectionId,
     secret_sha256: await sha256Hex(apiKey),
-    ...(platform === undefined ? {} : { platform }),
+    platform,
   });
-  if (error) throw databaseError(error, status);
-  const connection = data[0];
   if (!connection) {
     throw new AppError(401, "invalid_connection", "Invalid connection_id or platform");
   }

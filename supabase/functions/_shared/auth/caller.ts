@@ -7,7 +7,8 @@
  */
 import { createUserClient, type DatabaseClient } from "../database/clients.ts";
 import type { SupabaseEnv } from "../database/env.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../http/errors.ts";
+import { rows } from "../database/rpc.ts";
+import { AppError } from "../http/errors.ts";
 import { authenticateRefused, createApp, type CreateAppOptions, errorBody } from "../http/app.ts";
 
 /** Who calls. */
@@ -67,9 +68,8 @@ export function createCallerApp({ name, log, now, readCaller }: CreateCallerAppO
   app.use(authenticateRefused(async ({ req }) => {
     const caller = await readCaller(req.raw);
     if (caller.kind === "service") return;
-    // A token is proved by a call of the database.
-    const { error, status } = await caller.client.from("workspaces").select("id").limit(1);
-    if (error) throw userCallError(error, status);
+    // Only the database can tell whether a token is valid.
+    await rows(caller.client, caller.client.from("workspaces").select("id").limit(1));
   }));
   return app;
 }
@@ -86,20 +86,6 @@ export function requireService(caller: Caller): void {
     "service_key_required",
     "Only the schedule, with the service key, may do this",
   );
-}
-
-/**
- * As {@linkcode databaseError}, for a call with a user's token: that can be wrong or expired.
- */
-export function userCallError(failure: DatabaseFailure, httpStatus: number): AppError {
-  if (httpStatus === 401 || failure.code?.startsWith("PGRST30")) {
-    return new AppError(
-      401,
-      "invalid_token",
-      "The access token is invalid or expired: sign in again",
-    );
-  }
-  return databaseError(failure, httpStatus);
 }
 
 /** Compares in constant time: of two HMACs under a fresh key nothing can be learned by timing. */

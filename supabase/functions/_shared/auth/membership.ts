@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { userCallError } from "./caller.ts";
 import type { DatabaseClient } from "../database/clients.ts";
+import { rpc } from "../database/rpc.ts";
+import { REFUSALS } from "../database/refusals.ts";
 import { AppError } from "../http/errors.ts";
 
 /** A member of a workspace. */
@@ -25,13 +26,9 @@ export async function requireRole(
   workspaceId: string,
   roles: readonly string[],
 ): Promise<Member> {
-  const { data, error, status } = await client.rpc("workspace_membership", {
-    workspace_id: workspaceId,
-  });
-  if (error) throw userCallError(error, status);
-  const [member] = data;
+  const [member] = await rpc(client, "workspace_membership", { workspace_id: workspaceId });
   if (!member) {
-    throw new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
+    throw new AppError(404, "workspace_not_found", REFUSALS.workspace_not_found!.message);
   }
   if (!roles.includes(member.role)) {
     throw new AppError(

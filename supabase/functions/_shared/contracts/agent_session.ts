@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A message as a session keeps it: an element of `agent_sessions.messages`. */
 export const agentMessage = z.object({

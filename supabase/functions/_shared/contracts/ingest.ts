@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { message, messageChange } from "./message.ts";
 import { requiredOr, storableId, storableText } from "./text.ts";
 

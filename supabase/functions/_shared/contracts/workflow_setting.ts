@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { requiredOr, storableText, utf8Length } from "./text.ts";
 
 /** Characters of a prompt. Prompts of 50,000 are seen in use. */

@@ -9,11 +9,15 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
+import { DatabaseCallError } from "../database/errors.ts";
 import { AppError } from "./errors.ts";
 import type { Log } from "./log.ts";
 
 /** Variables that {@linkcode createApp} sets for every request. */
 export type AppVariables = { Variables: { requestId: string } };
+
+/** The environment of an app with variables of its own. */
+export type AppEnv<Variables extends object> = { Variables: Variables & { requestId: string } };
 
 /** Options of {@linkcode createApp}. */
 export interface CreateAppOptions {
@@ -42,8 +46,10 @@ export function errorBody(error: AppError, requestId: string): Record<string, un
  * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
  * answers `OPTIONS`, logs one line per request and turns every throw into a clean answer.
  */
-export function createApp(options: CreateAppOptions): Hono<AppVariables> {
-  const app = new Hono<AppVariables>({ strict: false }).basePath(`/${options.name}`);
+export function createApp<Variables extends object = object>(
+  options: CreateAppOptions,
+): Hono<AppEnv<Variables>> {
+  const app = new Hono<AppEnv<Variables>>({ strict: false }).basePath(`/${options.name}`);
   app.use(requestId());
   app.use(
     cors({ origin: "*", allowHeaders: ["content-type", ...options.allowHeaders], maxAge: 86400 }),
@@ -69,7 +75,7 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
     },
   }));
   app.notFound((context) =>
-    respond(context, new AppError(404, "not_found", "There is nothing at this path"), options)
+    respond(context, new AppError(404, "not_found", "Nothing is at this path"), options)
   );
   app.onError((error, context) => {
     const failure = error instanceof AppError
@@ -80,13 +86,7 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
         function: options.name,
         request_id: context.get("requestId"),
         code: failure.code,
-        // A message of our own, or the name of the class: texts of foreign errors may quote input.
-        cause:
-          failure.cause instanceof Error && failure.cause.message.startsWith("database call failed")
-            ? failure.cause.message
-            : failure.cause instanceof Error
-            ? failure.cause.name
-            : undefined,
+        cause: describeCause(failure.cause),
       });
     }
     return respond(context, failure, options);
@@ -94,8 +94,14 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
   return app;
 }
 
+/** A message of ours, or else the name of the class: messages of other errors may quote the input. */
+function describeCause(cause: unknown): string | undefined {
+  if (cause instanceof DatabaseCallError) return cause.message;
+  return cause instanceof Error ? cause.name : undefined;
+}
+
 function respond(
-  context: Context<AppVariables>,
+  context: Context,
   error: AppError,
   options: CreateAppOptions,
 ): Response {
@@ -106,11 +112,11 @@ function respond(
 }
 
 /**
- * Middleware that tells nobody what is wrong with a request before it is known whose request it is. A
- * request that is right proves that in the call of the database that does its work; for one that is refused
- * before (400, 413, 415) it is asked here.
+ * Middleware that hides validation errors from unauthenticated callers: a rejected request (400, 413, 415)
+ * is authenticated before its error is sent. An accepted one is authenticated by the database call that
+ * does its work.
  *
- * @param authenticate Throws for whoever is not known. Not called for any other request.
+ * @param authenticate Throws for unknown callers. Called for rejected requests only.
  */
 export function authenticateRefused(
   authenticate: (context: Context<AppVariables>) => Promise<unknown>,
@@ -154,7 +160,7 @@ function sizeOf(bytes: number): string {
  *
  * @throws {AppError} unsupported_media_type or unsupported_content_encoding (415).
  */
-export const requireJson: MiddlewareHandler<AppVariables> = (context, next) => {
+export const requireJson: MiddlewareHandler = (context, next) => {
   const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   if (mediaType !== "application/json") {
     throw new AppError(415, "unsupported_media_type", "Content-Type must be application/json");

@@ -5,21 +5,20 @@
  */
 import type { DatabaseClient } from "../database/clients.ts";
 import type { Json } from "../database/database.types.ts";
-import { databaseError } from "../http/errors.ts";
+import { rpc } from "../database/rpc.ts";
 import type { ConversationStore, IngestOutcome } from "../contracts/ingest.ts";
 
 /** A {@linkcode ConversationStore} on a service client. Every call carries its connection. */
 export function supabaseStore(client: DatabaseClient): ConversationStore {
   return {
     async ingest(connectionId, conversations) {
-      const { data, error, status } = await client.rpc("ingest_conversations", {
+      const data = await rpc(client, "ingest_conversations", {
         connection_id: connectionId,
         conversations: conversations as unknown as Json,
       });
-      if (error) throw databaseError(error, status);
       return data.map((row): IngestOutcome => ({
         id: row.id,
-        outcome: row.outcome as IngestOutcome["outcome"],
+        outcome: row.outcome,
         messagesAdded: row.messages_added,
         ...(row.outcome === "error"
           // The text of the database may quote the message; its SQLSTATE says enough.

@@ -5,7 +5,8 @@
  */
 import type { DatabaseClient } from "../../database/clients.ts";
 import type { CredentialBox } from "../../auth/credentials.ts";
-import { AppError, databaseError } from "../../http/errors.ts";
+import { rpc } from "../../database/rpc.ts";
+import { AppError } from "../../http/errors.ts";
 import { createKapsoClient, type KapsoClient } from "./client.ts";
 import { installationCheck } from "./installation_key.ts";
 
@@ -52,12 +53,7 @@ export function kapsoAccounts(
   const mayUseInstallation = installationCheck(client, settings.workspaces);
   return async (connectionId, givenKey) => {
     if (givenKey) return createClient(givenKey);
-    const { data, error, status } = await client.rpc("kapso_api_key", {
-      connection_id: connectionId,
-    });
-    if (error) throw databaseError(error, status);
-    // The generated type does not know that it can be null.
-    const sealed = data as string | null;
+    const sealed = await rpc(client, "kapso_api_key", { connection_id: connectionId });
     if (sealed !== null && !box) {
       throw new Error("CREDENTIALS_KEY is not set, so the connection's Kapso key cannot be read");
     }

@@ -1,12 +1,12 @@
 /**
- * Who may use the Kapso settings of the whole installation. Its key and its webhook secret open every
- * number of a Kapso project, and anybody who signs up can make a connection with any number: so they are
- * for the workspaces that the operator names, and for no others.
+ * Which workspaces may use the Kapso settings of the whole installation. Its key and its webhook secret
+ * open every number of a Kapso project, and every user who signs up can create a connection with any
+ * number, so only the workspaces that the operator names may use them.
  *
  * @module
  */
 import type { DatabaseClient } from "../../database/clients.ts";
-import { databaseError } from "../../http/errors.ts";
+import { rows } from "../../database/rpc.ts";
 
 /**
  * Whether the connection's workspace may use the settings of the installation.
@@ -19,8 +19,8 @@ export type InstallationCheck = (connectionId: string) => Promise<boolean>;
 /**
  * {@linkcode InstallationCheck} on a service client.
  *
- * @param workspaces `KAPSO_WORKSPACES`: slugs, with commas between them, or `*` for all, where nobody but the
- *   operator can sign up. Undefined: none.
+ * @param workspaces `KAPSO_WORKSPACES`: slugs separated by commas, or `*` for all, where only the operator
+ *   can sign up. Undefined: none.
  */
 export function installationCheck(
   client: DatabaseClient,
@@ -30,10 +30,12 @@ export function installationCheck(
   return async (connectionId) => {
     if (slugs.has("*")) return true;
     if (slugs.size === 0) return false;
-    const { data, error, status } = await client.from("connections")
-      .select("workspaces!connections_workspace_id_fkey(slug)")
-      .eq("id", connectionId).maybeSingle();
-    if (error) throw databaseError(error, status);
-    return data !== null && slugs.has(data.workspaces.slug);
+    const connection = await rows(
+      client,
+      client.from("connections")
+        .select("workspaces!connections_workspace_id_fkey(slug)")
+        .eq("id", connectionId).maybeSingle(),
+    );
+    return connection !== null && slugs.has(connection.workspaces.slug);
   };
 }

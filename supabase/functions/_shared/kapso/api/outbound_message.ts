@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Message, MessageChange } from "../../contracts/message.ts";
 import { storableId, storableText } from "../../contracts/text.ts";
 import { MEDIA_TYPES } from "../webhook/content.ts";

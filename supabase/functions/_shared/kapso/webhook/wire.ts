@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { storableId } from "../../contracts/text.ts";
 
 /** A text. NUL characters go, because Postgres cannot keep them and Kapso cannot mend them. */

@@ -1,0 +1,102 @@
+/**
+ * What the database cannot tell the type generator: which arguments and returned columns of SQL functions
+ * may be null, and what JSON columns hold. A name is the path of a line in `database.types.ts`, below
+ * `public`; `Tables.<table>.*` stands for Row, Insert and Update at once.
+ *
+ * @module
+ */
+
+/** Names of types that overrides use, by the module in `_shared/` that exports them. */
+export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
+  "../contracts/ingest.ts": ["IngestOutcome"],
+  "../contracts/message.ts": ["Message"],
+};
+
+/** Lines whose type may also be null. */
+export const NULLABLE: readonly string[] = [
+  "Functions.assign_conversation.Args.user_id",
+  "Functions.ingest_conversations.Returns.id",
+  "Functions.ingest_conversations.Returns.error",
+  "Functions.kapso_api_key.Returns",
+  ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
+    `Functions.list_people.Returns.${column}`
+  ),
+];
+
+/** Lines with another type. */
+export const TYPES: Readonly<Record<string, string>> = {
+  "Tables.conversations.*.messages": "Message[]",
+  "Tables.conversation_archives.*.messages": "Message[]",
+  "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
+};
+
+/**
+ * Applies the overrides to the generated file.
+ *
+ * @throws {Error} when a name matches no line: the database no longer has it.
+ */
+export function overrideTypes(generated: string): string {
+  const unused = new Set([...NULLABLE, ...Object.keys(TYPES)]);
+  const path: string[] = [];
+  const find = (names: Iterable<string>, own: readonly string[]) => {
+    for (const name of names) {
+      const parts = name.split(".");
+      if (
+        parts.length === own.length && parts.every((part, at) => part === "*" || part === own[at])
+      ) {
+        return name;
+      }
+    }
+    return undefined;
+  };
+  let isInside = false;
+  const lines = generated.split("\n").map((line) => {
+    if (line === "export type Database = {") {
+      isInside = true;
+      return line;
+    }
+    if (line === "}") isInside = false;
+    if (!isInside) return line;
+    const closed = /^\s*[}\]]/.test(line);
+    if (closed) path.pop();
+    const opened = /^\s*(\w+)\??: \{$/.exec(line)?.[1];
+    if (opened !== undefined) {
+      path.push(opened);
+      return line;
+    }
+    if (/[[{]$/.test(line) && !closed) {
+      path.push("");
+      return line;
+    }
+    // A function with short arguments is written in one line: `Args: { id: string; note?: string }`.
+    const inline = /^(\s*)(\w+): \{ (.*) \}(.*)$/.exec(line);
+    if (inline) {
+      const [, indent, name, fields, rest] = inline;
+      return `${indent}${name}: { ${
+        fields!.split("; ").map((field) => override(field, [...path, name!])).join("; ")
+      } }${rest}`;
+    }
+    return override(line, path);
+  });
+
+  function override(line: string, above: readonly string[]): string {
+    const [, start, name, type] = /^(\s*(\w+)\??: )(.*)$/.exec(line) ?? [];
+    if (start === undefined) return line;
+    const own = [...above, name!].slice(1);
+    if (above[0] !== "public") return line;
+    const nullable = find(NULLABLE, own);
+    const other = find(Object.keys(TYPES), own);
+    if (nullable) unused.delete(nullable);
+    if (other) unused.delete(other);
+    const base = other ? TYPES[other] : type;
+    return `${start}${base}${nullable && !/\| null$/.test(base!) ? " | null" : ""}`;
+  }
+
+  if (unused.size > 0) {
+    throw new Error(`no line in the generated types for ${[...unused].join(", ")}`);
+  }
+  const imports = Object.entries(IMPORTS).map(([module, names]) =>
+    `import type { ${names.join(", ")} } from "${module}";\n`
+  );
+  return `${imports.join("")}\n${lines.join("\n")}`;
+}

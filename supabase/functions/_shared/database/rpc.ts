@@ -1,0 +1,59 @@
+/**
+ * Calls SQL functions and reads tables, with one kind of error for both.
+ *
+ * @module
+ */
+import type { DatabaseClient } from "./clients.ts";
+import type { Database } from "./database.types.ts";
+import { databaseError, type DatabaseFailure } from "./errors.ts";
+
+type Functions = Database["public"]["Functions"];
+
+/** Name of a SQL function in `public`. */
+export type FunctionName = keyof Functions & string;
+
+/** Arguments of a SQL function. One that is undefined takes the function's default. */
+export type Arguments<Name extends FunctionName> = {
+  [Key in keyof Functions[Name]["Args"]]: Functions[Name]["Args"][Key] | undefined;
+};
+
+/** What a SQL function returns. */
+export type Returned<Name extends FunctionName> = Functions[Name]["Returns"];
+
+/**
+ * Calls a SQL function.
+ *
+ * @param client Carries the rights: those of the service, or of a user.
+ * @throws {AppError} as `databaseError`.
+ */
+export async function rpc<Name extends FunctionName>(
+  client: DatabaseClient,
+  name: Name,
+  args: Arguments<Name>,
+): Promise<Returned<Name>> {
+  const given = Object.fromEntries(
+    Object.entries(args).filter(([, value]) => value !== undefined),
+  );
+  return await rows(client, client.rpc(name, given as never)) as Returned<Name>;
+}
+
+/**
+ * Reads the data of a query on a table or view.
+ *
+ * @param client The client that the query was built with.
+ * @throws {AppError} as `databaseError`.
+ */
+export async function rows<Data>(
+  client: DatabaseClient,
+  query: PromiseLike<
+    { data: Data; error: null; status: number } | {
+      data: null;
+      error: DatabaseFailure;
+      status: number;
+    }
+  >,
+): Promise<Data> {
+  const { data, error, status } = await query;
+  if (error) throw databaseError(error, status, client.actsAs);
+  return data as Data;
+}
