@@ -8,26 +8,42 @@
 
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
-  "../contracts/ingest.ts": ["IngestOutcome"],
+  "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
+  "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message"],
+  "../kapso/webhook/elements.ts": ["NormalizedElement"],
 };
 
 /** Lines whose type may also be null. */
 export const NULLABLE: readonly string[] = [
-  "Functions.assign_conversation.Args.user_id",
+  // messaging-ingest
   "Functions.ingest_conversations.Returns.id",
   "Functions.ingest_conversations.Returns.error",
-  "Functions.kapso_api_key.Returns",
+  // messaging-people
   ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
     `Functions.list_people.Returns.${column}`
   ),
+  // kapso-webhook
+  ...["phone_number_id", "event", "idempotency_key"].map((argument) =>
+    `Functions.record_webhook_event.Args.${argument}`
+  ),
+  "Functions.webhook_secrets.Returns.secret",
+  "Functions.webhook_secrets.Returns.previous_secret",
+  // inbox
+  "Functions.assign_conversation.Args.user_id",
+  "Functions.kapso_api_key.Returns",
 ];
 
 /** Lines with another type. */
 export const TYPES: Readonly<Record<string, string>> = {
   "Tables.conversations.*.messages": "Message[]",
   "Tables.conversation_archives.*.messages": "Message[]",
-  "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
+  // messaging-ingest
+  "Functions.ingest_conversations.Args.conversations": "IngestConversation[]",
+  "Functions.ingest_conversations.Returns.outcome": "IngestOutcome",
+  // kapso-webhook
+  "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
+  "Functions.record_webhook_event.Returns.state": "WebhookEventState",
 };
 
 /**
