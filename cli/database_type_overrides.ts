@@ -12,6 +12,12 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message"],
   "../kapso/webhook/elements.ts": ["NormalizedElement"],
+  "./agent_rows.ts": [
+    "AgentBusinessRow",
+    "AgentSessionPage",
+    "AgentSessionRow",
+    "AgentWriteOutcome",
+  ],
 };
 
 /** Lines whose type may also be null. */
@@ -29,9 +35,26 @@ export const NULLABLE: readonly string[] = [
   ),
   "Functions.webhook_secrets.Returns.secret",
   "Functions.webhook_secrets.Returns.previous_secret",
+  // conversation-sync
+  "Functions.find_agent_business.Returns",
+  "Functions.find_agent_session.Returns",
+  "Functions.read_agent_session.Returns",
   // inbox
   "Functions.assign_conversation.Args.user_id",
   "Functions.kapso_api_key.Returns",
+];
+
+/** SQL functions of agents that write a session and return it with an outcome. */
+const AGENT_WRITES = [
+  "add_agent_message",
+  "change_agent_intent",
+  "create_agent_session",
+  "end_agent_session",
+  "extend_agent_session",
+  "link_agent_order",
+  "reset_agent_session",
+  "sync_agent_session",
+  "write_agent_context",
 ];
 
 /** Lines with another type. */
@@ -44,6 +67,19 @@ export const TYPES: Readonly<Record<string, string>> = {
   // kapso-webhook
   "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
   "Functions.record_webhook_event.Returns.state": "WebhookEventState",
+  // conversation-sync
+  "Functions.find_agent_business.Returns": "AgentBusinessRow",
+  "Functions.find_agent_session.Returns": "AgentSessionRow",
+  "Functions.list_agent_sessions.Returns": "AgentSessionPage",
+  "Functions.read_agent_session.Returns": "AgentSessionRow",
+  ...Object.fromEntries(AGENT_WRITES.flatMap((name) => [
+    [`Functions.${name}.Returns.outcome`, "AgentWriteOutcome"],
+    [`Functions.${name}.Returns.data`, "AgentSessionRow"],
+  ])),
+  "Functions.create_agent_session.Args.metadata": "Record<string, unknown>",
+  "Functions.sync_agent_session.Args.context": "Record<string, unknown>",
+  "Functions.sync_agent_session.Args.metadata": "Record<string, unknown>",
+  "Functions.write_agent_context.Args.context": "Record<string, unknown>",
 };
 
 /**

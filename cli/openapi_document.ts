@@ -7,7 +7,7 @@
 import { createDocument } from "zod-openapi";
 import project from "../deno.json" with { type: "json" };
 import type { FunctionDescription } from "../supabase/functions/_shared/http/openapi.ts";
-import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
+import * as conversationSync from "../supabase/functions/_shared/contracts/conversation_sync/index.ts";
 import { dailySummary } from "../supabase/functions/daily-summary/openapi.ts";
 import { inbox } from "../supabase/functions/inbox/openapi.ts";
 import { kapsoSync } from "../supabase/functions/kapso-sync/openapi.ts";
@@ -26,7 +26,11 @@ const FUNCTIONS: FunctionDescription[] = [
   ),
   describeFunction("kapso-webhook", "Signed events of Kapso.", kapsoWebhook),
   kapsoSync,
-  conversationSync,
+  describeFunction(
+    "conversation-sync",
+    "The state of AI agents' conversations.",
+    conversationSync,
+  ),
   inbox,
   workflowSettings,
   dailySummary,

@@ -151,6 +151,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "private.recipient_of": ["service_role"],
   "private.refresh_activity": [],
   "private.require_active_source": ["service_role"],
+  "private.require_agent_key": ["service_role"],
   "private.require_role": [],
   "private.response_times": [],
   "private.retry_message": ["authenticated"],

@@ -3,6 +3,7 @@ import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conv
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
 import type { Message } from "../contracts/message.ts";
 import type { NormalizedElement } from "../kapso/webhook/elements.ts";
+import type { AgentBusinessRow, AgentSessionPage, AgentSessionRow, AgentWriteOutcome } from "./agent_rows.ts";
 
 export type Json =
   | string
@@ -1527,8 +1528,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       add_sync_conversations: {
@@ -1671,8 +1672,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       check_agent_key: { Args: { key_sha256: string }; Returns: boolean }
@@ -1877,13 +1878,13 @@ export type Database = {
           bot_id?: string
           key_sha256: string
           local_id?: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           participant_key: string
           sub_domain: string
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       create_connection: {
@@ -1969,8 +1970,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       enqueue_message: {
@@ -1993,8 +1994,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       fail_sync_conversation: {
@@ -2049,10 +2050,7 @@ export type Database = {
       }
       find_agent_business: {
         Args: { key_sha256: string; phone_number_id: string }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentBusinessRow | null
       }
       find_agent_session: {
         Args: {
@@ -2062,10 +2060,7 @@ export type Database = {
           participant_key: string
           sub_domain?: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       finish_media_copies: {
         Args: { connection_id: string; results: Json }
@@ -2094,8 +2089,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       link_conversation: {
@@ -2112,10 +2107,7 @@ export type Database = {
           skip?: number
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionPage
       }
       list_people: {
         Args: {
@@ -2289,10 +2281,7 @@ export type Database = {
           session_id: string
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       record_outbox_outcome: {
         Args: {
@@ -2478,8 +2467,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       retry_media_copies: {
@@ -2810,18 +2799,18 @@ export type Database = {
       }
       sync_agent_session: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           intent: string
           is_active?: boolean
           key_sha256: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           session_id: string
           step: string
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       undo_merge: {
@@ -2914,7 +2903,7 @@ export type Database = {
       }
       write_agent_context: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           key_sha256: string
           local_id?: string
           merge?: boolean
@@ -2923,8 +2912,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       write_daily_summaries: {

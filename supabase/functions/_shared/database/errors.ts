@@ -1,11 +1,11 @@
 /**
- * Turns failed database calls into answers. docs/adr has the protocol: SQL refuses with SQLSTATE `PTxyz`,
- * where xyz is the HTTP status, and a code from {@linkcode REFUSALS} as message.
+ * Turns failed database calls into answers. docs/adr has the protocol: SQL refuses with
+ * SQLSTATE `PT<HTTP status>`, a code of `refusals.ts` as message and JSON as detail.
  *
  * @module
  */
 import { AppError } from "../http/errors.ts";
-import { REFUSALS } from "./refusals.ts";
+import { isRefusalCode, refusal } from "./refusals.ts";
 
 /** The error of a supabase-js call. */
 export interface DatabaseFailure {
@@ -46,11 +46,8 @@ export function databaseError(
   actsAs: "service" | "user" = "service",
 ): AppError {
   const code = failure.code ?? "";
-  const refusal = /^PT4\d\d$/.test(code) ? REFUSALS[failure.message] : undefined;
-  if (refusal) {
-    return new AppError(refusal.status, failure.message, refusal.message, {
-      details: detailsOf(failure.details),
-    });
+  if (/^PT4\d\d$/.test(code) && isRefusalCode(failure.message)) {
+    return refusal(failure.message, detailsOf(failure.details));
   }
   if (actsAs === "user") {
     if (httpStatus === 401 || code.startsWith("PGRST30")) {

@@ -1,9 +1,10 @@
 /**
- * What SQL functions refuse, as answers for people: the message that a function raises with SQLSTATE
- * `PTxyz`, and the status and text that the caller gets. `docs/errors.md` lists the same codes.
+ * Refusals: the codes that SQL functions raise with SQLSTATE `PT<status>`, and the status and text that the
+ * caller gets. `docs/errors.md` lists the same codes.
  *
  * @module
  */
+import { AppError } from "../http/errors.ts";
 
 /** Status and text of a refusal. */
 export interface Refusal {
@@ -12,12 +13,21 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** By code. */
-export const REFUSALS: Readonly<Record<string, Refusal>> = {
+/** Refusals by code. */
+export const REFUSALS = {
   workspace_not_found: {
     status: 404,
-    message: "Workspace not found, or you are not a member of it",
+    message: "Workspace not found, or you have no access to it",
   },
+  business_not_found: { status: 404, message: "No business of this key has this phone number" },
+  session_not_found: { status: 404, message: "Session not found in the workspaces of this key" },
+  session_not_active: {
+    status: 404,
+    message: "The session has ended or expired. Create a new one",
+  },
+  invalid_agent_key: { status: 401, message: "Invalid or revoked agent key" },
+  context_too_large: { status: 413, message: "context must be at most 256 KB in total" },
+  metadata_too_large: { status: 413, message: "metadata must be at most 64 KB in total" },
   conversation_not_found: { status: 404, message: "Conversation not found" },
   message_not_found: { status: 404, message: "Message not found" },
   person_not_found: { status: 404, message: "Contact not found" },
@@ -84,4 +94,22 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
     status: 422,
     message: "connection_id, name, platform or phone_number_id is not valid",
   },
-};
+} as const satisfies Readonly<Record<string, Refusal>>;
+
+/** Code of a refusal. */
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** Whether a text is the code of a refusal. */
+export function isRefusalCode(text: string): text is RefusalCode {
+  return Object.hasOwn(REFUSALS, text);
+}
+
+/**
+ * Makes the error of a refusal, also for what a read does not find.
+ *
+ * @param details Data for programs.
+ */
+export function refusal(code: RefusalCode, details?: Record<string, unknown>): AppError {
+  const { status, message } = REFUSALS[code];
+  return new AppError(status, code, message, { details });
+}
