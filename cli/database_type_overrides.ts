@@ -1,7 +1,8 @@
 /**
  * What the database cannot tell the type generator: which arguments and returned columns of SQL functions
  * may be null, and what JSON columns hold. A name is the path of a line in `database.types.ts`, below
- * `public`; `Tables.<table>.*` stands for Row, Insert and Update at once.
+ * `public`; `*` stands for any one part, so `Tables.<table>.*.<column>` is Row, Insert and Update at once. What
+ * holds for the columns of a table also holds for the functions that return its rows.
  *
  * @module
  */
@@ -10,6 +11,8 @@
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/ingest.ts": ["IngestOutcome"],
   "../contracts/message.ts": ["Message"],
+  "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
+  "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
 };
 
 /** Lines whose type may also be null. */
@@ -21,6 +24,9 @@ export const NULLABLE: readonly string[] = [
   ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
     `Functions.list_people.Returns.${column}`
   ),
+  // workflow-settings
+  "Functions.record_workflow_sync.Args.reason",
+  "Functions.save_workflow_settings.Args.expected_version",
 ];
 
 /** Lines with another type. */
@@ -28,6 +34,17 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Tables.conversations.*.messages": "Message[]",
   "Tables.conversation_archives.*.messages": "Message[]",
   "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
+  // workflow-settings
+  "Tables.workflow_settings.*.auto_reply_templates": `WorkflowValues["auto_reply_templates"]`,
+  "Tables.workflow_settings.*.kapso_mapping": `WorkflowValues["kapso_mapping"]`,
+  "Tables.workflow_settings.*.sync_status": "SyncStatus",
+  "Tables.workflow_settings.*.synced_values": "ManagedValues",
+  "Tables.workflow_settings_history.*.action": "HistoryAction",
+  "Tables.workflow_settings_history.*.sync_status": "SyncStatus",
+  "Tables.workflow_settings_history.*.values": "WorkflowValues",
+  "Functions.record_workflow_sync.Args.status": "SyncStatus",
+  "Functions.record_workflow_sync.Args.synced_values": "ManagedValues",
+  "Functions.save_workflow_settings.Args.changes": "SettingChanges",
 };
 
 /**
@@ -49,6 +66,7 @@ export function overrideTypes(generated: string): string {
     }
     return undefined;
   };
+  const tableOf = returnedTables(generated);
   let isInside = false;
   const lines = generated.split("\n").map((line) => {
     if (line === "export type Database = {") {
@@ -84,8 +102,11 @@ export function overrideTypes(generated: string): string {
     if (start === undefined) return line;
     const own = [...above, name!].slice(1);
     if (above[0] !== "public") return line;
-    const nullable = find(NULLABLE, own);
-    const other = find(Object.keys(TYPES), own);
+    const [kind, owner, part, column] = own;
+    const table = kind === "Functions" && part === "Returns" ? tableOf.get(owner!) : undefined;
+    const ofTable = table === undefined ? [] : ["Tables", table, "Row", column!];
+    const nullable = find(NULLABLE, own) ?? find(NULLABLE, ofTable);
+    const other = find(Object.keys(TYPES), own) ?? find(Object.keys(TYPES), ofTable);
     if (nullable) unused.delete(nullable);
     if (other) unused.delete(other);
     const base = other ? TYPES[other] : type;
@@ -99,4 +120,14 @@ export function overrideTypes(generated: string): string {
     `import type { ${names.join(", ")} } from "${module}";\n`
   );
   return `${imports.join("")}\n${lines.join("\n")}`;
+}
+
+/** The table whose rows a function returns, by the function's name. */
+function returnedTables(generated: string): Map<string, string> {
+  const functions = generated.slice(generated.indexOf("    Functions: {"));
+  return new Map(
+    [...functions.matchAll(
+      /^ {6}(\w+): \{\n(?: {8,}.*\n)*? {8}SetofOptions: \{\n.*\n {10}to: "(\w+)"/gm,
+    )].map(([, name, table]) => [name!, table!]),
+  );
 }

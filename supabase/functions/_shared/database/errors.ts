@@ -18,6 +18,8 @@ export interface DatabaseFailure {
 /** A database call that failed for a reason the caller is not told. Its message is safe to log. */
 export class DatabaseCallError extends Error {
   override name = "DatabaseCallError";
+  /** SQLSTATE or PostgREST code; empty without an answer. */
+  readonly code: string;
 
   /**
    * @param code SQLSTATE or PostgREST code; empty without an answer.
@@ -25,7 +27,15 @@ export class DatabaseCallError extends Error {
    */
   constructor(code: string, httpStatus: number) {
     super(`database call failed: ${code || "no answer"}, HTTP ${httpStatus}`);
+    this.code = code;
   }
+}
+
+/** SQLSTATE behind an error of `rpc` or `rows`, for stores that know what one means; else undefined. */
+export function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof AppError && error.cause instanceof DatabaseCallError
+    ? error.cause.code
+    : undefined;
 }
 
 // Classes of SQLSTATE after which the same request can succeed: connection lost, out of resources,
