@@ -9,31 +9,75 @@
 
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
-  "../contracts/ingest.ts": ["IngestOutcome"],
+  "../contracts/daily_summary.ts": ["PersonDay", "SummaryNote", "SummaryState"],
+  "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
+  "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
+  "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message"],
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
+  "../kapso/webhook/elements.ts": ["KapsoSession", "NormalizedElement"],
 };
 
 /** Lines whose type may also be null. */
 export const NULLABLE: readonly string[] = [
-  "Functions.assign_conversation.Args.user_id",
+  // messaging-ingest
   "Functions.ingest_conversations.Returns.id",
   "Functions.ingest_conversations.Returns.error",
-  "Functions.kapso_api_key.Returns",
+  // messaging-people
   ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
     `Functions.list_people.Returns.${column}`
   ),
+  // kapso-webhook
+  ...["phone_number_id", "event", "idempotency_key"].map((argument) =>
+    `Functions.record_webhook_event.Args.${argument}`
+  ),
+  "Functions.webhook_secrets.Returns.secret",
+  "Functions.webhook_secrets.Returns.previous_secret",
+  // kapso-sync
+  ...["messages_per_conversation", "since", "requested_by"].map((argument) =>
+    `Functions.begin_sync_run.Args.${argument}`
+  ),
+  "Functions.add_sync_conversations.Args.cursor",
+  "Functions.connections_to_sync.Returns.requested_by",
+  "Functions.next_sync_conversations.Returns.cursor",
+  "Functions.store_sync_page.Args.cursor",
+  "Functions.store_sync_page.Args.session_id",
   // workflow-settings
   "Functions.record_workflow_sync.Args.reason",
   "Functions.save_workflow_settings.Args.expected_version",
+  // inbox
+  "Functions.assign_conversation.Args.user_id",
+  "Functions.kapso_api_key.Returns",
 ];
 
 /** Lines with another type. */
 export const TYPES: Readonly<Record<string, string>> = {
   "Tables.conversations.*.messages": "Message[]",
   "Tables.conversation_archives.*.messages": "Message[]",
-  "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
+  // messaging-ingest
+  "Functions.ingest_conversations.Args.conversations": "IngestConversation[]",
+  "Functions.ingest_conversations.Returns.outcome": "IngestOutcome",
+  // kapso-webhook
+  "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
+  "Functions.record_webhook_event.Returns.state": "WebhookEventState",
+  // kapso-sync
+  "Tables.sync_runs.*.mode": "SyncMode",
+  "Tables.sync_runs.*.phase": "SyncPhase",
+  "Tables.sync_runs.*.state": "SyncState",
+  "Functions.add_sync_conversations.Args.conversations": "Record<string, unknown>[]",
+  "Functions.advance_sync_run.Args.phase": "SyncPhase",
+  "Functions.begin_due_sync_run.Args.mode": "SyncMode",
+  "Functions.begin_due_sync_run.Returns.run": "SyncRun",
+  "Functions.begin_sync_run.Args.mode": "SyncMode",
+  "Functions.begin_sync_run.Returns.run": "SyncRun",
+  "Functions.due_sync_runs.Returns.mode": "SyncMode",
+  "Functions.next_sync_conversations.Returns.conversation": "Record<string, unknown>",
+  "Functions.release_sync_run.Args.state": "SyncState",
+  "Functions.store_session_checks.Args.reports":
+    "{ conversation_id: string; session: KapsoSession }[]",
+  "Functions.store_sync_page.Args.elements": "NormalizedElement[]",
+  "Functions.store_sync_page.Returns.run": "SyncRun",
   // workflow-settings
   "Tables.workflow_settings.*.auto_reply_templates": `WorkflowValues["auto_reply_templates"]`,
   "Tables.workflow_settings.*.kapso_mapping": `WorkflowValues["kapso_mapping"]`,
@@ -45,6 +89,10 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.record_workflow_sync.Args.status": "SyncStatus",
   "Functions.record_workflow_sync.Args.synced_values": "ManagedValues",
   "Functions.save_workflow_settings.Args.changes": "SettingChanges",
+  // daily-summary
+  "Tables.summary_runs.*.state": "SummaryState",
+  "Functions.claim_summary_slice.Returns.days": "PersonDay[]",
+  "Functions.write_daily_summaries.Args.notes": "SummaryNote[]",
 };
 
 /**
