@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sha256Hex } from "../_shared/auth/api_keys.ts";
+import { sha256Hex } from "../_shared/auth/hash.ts";
 import type { FieldChange } from "../_shared/contracts/workflow_settings.ts";
 import type { ManagedValues } from "../_shared/contracts/workflow_values.ts";
 import { isSameValue, type ManagedField } from "./managed_fields.ts";

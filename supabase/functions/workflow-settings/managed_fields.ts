@@ -4,10 +4,7 @@
  * @module
  */
 import type { JSONPath } from "jsonc-parser";
-import type {
-  ManagedFieldName,
-  WorkflowProblem,
-} from "../_shared/contracts/workflow_settings.ts";
+import type { ManagedFieldName, WorkflowProblem } from "../_shared/contracts/workflow_settings.ts";
 import type { ManagedValues, WorkflowValues } from "../_shared/contracts/workflow_values.ts";
 import type { Edit, WorkflowGraph, WorkflowNode } from "./definition.ts";
 import { keywordDescription } from "./keywords.ts";

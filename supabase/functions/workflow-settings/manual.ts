@@ -4,10 +4,7 @@
  *
  * @module
  */
-import type {
-  WorkflowManual,
-  WorkflowProblem,
-} from "../_shared/contracts/workflow_settings.ts";
+import type { WorkflowManual, WorkflowProblem } from "../_shared/contracts/workflow_settings.ts";
 import { editDefinition } from "./definition.ts";
 import type { ReadWorkflow } from "./finding.ts";
 import { keywordDescription } from "./keywords.ts";

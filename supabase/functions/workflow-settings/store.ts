@@ -48,7 +48,7 @@ export interface SettingStore {
   history(
     workspaceId: string,
     type: string,
-    page: { max: number; before: number | undefined },
+    page: { max: number; before?: number | undefined },
   ): Promise<WorkflowHistoryEntry[]>;
 }
 

@@ -201,7 +201,8 @@ const REASONS = {
   no_kapso_key: "No connection of this workspace has a Kapso API key.",
   several_kapso_keys:
     "More than one connection of this workspace has a Kapso API key: choose one in connection_id.",
-  kapso_key_refused: "Kapso rejected the API key of the connection, or the key lacks the permission.",
+  kapso_key_refused:
+    "Kapso rejected the API key of the connection, or the key lacks the permission.",
 } as const;
 
 async function withKapso(

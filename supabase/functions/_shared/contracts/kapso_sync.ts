@@ -150,7 +150,9 @@ export const syncEnd = z.object({
   type: z.enum(["paused", "busy", "stopped", "failed", "partial", "done"]),
   ...runCounts.shape,
   error: z.string().nullable(),
-  code: z.string().nullable().meta({ description: "Code of the error; docs/errors.md lists them." }),
+  code: z.string().nullable().meta({
+    description: "Code of the error; docs/errors.md lists them.",
+  }),
   retry_after_seconds: z.number().nullable().meta({
     description: "For paused and busy: when to post again; null: at once.",
   }),
@@ -222,12 +224,14 @@ export const listSyncRuns = defineRoute({
   operationId: "listSyncRuns",
   summary: "List the newest 50 runs that the caller may see.",
   security: ["userToken", "serviceKey"],
-  // Text that is no id is the id of no workspace and no connection.
-  query: z.object({ workspace_id: z.string(), connection_id: z.string() }).partial(),
+  query: z.object({
+    workspace_id: z.guid({ error: "must be the id of a workspace" }),
+    connection_id: z.guid({ error: "must be the id of a connection" }),
+  }).partial(),
   responses: {
     200: { description: "Runs, newest first", body: z.object({ runs: z.array(syncRun) }) },
   },
-  errors: errorsOf(apiError, 401, 404, 405, 500, 503),
+  errors: errorsOf(apiError, 400, 401, 405, 500, 503),
 });
 
 /** `POST /kapso-sync/runs/{id}/stop`. */

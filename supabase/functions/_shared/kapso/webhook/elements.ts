@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { IngestConversation } from "../../contracts/ingest.ts";
+import type { IngestConversation } from "../../contracts/ingest_conversation.ts";
 
 /** One element of a delivery. Elements are independent: each is stored, or fails, on its own. */
 export type NormalizedElement =

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ingestConversation } from "../../contracts/ingest.ts";
+import { ingestConversation } from "../../contracts/ingest_conversation.ts";
 import { isObject, readKapsoType, textOf } from "./content.ts";
 import type {
   IdentityChangeElement,
