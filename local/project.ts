@@ -27,6 +27,9 @@ const configSchema = z.looseObject({
   }).prefault({}),
   db: z.looseObject({
     port: z.int().default(54322),
+    migrations: z.looseObject({
+      schema_paths: z.array(z.string()).default([]),
+    }).prefault({}),
     seed: z.looseObject({
       enabled: z.boolean().default(true),
       sql_paths: z.array(z.string()).default(["./seed.sql"]),

@@ -11,11 +11,19 @@
 import { basename, dirname, join } from "node:path";
 import * as z from "zod";
 import { Failure } from "../failure.ts";
+import type { PostgresUser } from "./os_user.ts";
 
 /** Where the programs of one PostgreSQL installation are. */
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
+}
+
+/** The programs, who runs them, and the folder for what they need. */
+export interface PostgresInstallation {
+  readonly home: string;
+  readonly user: PostgresUser;
+  readonly binaries: PostgresBinaries;
 }
 
 const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
@@ -48,7 +56,7 @@ async function packageVersion(): Promise<string> {
 
 async function findPackage(): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "package.ts")],
+    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "print_package_path.ts")],
     stdin: "null",
   }).output();
   if (success) return new TextDecoder().decode(stdout).trim();

@@ -5,6 +5,7 @@
  */
 
 import { Failure } from "../failure.ts";
+import { LOOPBACK } from "../ports.ts";
 import type { PostgresBinaries } from "./binaries.ts";
 import type { PostgresUser } from "./os_user.ts";
 
@@ -66,6 +67,11 @@ export async function createCluster(options: CreateClusterOptions): Promise<void
   } finally {
     await Deno.remove(passwordFile).catch(() => {});
   }
+}
+
+/** The address of the database that `createCluster` made, for a server on a port. */
+export function databaseUrl(port: number, password: string): string {
+  return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
 }
 
 async function findUtf8Locale(): Promise<string> {
