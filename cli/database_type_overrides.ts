@@ -1,19 +1,51 @@
 /**
  * What the database cannot tell the type generator: which arguments and returned columns of SQL functions
- * may be null, and what JSON columns hold. A name is the path of a line in `database.types.ts`, below
- * `public`; `Tables.<table>.*` stands for Row, Insert and Update at once.
+ * may be null, what JSON columns hold, and which values a text can have. A name is the path of a line in
+ * `database.types.ts`, below `public`; `Tables.<table>.*` stands for Row, Insert and Update at once.
  *
  * @module
  */
 
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
+  "../contracts/inbox/connections.ts": ["Connection", "ConnectionChange"],
+  "../contracts/inbox/conversations.ts": ["Conversation"],
+  "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
+  "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
   "../contracts/ingest.ts": ["IngestOutcome"],
-  "../contracts/message.ts": ["Message"],
+  "../contracts/message.ts": ["Message", "MessageChange"],
+  "../contracts/outbound_content.ts": ["OutboundRecipient"],
+  "../contracts/platform.ts": ["Platform"],
+};
+
+/**
+ * Rows that a contract describes: every column gets the type of the contract's field of that name, and a
+ * column that the contract lacks fails the type check.
+ */
+export const ROWS: Readonly<Record<string, string>> = {
+  // inbox
+  "Tables.outbox_messages.Row": "OutboxMessage",
+  "Tables.people.Row": "Person",
+  "Tables.person_merges.Row": "PersonMerge",
+  "Views.conversation_list.Row": "Conversation",
+  "Functions.check_outbox.Returns": "OutboxMessage",
+  "Functions.connection_overview.Returns": "Connection",
+  "Functions.discard_message.Returns": "OutboxMessage",
+  "Functions.merge_people.Returns": "PersonMerge",
+  "Functions.retry_message.Returns": "OutboxMessage",
+  "Functions.search_conversations.Returns": "Conversation",
+  "Functions.undo_merge.Returns": "PersonMerge",
 };
 
 /** Lines whose type may also be null. */
 export const NULLABLE: readonly string[] = [
+  // inbox
+  "Functions.claim_outbox_message.Returns.phone_number_id",
+  ...["connection_id", "phone_number_id", "media_url"].map((column) =>
+    `Functions.message_source.Returns.${column}`
+  ),
+  "Functions.rotate_connection_secret.Returns.previous_expires_at",
+  "Functions.set_kapso_api_key.Args.api_key",
   "Functions.assign_conversation.Args.user_id",
   "Functions.ingest_conversations.Returns.id",
   "Functions.ingest_conversations.Returns.error",
@@ -25,6 +57,16 @@ export const NULLABLE: readonly string[] = [
 
 /** Lines with another type. */
 export const TYPES: Readonly<Record<string, string>> = {
+  // inbox
+  "Tables.connections.*.platform": "Platform",
+  "Functions.claim_outbox_message.Returns.message": "OutboxMessage",
+  "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",
+  "Functions.enqueue_message.Args.message": "NewOutboxMessage",
+  "Functions.enqueue_message.Returns.stored": "OutboxMessage",
+  "Functions.managed_connection.Returns.platform": "Platform",
+  "Functions.message_source.Returns.metadata": "Record<string, unknown> | null",
+  "Functions.record_outbox_outcome.Args.message": "Message | MessageChange",
+  "Functions.update_connection.Args.change": "ConnectionChange",
   "Tables.conversations.*.messages": "Message[]",
   "Tables.conversation_archives.*.messages": "Message[]",
   "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
@@ -36,7 +78,7 @@ export const TYPES: Readonly<Record<string, string>> = {
  * @throws {Error} when a name matches no line: the database no longer has it.
  */
 export function overrideTypes(generated: string): string {
-  const unused = new Set([...NULLABLE, ...Object.keys(TYPES)]);
+  const unused = new Set([...NULLABLE, ...Object.keys(TYPES), ...Object.keys(ROWS)]);
   const path: string[] = [];
   const find = (names: Iterable<string>, own: readonly string[]) => {
     for (const name of names) {
@@ -84,11 +126,11 @@ export function overrideTypes(generated: string): string {
     if (start === undefined) return line;
     const own = [...above, name!].slice(1);
     if (above[0] !== "public") return line;
+    const row = find(Object.keys(ROWS), own.slice(0, -1));
     const nullable = find(NULLABLE, own);
     const other = find(Object.keys(TYPES), own);
-    if (nullable) unused.delete(nullable);
-    if (other) unused.delete(other);
-    const base = other ? TYPES[other] : type;
+    for (const name of [row, nullable, other]) if (name) unused.delete(name);
+    const base = other ? TYPES[other] : row ? `${ROWS[row]}["${name}"]` : type;
     return `${start}${base}${nullable && !/\| null$/.test(base!) ? " | null" : ""}`;
   }
 
