@@ -15,7 +15,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/ingest.ts": ["IngestOutcome"],
   "../contracts/message.ts": ["Message", "MessageChange"],
   "../contracts/outbound_content.ts": ["OutboundRecipient"],
-  "../contracts/platform.ts": ["Platform"],
+  "../contracts/connection.ts": ["Platform"],
 };
 
 /**

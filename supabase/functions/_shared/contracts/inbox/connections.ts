@@ -6,7 +6,7 @@
  */
 import * as z from "zod";
 import { apiError } from "../errors.ts";
-import { platform } from "../platform.ts";
+import { platform } from "../connection.ts";
 import { defineRoute, errorsOf } from "../route.ts";
 import { storableText } from "../text.ts";
 import { addressedId, BODY_ERRORS, id, idParams, REQUEST_ERRORS, timestamp } from "./fields.ts";

@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import { apiError } from "../errors.ts";
-import { platform } from "../platform.ts";
+import { platform } from "../connection.ts";
 import { defineRoute, errorsOf } from "../route.ts";
 import { instant } from "../text.ts";
 import { BODY_ERRORS, id, idParams, REQUEST_ERRORS, timestamp } from "./fields.ts";

@@ -29,7 +29,7 @@ export const uploadFile = defineRoute({
   operationId: "uploadFile",
   summary: "Upload a file to send. Its media_id is valid for 30 days.",
   security: ["userToken"],
-  form: {
+  rawBody: {
     mediaType: "multipart/form-data",
     schema: z.object({ conversation_id: id, file: z.file() }),
   },
