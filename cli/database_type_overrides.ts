@@ -8,14 +8,16 @@
 
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
+  "../contracts/connection.ts": ["Platform"],
   "../contracts/inbox/connections.ts": ["Connection", "ConnectionChange"],
-  "../contracts/inbox/conversations.ts": ["Conversation"],
+  "../contracts/inbox/conversations.ts": ["Conversation", "StoredConversationChange"],
   "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
   "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
-  "../contracts/ingest.ts": ["IngestOutcome"],
+  "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
+  "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message", "MessageChange"],
   "../contracts/outbound_content.ts": ["OutboundRecipient"],
-  "../contracts/connection.ts": ["Platform"],
+  "../kapso/webhook/elements.ts": ["NormalizedElement"],
 };
 
 /**
@@ -31,6 +33,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   "Functions.check_outbox.Returns": "OutboxMessage",
   "Functions.connection_overview.Returns": "Connection",
   "Functions.discard_message.Returns": "OutboxMessage",
+  "Functions.link_conversation.Returns": "Person",
   "Functions.merge_people.Returns": "PersonMerge",
   "Functions.retry_message.Returns": "OutboxMessage",
   "Functions.search_conversations.Returns": "Conversation",
@@ -39,37 +42,58 @@ export const ROWS: Readonly<Record<string, string>> = {
 
 /** Lines whose type may also be null. */
 export const NULLABLE: readonly string[] = [
+  // messaging-ingest
+  "Functions.ingest_conversations.Returns.id",
+  "Functions.ingest_conversations.Returns.error",
+  // messaging-people
+  ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
+    `Functions.list_people.Returns.${column}`
+  ),
+  // kapso-webhook
+  ...["phone_number_id", "event", "idempotency_key"].map((argument) =>
+    `Functions.record_webhook_event.Args.${argument}`
+  ),
+  "Functions.webhook_secrets.Returns.secret",
+  "Functions.webhook_secrets.Returns.previous_secret",
   // inbox
+  "Functions.assign_conversation.Args.user_id",
   "Functions.claim_outbox_message.Returns.phone_number_id",
+  "Functions.enqueue_message.Returns.last_inbound_at",
+  "Functions.kapso_api_key.Returns.api_key",
   ...["connection_id", "phone_number_id", "media_url"].map((column) =>
     `Functions.message_source.Returns.${column}`
   ),
   "Functions.rotate_connection_secret.Returns.previous_expires_at",
   "Functions.set_kapso_api_key.Args.api_key",
-  "Functions.assign_conversation.Args.user_id",
-  "Functions.ingest_conversations.Returns.id",
-  "Functions.ingest_conversations.Returns.error",
-  "Functions.kapso_api_key.Returns",
-  ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
-    `Functions.list_people.Returns.${column}`
-  ),
 ];
 
 /** Lines with another type. */
 export const TYPES: Readonly<Record<string, string>> = {
+  "Tables.conversations.*.messages": "Message[]",
+  "Tables.conversation_archives.*.messages": "Message[]",
+  // messaging-ingest
+  "Functions.ingest_conversations.Args.conversations": "IngestConversation[]",
+  "Functions.ingest_conversations.Returns.outcome": "IngestOutcome",
+  // kapso-webhook
+  "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
+  "Functions.record_webhook_event.Returns.state": "WebhookEventState",
   // inbox
   "Tables.connections.*.platform": "Platform",
+  "Functions.assign_conversation.Returns": "StoredConversationChange",
   "Functions.claim_outbox_message.Returns.message": "OutboxMessage",
   "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",
   "Functions.enqueue_message.Args.message": "NewOutboxMessage",
   "Functions.enqueue_message.Returns.stored": "OutboxMessage",
   "Functions.managed_connection.Returns.platform": "Platform",
+  "Functions.mark_conversation_read.Returns": "StoredConversationChange",
+  "Functions.mark_conversation_unread.Returns": "StoredConversationChange",
   "Functions.message_source.Returns.metadata": "Record<string, unknown> | null",
   "Functions.record_outbox_outcome.Args.message": "Message | MessageChange",
+  "Functions.record_outbox_outcome.Returns.outbox_message": "OutboxMessage",
+  "Functions.sending_side.Returns":
+    "{ connection_id: string | null; phone_number_id: string | null }",
+  "Functions.set_conversation_status.Returns": "StoredConversationChange",
   "Functions.update_connection.Args.change": "ConnectionChange",
-  "Tables.conversations.*.messages": "Message[]",
-  "Tables.conversation_archives.*.messages": "Message[]",
-  "Functions.ingest_conversations.Returns.outcome": `IngestOutcome["outcome"]`,
 };
 
 /**

@@ -59,8 +59,8 @@ export function describeFunction(
 }
 
 function operationOf(tag: string, route: RouteDefinition): ZodOpenApiOperationObject {
-  const content = route.form
-    ? { [route.form.mediaType]: { schema: route.form.schema } }
+  const content = route.rawBody
+    ? { [route.rawBody.mediaType]: { schema: route.rawBody.schema } }
     : route.body
     ? { "application/json": { schema: route.body } }
     : undefined;

@@ -8,7 +8,7 @@ import { consoleLog } from "../_shared/http/log.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createFileCopier } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
-import { supabaseConnections, supabaseEvents, supabaseSecrets } from "./store.ts";
+import { createWebhookStore, findConnections } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -28,12 +28,18 @@ const media = projectMedia(client, {
 });
 
 Deno.serve(createHandler({
-  secretsFor: supabaseSecrets(client, box, {
-    secret: env.KAPSO_WEBHOOK_SECRET,
-    isFor: installationCheck(client, kapso.workspaces),
+  store: createWebhookStore(client, {
+    box,
+    installation: {
+      secret: env.KAPSO_WEBHOOK_SECRET,
+      isFor: installationCheck(client, kapso.workspaces),
+    },
   }),
-  record: supabaseEvents(client),
-  onFiles: createFileCopier({ findConnections: supabaseConnections(client), media, waitUntil }),
+  onFiles: createFileCopier({
+    findConnections: (phoneNumberIds) => findConnections(client, phoneNumberIds),
+    media,
+    waitUntil,
+  }),
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 
 const NONCE_BYTES = 12;
 
@@ -22,7 +23,7 @@ export interface CredentialBox {
  * @throws {Error} if the key is not that.
  */
 export async function createCredentialBox(key: string): Promise<CredentialBox> {
-  const bytes = fromBase64(key);
+  const bytes = Buffer.from(key, "base64");
   if (bytes.length !== 32) {
     throw new Error(`CREDENTIALS_KEY must be 32 bytes in base64: it has ${bytes.length}`);
   }
@@ -38,10 +39,10 @@ export async function createCredentialBox(key: string): Promise<CredentialBox> {
         cryptoKey,
         new TextEncoder().encode(text),
       );
-      return toBase64(new Uint8Array([...nonce, ...new Uint8Array(sealed)]));
+      return Buffer.concat([nonce, new Uint8Array(sealed)]).toString("base64");
     },
     async open(sealed) {
-      const data = fromBase64(sealed);
+      const data = Buffer.from(sealed, "base64");
       const text = await crypto.subtle.decrypt(
         { name: "AES-GCM", iv: data.subarray(0, NONCE_BYTES) },
         cryptoKey,
@@ -50,17 +51,4 @@ export async function createCredentialBox(key: string): Promise<CredentialBox> {
       return new TextDecoder().decode(text);
     },
   };
-}
-
-/** Bytes as base64. */
-export function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let start = 0; start < bytes.length; start += 0x8000) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
-  }
-  return btoa(binary);
-}
-
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text.replace(/\s/g, "")), (character) => character.charCodeAt(0));
 }

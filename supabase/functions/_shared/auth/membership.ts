@@ -1,5 +1,5 @@
 /**
- * What a signed-in user is in a workspace.
+ * The role of a signed-in user in a workspace.
  *
  * @module
  */
@@ -15,10 +15,10 @@ export interface Member {
 }
 
 /**
- * Make sure that a user has one of some roles in a workspace.
+ * Makes sure that a user has one of some roles in a workspace.
  *
  * @param client Acts as the user.
- * @throws {AppError} workspace_not_found (404) for whoever is no member, role_too_low (403),
+ * @throws {AppError} workspace_not_found (404) for a user who is not a member, role_too_low (403),
  *   invalid_token (401), or as `databaseError`.
  */
 export async function requireRole(
@@ -34,7 +34,7 @@ export async function requireRole(
     throw new AppError(
       403,
       "role_too_low",
-      `Your role in this workspace may not do this: it is for ${roles.join(" and ")}`,
+      `Your role in this workspace does not allow this: it needs ${roles.join(" or ")}`,
     );
   }
   return { userId: member.user_id, role: member.role };

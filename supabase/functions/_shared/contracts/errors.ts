@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 
-/** The body of an error, in PostgREST's keys: of every function whose contract has no shape of its own. */
+/** The body of an error in PostgREST's keys, for functions whose contract has no shape of its own. */
 export const apiError = z.object({
   code: z.string().meta({ description: "Stable code for programs; docs/errors.md lists them." }),
   message: z.string().meta({ description: "What is wrong and what to change, for people." }),
@@ -22,3 +22,6 @@ export const messagingError = z.object({
   code: z.string(),
   request_id: z.string(),
 }).meta({ id: "MessagingError" });
+
+/** The body of an error of messaging-ingest and messaging-people. */
+export type MessagingError = z.output<typeof messagingError>;

@@ -1,12 +1,12 @@
 /**
- * What a route of a function is: one object that its validation, the types of its handler, the published
- * OpenAPI document and the types of its callers come from.
+ * A route of a function, defined once: its validation, the types of its handler and of its callers, and the
+ * published OpenAPI document come from one object.
  *
  * @module
  */
 import type * as z from "zod";
 
-/** How a caller proves who they are: names of the security schemes in `cli/openapi.ts`. */
+/** Ways to authenticate: names of the security schemes in `cli/openapi.ts`. */
 export type SecurityScheme =
   | "agentKey"
   | "agentKeyHeader"
@@ -21,9 +21,9 @@ export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 
 /** A successful answer. */
 export interface RouteResponse {
   readonly description: string;
-  /** Schema of the JSON body; absent where the body is no JSON. */
+  /** Schema of the JSON body; absent where the body is not JSON. */
   readonly body?: z.ZodType;
-  /** Media type of a body that is no JSON, e.g. `application/x-ndjson`. */
+  /** Media type of a body that is not JSON, e.g. `application/x-ndjson`. */
   readonly mediaType?: string;
 }
 
@@ -34,7 +34,7 @@ export interface RouteDefinition {
   readonly path: `/${string}`;
   readonly operationId: string;
   readonly summary: string;
-  /** Alternatives; an empty list means that anybody may call. */
+  /** Alternatives; an empty list means that no authentication is needed. */
   readonly security: readonly SecurityScheme[];
   readonly params?: z.ZodObject;
   /** Parameters arrive as text; an empty one counts as absent. */
@@ -45,10 +45,10 @@ export interface RouteDefinition {
   readonly body?: z.ZodType;
   /** Whether the body may be left out, which then counts as `{}`. */
   readonly bodyIsOptional?: boolean;
-  /** A body of another media type, for the document. */
-  readonly form?: { readonly mediaType: string; readonly schema: z.ZodType };
+  /** A body that the handler reads itself: another media type than JSON, or checks in an order of its own. */
+  readonly rawBody?: { readonly mediaType: string; readonly schema: z.ZodType };
   readonly responses: { readonly [Status in 200 | 201 | 202 | 204 | 302]?: RouteResponse };
-  /** Schema of the body of errors, by status, where it is not {@linkcode errorSchema}. */
+  /** Schema of the body of errors, by status. */
   readonly errors: { readonly [Status in ErrorStatus]?: z.ZodType };
 }
 
@@ -69,7 +69,7 @@ export function errorsOf<Schema extends z.ZodType, const Statuses extends readon
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
-/** What a handler gets: the parts of the request, checked. */
+/** The checked parts of a request, as a handler gets them. */
 export interface RouteInput<Route extends RouteDefinition> {
   readonly params: Output<Route["params"]>;
   readonly query: Output<Route["query"]>;
@@ -87,7 +87,8 @@ export type BodyOf<Route extends RouteDefinition, Status extends StatusOf<Route>
 /** The JSON body a caller sends. */
 export type RequestOf<Route extends RouteDefinition> = Route["body"] extends z.ZodType
   ? z.input<Route["body"]>
+  : Route["rawBody"] extends { readonly schema: infer Body extends z.ZodType } ? z.input<Body>
   : undefined;
 
-/** The JSON body of a successful answer, whatever its status. */
+/** The JSON body of a successful answer of any status. */
 export type ResponseOf<Route extends RouteDefinition> = BodyOf<Route, StatusOf<Route>>;

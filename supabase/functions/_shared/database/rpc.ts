@@ -37,23 +37,20 @@ export async function rpc<Name extends FunctionName>(
   return await rows(client, client.rpc(name, given as never)) as Returned<Name>;
 }
 
+/** What a query on a table or view ends with. */
+type QueryResult = { data: unknown; error: DatabaseFailure | null; status: number };
+
 /**
  * Reads the data of a query on a table or view.
  *
  * @param client The client that the query was built with.
  * @throws {AppError} as `databaseError`.
  */
-export async function rows<Data>(
+export async function rows<Result extends QueryResult>(
   client: DatabaseClient,
-  query: PromiseLike<
-    { data: Data; error: null; status: number } | {
-      data: null;
-      error: DatabaseFailure;
-      status: number;
-    }
-  >,
-): Promise<Data> {
+  query: PromiseLike<Result>,
+): Promise<Extract<Result, { error: null }>["data"]> {
   const { data, error, status } = await query;
   if (error) throw databaseError(error, status, client.actsAs);
-  return data as Data;
+  return data;
 }

@@ -1,6 +1,6 @@
 /**
- * What every function's HTTP side has in common: request ids, the error boundary, limits of bodies and
- * methods. Built on Hono.
+ * The HTTP app of every function, built on Hono: request ids, the error boundary, limits of bodies and
+ * methods.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
+import type { ApiError, MessagingError } from "../contracts/errors.ts";
 import { DatabaseCallError } from "../database/errors.ts";
 import { AppError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -24,16 +25,16 @@ export interface CreateAppOptions {
   /** Name of the function: its folder, and the first segment of its path. */
   name: string;
   log: Log;
-  /** Clock in milliseconds, for durations in the log. */
-  now: () => number;
+  /** Monotonic clock in milliseconds, for durations in the log: `performance.now()`. */
+  monotonic: () => number;
   /** Headers that browsers may send besides the ordinary ones. */
   allowHeaders: string[];
-  /** Shape of an error's body; the caller's contract decides it. */
+  /** Shape of an error's body, as the function's contract has it. */
   errorBody: (error: AppError, requestId: string) => Record<string, unknown>;
 }
 
-/** The body of an error, in PostgREST's keys: for functions whose contract has no shape of its own. */
-export function errorBody(error: AppError, requestId: string): Record<string, unknown> {
+/** The body of an error in PostgREST's keys, for functions whose contract has no shape of its own. */
+export function errorBody(error: AppError, requestId: string): ApiError {
   return {
     code: error.code,
     message: error.message,
@@ -42,9 +43,14 @@ export function errorBody(error: AppError, requestId: string): Record<string, un
   };
 }
 
+/** The body of an error of messaging-ingest and messaging-people. */
+export function messagingErrorBody(error: AppError, requestId: string): MessagingError {
+  return { error: error.message, code: error.code, request_id: requestId };
+}
+
 /**
  * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
- * answers `OPTIONS`, logs one line per request and turns every throw into a clean answer.
+ * answers `OPTIONS`, logs one line per request and turns every thrown error into an answer.
  */
 export function createApp<Variables extends object = object>(
   options: CreateAppOptions,
@@ -55,14 +61,14 @@ export function createApp<Variables extends object = object>(
     cors({ origin: "*", allowHeaders: ["content-type", ...options.allowHeaders], maxAge: 86400 }),
   );
   app.use(async (context, next) => {
-    const startedAt = options.now();
+    const startedAt = options.monotonic();
     await next();
     options.log(context.res.status >= 500 ? "error" : "info", "request", {
       function: options.name,
       request_id: context.get("requestId"),
       method: context.req.method,
       status: context.res.status,
-      duration_ms: Math.round(options.now() - startedAt),
+      duration_ms: Math.round(options.monotonic() - startedAt),
     });
   });
   app.use(methodNotAllowed({
@@ -75,7 +81,7 @@ export function createApp<Variables extends object = object>(
     },
   }));
   app.notFound((context) =>
-    respond(context, new AppError(404, "not_found", "Nothing is at this path"), options)
+    respond(context, new AppError(404, "not_found", "Path not found"), options)
   );
   app.onError((error, context) => {
     const failure = error instanceof AppError
@@ -156,7 +162,7 @@ function sizeOf(bytes: number): string {
 }
 
 /**
- * Middleware that lets only bodies pass that say they are plain JSON.
+ * Middleware that accepts only bodies declared as uncompressed JSON.
  *
  * @throws {AppError} unsupported_media_type or unsupported_content_encoding (415).
  */
@@ -177,7 +183,7 @@ export const requireJson: MiddlewareHandler = (context, next) => {
 };
 
 /**
- * Read a JSON body, in UTF-8.
+ * Reads a JSON body in UTF-8.
  *
  * @throws {AppError} invalid_json (400) if it cannot be parsed.
  */

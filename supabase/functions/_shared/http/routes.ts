@@ -9,13 +9,13 @@ import type { BodyOf, RouteDefinition, RouteInput, StatusOf } from "../contracts
 import { limitBody, readJson, requireJson } from "./app.ts";
 import { readInput } from "./validation.ts";
 
-/** What a handler gets. */
+/** A checked request, and the way to answer it. */
 export interface Handled<Route extends RouteDefinition> extends RouteInput<Route> {
   /** Makes the answer: a status of the route with the body that goes with it. */
   reply<Status extends StatusOf<Route>>(status: Status, body: BodyOf<Route, Status>): Response;
 }
 
-/** Handles a request whose input is checked. It answers with `reply`, or with a stream or redirect. */
+/** Handles a checked request. It answers with `reply`, or with a stream or redirect. */
 export type RouteHandler<Route extends RouteDefinition, E extends Env> = (
   request: Handled<Route>,
   context: Context<E>,

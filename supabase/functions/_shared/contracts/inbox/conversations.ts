@@ -48,8 +48,20 @@ const changed = z.object({
   }),
 });
 
-/** What a conversation action answers. */
-export type ConversationChange = z.output<typeof changed>;
+/** Result of mirroring a change to Kapso. */
+export type KapsoResult = z.output<typeof changed>["kapso"];
+
+/** The conversation after an action, as the SQL functions return it. */
+export interface StoredConversationChange {
+  conversation: Conversation;
+  /** Where the conversation is at Kapso; `message_id` is the newest inbound message, if it was unread. */
+  kapso: {
+    connection_id?: string | null;
+    phone_number_id?: string | null;
+    session_id?: string | null;
+    message_id?: string | null;
+  };
+}
 
 const responses = { 200: { description: "The conversation afterwards", body: changed } };
 

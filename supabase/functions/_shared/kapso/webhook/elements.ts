@@ -96,8 +96,8 @@ export type IgnoredReason =
   | "no_phone_number_id"
   /** It does not say whom it is about, not even by Kapso's conversation. */
   | "no_contact"
-  /** The body is not signed with the secret of the line that this element is about. */
-  | "other_line"
+  /** The body is not signed with the secret of the phone number that this element is about. */
+  | "other_phone_number"
   /** A batch without elements. */
   | "empty"
   /** Not the shape it should have, or nothing that can be stored. */

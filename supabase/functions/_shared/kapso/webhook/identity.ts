@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { phoneDigits } from "../../phone/digits.ts";
 import type { WireConversation, WireMessage } from "./wire.ts";
 
 /** The other side of a thread. */
@@ -19,27 +20,11 @@ export interface Contact {
   identifiers: string[];
 }
 
-/** Spaces, brackets, hyphens and the invisible marks that come with copied numbers. */
-const PHONE_PUNCTUATION =
-  /[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]/g;
 const BSUID = /^[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}$/;
 const PARENT_BSUID = /^[A-Za-z]{2}\.ENT\./;
 const CONVERSATION_PREFIX = "conversation:";
 /** Characters of a name that are kept. */
 const MAX_NAME_LENGTH = 300;
-
-/**
- * The digits of a phone number, however it is written. The same rule as private.phone_digits_of.
- *
- * @returns undefined where the value is something else, such as a BSUID.
- */
-export function phoneDigits(value: unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  const bare = value.replace(PHONE_PUNCTUATION, "");
-  if (!/^\+?[0-9]{7,17}$/.test(bare)) return undefined;
-  const digits = bare.replace(/^\+/, "").replace(/^00/, "");
-  return digits.length >= 7 && digits.length <= 15 ? digits : undefined;
-}
 
 /** A business-scoped user id, or undefined for anything else. */
 export function readBsuid(value: unknown): string | undefined {
