@@ -94,6 +94,7 @@ export const TYPES: Readonly<Record<string, string>> = {
     "{ connection_id: string | null; phone_number_id: string | null }",
   "Functions.set_conversation_status.Returns": "StoredConversationChange",
   "Functions.update_connection.Args.change": "ConnectionChange",
+  "Functions.update_connection.Returns.platform": "Platform",
 };
 
 /**

@@ -1,6 +1,6 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
@@ -14,7 +14,7 @@ import { supabaseTargets } from "./target_store.ts";
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
 // Shorter than a lease, which is kept by storing: what takes longer is for the next slice.
 const kapso = {
   baseUrl: env.KAPSO_API_URL,
@@ -23,7 +23,7 @@ const kapso = {
   maxWaitMs: 15_000,
   deadlineMs: 40_000,
 };
-const kapsoFor = kapsoAccounts(client, box, kapso);
+const kapsoFor = kapsoAccounts(client, cipher, kapso);
 const media = projectMedia(client, {
   ...projectEnv,
   kapsoBaseUrl: kapso.baseUrl,

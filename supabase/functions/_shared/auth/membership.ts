@@ -5,7 +5,7 @@
  */
 import type { DatabaseClient } from "../database/clients.ts";
 import { rpc } from "../database/rpc.ts";
-import { REFUSALS } from "../database/refusals.ts";
+import { refused } from "../database/errors.ts";
 import { AppError } from "../http/errors.ts";
 
 /** A member of a workspace. */
@@ -27,9 +27,7 @@ export async function requireRole(
   roles: readonly string[],
 ): Promise<Member> {
   const [member] = await rpc(client, "workspace_membership", { workspace_id: workspaceId });
-  if (!member) {
-    throw new AppError(404, "workspace_not_found", REFUSALS.workspace_not_found!.message);
-  }
+  if (!member) throw refused("workspace_not_found");
   if (!roles.includes(member.role)) {
     throw new AppError(
       403,
