@@ -5,7 +5,7 @@
  * @module
  */
 import {
-  checkWebhook as checkWebhookRoute,
+  checkWebhook,
   type Connection,
   createConnection,
   listConnections,
@@ -19,11 +19,15 @@ import { refused } from "../_shared/database/errors.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { KapsoError } from "../_shared/kapso/api/client.ts";
+import {
+  findWebhook,
+  healthOf,
+  registerWebhook,
+} from "../_shared/kapso/api/webhook_registration.ts";
 import type { MemberApp } from "./context.ts";
 import { askKapso, type KapsoFor } from "./kapso_calls.ts";
 import type { ConnectionOverview, MemberStore } from "./member_store.ts";
 import type { CredentialStore } from "./store.ts";
-import { checkWebhook, registerWebhook } from "./webhook_registration.ts";
 
 /** What managing connections needs of the outside world. */
 export interface ConnectionDeps {
@@ -86,7 +90,7 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
       );
     }
     const kapso = await deps.kapsoFor(id);
-    const webhook = await askKapso(() =>
+    const { health: webhook } = await askKapso(() =>
       registerWebhook({
         kapso,
         url: deps.webhookUrl,
@@ -98,7 +102,7 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
     return reply(200, { webhook });
   });
 
-  addRoute(app, checkWebhookRoute, async ({ params, reply }, context) => {
+  addRoute(app, checkWebhook, async ({ params, reply }, context) => {
     const { id, phone_number_id } = await context.var.member.managedConnection(params.id);
     return reply(200, { webhook: await readWebhook(deps, id, phone_number_id) });
   });
@@ -113,7 +117,8 @@ async function readWebhook(
   const unseen = { url: null, missing_events: [], is_ours: false };
   if (phoneNumberId === null) return { ...unseen, state: "no_key" };
   try {
-    return await checkWebhook(await deps.kapsoFor(connectionId), deps.webhookUrl, phoneNumberId);
+    const kapso = await deps.kapsoFor(connectionId);
+    return healthOf(await findWebhook(kapso, deps.webhookUrl, phoneNumberId));
   } catch (error) {
     if (error instanceof KapsoError) return { ...unseen, state: "unknown" };
     if (error instanceof AppError && error.code === "kapso_api_key_missing") {

@@ -4,16 +4,17 @@
  *
  * @module
  */
-import project from "../deno.json" with { type: "json" };
-import { releaseNotes } from "./release/changelog.ts";
+import project from "../../deno.json" with { type: "json" };
+import { Problem } from "../usage_error.ts";
+import { releaseNotes } from "./changelog.ts";
 
 const [tag = ""] = Deno.args;
-const changelog = await Deno.readTextFile(new URL("../CHANGELOG.md", import.meta.url));
+const changelog = await Deno.readTextFile(new URL("../../CHANGELOG.md", import.meta.url));
 try {
   const notes = releaseNotes(tag, project.version, changelog);
   await Deno.stdout.write(new TextEncoder().encode(`${notes}\n`));
 } catch (error) {
-  if (!(error instanceof Error)) throw error;
+  if (!(error instanceof Problem)) throw error;
   await Deno.stderr.write(new TextEncoder().encode(`${error.message}\n`));
   Deno.exitCode = 1;
 }
