@@ -13,10 +13,7 @@ import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { kapsoAccounts } from "../../../supabase/functions/_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
 import { createHandler } from "../../../supabase/functions/kapso-webhook/handler.ts";
-import {
-  supabaseEvents,
-  supabaseSecrets,
-} from "../../../supabase/functions/kapso-webhook/store.ts";
+import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { batchBody, deliveryHeaders } from "../../../fakes/kapso/deliveries.ts";
 import { unique } from "../../support/people.ts";
@@ -243,14 +240,13 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
   });
   const cipher = await createCredentialCipher(KEY);
   const handler = createHandler({
-    secretsFor: supabaseSecrets(client, cipher, {
-      secret,
-      isFor: installationCheck(client, workspaces),
+    store: createWebhookStore(client, {
+      cipher,
+      installation: { secret, isFor: installationCheck(client, workspaces) },
     }),
     onFiles: () => {},
-    record: supabaseEvents(client),
     log: () => {},
-    now: () => performance.now(),
+    monotonic: () => performance.now(),
   });
   const send = async (body: string, secretKey: string) =>
     await handler(

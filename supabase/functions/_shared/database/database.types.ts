@@ -2866,7 +2866,7 @@ export type Database = {
           last_synced_at: string | null
           name: string
           phone_number_id: string | null
-          platform: string
+          platform: Platform
           sessions_checked_until: string | null
           statuses_checked_until: string | null
           sync_after: string | null
