@@ -1,22 +1,51 @@
 /**
  * What the database cannot tell the type generator: which arguments and returned columns of SQL functions
- * may be null, and what JSON columns hold. A name is the path of a line in `database.types.ts`, below
- * `public`; `*` stands for any one part, so `Tables.<table>.*.<column>` is Row, Insert and Update at once. What
- * holds for the columns of a table also holds for the functions that return its rows.
+ * may be null, what JSON columns hold, and which values a text can have. A name is the path of a line in
+ * `database.types.ts`, below `public`; `*` stands for any one part, so `Tables.<table>.*.<column>` is Row,
+ * Insert and Update at once. What holds for the columns of a table also holds for the functions that return
+ * its rows.
  *
  * @module
  */
 
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
+  "../contracts/connection.ts": ["Platform"],
+  "../contracts/inbox/connections.ts": ["Connection", "ConnectionChange"],
+  "../contracts/inbox/conversations.ts": ["Conversation", "StoredConversationChange"],
+  "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
+  "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
   "../contracts/daily_summary.ts": ["PersonDay", "SummaryNote", "SummaryState"],
   "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
   "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
-  "../contracts/message.ts": ["Message"],
+  "../contracts/message.ts": ["Message", "MessageChange"],
+  "../contracts/outbound_content.ts": ["OutboundRecipient"],
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
   "../kapso/webhook/elements.ts": ["KapsoSession", "NormalizedElement"],
+};
+
+/**
+ * Rows that a contract describes: every column gets the type of the contract's field of that name, and a
+ * column that the contract lacks fails the type check.
+ */
+export const ROWS: Readonly<Record<string, string>> = {
+  // kapso-sync
+  "Tables.sync_runs.Row": "SyncRun",
+  // inbox
+  "Tables.outbox_messages.Row": "OutboxMessage",
+  "Tables.people.Row": "Person",
+  "Tables.person_merges.Row": "PersonMerge",
+  "Views.conversation_list.Row": "Conversation",
+  "Functions.check_outbox.Returns": "OutboxMessage",
+  "Functions.connection_overview.Returns": "Connection",
+  "Functions.discard_message.Returns": "OutboxMessage",
+  "Functions.link_conversation.Returns": "Person",
+  "Functions.merge_people.Returns": "PersonMerge",
+  "Functions.retry_message.Returns": "OutboxMessage",
+  "Functions.search_conversations.Returns": "Conversation",
+  "Functions.undo_merge.Returns": "PersonMerge",
 };
 
 /** Lines whose type may also be null. */
@@ -48,7 +77,14 @@ export const NULLABLE: readonly string[] = [
   "Functions.save_workflow_settings.Args.expected_version",
   // inbox
   "Functions.assign_conversation.Args.user_id",
-  "Functions.kapso_api_key.Returns",
+  "Functions.claim_outbox_message.Returns.phone_number_id",
+  "Functions.enqueue_message.Returns.last_inbound_at",
+  "Functions.kapso_api_key.Returns.api_key",
+  ...["connection_id", "phone_number_id", "media_url"].map((column) =>
+    `Functions.message_source.Returns.${column}`
+  ),
+  "Functions.rotate_connection_secret.Returns.previous_expires_at",
+  "Functions.set_kapso_api_key.Args.api_key",
 ];
 
 /** Lines with another type. */
@@ -62,9 +98,6 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
   "Functions.record_webhook_event.Returns.state": "WebhookEventState",
   // kapso-sync
-  "Tables.sync_runs.*.mode": "SyncMode",
-  "Tables.sync_runs.*.phase": "SyncPhase",
-  "Tables.sync_runs.*.state": "SyncState",
   "Functions.add_sync_conversations.Args.conversations": "Record<string, unknown>[]",
   "Functions.advance_sync_run.Args.phase": "SyncPhase",
   "Functions.begin_due_sync_run.Args.mode": "SyncMode",
@@ -93,6 +126,24 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Tables.summary_runs.*.state": "SummaryState",
   "Functions.claim_summary_slice.Returns.days": "PersonDay[]",
   "Functions.write_daily_summaries.Args.notes": "SummaryNote[]",
+  // inbox
+  "Tables.connections.*.platform": "Platform",
+  "Functions.assign_conversation.Returns": "StoredConversationChange",
+  "Functions.claim_outbox_message.Returns.message": "OutboxMessage",
+  "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",
+  "Functions.enqueue_message.Args.message": "NewOutboxMessage",
+  "Functions.enqueue_message.Returns.stored": "OutboxMessage",
+  "Functions.managed_connection.Returns.platform": "Platform",
+  "Functions.mark_conversation_read.Returns": "StoredConversationChange",
+  "Functions.mark_conversation_unread.Returns": "StoredConversationChange",
+  "Functions.message_source.Returns.metadata": "Record<string, unknown> | null",
+  "Functions.record_outbox_outcome.Args.message": "Message | MessageChange",
+  "Functions.record_outbox_outcome.Returns.outbox_message": "OutboxMessage",
+  "Functions.sending_side.Returns":
+    "{ connection_id: string | null; phone_number_id: string | null }",
+  "Functions.set_conversation_status.Returns": "StoredConversationChange",
+  "Functions.update_connection.Args.change": "ConnectionChange",
+  "Functions.update_connection.Returns.platform": "Platform",
 };
 
 /**
@@ -101,7 +152,7 @@ export const TYPES: Readonly<Record<string, string>> = {
  * @throws {Error} when a name matches no line: the database no longer has it.
  */
 export function overrideTypes(generated: string): string {
-  const unused = new Set([...NULLABLE, ...Object.keys(TYPES)]);
+  const unused = new Set([...NULLABLE, ...Object.keys(TYPES), ...Object.keys(ROWS)]);
   const path: string[] = [];
   const find = (names: Iterable<string>, own: readonly string[]) => {
     for (const name of names) {
@@ -150,14 +201,15 @@ export function overrideTypes(generated: string): string {
     if (start === undefined) return line;
     const own = [...above, name!].slice(1);
     if (above[0] !== "public") return line;
-    const [kind, owner, part, column] = own;
+    const [kind, owner, part] = own;
     const table = kind === "Functions" && part === "Returns" ? tableOf.get(owner!) : undefined;
-    const ofTable = table === undefined ? [] : ["Tables", table, "Row", column!];
+    const ofTable = table === undefined ? [] : ["Tables", table, "Row", name!];
+    const row = find(Object.keys(ROWS), own.slice(0, -1)) ??
+      find(Object.keys(ROWS), ofTable.slice(0, -1));
     const nullable = find(NULLABLE, own) ?? find(NULLABLE, ofTable);
     const other = find(Object.keys(TYPES), own) ?? find(Object.keys(TYPES), ofTable);
-    if (nullable) unused.delete(nullable);
-    if (other) unused.delete(other);
-    const base = other ? TYPES[other] : type;
+    for (const name of [row, nullable, other]) if (name) unused.delete(name);
+    const base = other ? TYPES[other] : row ? `${ROWS[row]}["${name}"]` : type;
     return `${start}${base}${nullable && !/\| null$/.test(base!) ? " | null" : ""}`;
   }
 

@@ -9,25 +9,29 @@ import project from "../deno.json" with { type: "json" };
 import type { FunctionDescription } from "../supabase/functions/_shared/http/openapi.ts";
 import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
 import { dailySummary } from "../supabase/functions/daily-summary/openapi.ts";
-import { inbox } from "../supabase/functions/inbox/openapi.ts";
 import { kapsoSync } from "../supabase/functions/kapso-sync/openapi.ts";
-import { kapsoWebhook } from "../supabase/functions/kapso-webhook/openapi.ts";
-import { messagingIngest } from "../supabase/functions/messaging-ingest/openapi.ts";
+import * as inbox from "../supabase/functions/_shared/contracts/inbox/index.ts";
+import * as kapsoWebhook from "../supabase/functions/_shared/contracts/kapso_webhook.ts";
+import * as messagingIngest from "../supabase/functions/_shared/contracts/messaging_ingest.ts";
 import * as messagingPeople from "../supabase/functions/_shared/contracts/messaging_people.ts";
 import { describeFunction } from "./openapi_paths.ts";
 import { workflowSettings } from "../supabase/functions/workflow-settings/openapi.ts";
 
 const FUNCTIONS: FunctionDescription[] = [
-  messagingIngest,
+  describeFunction("messaging-ingest", "Bridges push batches of conversations.", messagingIngest),
   describeFunction(
     "messaging-people",
     "The people of a connection's workspace, for a bridge to match against.",
     messagingPeople,
   ),
-  kapsoWebhook,
+  describeFunction("kapso-webhook", "Signed events of Kapso.", kapsoWebhook),
   kapsoSync,
   conversationSync,
-  inbox,
+  describeFunction(
+    "inbox",
+    "What members do in the inbox: send, read, close, assign, merge, manage connections.",
+    inbox,
+  ),
   workflowSettings,
   dailySummary,
 ];

@@ -6,7 +6,7 @@
  */
 
 import { basename, join } from "node:path";
-import { Failure } from "../../local/failure.ts";
+import { CommandError } from "../command_error.ts";
 import { databaseFiles } from "../../local/postgres/migrate.ts";
 import type { Project } from "../../local/project.ts";
 
@@ -19,7 +19,9 @@ const BASELINE_DAY = "20261130";
 export function baselineName(schemaFile: string): string {
   const [, number, noun] = /^([0-9]{2})_([a-z0-9_]+)\.sql$/.exec(basename(schemaFile)) ?? [];
   if (number === undefined) {
-    throw new Failure(`${schemaFile} is not named like a schema file, such as 10_workspaces.sql.`);
+    throw new CommandError(
+      `${schemaFile} is not named like a schema file, such as 10_workspaces.sql.`,
+    );
   }
   const hours = Math.floor(Number(number) / 60);
   const minutes = Number(number) % 60;
@@ -61,11 +63,11 @@ export async function isReleased(project: Project): Promise<boolean> {
  * Makes the migrations the baseline, and removes the others.
  *
  * @returns the names of the files that were written or removed.
- * @throws {Failure} after the first release.
+ * @throws {CommandError} after the first release.
  */
 export async function writeBaseline(project: Project): Promise<string[]> {
   if (await isReleased(project)) {
-    throw new Failure(
+    throw new CommandError(
       `${FIRST_RELEASE} is released, so its migrations stay as they are. Write a migration that holds ` +
         "the difference; `deno task schema:diff` prints what it still lacks.",
     );

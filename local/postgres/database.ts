@@ -40,7 +40,7 @@ export interface Database {
 /**
  * Starts the database of a project, after creating it and applying what is new.
  *
- * @throws {Failure} when a step fails; nothing is left running then.
+ * @throws {CommandError} when a step fails; nothing is left running then.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const user = await findPostgresUser();

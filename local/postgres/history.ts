@@ -6,7 +6,7 @@
 
 import { basename } from "node:path";
 import type postgres from "postgres";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 
 /** A migration as the Supabase CLI has recorded it. */
 interface Applied {
@@ -19,7 +19,7 @@ interface Applied {
  * Reads which migrations a database has had.
  *
  * @returns their versions.
- * @throws {Failure} when it has had others than the given files, as after a change to another checkout: there is
+ * @throws {CommandError} when it has had others than the given files, as after a change to another checkout: there is
  * no way from there to here, and only the owner of the data may delete them.
  */
 export async function readHistory(
@@ -41,7 +41,7 @@ export async function readHistory(
     const [{ data_directory: folder }] = await sql<
       [{ data_directory: string }]
     >`show data_directory`;
-    throw new Failure(
+    throw new CommandError(
       "The local database was made by another version of this project: " +
         [
           ...describe(missing, "not in supabase/migrations"),

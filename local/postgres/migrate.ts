@@ -10,13 +10,11 @@ import { createHash } from "node:crypto";
 import { join, relative } from "node:path";
 import { globSync } from "node:fs";
 import type postgres from "postgres";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import { readHistory, versionOf } from "./history.ts";
 import type { Project } from "../project.ts";
-
-/** Has a program for every platform; some later versions lack one, and then cannot be installed. */
-const CLI = "npm:supabase@2.117.0";
+import { SUPABASE_CLI } from "../supabase_cli.ts";
 
 /** What `migrate` needs. */
 export interface MigrateOptions {
@@ -29,7 +27,7 @@ export interface MigrateOptions {
 /**
  * Applies what is new.
  *
- * @throws {Failure} with the output of the CLI when a migration or the seed fails, and with what to do when the
+ * @throws {CommandError} with the output of the CLI when a migration or the seed fails, and with what to do when the
  * database was made by another version of the project.
  */
 export async function migrate(options: MigrateOptions): Promise<void> {
@@ -41,7 +39,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       "run",
       "-A",
       "--quiet",
-      CLI,
+      SUPABASE_CLI.program,
       "db",
       "push",
       "--workdir",
@@ -55,7 +53,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     ],
     // The lock file of this program covers the CLI too.
     cwd: import.meta.dirname!,
-    env: { DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1", NO_COLOR: "1" },
+    env: SUPABASE_CLI.env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -74,7 +72,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   const { success } = await Promise.race([ended, aborted]);
   signal.throwIfAborted();
-  if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
+  if (!success) throw new CommandError("The migrations could not be applied; see the lines above.");
 }
 
 /** The files that make up the database, each kind in the order it is applied. */

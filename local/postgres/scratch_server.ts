@@ -22,7 +22,7 @@ export interface ScratchServer extends AsyncDisposable {
  * Starts a server on a new cluster, on a free port.
  *
  * @param binaries The programs to use; without them, those that come with the project.
- * @throws {Failure} when the cluster cannot be made or the server does not start.
+ * @throws {CommandError} when the cluster cannot be made or the server does not start.
  */
 export async function startScratchServer(binaries?: PostgresBinaries): Promise<ScratchServer> {
   await using cleanup = new AsyncDisposableStack();

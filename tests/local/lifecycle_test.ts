@@ -237,11 +237,12 @@ Deno.test("options that cannot be understood are explained", async () => {
   ]);
   assertEquals([help.code, help.stderr], [0, ""]);
   assertMatch(help.stdout, /--ephemeral/);
-  assertEquals([unknown.code, unknown.stdout], [1, ""]);
-  assertMatch(unknown.stderr, /--verbose.*Usage:/s);
+  assertEquals([unknown.code, unknown.stdout], [2, ""]);
+  assertMatch(unknown.stderr, /--verbose.*--help shows all options/s);
   assertEquals(
     port.stderr,
-    "error: --port many is not a port; it must be a number from 0 to 65535.\n",
+    "error: --port must be a whole number from 0 to 65535.\n" +
+      "deno task start --help shows all options.\n",
   );
   assertMatch(folder.stderr, /config.toml does not exist/);
 });

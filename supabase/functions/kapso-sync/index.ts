@@ -1,19 +1,22 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { consoleLog } from "../_shared/http/log.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import {
+  COPY_TIMEOUT_MS,
+  createBackgroundCopier,
+} from "../_shared/kapso/media/background_copier.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
-import { createCopier, TICK_TIMEOUT_MS } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
 import { createRunStore, createSyncStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
 // Waits shorter than a lease, which storing renews. The next slice retries what takes longer.
 const kapso = {
   baseUrl: env.KAPSO_API_URL,
@@ -22,7 +25,7 @@ const kapso = {
   maxWaitMs: 15_000,
   deadlineMs: 40_000,
 };
-const kapsoFor = kapsoAccounts(client, box, kapso);
+const kapsoFor = kapsoAccounts(client, cipher, kapso);
 const media = projectMedia(client, {
   ...projectEnv,
   kapsoBaseUrl: kapso.baseUrl,
@@ -30,14 +33,15 @@ const media = projectMedia(client, {
   kapsoFor,
   log: consoleLog,
 });
+const copyInBackground = createBackgroundCopier({ media, waitUntil });
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   store: createSyncStore(client),
   runs: createRunStore(client),
   kapsoFor,
-  onStored: createCopier(media, waitUntil),
-  copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(TICK_TIMEOUT_MS) }),
+  onStored: (connectionId) => copyInBackground([connectionId]),
+  copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
   waitUntil,
   // Edge Functions live for at least 150 seconds, with 2 seconds of processor time.
   budget: { duration: 45_000, pages: 150 },

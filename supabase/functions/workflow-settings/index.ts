@@ -1,5 +1,5 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { consoleLog } from "../_shared/http/log.ts";
@@ -11,7 +11,7 @@ import { createSyncStore } from "./store.ts";
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
 const client = createServiceClient(supabaseEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
 const store = createSyncStore(client);
 
 Deno.serve(createHandler({
@@ -20,7 +20,7 @@ Deno.serve(createHandler({
   connect: createConnect({
     connectionsOf: store.connectionsOf,
     workspacesOf: store.workspacesOf,
-    accounts: kapsoAccounts(client, box, {
+    accounts: kapsoAccounts(client, cipher, {
       baseUrl: env.KAPSO_API_URL,
       apiKey: env.KAPSO_API_KEY,
       workspaces: env.KAPSO_WORKSPACES,

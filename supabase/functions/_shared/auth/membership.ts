@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import type { DatabaseClient } from "../database/clients.ts";
-import { REFUSALS } from "../database/refusals.ts";
+import { refused } from "../database/errors.ts";
 import { rpc } from "../database/rpc.ts";
 import { AppError } from "../http/errors.ts";
 
@@ -24,9 +24,7 @@ export async function requireManager(client: DatabaseClient, workspaceId: string
   const [member] = z.guid().safeParse(workspaceId).success
     ? await rpc(client, "workspace_membership", { workspace_id: workspaceId })
     : [];
-  if (!member) {
-    throw new AppError(404, "workspace_not_found", REFUSALS.workspace_not_found!.message);
-  }
+  if (!member) throw refused("workspace_not_found");
   if (!MANAGER_ROLES.includes(member.role)) {
     throw new AppError(403, "role_too_low", "Only an owner or admin of the workspace may do this");
   }

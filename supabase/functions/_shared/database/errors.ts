@@ -5,7 +5,7 @@
  * @module
  */
 import { AppError } from "../http/errors.ts";
-import { REFUSALS } from "./refusals.ts";
+import { type Refusal, type RefusalCode, REFUSALS } from "./refusals.ts";
 
 /** The error of a supabase-js call. */
 export interface DatabaseFailure {
@@ -38,6 +38,12 @@ export function sqlStateOf(error: unknown): string | undefined {
     : undefined;
 }
 
+/** The refusal with a code, for rules that the function checks and not SQL. */
+export function refused(code: RefusalCode): AppError {
+  const { status, message } = REFUSALS[code];
+  return new AppError(status, code, message);
+}
+
 // Classes of SQLSTATE after which the same request can succeed: connection lost, out of resources,
 // server shutting down, deadlock or serialisation failure. PGRST00x: PostgREST has no database.
 const TRANSIENT = /^(08|53|57|40|PGRST00)/;
@@ -56,7 +62,8 @@ export function databaseError(
   actsAs: "service" | "user" = "service",
 ): AppError {
   const code = failure.code ?? "";
-  const refusal = /^PT4\d\d$/.test(code) ? REFUSALS[failure.message] : undefined;
+  const refusals: Readonly<Record<string, Refusal>> = REFUSALS;
+  const refusal = /^PT4\d\d$/.test(code) ? refusals[failure.message] : undefined;
   if (refusal) {
     return new AppError(refusal.status, failure.message, refusal.message, {
       details: detailsOf(failure.details),

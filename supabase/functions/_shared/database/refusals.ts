@@ -13,7 +13,7 @@ export interface Refusal {
 }
 
 /** By code. */
-export const REFUSALS: Readonly<Record<string, Refusal>> = {
+export const REFUSALS = {
   workspace_not_found: {
     status: 404,
     message: "Workspace not found, or you are not a member of it",
@@ -79,9 +79,16 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
     status: 409,
     message: "This contact was merged again later. Undo the later merge first",
   },
+  connection_id_taken: {
+    status: 409,
+    message: "This connection_id or phone_number_id is already in use",
+  },
   phone_number_taken: { status: 409, message: "Another connection has this phone_number_id" },
   invalid_connection_settings: {
     status: 422,
     message: "connection_id, name, platform or phone_number_id is not valid",
   },
-};
+} as const satisfies Readonly<Record<string, Refusal>>;
+
+/** Codes of refusals. */
+export type RefusalCode = keyof typeof REFUSALS;
