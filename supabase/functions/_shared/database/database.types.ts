@@ -4,11 +4,15 @@ import type { Connection, ConnectionChange } from "../contracts/inbox/connection
 import type { Conversation, StoredConversationChange } from "../contracts/inbox/conversations.ts";
 import type { NewOutboxMessage, OutboxMessage } from "../contracts/inbox/messages.ts";
 import type { Person, PersonMerge } from "../contracts/inbox/people.ts";
+import type { PersonDay, SummaryNote, SummaryState } from "../contracts/daily_summary.ts";
 import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conversation.ts";
+import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
 import type { Message, MessageChange } from "../contracts/message.ts";
 import type { OutboundRecipient } from "../contracts/outbound_content.ts";
-import type { NormalizedElement } from "../kapso/webhook/elements.ts";
+import type { HistoryAction, SyncStatus } from "../contracts/workflow_settings.ts";
+import type { ManagedValues, SettingChanges, WorkflowValues } from "../contracts/workflow_values.ts";
+import type { KapsoSession, NormalizedElement } from "../kapso/webhook/elements.ts";
 
 export type Json =
   | string
@@ -915,7 +919,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -936,7 +940,7 @@ export type Database = {
           people_done?: number
           started_at?: string
           started_by?: string | null
-          state?: string
+          state?: SummaryState
           tokens_used?: number
           was_scheduled?: boolean
           workspace_id: string
@@ -957,7 +961,7 @@ export type Database = {
           people_done?: number
           started_at?: string
           started_by?: string | null
-          state?: string
+          state?: SummaryState
           tokens_used?: number
           was_scheduled?: boolean
           workspace_id?: string
@@ -973,39 +977,39 @@ export type Database = {
       }
       sync_runs: {
         Row: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }
         Insert: {
           connection_id: string
@@ -1135,12 +1139,12 @@ export type Database = {
       workflow_settings: {
         Row: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -1148,8 +1152,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -1160,12 +1164,12 @@ export type Database = {
         }
         Insert: {
           ai_model?: string | null
-          auto_reply_templates?: NonNullable<Json>
+          auto_reply_templates?: WorkflowValues["auto_reply_templates"]
           connection_id?: string | null
           created_at?: string
           id?: string
           kapso_lock_version?: number | null
-          kapso_mapping?: NonNullable<Json>
+          kapso_mapping?: WorkflowValues["kapso_mapping"]
           kapso_workflow_id?: string | null
           kapso_workflow_name?: string | null
           keywords?: string[]
@@ -1173,8 +1177,8 @@ export type Database = {
           last_synced_at?: string | null
           max_tokens?: number | null
           sync_reason?: string | null
-          sync_status?: string
-          synced_values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          synced_values?: ManagedValues
           system_prompt?: string | null
           temperature?: number | null
           updated_at?: string
@@ -1185,12 +1189,12 @@ export type Database = {
         }
         Update: {
           ai_model?: string | null
-          auto_reply_templates?: NonNullable<Json>
+          auto_reply_templates?: WorkflowValues["auto_reply_templates"]
           connection_id?: string | null
           created_at?: string
           id?: string
           kapso_lock_version?: number | null
-          kapso_mapping?: NonNullable<Json>
+          kapso_mapping?: WorkflowValues["kapso_mapping"]
           kapso_workflow_id?: string | null
           kapso_workflow_name?: string | null
           keywords?: string[]
@@ -1198,8 +1202,8 @@ export type Database = {
           last_synced_at?: string | null
           max_tokens?: number | null
           sync_reason?: string | null
-          sync_status?: string
-          synced_values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          synced_values?: ManagedValues
           system_prompt?: string | null
           temperature?: number | null
           updated_at?: string
@@ -1231,37 +1235,37 @@ export type Database = {
       }
       workflow_settings_history: {
         Row: {
-          action: string
+          action: HistoryAction
           changed_at: string
           changed_by: string | null
           id: number
           sync_reason: string | null
-          sync_status: string
-          values: NonNullable<Json>
+          sync_status: SyncStatus
+          values: WorkflowValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Insert: {
-          action: string
+          action: HistoryAction
           changed_at?: string
           changed_by?: string | null
           id?: never
           sync_reason?: string | null
-          sync_status: string
-          values: NonNullable<Json>
+          sync_status: SyncStatus
+          values: WorkflowValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Update: {
-          action?: string
+          action?: HistoryAction
           changed_at?: string
           changed_by?: string | null
           id?: never
           sync_reason?: string | null
-          sync_status?: string
-          values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          values?: WorkflowValues
           version?: number
           workflow_type?: string
           workspace_id?: string
@@ -1539,47 +1543,47 @@ export type Database = {
       }
       add_sync_conversations: {
         Args: {
-          conversations: Json
-          cursor: string
+          conversations: Record<string, unknown>[]
+          cursor: string | null
           is_last: boolean
           lease: string
           lease_seconds?: number
           run_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -1592,43 +1596,43 @@ export type Database = {
         Args: {
           lease: string
           lease_seconds?: number
-          phase: string
+          phase: SyncPhase
           run_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -1642,11 +1646,11 @@ export type Database = {
         Returns: StoredConversationChange
       }
       begin_due_sync_run: {
-        Args: { connection_id: string; lease_seconds?: number; mode: string }
+        Args: { connection_id: string; lease_seconds?: number; mode: SyncMode }
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Json
+          run: SyncRun
         }[]
       }
       begin_sync_run: {
@@ -1654,16 +1658,16 @@ export type Database = {
           connection_id: string
           is_dry_run: boolean
           lease_seconds?: number
-          messages_per_conversation: number
-          mode: string
-          requested_by: string
+          messages_per_conversation: number | null
+          mode: SyncMode
+          requested_by: string | null
           run_id?: string
-          since: string
+          since: string | null
         }
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Json
+          run: SyncRun
         }[]
       }
       change_agent_intent: {
@@ -1763,7 +1767,7 @@ export type Database = {
         Returns: {
           allow_external_ai: boolean
           covered_until: string
-          days: Json
+          days: PersonDay[]
           kept_ids: string[]
           language: string
           lease_token: string
@@ -1782,12 +1786,12 @@ export type Database = {
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -1795,8 +1799,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -1840,7 +1844,7 @@ export type Database = {
           is_active: boolean
           name: string
           phone_number_id: string
-          requested_by: string
+          requested_by: string | null
           workspace_id: string
           workspace_slug: string
         }[]
@@ -1961,7 +1965,7 @@ export type Database = {
         Returns: {
           connection_id: string
           messages_per_conversation: number
-          mode: string
+          mode: SyncMode
           phone_number_id: string
           since: string
           workspace_id: string
@@ -2013,39 +2017,39 @@ export type Database = {
           session_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2243,8 +2247,8 @@ export type Database = {
       next_sync_conversations: {
         Args: { max_conversations: number; run_id: string }
         Returns: {
-          conversation: Json
-          cursor: string
+          conversation: Record<string, unknown>
+          cursor: string | null
           messages_added: number
           messages_read: number
           position: number
@@ -2260,39 +2264,39 @@ export type Database = {
           statuses_checked: number
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2373,21 +2377,21 @@ export type Database = {
           acted_by: string
           action: string
           lock_version?: number
-          reason: string
-          status: string
-          synced_values?: Json
+          reason: string | null
+          status: SyncStatus
+          synced_values?: ManagedValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -2395,8 +2399,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -2418,42 +2422,42 @@ export type Database = {
           lease: string
           retry_seconds?: number
           run_id: string
-          state: string
+          state: SyncState
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2539,20 +2543,20 @@ export type Database = {
       }
       save_workflow_settings: {
         Args: {
-          changes: Json
-          expected_version: number
+          changes: SettingChanges
+          expected_version: number | null
           is_adopted?: boolean
           workflow_type: string
           workspace_id: string
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -2560,8 +2564,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -2661,7 +2665,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -2676,39 +2680,39 @@ export type Database = {
       stop_sync_run: {
         Args: { run_id: string }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2722,44 +2726,44 @@ export type Database = {
           checked_until: string
           lease: string
           lease_seconds?: number
-          reports: Json
+          reports: { conversation_id: string; session: KapsoSession }[]
           run_id: string
           sessions_checked: number
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2770,19 +2774,19 @@ export type Database = {
       }
       store_sync_page: {
         Args: {
-          cursor: string
-          elements: Json
+          cursor: string | null
+          elements: NormalizedElement[]
           is_last: boolean
           lease: string
           lease_seconds?: number
           messages_read: number
           run_id: string
-          session_id: string
+          session_id: string | null
         }
         Returns: {
           errors: string[]
           messages_added: number
-          run: Json
+          run: SyncRun
         }[]
       }
       summary_run: {
@@ -2803,7 +2807,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -2941,7 +2945,7 @@ export type Database = {
           lease_token: string
           local_date: string
           messages?: number
-          notes: Json
+          notes: SummaryNote[]
           person_ids: string[]
           tokens?: number
           workspace_id: string
