@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { requireRole } from "../_shared/auth/membership.ts";
+import { requireManager } from "../_shared/auth/membership.ts";
 import type {
   ConnectionChange,
   NewConnection,
@@ -165,7 +165,7 @@ export function createMemberStore(client: DatabaseClient) {
             throw refused("connection_id_taken");
           case INSUFFICIENT_PRIVILEGE:
             // Tells members, whose role is too low, from strangers.
-            await requireRole(client, connection.workspace_id, ["owner", "admin"]);
+            await requireManager(client, connection.workspace_id);
         }
         throw error;
       }

@@ -170,11 +170,10 @@ export function createSyncStore(client: DatabaseClient): SyncStore {
           .order("created_at").limit(100),
       );
       return await Promise.all(
-        connections.map(async ({ id, phone_number_id: phoneNumberId }) => ({
-          id,
-          phoneNumberId,
-          hasKey: await rpc(client, "kapso_api_key", { connection_id: id }) !== null,
-        })),
+        connections.map(async ({ id, phone_number_id: phoneNumberId }) => {
+          const [stored] = await rpc(client, "kapso_api_key", { connection_id: id });
+          return { id, phoneNumberId, hasKey: typeof stored?.api_key === "string" };
+        }),
       );
     },
     async workspacesOf(phoneNumberIds) {
