@@ -6,6 +6,7 @@
 
 import * as z from "zod";
 
+import { readRetryAfter } from "../../../supabase/functions/_shared/http/retry.ts";
 import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
 import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
@@ -158,10 +159,9 @@ function refusal(response: Response, text: string): Error {
     return new CommandError("SUPABASE_URL points to another address, which is not followed.");
   }
   if (status === 408 || status === 429 || status >= 500) {
-    const seconds = Number(response.headers.get("retry-after") ?? NaN);
     return new SyncUnavailable(
       `kapso-sync answered ${status}${code ? ` (${safeText(code)})` : ""}`,
-      seconds > 0 ? seconds * 1000 : 0,
+      readRetryAfter(response.headers.get("retry-after")) ?? 0,
     );
   }
   switch (code) {

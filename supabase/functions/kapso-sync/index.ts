@@ -9,6 +9,7 @@ import {
 } from "../_shared/kapso/media/background_copier.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { consoleLog } from "../_shared/http/log.ts";
+import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseRuns } from "./store.ts";
@@ -48,5 +49,5 @@ Deno.serve(createHandler({
   budget: { duration: 45_000, pages: 150 },
   log: consoleLog,
   now: () => Date.now(),
-  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  delay: wait,
 }));
