@@ -10,12 +10,7 @@ import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKey } from "./media_links.ts";
-import {
-  createCredentialStore,
-  createMediaSourceStore,
-  createOutboxStore,
-  createPrune,
-} from "./store.ts";
+import { createCredentialStore, createMediaSourceStore, createOutboxStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -32,7 +27,6 @@ const kapsoFor = kapsoAccounts(client, cipher, {
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   outbox: createOutboxStore(client),
-  prune: createPrune(client),
   credentials: createCredentialStore(client, cipher),
   kapsoFor,
   media: projectMedia(client, {
