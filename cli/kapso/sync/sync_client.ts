@@ -10,6 +10,7 @@ import type {
   SyncEvent,
   SyncRequestBody,
 } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
+import { readRetryAfter } from "../../../supabase/functions/_shared/http/retry.ts";
 import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
 import { safeText } from "./text.ts";
@@ -150,10 +151,9 @@ function refusal(response: Response, text: string): Error {
     return new CommandError("SUPABASE_URL points to another address, which is not followed.");
   }
   if (status === 408 || status === 429 || status >= 500) {
-    const seconds = Number(response.headers.get("retry-after") ?? NaN);
     return new SyncUnavailable(
       `kapso-sync answered ${status}${code ? ` (${safeText(code)})` : ""}`,
-      seconds > 0 ? seconds * 1000 : 0,
+      readRetryAfter(response.headers.get("retry-after")) ?? 0,
     );
   }
   switch (code) {

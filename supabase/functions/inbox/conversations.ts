@@ -37,10 +37,14 @@ export function addConversationRoutes(app: MemberApp, deps: ConversationDeps): v
     addRoute(app, route, async ({ params, reply }, context) => {
       const { conversation, kapso: { connection_id, session_id } } = await context.var.member
         .setConversationStatus(params.id, status);
-      const kapso = await mirrorToKapso(deps, connection_id, (client) =>
-        session_id
-          ? client.setConversationStatus(session_id, kapsoStatus, { timeoutMs: KAPSO_TIMEOUT_MS })
-          : undefined);
+      const kapso = await mirrorToKapso(
+        deps,
+        connection_id,
+        (client) =>
+          session_id
+            ? client.setConversationStatus(session_id, kapsoStatus, { timeoutMs: KAPSO_TIMEOUT_MS })
+            : undefined,
+      );
       return reply(200, { conversation, kapso });
     });
   }
@@ -48,10 +52,14 @@ export function addConversationRoutes(app: MemberApp, deps: ConversationDeps): v
   addRoute(app, markConversationRead, async ({ params, body, reply }, context) => {
     const { conversation, kapso: { connection_id, phone_number_id, message_id } } = await context
       .var.member.markConversationRead(params.id, body.up_to);
-    const kapso = await mirrorToKapso(deps, connection_id, (client) =>
-      phone_number_id && message_id
-        ? client.markRead(phone_number_id, message_id, { timeoutMs: KAPSO_TIMEOUT_MS })
-        : undefined);
+    const kapso = await mirrorToKapso(
+      deps,
+      connection_id,
+      (client) =>
+        phone_number_id && message_id
+          ? client.markRead(phone_number_id, message_id, { timeoutMs: KAPSO_TIMEOUT_MS })
+          : undefined,
+    );
     return reply(200, { conversation, kapso });
   }, { maxBodyBytes: MAX_BODY_BYTES });
 

@@ -17,19 +17,12 @@ import { createMemberStore } from "./member_store.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
 import { drainAll } from "./sender.ts";
-import type { Prune } from "./store.ts";
 
 /** What the handler needs of the outside world. */
 export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
-  prune: Prune;
 }
-
-/** Once an hour is enough to delete what is old. */
-const PRUNE_MINUTE = 17;
-/** Calls an hour at most, so that it never takes long. */
-const MAX_PRUNE_CALLS = 20;
 
 /** The handler of the function. */
 export function createHandler(
@@ -64,22 +57,8 @@ function createMemberApp(deps: HandlerDeps): MemberApp {
 function addScheduleRoute(app: OpenApp, deps: HandlerDeps): void {
   addRoute(app, runScheduledSending, async ({ reply }, context) => {
     requireService(await deps.readCaller(context.req.raw));
-    const waiting = await deps.outbox.settle();
+    const waiting = await deps.outbox.waiting();
     deps.waitUntil(drainAll(deps, waiting));
-    if (new Date(deps.now()).getUTCMinutes() === PRUNE_MINUTE) deps.waitUntil(prune(deps));
     return reply(202, { threads: waiting.length });
   });
-}
-
-/** Deletes what is old. What fails, or is left, is for the next hour. */
-async function prune(deps: HandlerDeps): Promise<void> {
-  try {
-    for (let calls = 0; calls < MAX_PRUNE_CALLS; calls++) {
-      const { deleted, hasMore } = await deps.prune();
-      if (Object.keys(deleted).length > 0) deps.log("info", "pruned", deleted);
-      if (!hasMore) return;
-    }
-  } catch (error) {
-    deps.log("error", "prune_failed", { cause: error instanceof Error ? error.name : "unknown" });
-  }
 }

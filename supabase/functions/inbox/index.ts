@@ -3,18 +3,14 @@ import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { consoleLog } from "../_shared/http/log.ts";
+import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKey } from "./media_links.ts";
-import {
-  createCredentialStore,
-  createMediaSourceStore,
-  createOutboxStore,
-  createPrune,
-} from "./store.ts";
+import { createCredentialStore, createMediaSourceStore, createOutboxStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -31,7 +27,6 @@ const kapsoFor = kapsoAccounts(client, cipher, {
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   outbox: createOutboxStore(client),
-  prune: createPrune(client),
   credentials: createCredentialStore(client, cipher),
   kapsoFor,
   media: projectMedia(client, {
@@ -53,5 +48,5 @@ Deno.serve(createHandler({
   log: consoleLog,
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  delay: wait,
 }));

@@ -118,7 +118,11 @@ function hasFile({ message }: MediaSource): boolean {
 }
 
 function notFound(): AppError {
-  return new AppError(404, "media_not_found", "This message has no file, or the file no longer exists");
+  return new AppError(
+    404,
+    "media_not_found",
+    "This message has no file, or the file no longer exists",
+  );
 }
 
 /**

@@ -5,10 +5,7 @@
  * @module
  */
 import { requireManager } from "../_shared/auth/membership.ts";
-import type {
-  ConnectionChange,
-  NewConnection,
-} from "../_shared/contracts/inbox/connections.ts";
+import type { ConnectionChange, NewConnection } from "../_shared/contracts/inbox/connections.ts";
 import type {
   Conversation,
   StoredConversationChange,
@@ -120,7 +117,8 @@ export function createMemberStore(client: DatabaseClient) {
     // People -------------------------------------------------------------------------------------
 
     async updatePerson(id: string, change: PersonChange): Promise<Person> {
-      const query = client.from("people").update(withoutUndefined(change)).eq("id", id).select().maybeSingle();
+      const query = client.from("people").update(withoutUndefined(change)).eq("id", id).select()
+        .maybeSingle();
       const person = await rows(client, query).catch((error) => {
         throw sqlStateOf(error) === UNIQUE_VIOLATION ? refused("phone_taken") : error;
       });

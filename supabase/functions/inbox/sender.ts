@@ -8,6 +8,7 @@ import type { OutboxMessage } from "../_shared/contracts/inbox/messages.ts";
 import { outboundContent } from "../_shared/contracts/outbound_content.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import type { Log } from "../_shared/http/log.ts";
+import { retry } from "../_shared/http/retry.ts";
 import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/api/client.ts";
 import {
   type Outbound,
@@ -117,25 +118,31 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
     });
     return { outcome: "failed", errorCode: "not_attempted" };
   }
-  const startedAt = deps.monotonic();
-  for (let attempts = 0;; attempts++) {
-    try {
-      const sent = await kapso.sendMessage(phoneNumberId, outboundBody(outbound));
-      // From the payload, which was sent; the row only adds the rendering of a template.
-      const text = outboundText(content.data, claim.message.content);
-      return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
-    } catch (error) {
-      if (!(error instanceof KapsoError)) throw error;
-      if (error.isAmbiguous) return { outcome: "unconfirmed" };
-      const wait = Math.max(BACKOFF_MS * 2 ** attempts, error.retryAfterMs ?? 0);
-      // Only where Kapso itself says "not now": 409 while it sends another message, 429, and limits.
-      const isPassing = error.isRetryable && error.status !== 0;
-      if (!isPassing || deps.monotonic() - startedAt + wait > RETRY_MS) {
-        return { outcome: "failed", errorCode: errorCode(error) };
-      }
-      await deps.delay(wait);
-    }
+  try {
+    const sent = await retry(() => kapso.sendMessage(phoneNumberId, outboundBody(outbound)), {
+      retryAfterOf,
+      backoffMs: BACKOFF_MS,
+      maxElapsedMs: RETRY_MS,
+      // The lease lets one sender at a time hold the conversation, so there is no crowd to spread out.
+      random: () => 0,
+      delay: deps.delay,
+      now: deps.monotonic,
+    });
+    // From the payload, which was sent; the row only adds the rendering of a template.
+    const text = outboundText(content.data, claim.message.content);
+    return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
+  } catch (error) {
+    if (!(error instanceof KapsoError)) throw error;
+    if (error.isAmbiguous) return { outcome: "unconfirmed" };
+    return { outcome: "failed", errorCode: errorCode(error) };
   }
+}
+
+/** Only if Kapso itself says "not now": 409 while another message is on its way, 429, and limits. */
+function retryAfterOf(error: unknown): number | undefined {
+  const isPassing = error instanceof KapsoError && error.isRetryable && !error.isAmbiguous &&
+    error.status !== 0;
+  return isPassing ? error.retryAfterMs ?? 0 : undefined;
 }
 
 function accepted(outbound: Outbound, text: string, sent: SentMessage, at: string): SendOutcome {
@@ -174,17 +181,11 @@ function errorCode(error: KapsoError): string {
  * Records the outcome, with retries because nothing else holds Kapso's answer. Where it cannot be recorded,
  * the lease runs out and the message becomes unconfirmed.
  */
-async function record(
-  deps: SenderDeps,
-  claim: Claim,
-  outcome: SendOutcome,
-): Promise<RecordedMessage> {
-  for (let attempts = 1;; attempts++) {
-    try {
-      return await deps.outbox.record(claim, outcome);
-    } catch (error) {
-      if (attempts === RECORD_ATTEMPTS) throw error;
-      await deps.delay(BACKOFF_MS * 2 ** attempts);
-    }
-  }
+function record(deps: SenderDeps, claim: Claim, outcome: SendOutcome): Promise<RecordedMessage> {
+  return retry(() => deps.outbox.record(claim, outcome), {
+    retryAfterOf: () => 0,
+    attempts: RECORD_ATTEMPTS,
+    backoffMs: 2 * BACKOFF_MS,
+    delay: deps.delay,
+  });
 }

@@ -44,8 +44,8 @@ export interface OutboxStore {
   /** The next message of a conversation; undefined where none waits or another is being sent. */
   claim(conversationId: string): Promise<Claim | undefined>;
   record(claim: Claim, outcome: SendOutcome): Promise<RecordedMessage>;
-  /** Settles what can be settled. @returns Conversations in which messages wait for a sender. */
-  settle(): Promise<string[]>;
+  /** Conversations in which messages wait for a sender, longest waiting first. */
+  waiting(): Promise<string[]>;
   /** Remembers a file that was uploaded for a conversation. */
   recordUpload(conversationId: string, number: SendingNumber, upload: Upload): Promise<void>;
 }
@@ -72,9 +72,8 @@ export function createOutboxStore(client: DatabaseClient): OutboxStore {
       });
       return { message: recorded!.outbox_message, hasMore: recorded!.has_more };
     },
-    async settle() {
-      const waiting = await rpc(client, "settle_outbox", {});
-      await rpc(client, "fold_message_counts", {});
+    async waiting() {
+      const waiting = await rpc(client, "conversations_to_send", {});
       return waiting.map((row) => row.conversation_id);
     },
     async recordUpload(conversationId, { connectionId }, upload) {
@@ -87,25 +86,6 @@ export function createOutboxStore(client: DatabaseClient): OutboxStore {
         mime_type: upload.mime_type,
       });
     },
-  };
-}
-
-/** Deletes some of what is old. @returns Rows deleted by table; whether there is more to delete. */
-export type Prune = () => Promise<{ deleted: Record<string, number>; hasMore: boolean }>;
-
-/** Rows of each table that a call deletes at most: well within the time limit of a statement. */
-const PRUNE_ROWS = 2000;
-
-/** {@linkcode Prune} on a service client, for all workspaces. */
-export function createPrune(client: DatabaseClient): Prune {
-  return async () => {
-    const data = await rpc(client, "prune_records", { max_rows: PRUNE_ROWS });
-    return {
-      deleted: Object.fromEntries(
-        data.filter((row) => row.deleted > 0).map((row) => [row.source, row.deleted]),
-      ),
-      hasMore: data.some((row) => row.deleted === PRUNE_ROWS),
-    };
   };
 }
 

@@ -17,7 +17,6 @@ import {
   outboundMessage,
   outboundText,
 } from "../../../supabase/functions/_shared/kapso/api/outbound_message.ts";
-import { createHandler, type HandlerDeps } from "../../../supabase/functions/inbox/handler.ts";
 import { drain, drainAll } from "../../../supabase/functions/inbox/sender.ts";
 import type { Claim, OutboxStore, SendOutcome } from "../../../supabase/functions/inbox/store.ts";
 
@@ -257,42 +256,4 @@ Deno.test("however many threads wait: sending ends before the function is ended"
     delay: () => Promise.resolve(),
   }, Array.from({ length: 500 }, String));
   assertEquals(clock, 90_000);
-});
-
-Deno.test("once an hour the schedule deletes what is old, until there is no more", async () => {
-  const work: Promise<unknown>[] = [];
-  const logged: unknown[] = [];
-  let left = 3;
-  let isBroken = false;
-  const tick = async (time: string) => {
-    const handle = createHandler({
-      readCaller: () => Promise.resolve({ kind: "service" }),
-      outbox: { settle: () => Promise.resolve([]) },
-      prune: () => {
-        if (isBroken) return Promise.reject(new Error("down"));
-        left--;
-        return Promise.resolve({ deleted: { sync_runs: 2 }, hasMore: left > 0 });
-      },
-      waitUntil: (started: Promise<unknown>) => work.push(started),
-      log: (_level: string, event: string, fields: unknown) => logged.push([event, fields]),
-      now: () => Date.parse(time),
-      monotonic: () => 0,
-    } as unknown as HandlerDeps);
-    const response = await handle(new Request("http://localhost/inbox/tick", { method: "POST" }));
-    assertEquals(response.status, 202);
-    await Promise.all(work);
-  };
-  await tick("2026-03-02T09:16:59Z");
-  assertEquals(left, 3);
-  await tick("2026-03-02T09:17:00Z");
-  assertEquals(left, 0);
-  const pruned = logged.filter((line) => (line as [string])[0] === "pruned");
-  assertEquals(pruned, Array.from({ length: 3 }, () => ["pruned", { sync_runs: 2 }]));
-  isBroken = true;
-  await tick("2026-03-02T10:17:00Z");
-  // However much there is, it ends.
-  isBroken = false;
-  left = 1000;
-  await tick("2026-03-02T11:17:00Z");
-  assertEquals(left, 980);
 });

@@ -68,7 +68,8 @@ const messageBody = z.object({ message: outboxMessage });
 const sentMessage = z.object({
   message: outboxMessage,
   window: z.object({ is_open: z.boolean(), closes_at: z.iso.datetime().nullable() }).meta({
-    description: "The 24 hours after a customer's message, in which more than templates can be sent.",
+    description:
+      "The 24 hours after a customer's message, in which more than templates can be sent.",
   }),
 });
 
