@@ -7,11 +7,9 @@
  * @module
  */
 
-import { setTimeout as delay } from "node:timers/promises";
-
-import pRetry from "p-retry";
 import * as z from "zod";
 
+import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import { CommandError, usageError } from "../command_error.ts";
 import type { Batch } from "./batches.ts";
 import { type ImportMessage, type Platform } from "./import_item.ts";
@@ -29,8 +27,8 @@ export interface IngestClientOptions {
   connectionId: string;
   platform: Platform;
   signal?: AbortSignal;
-  /** Told before every wait. */
-  onRetry?: (retry: { reason: string; attempt: number; retriesLeft: number }) => void;
+  /** Called before each wait. `attempt` counts from 1. */
+  onRetry?: (retry: { reason: string; attempt: number; retries: number }) => void;
   retries?: number;
   /** The first wait; every further one is twice as long, plus up to as much again at random. */
   minWaitMs?: number;
@@ -137,7 +135,7 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
     const { status } = response;
     const reason = describeError(status, answer, options.apiKey);
     if (status === 429 || status === 408 || status >= 500) {
-      throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")));
+      throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")) ?? 0);
     }
     throw new IngestRefusal(status, reason + hint(status));
   };
@@ -145,24 +143,16 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
   return {
     async send(batch) {
       const body = JSON.stringify(toWire(batch, options));
-      const answer = await pRetry(() => attempt(body), {
-        retries,
-        factor: 2,
-        minTimeout: minWaitMs,
-        maxTimeout: maxWaitMs,
-        randomize: true,
-        ...(signal ? { signal } : {}),
-        shouldRetry: ({ error }) =>
-          error instanceof IngestUnavailable && error.retryAfterMs <= maxRetryAfterMs,
-        onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
-          if (!(error instanceof IngestUnavailable) || retriesLeft === 0) return;
-          if (error.retryAfterMs > maxRetryAfterMs) return;
-          onRetry?.({ reason: error.message, attempt: attemptNumber, retriesLeft });
-          // The server's wish is the least we wait; the backoff comes on top and spreads clients out.
-          if (error.retryAfterMs > 0) {
-            await delay(error.retryAfterMs, undefined, signal ? { signal } : {});
-          }
-        },
+      const answer = await retry(() => attempt(body), {
+        retryAfterOf: (error) =>
+          error instanceof IngestUnavailable ? error.retryAfterMs : undefined,
+        attempts: retries + 1,
+        backoffMs: minWaitMs,
+        maxBackoffMs: maxWaitMs,
+        maxRetryAfterMs,
+        signal,
+        onRetry: ({ error, attempt }) =>
+          onRetry?.({ reason: (error as IngestUnavailable).message, attempt, retries }),
       });
       return readOutcomes(batch, answer, endpoint);
     },
@@ -263,13 +253,6 @@ function hint(status: number): string {
     default:
       return status >= 300 && status < 400 ? ". Check --url: it points to another address." : "";
   }
-}
-
-function readRetryAfter(value: string | null): number {
-  if (value === null) return 0;
-  const seconds = Number(value);
-  const waitMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
-  return waitMs > 0 ? waitMs : 0;
 }
 
 function parseJson(text: string): unknown {

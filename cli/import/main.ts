@@ -63,8 +63,8 @@ async function importFiles(options: ImportOptions): Promise<number> {
           connectionId: options.connectionId,
           platform: options.platform ?? sources[0]!.platform,
           signal,
-          onRetry: ({ reason, attempt, retriesLeft }) =>
-            progress.note(`${reason}. Trying again (${attempt} of ${attempt - 1 + retriesLeft}).`),
+          onRetry: ({ reason, attempt, retries }) =>
+            progress.note(`${reason}. Trying again (${attempt} of ${retries}).`),
         }),
       }),
     });

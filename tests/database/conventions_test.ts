@@ -92,6 +92,7 @@ const FUNCTIONS: Record<string, string[]> = {
   "private.change_identity": ["service_role"],
   "private.change_marketing_preference": ["service_role"],
   "private.change_message": ["service_role"],
+  "private.changed_conversation": ["authenticated"],
   "private.check_outbox": ["authenticated"],
   "private.check_sending": [],
   "private.check_time_zone": [],

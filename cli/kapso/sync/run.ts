@@ -4,15 +4,15 @@
  * @module
  */
 
-import pRetry from "p-retry";
-
+import { retry } from "../../../supabase/functions/_shared/http/retry.ts";
 import type {
   RunCounts,
   SyncEnd,
   SyncEvent,
-} from "../../../supabase/functions/kapso-sync/schema.ts";
+  SyncRequestBody,
+} from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { CommandError } from "../../command_error.ts";
-import { type Line, type SyncBody, type SyncClient, SyncUnavailable } from "./sync_client.ts";
+import { type Line, type SyncClient, SyncUnavailable } from "./sync_client.ts";
 import { safeText } from "./text.ts";
 
 /** How a number's run ended. */
@@ -45,13 +45,14 @@ const MAX_BEGINNINGS = 3;
 const MAX_WAIT_SECONDS = 600;
 /** First wait after a broken connection; it doubles. */
 const BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 60_000;
 
 /**
  * Syncs a number.
  *
  * @returns How it ended. Throws nothing that belongs to this number alone.
  */
-export async function syncNumber(deps: RunDeps, body: SyncBody): Promise<Outcome> {
+export async function syncNumber(deps: RunDeps, body: SyncRequestBody): Promise<Outcome> {
   const run = new NumberRun(deps, body);
   try {
     return await run.work();
@@ -67,7 +68,7 @@ export async function syncNumber(deps: RunDeps, body: SyncBody): Promise<Outcome
 class NumberRun {
   counts: RunCounts | undefined;
   readonly #deps: RunDeps;
-  readonly #body: SyncBody;
+  readonly #body: SyncRequestBody;
   /** The run this program works on; undefined while somebody else does. */
   #runId: string | undefined;
   /** Whether this slice has stored something. */
@@ -77,7 +78,7 @@ class NumberRun {
   #isWaitingForOther = false;
   #stopAsked: Promise<void> | undefined;
 
-  constructor(deps: RunDeps, body: SyncBody) {
+  constructor(deps: RunDeps, body: SyncRequestBody) {
     this.#deps = deps;
     this.#body = body;
   }
@@ -119,7 +120,7 @@ class NumberRun {
   /** One request, repeated while it comes to nothing. Undefined: cut off, after it had stored something. */
   async #slice(): Promise<SyncEnd | undefined> {
     const { client, stop, delay, onNote } = this.#deps;
-    return await pRetry(async () => {
+    return await retry(async () => {
       this.#hasMoved = false;
       let end: SyncEnd | undefined;
       try {
@@ -137,21 +138,18 @@ class NumberRun {
         return undefined;
       }
     }, {
-      retries: MAX_FAILURES - 1,
-      // The waits are ours: they end when somebody presses Ctrl-C.
-      minTimeout: 0,
-      async shouldRetry({ error, attemptNumber, retriesLeft }) {
-        if (!(error instanceof SyncUnavailable) || stop.aborted) return false;
-        if (error.retryAfterMs > MAX_WAIT_SECONDS * 1000) return false;
-        const backoff = BACKOFF_MS * 2 ** (attemptNumber - 1) * (1 + Math.random());
-        const ms = Math.max(Math.min(backoff, 60_000), error.retryAfterMs);
+      retryAfterOf: (error) => error instanceof SyncUnavailable ? error.retryAfterMs : undefined,
+      attempts: MAX_FAILURES,
+      backoffMs: BACKOFF_MS,
+      maxBackoffMs: MAX_BACKOFF_MS,
+      maxRetryAfterMs: MAX_WAIT_SECONDS * 1000,
+      signal: stop,
+      delay: (ms) => delay(ms, stop),
+      onRetry: ({ error, attempt, waitMs }) =>
         onNote(
-          `${error.message}. Trying again in ${inWords(ms / 1000)} ` +
-            `(${attemptNumber} of ${attemptNumber - 1 + retriesLeft}).`,
-        );
-        await delay(ms, stop);
-        return true;
-      },
+          `${(error as SyncUnavailable).message}. Trying again in ${inWords(waitMs / 1000)} ` +
+            `(${attempt} of ${MAX_FAILURES - 1}).`,
+        ),
     });
   }
 

@@ -9,7 +9,7 @@ import type { AgentError } from "../_shared/contracts/conversation_sync/answers.
 import { checkHealth, getOpenApi } from "../_shared/contracts/conversation_sync/index.ts";
 import { MAX_BODY_BYTES } from "../_shared/contracts/conversation_sync/requests.ts";
 import type { AgentSessionRow } from "../_shared/database/agent_rows.ts";
-import { refusal } from "../_shared/database/refusals.ts";
+import { refused } from "../_shared/database/errors.ts";
 import { type AppVariables, authenticateRefused, createApp } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import type { Log } from "../_shared/http/log.ts";
@@ -39,7 +39,7 @@ export function createHandler(
 
   const checkKeyOfRefused = authenticateRefused(async (context) => {
     if (await store.hasKey(await hashOfKey(context))) return;
-    throw refusal("invalid_agent_key");
+    throw refused("invalid_agent_key");
   });
   for (const entry of SESSION_ROUTES) {
     const { method, path } = entry.route;

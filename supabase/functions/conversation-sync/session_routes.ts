@@ -18,7 +18,8 @@ import type {
   AgentSessionPage,
   AgentSessionRow,
 } from "../_shared/database/agent_rows.ts";
-import { refusal, type RefusalCode } from "../_shared/database/refusals.ts";
+import { refused } from "../_shared/database/errors.ts";
+import type { RefusalCode } from "../_shared/database/refusals.ts";
 import type { Returned } from "../_shared/database/rpc.ts";
 import { participantKey, requireMessageSize } from "./schema.ts";
 import type {
@@ -78,7 +79,7 @@ function read<const Route extends RouteDefinition, Name extends ReadFunction>(
       // addRoute checked the input with the schemas of this route.
       const input = given as RouteInput<Route>;
       const result = await store.read(keySha256, of.sqlFunction, of.args(input));
-      if (result === null) throw refusal(of.missing ?? "session_not_found");
+      if (result === null) throw refused(of.missing ?? "session_not_found");
       return of.view(result, input);
     },
   };

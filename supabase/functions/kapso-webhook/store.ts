@@ -4,7 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { CredentialBox } from "../_shared/auth/credentials.ts";
+import type { CredentialCipher } from "../_shared/auth/credentials.ts";
 import type { WebhookEventState } from "../_shared/contracts/kapso_webhook.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
 import { rows, rpc } from "../_shared/database/rpc.ts";
@@ -42,7 +42,7 @@ export interface WebhookStore {
 /** Options of {@linkcode createWebhookStore}. */
 export interface WebhookStoreOptions {
   /** Opens the secrets of connections; undefined where no CREDENTIALS_KEY is set. */
-  box: CredentialBox | undefined;
+  cipher: CredentialCipher | undefined;
   /**
    * The secret for phone numbers whose connection has none of its own, and which connections may use it.
    * A phone number without a connection uses it too: its events are recorded without a workspace.
@@ -53,7 +53,7 @@ export interface WebhookStoreOptions {
 /** Creates a {@linkcode WebhookStore} on a service client. */
 export function createWebhookStore(
   client: DatabaseClient,
-  { box, installation }: WebhookStoreOptions,
+  { cipher, installation }: WebhookStoreOptions,
 ): WebhookStore {
   const fallback = installation.secret ? [installation.secret] : [];
   return {
@@ -66,10 +66,10 @@ export function createWebhookStore(
         const [connection] = connections;
         return !connection || await installation.isFor(connection.connection_id) ? fallback : [];
       }
-      if (!box) {
+      if (!cipher) {
         throw new Error("CREDENTIALS_KEY is not set, so the connection's secret cannot be read");
       }
-      return await Promise.all(sealed.map((value) => box.open(value)));
+      return await Promise.all(sealed.map((value) => cipher.decrypt(value)));
     },
     async record({ phoneNumberId, event, idempotencyKey, body, elements }) {
       const [recorded] = await rpc(client, "record_webhook_event", {

@@ -1,6 +1,6 @@
 /**
- * Credentials of providers, encrypted as they lie in the database: AES-GCM under CREDENTIALS_KEY, a
- * random nonce of 12 bytes followed by the ciphertext.
+ * Encryption of the credentials of providers in the database: AES-GCM under CREDENTIALS_KEY, a random nonce
+ * of 12 bytes followed by the ciphertext.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import { Buffer } from "node:buffer";
 const NONCE_BYTES = 12;
 
 /** Encrypts and decrypts with one key. */
-export interface CredentialBox {
-  /** @returns nonce and ciphertext, in base64. */
-  seal(text: string): Promise<string>;
-  /** @throws {Error} if it was changed, or sealed with another key. */
-  open(sealed: string): Promise<string>;
+export interface CredentialCipher {
+  /** @returns Nonce and ciphertext, in base64. */
+  encrypt(text: string): Promise<string>;
+  /** @throws {Error} if the text was changed, or encrypted with another key. */
+  decrypt(encrypted: string): Promise<string>;
 }
 
 /**
- * A box for a key.
+ * Creates a cipher with a key.
  *
  * @param key 32 random bytes in base64, e.g. from `openssl rand -base64 32`.
- * @throws {Error} if the key is not that.
+ * @throws {Error} if the key has another length.
  */
-export async function createCredentialBox(key: string): Promise<CredentialBox> {
+export async function createCredentialCipher(key: string): Promise<CredentialCipher> {
   const bytes = Buffer.from(key, "base64");
   if (bytes.length !== 32) {
     throw new Error(`CREDENTIALS_KEY must be 32 bytes in base64: it has ${bytes.length}`);
@@ -32,17 +32,17 @@ export async function createCredentialBox(key: string): Promise<CredentialBox> {
     "decrypt",
   ]);
   return {
-    async seal(text) {
+    async encrypt(text) {
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
-      const sealed = await crypto.subtle.encrypt(
+      const ciphertext = await crypto.subtle.encrypt(
         { name: "AES-GCM", iv: nonce },
         cryptoKey,
         new TextEncoder().encode(text),
       );
-      return Buffer.concat([nonce, new Uint8Array(sealed)]).toString("base64");
+      return Buffer.concat([nonce, new Uint8Array(ciphertext)]).toString("base64");
     },
-    async open(sealed) {
-      const data = Buffer.from(sealed, "base64");
+    async decrypt(encrypted) {
+      const data = Buffer.from(encrypted, "base64");
       const text = await crypto.subtle.decrypt(
         { name: "AES-GCM", iv: data.subarray(0, NONCE_BYTES) },
         cryptoKey,

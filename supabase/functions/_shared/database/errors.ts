@@ -5,7 +5,7 @@
  * @module
  */
 import { AppError } from "../http/errors.ts";
-import { isRefusalCode, refusal } from "./refusals.ts";
+import { type Refusal, type RefusalCode, REFUSALS } from "./refusals.ts";
 
 /** The error of a supabase-js call. */
 export interface DatabaseFailure {
@@ -18,6 +18,8 @@ export interface DatabaseFailure {
 /** A database call that failed for a reason the caller is not told. Its message is safe to log. */
 export class DatabaseCallError extends Error {
   override name = "DatabaseCallError";
+  /** SQLSTATE or PostgREST code; empty without an answer. */
+  readonly code: string;
 
   /**
    * @param code SQLSTATE or PostgREST code; empty without an answer.
@@ -25,7 +27,21 @@ export class DatabaseCallError extends Error {
    */
   constructor(code: string, httpStatus: number) {
     super(`database call failed: ${code || "no answer"}, HTTP ${httpStatus}`);
+    this.code = code;
   }
+}
+
+/** SQLSTATE behind an error of `rpc` or `rows`, for stores that know what one means; else undefined. */
+export function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof AppError && error.cause instanceof DatabaseCallError
+    ? error.cause.code
+    : undefined;
+}
+
+/** The refusal with a code, for rules that the function checks and not SQL. */
+export function refused(code: RefusalCode): AppError {
+  const { status, message } = REFUSALS[code];
+  return new AppError(status, code, message);
 }
 
 // Classes of SQLSTATE after which the same request can succeed: connection lost, out of resources,
@@ -46,8 +62,12 @@ export function databaseError(
   actsAs: "service" | "user" = "service",
 ): AppError {
   const code = failure.code ?? "";
-  if (/^PT4\d\d$/.test(code) && isRefusalCode(failure.message)) {
-    return refusal(failure.message, detailsOf(failure.details));
+  const refusals: Readonly<Record<string, Refusal>> = REFUSALS;
+  const refusal = /^PT4\d\d$/.test(code) ? refusals[failure.message] : undefined;
+  if (refusal) {
+    return new AppError(refusal.status, failure.message, refusal.message, {
+      details: detailsOf(failure.details),
+    });
   }
   if (actsAs === "user") {
     if (httpStatus === 401 || code.startsWith("PGRST30")) {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { AppError } from "../http/errors.ts";
 
 /** Status and text of a refusal. */
 export interface Refusal {
@@ -13,7 +12,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Refusals by code. */
+/** By code. */
 export const REFUSALS = {
   workspace_not_found: {
     status: 404,
@@ -89,6 +88,10 @@ export const REFUSALS = {
     status: 409,
     message: "This contact was merged again later. Undo the later merge first",
   },
+  connection_id_taken: {
+    status: 409,
+    message: "This connection_id or phone_number_id is already in use",
+  },
   phone_number_taken: { status: 409, message: "Another connection has this phone_number_id" },
   invalid_connection_settings: {
     status: 422,
@@ -96,20 +99,5 @@ export const REFUSALS = {
   },
 } as const satisfies Readonly<Record<string, Refusal>>;
 
-/** Code of a refusal. */
+/** Codes of refusals. */
 export type RefusalCode = keyof typeof REFUSALS;
-
-/** Whether a text is the code of a refusal. */
-export function isRefusalCode(text: string): text is RefusalCode {
-  return Object.hasOwn(REFUSALS, text);
-}
-
-/**
- * Makes the error of a refusal, also for what a read does not find.
- *
- * @param details Data for programs.
- */
-export function refusal(code: RefusalCode, details?: Record<string, unknown>): AppError {
-  const { status, message } = REFUSALS[code];
-  return new AppError(status, code, message, { details });
-}

@@ -31,10 +31,7 @@ export async function rpc<Name extends FunctionName>(
   name: Name,
   args: Arguments<Name>,
 ): Promise<Returned<Name>> {
-  const given = Object.fromEntries(
-    Object.entries(args).filter(([, value]) => value !== undefined),
-  );
-  return await rows(client, client.rpc(name, given as never)) as Returned<Name>;
+  return await rows(client, client.rpc(name, withoutUndefined(args) as never)) as Returned<Name>;
 }
 
 /** What a query on a table or view ends with. */
@@ -53,4 +50,13 @@ export async function rows<Result extends QueryResult>(
   const { data, error, status } = await query;
   if (error) throw databaseError(error, status, client.actsAs);
   return data;
+}
+
+/** A copy without the keys whose value is undefined: columns and arguments that keep their default. */
+export function withoutUndefined<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]: Exclude<Fields[Key], undefined> } {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as { [Key in keyof Fields]: Exclude<Fields[Key], undefined> };
 }

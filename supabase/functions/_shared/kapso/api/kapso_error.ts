@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readRetryAfter } from "../../http/retry.ts";
 import { isObject } from "../webhook/content.ts";
 
 /** What is known of a failure. */
@@ -126,15 +127,6 @@ function safeText(text: string, apiKey: string): string {
     .replace(/\+?\d[\d\s().-]{5,}\d/g, "…")
     .replace(/[\w.+-]+@[\w-]+\.[\w.]+/g, "…")
     .slice(0, MAX_MESSAGE_LENGTH).toWellFormed();
-}
-
-/** `Retry-After`, in seconds or as a date, in milliseconds from now. */
-function readRetryAfter(value: string | null, now: number): number | undefined {
-  if (value === null || value.trim() === "") return undefined;
-  const seconds = Number(value);
-  if (Number.isFinite(seconds)) return Math.max(seconds * 1000, 0);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(date - now, 0);
 }
 
 /** JSON, or undefined for HTML, nothing and everything else. */
