@@ -17,7 +17,7 @@ import {
   supabaseMediaStore,
 } from "../../../supabase/functions/_shared/kapso/media/library.ts";
 import { normalize } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
-import { supabaseEvents } from "../../../supabase/functions/kapso-webhook/store.ts";
+import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { FileContent } from "../../../fakes/kapso/content.ts";
@@ -87,7 +87,10 @@ async function start(): Promise<Setup> {
     });
   const library = anotherLibrary();
   const contact = fake.addContact({ name: "Rita" });
-  const record = supabaseEvents(client);
+  const { record } = createWebhookStore(client, {
+    cipher: undefined,
+    installation: { secret: undefined, isFor: () => Promise.resolve(false) },
+  });
   let recorded = 0;
   const setup: Setup = {
     fake,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MessageStatus } from "../../contracts/message.ts";
 import { isObject, textOf } from "../webhook/content.ts";
 import { KapsoError } from "./kapso_error.ts";
 import {
@@ -47,7 +48,7 @@ export interface MessageListOptions extends ListOptions {
   since?: string;
   until?: string;
   direction?: "inbound" | "outbound";
-  status?: "pending" | "sent" | "delivered" | "read" | "failed";
+  status?: MessageStatus;
 }
 
 /** A message that Kapso accepted. WhatsApp has not yet: that is what the event `sent` says. */

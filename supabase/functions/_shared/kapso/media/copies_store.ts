@@ -5,7 +5,7 @@
  */
 import type { DatabaseClient } from "../../database/clients.ts";
 import type { Json } from "../../database/database.types.ts";
-import { databaseError } from "../../http/errors.ts";
+import { rpc } from "../../database/rpc.ts";
 import type { MediaReason } from "./download.ts";
 
 /** A file that is to be copied. */
@@ -78,12 +78,11 @@ const LEASE_SECONDS = 180;
 export function supabaseMediaStore(client: DatabaseClient): MediaStore {
   return {
     async claim(connectionId, maxCopies) {
-      const { data, error, status } = await client.rpc("claim_media_copies", {
+      const data = await rpc(client, "claim_media_copies", {
         connection_id: connectionId,
         max_copies: maxCopies,
         lease_seconds: LEASE_SECONDS,
       });
-      if (error) throw databaseError(error, status);
       return data.map((row) => ({
         conversationId: row.conversation_id,
         messageId: row.message_id,
@@ -98,7 +97,7 @@ export function supabaseMediaStore(client: DatabaseClient): MediaStore {
       }));
     },
     async finish(connectionId, results) {
-      const { error, status } = await client.rpc("finish_media_copies", {
+      await rpc(client, "finish_media_copies", {
         connection_id: connectionId,
         results: results.map(({ copy, state, reason, retrySeconds, media }) => ({
           conversation_id: copy.conversationId,
@@ -110,26 +109,22 @@ export function supabaseMediaStore(client: DatabaseClient): MediaStore {
           media: media ?? null,
         })) as unknown as Json,
       });
-      if (error) throw databaseError(error, status);
     },
     async dueConnections(maxConnections) {
-      const { data, error, status } = await client.rpc("connections_with_due_media", {
+      const data = await rpc(client, "connections_with_due_media", {
         max_connections: maxConnections,
       });
-      if (error) throw databaseError(error, status);
       return data.map(({ connection_id }) => connection_id);
     },
     async claimOrphans(maxFiles) {
-      const { data, error, status } = await client.rpc("claim_media_orphans", {
+      const data = await rpc(client, "claim_media_orphans", {
         max_files: maxFiles,
         lease_seconds: LEASE_SECONDS,
       });
-      if (error) throw databaseError(error, status);
       return data.map(({ path }) => path);
     },
     async forgetOrphans(paths) {
-      const { error, status } = await client.rpc("forget_media_orphans", { paths: [...paths] });
-      if (error) throw databaseError(error, status);
+      await rpc(client, "forget_media_orphans", { paths: [...paths] });
     },
   };
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { message } from "../../../../../supabase/functions/_shared/contracts/message.ts";
 import type { NormalizedElement } from "../../../../../supabase/functions/_shared/kapso/webhook/elements.ts";
-import { phoneDigits } from "../../../../../supabase/functions/_shared/kapso/webhook/identity.ts";
+import { phoneDigits } from "../../../../../supabase/functions/_shared/phone/digits.ts";
 import { readInstant } from "../../../../../supabase/functions/_shared/kapso/webhook/read_message.ts";
 import {
   normalize,
