@@ -35,7 +35,11 @@ export class ContractCheck {
     this.#unchecked = new Set(routesOf(contract).map((route) => route.operationId));
   }
 
-  /** Sends a request and checks the answer. @returns the parsed JSON, or undefined where there is none. */
+  /**
+   * Sends a request and checks the answer.
+   *
+   * @returns The parsed JSON, an array for JSON by line; undefined where the answer has no body.
+   */
   // deno-lint-ignore no-explicit-any -- JSON of many shapes, each checked by its schema first.
   async send(route: RouteDefinition, request: ContractRequest): Promise<any> {
     const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
@@ -65,20 +69,23 @@ export class ContractCheck {
     const schema = success ? success.body : route.errors[request.status as 400];
     assert(success || schema, `${route.operationId} does not document ${request.status}`);
     if (!schema) return undefined;
-    const body: unknown = JSON.parse(text);
-    const parsed = schema.safeParse(body);
-    assert(
-      parsed.success,
-      `${route.operationId}: ${parsed.error && z.prettifyError(parsed.error)}\n${
-        text.slice(0, 500)
-      }`,
-    );
-    assertEquals(parsed.data, body, `${route.operationId} answers more than its schema says`);
-    return body;
+    if (success?.mediaType !== "application/x-ndjson") return checkBody(route, schema, text);
+    return text.trim().split("\n").map((line) => checkBody(route, schema, line));
   }
 
   /** Fails where a route was never answered successfully. */
   assertComplete(): void {
     assertEquals([...this.#unchecked], [], "no request of these operations succeeded");
   }
+}
+
+function checkBody(route: RouteDefinition, schema: z.ZodType, text: string): unknown {
+  const body: unknown = JSON.parse(text);
+  const parsed = schema.safeParse(body);
+  assert(
+    parsed.success,
+    `${route.operationId}: ${parsed.error && z.prettifyError(parsed.error)}\n${text.slice(0, 500)}`,
+  );
+  assertEquals(parsed.data, body, `${route.operationId} answers more than its schema says`);
+  return body;
 }

@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { StackInfo } from "../../local/stack.ts";
-import type { SyncEnd, SyncEvent } from "../../supabase/functions/kapso-sync/schema.ts";
+import type { SyncEnd, SyncEvent } from "../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { connect } from "./database.ts";
 import {
   type FakeKapso,

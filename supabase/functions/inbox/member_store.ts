@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { requireRole } from "../_shared/auth/membership.ts";
+import { requireManager } from "../_shared/auth/membership.ts";
 import type { ConnectionChange, NewConnection } from "../_shared/contracts/inbox/connections.ts";
 import type {
   Conversation,
@@ -163,7 +163,7 @@ export function createMemberStore(client: DatabaseClient) {
             throw refused("connection_id_taken");
           case INSUFFICIENT_PRIVILEGE:
             // Tells members, whose role is too low, from strangers.
-            await requireRole(client, connection.workspace_id, ["owner", "admin"]);
+            await requireManager(client, connection.workspace_id);
         }
         throw error;
       }

@@ -1,18 +1,18 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
-import { createServiceClient } from "../_shared/database/clients.ts";
 import { createCredentialCipher } from "../_shared/auth/credentials.ts";
+import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
-import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { consoleLog } from "../_shared/http/log.ts";
+import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { createHandler } from "./handler.ts";
 import { createConnect } from "./kapso.ts";
-import { serviceStore } from "./store.ts";
+import { createSyncStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
 const client = createServiceClient(supabaseEnv);
 const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
-const store = serviceStore(client);
+const store = createSyncStore(client);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(supabaseEnv),
@@ -27,5 +27,5 @@ Deno.serve(createHandler({
     }),
   }),
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

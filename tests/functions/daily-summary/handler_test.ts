@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { createHandler } from "../../../supabase/functions/daily-summary/handler.ts";
 import { createNoteWriter, type Slice } from "../../../supabase/functions/daily-summary/notes.ts";
-import type { PersonDay } from "../../../supabase/functions/daily-summary/schema.ts";
+import type { PersonDay } from "../../../supabase/functions/_shared/contracts/daily_summary.ts";
 import type { RunRow } from "../../../supabase/functions/daily-summary/store.ts";
 
 const TEXT = "my card number is secret";
@@ -76,7 +76,7 @@ async function post(
     waitUntil: () => {},
     budgetMs: 1000,
     log: (level, event, fields) => logged.push(JSON.stringify({ level, event, ...fields })),
-    now: () => now,
+    monotonic: () => now,
   });
   const response = await handler(
     new Request("http://localhost/daily-summary", { method: "POST", body: "{}" }),

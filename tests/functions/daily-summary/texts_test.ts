@@ -9,7 +9,7 @@ import { readAiSettings, readAnswer } from "../../../supabase/functions/daily-su
 import { extractSummary } from "../../../supabase/functions/daily-summary/extract.ts";
 import { plainText } from "../../../supabase/functions/daily-summary/plain_text.ts";
 import { buildPrompt } from "../../../supabase/functions/daily-summary/prompt.ts";
-import type { PersonDay } from "../../../supabase/functions/daily-summary/schema.ts";
+import type { PersonDay } from "../../../supabase/functions/_shared/contracts/daily_summary.ts";
 
 function day(overrides: Partial<PersonDay> = {}): PersonDay {
   return {

@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { createHandler, type HandlerDeps } from "../../../supabase/functions/kapso-sync/handler.ts";
-import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
+import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { uniquePhoneNumberId } from "../../support/kapso.ts";
 import { rows } from "../../support/users.ts";
 import {
@@ -356,22 +356,24 @@ Deno.test("a connection without a key gives its turn to the others", async () =>
   const connections = ["keyless", "unreadable", "well"];
   const handler = createHandler({
     readCaller: () => Promise.resolve({ kind: "service" }),
-    dueRuns: () =>
-      Promise.resolve(
-        connections.map((connectionId) => ({ connectionId, phoneNumberId: "1", mode: "repair" })),
-      ),
+    store: {
+      dueRuns: () =>
+        Promise.resolve(
+          connections.map((connectionId) => ({ connectionId, phoneNumberId: "1", mode: "repair" })),
+        ),
+      postpone: (connectionId: string) => Promise.resolve(void postponed.push(connectionId)),
+    },
     kapsoFor: (connectionId: string) =>
       connectionId === "well" ? Promise.resolve({}) : Promise.reject(
         connectionId === "keyless"
           ? new AppError(422, "kapso_api_key_missing", "no key")
           : new Error("the key cannot be read"),
       ),
-    postpone: (connectionId: string) => Promise.resolve(void postponed.push(connectionId)),
     runs: { beginDue: (connectionId: string) => Promise.resolve(void begun.push(connectionId)) },
-    onTick: () => Promise.resolve(),
+    copyDueFiles: () => Promise.resolve(),
     waitUntil: (promise: Promise<unknown>) => void work.push(promise),
     log: () => {},
-    now: () => 0,
+    monotonic: () => 0,
   } as unknown as HandlerDeps);
   const answer = await handler(
     new Request("http://localhost/kapso-sync/tick", { method: "POST" }),

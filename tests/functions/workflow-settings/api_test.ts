@@ -271,7 +271,7 @@ Deno.test("limits are said in a sentence", async (t) => {
     [{ kapso_workflow_id: "../x" }, "kapso_workflow_id must be a workflow's id"],
     [{ kapso_mapping: { agents: [] } }, "kapso_mapping has an unknown field: agents"],
     [{ prompt: "x" }, "The body has an unknown field: prompt"],
-    [{ connection_id: crypto.randomUUID() }, "connection_id is no connection of this workspace"],
+    [{ connection_id: crypto.randomUUID() }, "connection_id is not a connection of this workspace"],
     [{ version: "1" }, "version must be the version that you have read"],
   ];
   for (const [body, sentence] of cases) {

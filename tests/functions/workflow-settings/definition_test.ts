@@ -11,7 +11,7 @@ import {
   editDefinition,
   readGraph,
 } from "../../../supabase/functions/workflow-settings/definition.ts";
-import type { Setting } from "../../../supabase/functions/workflow-settings/store.ts";
+import type { Setting } from "../../../supabase/functions/workflow-settings/setting.ts";
 import { syncSetting } from "../../../supabase/functions/workflow-settings/sync.ts";
 
 /** As no program would write it: numbers, escapes, spaces and orders that parsing would lose. */

@@ -4,12 +4,17 @@ import type { Connection, ConnectionChange } from "../contracts/inbox/connection
 import type { Conversation, StoredConversationChange } from "../contracts/inbox/conversations.ts";
 import type { NewOutboxMessage, OutboxMessage } from "../contracts/inbox/messages.ts";
 import type { Person, PersonMerge } from "../contracts/inbox/people.ts";
+import type { PersonDay, SummaryNote, SummaryState } from "../contracts/daily_summary.ts";
 import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conversation.ts";
+import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
 import type { Message, MessageChange } from "../contracts/message.ts";
 import type { MediaCopyResult } from "../contracts/message_media.ts";
 import type { OutboundRecipient } from "../contracts/outbound_content.ts";
-import type { NormalizedElement } from "../kapso/webhook/elements.ts";
+import type { HistoryAction, SyncStatus } from "../contracts/workflow_settings.ts";
+import type { ManagedValues, SettingChanges, WorkflowValues } from "../contracts/workflow_values.ts";
+import type { KapsoSession, NormalizedElement } from "../kapso/webhook/elements.ts";
+import type { AgentBusinessRow, AgentSessionPage, AgentSessionRow, AgentWriteOutcome } from "./agent_rows.ts";
 
 export type Json =
   | string
@@ -916,7 +921,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -937,7 +942,7 @@ export type Database = {
           people_done?: number
           started_at?: string
           started_by?: string | null
-          state?: string
+          state?: SummaryState
           tokens_used?: number
           was_scheduled?: boolean
           workspace_id: string
@@ -958,7 +963,7 @@ export type Database = {
           people_done?: number
           started_at?: string
           started_by?: string | null
-          state?: string
+          state?: SummaryState
           tokens_used?: number
           was_scheduled?: boolean
           workspace_id?: string
@@ -974,39 +979,39 @@ export type Database = {
       }
       sync_runs: {
         Row: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }
         Insert: {
           connection_id: string
@@ -1136,12 +1141,12 @@ export type Database = {
       workflow_settings: {
         Row: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -1149,8 +1154,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -1161,12 +1166,12 @@ export type Database = {
         }
         Insert: {
           ai_model?: string | null
-          auto_reply_templates?: NonNullable<Json>
+          auto_reply_templates?: WorkflowValues["auto_reply_templates"]
           connection_id?: string | null
           created_at?: string
           id?: string
           kapso_lock_version?: number | null
-          kapso_mapping?: NonNullable<Json>
+          kapso_mapping?: WorkflowValues["kapso_mapping"]
           kapso_workflow_id?: string | null
           kapso_workflow_name?: string | null
           keywords?: string[]
@@ -1174,8 +1179,8 @@ export type Database = {
           last_synced_at?: string | null
           max_tokens?: number | null
           sync_reason?: string | null
-          sync_status?: string
-          synced_values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          synced_values?: ManagedValues
           system_prompt?: string | null
           temperature?: number | null
           updated_at?: string
@@ -1186,12 +1191,12 @@ export type Database = {
         }
         Update: {
           ai_model?: string | null
-          auto_reply_templates?: NonNullable<Json>
+          auto_reply_templates?: WorkflowValues["auto_reply_templates"]
           connection_id?: string | null
           created_at?: string
           id?: string
           kapso_lock_version?: number | null
-          kapso_mapping?: NonNullable<Json>
+          kapso_mapping?: WorkflowValues["kapso_mapping"]
           kapso_workflow_id?: string | null
           kapso_workflow_name?: string | null
           keywords?: string[]
@@ -1199,8 +1204,8 @@ export type Database = {
           last_synced_at?: string | null
           max_tokens?: number | null
           sync_reason?: string | null
-          sync_status?: string
-          synced_values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          synced_values?: ManagedValues
           system_prompt?: string | null
           temperature?: number | null
           updated_at?: string
@@ -1232,37 +1237,37 @@ export type Database = {
       }
       workflow_settings_history: {
         Row: {
-          action: string
+          action: HistoryAction
           changed_at: string
           changed_by: string | null
           id: number
           sync_reason: string | null
-          sync_status: string
-          values: NonNullable<Json>
+          sync_status: SyncStatus
+          values: WorkflowValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Insert: {
-          action: string
+          action: HistoryAction
           changed_at?: string
           changed_by?: string | null
           id?: never
           sync_reason?: string | null
-          sync_status: string
-          values: NonNullable<Json>
+          sync_status: SyncStatus
+          values: WorkflowValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Update: {
-          action?: string
+          action?: HistoryAction
           changed_at?: string
           changed_by?: string | null
           id?: never
           sync_reason?: string | null
-          sync_status?: string
-          values?: NonNullable<Json>
+          sync_status?: SyncStatus
+          values?: WorkflowValues
           version?: number
           workflow_type?: string
           workspace_id?: string
@@ -1534,53 +1539,53 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       add_sync_conversations: {
         Args: {
-          conversations: Json
-          cursor: string
+          conversations: Record<string, unknown>[]
+          cursor: string | null
           is_last: boolean
           lease: string
           lease_seconds?: number
           run_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -1593,43 +1598,43 @@ export type Database = {
         Args: {
           lease: string
           lease_seconds?: number
-          phase: string
+          phase: SyncPhase
           run_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -1643,11 +1648,11 @@ export type Database = {
         Returns: StoredConversationChange
       }
       begin_due_sync_run: {
-        Args: { connection_id: string; lease_seconds?: number; mode: string }
+        Args: { connection_id: string; lease_seconds?: number; mode: SyncMode }
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Json
+          run: SyncRun
         }[]
       }
       begin_sync_run: {
@@ -1655,16 +1660,16 @@ export type Database = {
           connection_id: string
           is_dry_run: boolean
           lease_seconds?: number
-          messages_per_conversation: number
-          mode: string
-          requested_by: string
+          messages_per_conversation: number | null
+          mode: SyncMode
+          requested_by: string | null
           run_id?: string
-          since: string
+          since: string | null
         }
         Returns: {
           is_mine: boolean
           is_resumed: boolean
-          run: Json
+          run: SyncRun
         }[]
       }
       change_agent_intent: {
@@ -1678,8 +1683,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       check_agent_key: { Args: { key_sha256: string }; Returns: boolean }
@@ -1764,7 +1769,7 @@ export type Database = {
         Returns: {
           allow_external_ai: boolean
           covered_until: string
-          days: Json
+          days: PersonDay[]
           kept_ids: string[]
           language: string
           lease_token: string
@@ -1783,12 +1788,12 @@ export type Database = {
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -1796,8 +1801,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -1841,7 +1846,7 @@ export type Database = {
           is_active: boolean
           name: string
           phone_number_id: string
-          requested_by: string
+          requested_by: string | null
           workspace_id: string
           workspace_slug: string
         }[]
@@ -1890,13 +1895,13 @@ export type Database = {
           bot_id?: string
           key_sha256: string
           local_id?: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           participant_key: string
           sub_domain: string
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       create_connection: {
@@ -1968,7 +1973,7 @@ export type Database = {
         Returns: {
           connection_id: string
           messages_per_conversation: number
-          mode: string
+          mode: SyncMode
           phone_number_id: string
           since: string
           workspace_id: string
@@ -1982,8 +1987,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       enqueue_message: {
@@ -2007,8 +2012,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       fail_sync_conversation: {
@@ -2020,39 +2025,39 @@ export type Database = {
           session_id: string
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2063,10 +2068,7 @@ export type Database = {
       }
       find_agent_business: {
         Args: { key_sha256: string; phone_number_id: string }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentBusinessRow | null
       }
       find_agent_session: {
         Args: {
@@ -2076,10 +2078,7 @@ export type Database = {
           participant_key: string
           sub_domain?: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       finish_media_copies: {
         Args: { connection_id: string; results: MediaCopyResult[] }
@@ -2114,8 +2113,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       link_conversation: {
@@ -2155,10 +2154,7 @@ export type Database = {
           skip?: number
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionPage
       }
       list_people: {
         Args: {
@@ -2250,8 +2246,8 @@ export type Database = {
       next_sync_conversations: {
         Args: { max_conversations: number; run_id: string }
         Returns: {
-          conversation: Json
-          cursor: string
+          conversation: Record<string, unknown>
+          cursor: string | null
           messages_added: number
           messages_read: number
           position: number
@@ -2267,39 +2263,39 @@ export type Database = {
           statuses_checked: number
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2332,10 +2328,7 @@ export type Database = {
           session_id: string
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       record_outbox_outcome: {
         Args: {
@@ -2380,21 +2373,21 @@ export type Database = {
           acted_by: string
           action: string
           lock_version?: number
-          reason: string
-          status: string
-          synced_values?: Json
+          reason: string | null
+          status: SyncStatus
+          synced_values?: ManagedValues
           version: number
           workflow_type: string
           workspace_id: string
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -2402,8 +2395,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -2425,42 +2418,42 @@ export type Database = {
           lease: string
           retry_seconds?: number
           run_id: string
-          state: string
+          state: SyncState
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2492,8 +2485,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       retry_media_copies: {
@@ -2546,20 +2539,20 @@ export type Database = {
       }
       save_workflow_settings: {
         Args: {
-          changes: Json
-          expected_version: number
+          changes: SettingChanges
+          expected_version: number | null
           is_adopted?: boolean
           workflow_type: string
           workspace_id: string
         }
         Returns: {
           ai_model: string | null
-          auto_reply_templates: NonNullable<Json>
+          auto_reply_templates: WorkflowValues["auto_reply_templates"]
           connection_id: string | null
           created_at: string
           id: string
           kapso_lock_version: number | null
-          kapso_mapping: NonNullable<Json>
+          kapso_mapping: WorkflowValues["kapso_mapping"]
           kapso_workflow_id: string | null
           kapso_workflow_name: string | null
           keywords: string[]
@@ -2567,8 +2560,8 @@ export type Database = {
           last_synced_at: string | null
           max_tokens: number | null
           sync_reason: string | null
-          sync_status: string
-          synced_values: NonNullable<Json>
+          sync_status: SyncStatus
+          synced_values: ManagedValues
           system_prompt: string | null
           temperature: number | null
           updated_at: string
@@ -2663,7 +2656,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -2678,39 +2671,39 @@ export type Database = {
       stop_sync_run: {
         Args: { run_id: string }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2724,44 +2717,44 @@ export type Database = {
           checked_until: string
           lease: string
           lease_seconds?: number
-          reports: Json
+          reports: { conversation_id: string; session: KapsoSession }[]
           run_id: string
           sessions_checked: number
         }
         Returns: {
-          connection_id: string
-          conversations_created: number
-          conversations_done: number
-          conversations_failed: number
-          conversations_total: number
-          cursor: string | null
-          error: string | null
-          failures: number
-          finished_at: string | null
-          id: string
-          is_dry_run: boolean
-          lease: string | null
-          lease_expires_at: string | null
-          messages_added: number
-          messages_per_conversation: number | null
-          messages_read: number
-          mode: string
-          people_created: number
-          phase: string
-          phone_number_id: string | null
-          requested_by: string | null
-          retry_at: string | null
-          sessions_checked: number
-          since: string | null
-          started_at: string
-          state: string
-          statuses_checked: number
-          stop_requested_at: string | null
-          updated_at: string
-          walk_added: number
-          walk_since: string | null
-          walk_started_at: string
-          workspace_id: string
+          connection_id: SyncRun["connection_id"]
+          conversations_created: SyncRun["conversations_created"]
+          conversations_done: SyncRun["conversations_done"]
+          conversations_failed: SyncRun["conversations_failed"]
+          conversations_total: SyncRun["conversations_total"]
+          cursor: SyncRun["cursor"]
+          error: SyncRun["error"]
+          failures: SyncRun["failures"]
+          finished_at: SyncRun["finished_at"]
+          id: SyncRun["id"]
+          is_dry_run: SyncRun["is_dry_run"]
+          lease: SyncRun["lease"]
+          lease_expires_at: SyncRun["lease_expires_at"]
+          messages_added: SyncRun["messages_added"]
+          messages_per_conversation: SyncRun["messages_per_conversation"]
+          messages_read: SyncRun["messages_read"]
+          mode: SyncRun["mode"]
+          people_created: SyncRun["people_created"]
+          phase: SyncRun["phase"]
+          phone_number_id: SyncRun["phone_number_id"]
+          requested_by: SyncRun["requested_by"]
+          retry_at: SyncRun["retry_at"]
+          sessions_checked: SyncRun["sessions_checked"]
+          since: SyncRun["since"]
+          started_at: SyncRun["started_at"]
+          state: SyncRun["state"]
+          statuses_checked: SyncRun["statuses_checked"]
+          stop_requested_at: SyncRun["stop_requested_at"]
+          updated_at: SyncRun["updated_at"]
+          walk_added: SyncRun["walk_added"]
+          walk_since: SyncRun["walk_since"]
+          walk_started_at: SyncRun["walk_started_at"]
+          workspace_id: SyncRun["workspace_id"]
         }[]
         SetofOptions: {
           from: "*"
@@ -2772,19 +2765,19 @@ export type Database = {
       }
       store_sync_page: {
         Args: {
-          cursor: string
-          elements: Json
+          cursor: string | null
+          elements: NormalizedElement[]
           is_last: boolean
           lease: string
           lease_seconds?: number
           messages_read: number
           run_id: string
-          session_id: string
+          session_id: string | null
         }
         Returns: {
           errors: string[]
           messages_added: number
-          run: Json
+          run: SyncRun
         }[]
       }
       summary_run: {
@@ -2805,7 +2798,7 @@ export type Database = {
           people_done: number
           started_at: string
           started_by: string | null
-          state: string
+          state: SummaryState
           tokens_used: number
           was_scheduled: boolean
           workspace_id: string
@@ -2819,18 +2812,18 @@ export type Database = {
       }
       sync_agent_session: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           intent: string
           is_active?: boolean
           key_sha256: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           session_id: string
           step: string
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       undo_merge: {
@@ -2923,7 +2916,7 @@ export type Database = {
       }
       write_agent_context: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           key_sha256: string
           local_id?: string
           merge?: boolean
@@ -2932,8 +2925,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       write_daily_summaries: {
@@ -2943,7 +2936,7 @@ export type Database = {
           lease_token: string
           local_date: string
           messages?: number
-          notes: Json
+          notes: SummaryNote[]
           person_ids: string[]
           tokens?: number
           workspace_id: string

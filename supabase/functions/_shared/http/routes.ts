@@ -27,6 +27,10 @@ export interface AddRouteOptions {
   readonly maxBodyBytes?: number;
   /** Code of the error for a wrong query; `invalid_request` by default. */
   readonly queryErrorCode?: string;
+  /** Code of the error for a wrong path; `invalid_request` by default. */
+  readonly pathErrorCode?: string;
+  /** Takes the body as JSON whatever its Content-Type says, or without one. */
+  readonly anyMediaType?: boolean;
 }
 
 /**
@@ -48,11 +52,13 @@ export function addRoute<const Route extends RouteDefinition, E extends Env>(
     const limit = limitBody(options.maxBodyBytes);
     app.on(route.method, [path], async (context, next) => {
       const isAbsent = route.bodyIsOptional && context.req.header("content-type") === undefined;
-      return isAbsent ? await next() : await requireJson(context, next);
+      return isAbsent || options.anyMediaType ? await next() : await requireJson(context, next);
     }, limit);
   }
   app.on(route.method, [path], async (context) => {
-    const params = route.params && readInput(route.params, context.req.param());
+    const params = route.params && readInput(route.params, context.req.param(), {
+      code: options.pathErrorCode,
+    });
     const query = route.query && readInput(route.query, withoutEmpty(context.req.query()), {
       code: options.queryErrorCode,
     });

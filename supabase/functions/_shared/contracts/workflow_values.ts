@@ -1,5 +1,5 @@
 /**
- * What a workflow setting is: the columns of `workflow_settings` that people write, and what its JSON
+ * The values of a workflow setting: the columns of `workflow_settings` that people write, and what its JSON
  * columns hold.
  *
  * @module
@@ -10,12 +10,12 @@ import { requiredOr, storableText, utf8Length } from "./text.ts";
 /** Characters of a prompt. Prompts of 50,000 are seen in use. */
 export const MAX_PROMPT_LENGTH = 100_000;
 /** Longest answer, in tokens. */
-export const MAX_TOKENS = 200_000;
+const MAX_TOKENS = 200_000;
 const MAX_KEYWORDS = 200;
 const MAX_TEMPLATES = 100;
 const MAX_TEMPLATES_BYTES = 128 * 1024;
 
-/** Name of a kind of workflow: sarah, brain, rules_engine, or any other. */
+/** Name of a kind of workflow, unique in a workspace: sarah, brain, rules_engine or any other. */
 export const workflowType = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, {
   error: "must be lowercase letters, digits and _, beginning with a letter, at most 64 characters",
 });
@@ -38,7 +38,7 @@ const nodeId = z.string({ error: requiredOr("a string") })
     error: "must be valid Unicode",
   });
 
-/** Texts by name. A template that has the name of a condition's label answers it. */
+/** Texts by name. The template named like the label of a condition is its answer. */
 export const autoReplyTemplates = z.record(
   trimmed(64),
   text(1, 4096),
@@ -49,12 +49,12 @@ export const autoReplyTemplates = z.record(
   error: `must be at most ${MAX_TEMPLATES_BYTES / 1024} KB`,
 });
 
-/** {@linkcode autoReplyTemplates}, checked. */
+/** Texts by name. */
 export type AutoReplyTemplates = z.output<typeof autoReplyTemplates>;
 
-/** Which nodes of the workflow at Kapso are meant. Nothing else of it is ever changed. */
+/** The nodes of the Kapso workflow that a setting manages. Nothing else of the workflow is ever changed. */
 export const kapsoMapping = z.strictObject({
-  /** Ids of agent nodes; none: the only one there is. */
+  /** Ids of agent nodes. Empty: the workflow's only agent node. */
   agent_nodes: z.array(nodeId).max(20, { error: "must be at most 20 nodes" }).default([]),
   /** Conditions of decide nodes whose description lists the keywords. */
   keyword_conditions: z.array(z.strictObject({
@@ -63,10 +63,10 @@ export const kapsoMapping = z.strictObject({
   })).max(50, { error: "must be at most 50 conditions" }).default([]),
 }, { error: unknownField("must be an object") });
 
-/** {@linkcode kapsoMapping}, checked. */
+/** The nodes of the Kapso workflow that a setting manages. */
 export type KapsoMapping = z.output<typeof kapsoMapping>;
 
-/** What a person may change; a key that is left out keeps its value, null empties it. */
+/** What a person may change. An absent field keeps its value, null empties it. */
 export const settingChanges = z.strictObject({
   ai_model: trimmed(200).nullable().optional(),
   system_prompt: text(1, MAX_PROMPT_LENGTH).nullable().optional(),
@@ -74,9 +74,9 @@ export const settingChanges = z.strictObject({
     .min(0, { error: "must be from 0 to 2" })
     .max(2, { error: "must be from 0 to 2" })
     .nullable().optional(),
-  max_tokens: z.int({ error: wholeNumber(MAX_TOKENS) })
-    .min(1, { error: wholeNumber(MAX_TOKENS) })
-    .max(MAX_TOKENS, { error: wholeNumber(MAX_TOKENS) })
+  max_tokens: z.int({ error: tokensError(MAX_TOKENS) })
+    .min(1, { error: tokensError(MAX_TOKENS) })
+    .max(MAX_TOKENS, { error: tokensError(MAX_TOKENS) })
     .nullable().optional(),
   keywords: z.array(trimmed(100), { error: "must be an array of texts" })
     .max(MAX_KEYWORDS, { error: `must be at most ${MAX_KEYWORDS} words` })
@@ -95,27 +95,36 @@ export const settingChanges = z.strictObject({
   kapso_mapping: kapsoMapping.nullable().optional(),
 }, { error: unknownField("must be an object") });
 
-/** {@linkcode settingChanges}, checked. */
+/** What a person may change. */
 export type SettingChanges = z.output<typeof settingChanges>;
 
-/** The fields of a setting, as its history keeps them. */
-export type SettingValues = {
-  [Field in keyof Required<SettingChanges>]: Exclude<SettingChanges[Field], undefined>;
-};
+/** The values of a stored setting, as answers and the history have them. */
+export const workflowValues = z.object({
+  ai_model: z.string().nullable(),
+  system_prompt: z.string().nullable(),
+  temperature: z.number().nullable(),
+  max_tokens: z.int().nullable(),
+  keywords: z.array(z.string()),
+  auto_reply_templates: z.record(z.string(), z.string()),
+  connection_id: z.guid().nullable(),
+  kapso_workflow_id: z.string().nullable(),
+  kapso_workflow_name: z.string().nullable(),
+  kapso_mapping: z.object({
+    agent_nodes: z.array(z.string()),
+    keyword_conditions: z.array(z.object({ node_id: z.string(), label: z.string() })),
+  }),
+});
+
+/** The values of a stored setting. */
+export type WorkflowValues = z.output<typeof workflowValues>;
 
 /**
- * Values at Kapso that belong to a setting, by node and field: `ai_model`, `system_prompt`,
+ * Values at Kapso that a setting manages, by node id and field: `ai_model`, `system_prompt`,
  * `temperature`, `max_tokens`, and `keywords:<label>` for the description of a condition.
  */
-export const managedValues = z.record(
-  z.string(),
-  z.record(z.string(), z.union([z.string(), z.number(), z.null()])),
-);
+export type ManagedValues = Record<string, Record<string, string | number | null>>;
 
-/** {@linkcode managedValues}, checked. */
-export type ManagedValues = z.output<typeof managedValues>;
-
-function wholeNumber(max: number): string {
+function tokensError(max: number): string {
   return `must be a whole number from 1 to ${max.toLocaleString("en")}`;
 }
 

@@ -1,37 +1,27 @@
 /**
- * What of a workflow belongs to a setting: for each field of each mapped node, what the setting wants and
- * what Kapso has. Pure.
+ * The fields of a workflow at Kapso that a setting manages, each with the setting's value and Kapso's. Pure.
  *
  * @module
  */
 import type { JSONPath } from "jsonc-parser";
-import type { ManagedValues, SettingValues } from "../_shared/contracts/workflow_setting.ts";
+import type { ManagedFieldName, WorkflowProblem } from "../_shared/contracts/workflow_settings.ts";
+import type { ManagedValues, WorkflowValues } from "../_shared/contracts/workflow_values.ts";
 import type { Edit, WorkflowGraph, WorkflowNode } from "./definition.ts";
 import { keywordDescription } from "./keywords.ts";
 
-/** What a difference is about. */
-export type Field = "ai_model" | "system_prompt" | "temperature" | "max_tokens" | "keywords";
-
-/** A value at Kapso that a setting determines. */
-export interface Target {
+/** A field at Kapso that a setting manages. */
+export interface ManagedField {
   node: WorkflowNode;
-  field: Field;
+  name: ManagedFieldName;
   /** Of a condition, else null. */
   label: string | null;
   /** Its key in {@linkcode ManagedValues}. */
   key: string;
   settings: string | number;
   kapso: string | number | null;
-  /** Where it is written. For a model: where its config is. */
+  /** Path of the field in Kapso's answer; of a model, the path of the node's config. */
   path: JSONPath;
   isSame: boolean;
-}
-
-/** Why something cannot be done by program. */
-export interface Problem {
-  code: string;
-  node_id: string | null;
-  message: string;
 }
 
 /** A model that Kapso offers. */
@@ -40,46 +30,38 @@ export interface Model {
   name: string;
 }
 
-/** Values of a setting that live at Kapso. */
-export type WantedValues =
-  & Pick<
-    SettingValues,
-    "ai_model" | "system_prompt" | "temperature" | "max_tokens"
-  >
-  & {
-    keywords: string[];
-    kapso_mapping: NonNullable<SettingValues["kapso_mapping"]>;
-  };
+/** Values of a setting that are written to Kapso. */
+export type WantedValues = Pick<WorkflowValues, ManagedFieldName | "kapso_mapping">;
 
 const AGENT_FIELDS = ["system_prompt", "temperature", "max_tokens"] as const;
 
-/** Find what a setting determines in a workflow, and what does not fit. */
-export function findTargets(
+/** Finds the fields that a setting manages in a workflow, and why some cannot be managed. */
+export function findManagedFields(
   graph: WorkflowGraph,
   wanted: WantedValues,
-): { targets: Target[]; problems: Problem[] } {
-  const targets: Target[] = [];
-  const problems: Problem[] = [];
+): { fields: ManagedField[]; problems: WorkflowProblem[] } {
+  const fields: ManagedField[] = [];
+  const problems: WorkflowProblem[] = [];
   const hasAgentValues = wanted.ai_model !== null ||
     AGENT_FIELDS.some((field) => wanted[field] !== null);
   if (hasAgentValues) {
     for (const node of agentNodes(graph, wanted.kapso_mapping.agent_nodes, problems)) {
-      readAgent(node, wanted, targets, problems);
+      readAgent(node, wanted, fields, problems);
     }
   }
   if (wanted.keywords.length > 0) {
     for (const condition of wanted.kapso_mapping.keyword_conditions) {
-      readCondition(graph, condition, wanted.keywords, targets, problems);
+      readCondition(graph, condition, wanted.keywords, fields, problems);
     }
   }
   problems.push(...hiddenCredentials(graph));
-  return { targets, problems };
+  return { fields, problems };
 }
 
 function agentNodes(
   graph: WorkflowGraph,
   ids: readonly string[],
-  problems: Problem[],
+  problems: WorkflowProblem[],
 ): WorkflowNode[] {
   if (ids.length === 0) {
     const agents = graph.nodes.filter(({ type }) => type === "agent");
@@ -89,14 +71,14 @@ function agentNodes(
         ? {
           code: "no_agent_node",
           node_id: null,
-          message: "The workflow has no agent node: add one at Kapso, or empty the agent's values",
+          message: "The workflow has no agent node: add one at Kapso, or clear the agent's values",
         }
         : {
           code: "several_agent_nodes",
           node_id: null,
           message: `The workflow has several agent nodes (${
             agents.map(({ id }) => id).join(", ")
-          }): name those that are meant in kapso_mapping.agent_nodes`,
+          }): list the ones to manage in kapso_mapping.agent_nodes`,
         },
     );
     return [];
@@ -106,7 +88,7 @@ function agentNodes(
     if (node?.type === "agent") return [node];
     problems.push(
       node
-        ? { code: "not_an_agent_node", node_id: id, message: `${id} is no agent node` }
+        ? { code: "not_an_agent_node", node_id: id, message: `${id} is not an agent node` }
         : { code: "node_not_found", node_id: id, message: `The workflow has no node ${id}` },
     );
     return [];
@@ -116,22 +98,22 @@ function agentNodes(
 function readAgent(
   node: WorkflowNode,
   wanted: WantedValues,
-  targets: Target[],
-  problems: Problem[],
+  fields: ManagedField[],
+  problems: WorkflowProblem[],
 ): void {
   const doesNotFit = (field: string) =>
     problems.push({
       code: "field_does_not_fit",
       node_id: node.id,
-      message: `config.${field} of ${node.id} is of an unexpected kind`,
+      message: `config.${field} of ${node.id} has an unexpected type`,
     });
   if (wanted.ai_model !== null) {
     const { provider_model_id: id = null, provider_model_name: name = null } = node.config;
     if (!isTextOrNull(id) || !isTextOrNull(name)) doesNotFit("provider_model_id");
     else {
-      targets.push({
+      fields.push({
         node,
-        field: "ai_model",
+        name: "ai_model",
         label: null,
         key: "ai_model",
         settings: wanted.ai_model,
@@ -141,20 +123,20 @@ function readAgent(
       });
     }
   }
-  for (const field of AGENT_FIELDS) {
-    const settings = wanted[field];
+  for (const name of AGENT_FIELDS) {
+    const settings = wanted[name];
     if (settings === null) continue;
-    const kapso = node.config[field] ?? null;
-    if (kapso !== null && typeof kapso !== typeof settings) doesNotFit(field);
+    const kapso = node.config[name] ?? null;
+    if (kapso !== null && typeof kapso !== typeof settings) doesNotFit(name);
     else {
-      targets.push({
+      fields.push({
         node,
-        field,
+        name,
         label: null,
-        key: field,
+        key: name,
         settings,
         kapso: kapso as string | number | null,
-        path: [...node.configPath, field],
+        path: [...node.configPath, name],
         isSame: isSameValue(settings, kapso),
       });
     }
@@ -165,20 +147,21 @@ function readCondition(
   graph: WorkflowGraph,
   { node_id: id, label }: { node_id: string; label: string },
   keywords: readonly string[],
-  targets: Target[],
-  problems: Problem[],
+  fields: ManagedField[],
+  problems: WorkflowProblem[],
 ): void {
-  const refuse = (fault: Omit<Problem, "node_id">) => void problems.push({ ...fault, node_id: id });
+  const refuse = (problem: Omit<WorkflowProblem, "node_id">) =>
+    void problems.push({ ...problem, node_id: id });
   const node = graph.nodes.find((each) => each.id === id);
   if (!node) return refuse({ code: "node_not_found", message: `The workflow has no node ${id}` });
   if (node.type !== "decide") {
-    return refuse({ code: "not_a_decide_node", message: `${id} is no decide node` });
+    return refuse({ code: "not_a_decide_node", message: `${id} is not a decide node` });
   }
   const { decision_type: decision, conditions } = node.config;
   if (decision !== "ai" && decision !== "decision_model") {
     return refuse({
       code: "not_decided_by_ai",
-      message: `${id} asks a function: change the keywords in the function's code`,
+      message: `${id} decides by a function: change the keywords in the function's code`,
     });
   }
   const places = Array.isArray(conditions)
@@ -197,13 +180,13 @@ function readCondition(
   if (!isTextOrNull(kapso)) {
     return refuse({
       code: "field_does_not_fit",
-      message: `The description of the condition ${label} of ${id} is no text`,
+      message: `The description of the condition ${label} of ${id} is not text`,
     });
   }
   const settings = keywordDescription(keywords);
-  targets.push({
+  fields.push({
     node,
-    field: "keywords",
+    name: "keywords",
     label,
     key: `keywords:${label}`,
     settings,
@@ -213,8 +196,8 @@ function readCondition(
   });
 }
 
-/** Nodes are replaced as a whole, and Kapso never tells the tokens it keeps for repositories. */
-function hiddenCredentials(graph: WorkflowGraph): Problem[] {
+/** Nodes are replaced as a whole, and Kapso never returns the access tokens of repositories. */
+function hiddenCredentials(graph: WorkflowGraph): WorkflowProblem[] {
   return graph.nodes
     .filter(({ config }) => {
       const resources = config.flow_agent_resources;
@@ -225,48 +208,57 @@ function hiddenCredentials(graph: WorkflowGraph): Problem[] {
       code: "has_hidden_credentials",
       node_id: id,
       message:
-        `${id} has a repository with an access token that Kapso does not tell: it would be lost`,
+        `${id} has a repository whose access token Kapso does not return: an update would lose it`,
     }));
 }
 
-/** What to write for targets that differ. `models` has a model for each name that is wanted. */
-export function editsOf(targets: readonly Target[], models: ReadonlyMap<string, Model>): Edit[] {
-  return targets.filter(({ isSame }) => !isSame).flatMap((target): Edit[] => {
-    if (target.field !== "ai_model") return [{ path: target.path, value: target.settings }];
-    const model = models.get(String(target.settings))!;
+/**
+ * The edits that make the fields equal to the setting.
+ *
+ * @param models A model for each name that is wanted.
+ */
+export function editsOf(
+  fields: readonly ManagedField[],
+  models: ReadonlyMap<string, Model>,
+): Edit[] {
+  return fields.filter(({ isSame }) => !isSame).flatMap((field): Edit[] => {
+    if (field.name !== "ai_model") return [{ path: field.path, value: field.settings }];
+    const model = models.get(String(field.settings))!;
     return [
-      { path: [...target.path, "provider_model_id"], value: model.id },
-      // Beside the id it is a label; where it is not, it is not needed.
-      ...("provider_model_name" in target.node.config
-        ? [{ path: [...target.path, "provider_model_name"], value: model.name || null }]
+      { path: [...field.path, "provider_model_id"], value: model.id },
+      // Only a label beside the id, so it is updated only where the node has it.
+      ...("provider_model_name" in field.node.config
+        ? [{ path: [...field.path, "provider_model_name"], value: model.name || null }]
         : []),
     ];
   });
 }
 
-/** Models that the graph itself names. */
+/** The models that the nodes of the graph use. */
 export function modelsIn(graph: WorkflowGraph): Model[] {
   return graph.nodes.flatMap(({ config: { provider_model_id: id, provider_model_name: name } }) =>
     typeof id === "string" && typeof name === "string" ? [{ id, name }] : []
   );
 }
 
-/** Whether a model is the one somebody named: by its id, its name, or the last part of that. */
+/** Whether a text names a model: by its id, its name, or the last part of its name. */
 export function isModel(wanted: string, { id, name }: Model): boolean {
   const [text, full] = [wanted.toLowerCase(), name.toLowerCase()];
   return text === id.toLowerCase() || text === full || full.endsWith(`/${text}`);
 }
 
-/** What Kapso has, by node and key. */
-export function valuesAtKapso(targets: readonly Target[]): ManagedValues {
-  const values = new Map<string, [string, string | number | null][]>();
-  for (const { node, key, kapso } of targets) {
-    values.set(node.id, [...values.get(node.id) ?? [], [key, kapso]]);
-  }
-  return Object.fromEntries([...values].map(([id, fields]) => [id, Object.fromEntries(fields)]));
+/** Kapso's values, by node and key. */
+export function valuesAtKapso(fields: readonly ManagedField[]): ManagedValues {
+  const byNode = Map.groupBy(fields, ({ node }) => node.id);
+  return Object.fromEntries(
+    [...byNode].map(([id, ofNode]) => [
+      id,
+      Object.fromEntries(ofNode.map(({ key, kapso }) => [key, kapso])),
+    ]),
+  );
 }
 
-/** Equal, but for the line ends and outer blanks that editors change on their way. */
+/** Whether two values are equal, apart from line ends and surrounding blanks, which editors change. */
 export function isSameValue(one: unknown, other: unknown): boolean {
   const plain = (value: unknown) =>
     typeof value === "string" ? value.replaceAll("\r\n", "\n").trim() : value ?? null;
