@@ -24,6 +24,12 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
   "../kapso/webhook/elements.ts": ["KapsoSession", "NormalizedElement"],
+  "./agent_rows.ts": [
+    "AgentBusinessRow",
+    "AgentSessionPage",
+    "AgentSessionRow",
+    "AgentWriteOutcome",
+  ],
 };
 
 /**
@@ -63,6 +69,10 @@ export const NULLABLE: readonly string[] = [
   ),
   "Functions.webhook_secrets.Returns.secret",
   "Functions.webhook_secrets.Returns.previous_secret",
+  // conversation-sync
+  "Functions.find_agent_business.Returns",
+  "Functions.find_agent_session.Returns",
+  "Functions.read_agent_session.Returns",
   // kapso-sync
   ...["messages_per_conversation", "since", "requested_by"].map((argument) =>
     `Functions.begin_sync_run.Args.${argument}`
@@ -87,6 +97,19 @@ export const NULLABLE: readonly string[] = [
   "Functions.set_kapso_api_key.Args.api_key",
 ];
 
+/** SQL functions of agents that write a session and return it with an outcome. */
+const AGENT_WRITES = [
+  "add_agent_message",
+  "change_agent_intent",
+  "create_agent_session",
+  "end_agent_session",
+  "extend_agent_session",
+  "link_agent_order",
+  "reset_agent_session",
+  "sync_agent_session",
+  "write_agent_context",
+];
+
 /** Lines with another type. */
 export const TYPES: Readonly<Record<string, string>> = {
   "Tables.conversations.*.messages": "Message[]",
@@ -97,6 +120,19 @@ export const TYPES: Readonly<Record<string, string>> = {
   // kapso-webhook
   "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
   "Functions.record_webhook_event.Returns.state": "WebhookEventState",
+  // conversation-sync
+  "Functions.find_agent_business.Returns": "AgentBusinessRow",
+  "Functions.find_agent_session.Returns": "AgentSessionRow",
+  "Functions.list_agent_sessions.Returns": "AgentSessionPage",
+  "Functions.read_agent_session.Returns": "AgentSessionRow",
+  ...Object.fromEntries(AGENT_WRITES.flatMap((name) => [
+    [`Functions.${name}.Returns.outcome`, "AgentWriteOutcome"],
+    [`Functions.${name}.Returns.data`, "AgentSessionRow"],
+  ])),
+  "Functions.create_agent_session.Args.metadata": "Record<string, unknown>",
+  "Functions.sync_agent_session.Args.context": "Record<string, unknown>",
+  "Functions.sync_agent_session.Args.metadata": "Record<string, unknown>",
+  "Functions.write_agent_context.Args.context": "Record<string, unknown>",
   // kapso-sync
   "Functions.add_sync_conversations.Args.conversations": "Record<string, unknown>[]",
   "Functions.advance_sync_run.Args.phase": "SyncPhase",

@@ -7,7 +7,7 @@
 import { createDocument } from "zod-openapi";
 import project from "../deno.json" with { type: "json" };
 import type { FunctionDescription } from "../supabase/functions/_shared/http/openapi.ts";
-import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
+import * as conversationSync from "../supabase/functions/_shared/contracts/conversation_sync/index.ts";
 import * as inbox from "../supabase/functions/_shared/contracts/inbox/index.ts";
 import * as dailySummary from "../supabase/functions/_shared/contracts/daily_summary.ts";
 import * as kapsoSync from "../supabase/functions/_shared/contracts/kapso_sync.ts";
@@ -30,7 +30,11 @@ const FUNCTIONS: FunctionDescription[] = [
     "History from Kapso, and repair of what its webhooks missed.",
     kapsoSync,
   ),
-  conversationSync,
+  describeFunction(
+    "conversation-sync",
+    "The state of AI agents' conversations.",
+    conversationSync,
+  ),
   describeFunction(
     "inbox",
     "What members do in the inbox: send, read, close, assign, merge, manage connections.",

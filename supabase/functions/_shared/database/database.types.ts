@@ -13,6 +13,7 @@ import type { OutboundRecipient } from "../contracts/outbound_content.ts";
 import type { HistoryAction, SyncStatus } from "../contracts/workflow_settings.ts";
 import type { ManagedValues, SettingChanges, WorkflowValues } from "../contracts/workflow_values.ts";
 import type { KapsoSession, NormalizedElement } from "../kapso/webhook/elements.ts";
+import type { AgentBusinessRow, AgentSessionPage, AgentSessionRow, AgentWriteOutcome } from "./agent_rows.ts";
 
 export type Json =
   | string
@@ -1537,8 +1538,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       add_sync_conversations: {
@@ -1681,8 +1682,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       check_agent_key: { Args: { key_sha256: string }; Returns: boolean }
@@ -1893,13 +1894,13 @@ export type Database = {
           bot_id?: string
           key_sha256: string
           local_id?: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           participant_key: string
           sub_domain: string
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       create_connection: {
@@ -1985,8 +1986,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       enqueue_message: {
@@ -2010,8 +2011,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       fail_sync_conversation: {
@@ -2066,10 +2067,7 @@ export type Database = {
       }
       find_agent_business: {
         Args: { key_sha256: string; phone_number_id: string }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentBusinessRow | null
       }
       find_agent_session: {
         Args: {
@@ -2079,10 +2077,7 @@ export type Database = {
           participant_key: string
           sub_domain?: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       finish_media_copies: {
         Args: { connection_id: string; results: Json }
@@ -2117,8 +2112,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       link_conversation: {
@@ -2158,10 +2153,7 @@ export type Database = {
           skip?: number
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionPage
       }
       list_people: {
         Args: {
@@ -2335,10 +2327,7 @@ export type Database = {
           session_id: string
           sub_domain: string
         }
-        Returns: {
-          data: Json
-          outcome: string
-        }[]
+        Returns: AgentSessionRow | null
       }
       record_outbox_outcome: {
         Args: {
@@ -2495,8 +2484,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       retry_media_copies: {
@@ -2822,18 +2811,18 @@ export type Database = {
       }
       sync_agent_session: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           intent: string
           is_active?: boolean
           key_sha256: string
-          metadata?: Json
+          metadata?: Record<string, unknown>
           session_id: string
           step: string
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       undo_merge: {
@@ -2926,7 +2915,7 @@ export type Database = {
       }
       write_agent_context: {
         Args: {
-          context: Json
+          context: Record<string, unknown>
           key_sha256: string
           local_id?: string
           merge?: boolean
@@ -2935,8 +2924,8 @@ export type Database = {
           version?: number
         }
         Returns: {
-          data: Json
-          outcome: string
+          data: AgentSessionRow
+          outcome: AgentWriteOutcome
         }[]
       }
       write_daily_summaries: {

@@ -1,6 +1,6 @@
 /**
- * Turns failed database calls into answers. docs/adr has the protocol: SQL refuses with SQLSTATE `PTxyz`,
- * where xyz is the HTTP status, and a code from {@linkcode REFUSALS} as message.
+ * Turns failed database calls into answers. docs/adr has the protocol: SQL refuses with
+ * SQLSTATE `PT<HTTP status>`, a code of `refusals.ts` as message and JSON as detail.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What SQL functions refuse, as answers for people: the message that a function raises with SQLSTATE
- * `PTxyz`, and the status and text that the caller gets. `docs/errors.md` lists the same codes.
+ * Refusals: the codes that SQL functions raise with SQLSTATE `PT<status>`, and the status and text that the
+ * caller gets. `docs/errors.md` lists the same codes.
  *
  * @module
  */
@@ -16,8 +16,17 @@ export interface Refusal {
 export const REFUSALS = {
   workspace_not_found: {
     status: 404,
-    message: "Workspace not found, or you are not a member of it",
+    message: "Workspace not found, or you have no access to it",
   },
+  business_not_found: { status: 404, message: "No business of this key has this phone number" },
+  session_not_found: { status: 404, message: "Session not found in the workspaces of this key" },
+  session_not_active: {
+    status: 404,
+    message: "The session has ended or expired. Create a new one",
+  },
+  invalid_agent_key: { status: 401, message: "Invalid or revoked agent key" },
+  context_too_large: { status: 413, message: "context must be at most 256 KB in total" },
+  metadata_too_large: { status: 413, message: "metadata must be at most 64 KB in total" },
   conversation_not_found: { status: 404, message: "Conversation not found" },
   message_not_found: { status: 404, message: "Message not found" },
   person_not_found: { status: 404, message: "Contact not found" },
