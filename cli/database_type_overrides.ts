@@ -20,6 +20,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message", "MessageChange"],
+  "../contracts/message_media.ts": ["MediaCopyResult"],
   "../contracts/outbound_content.ts": ["OutboundRecipient"],
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
@@ -88,6 +89,9 @@ export const NULLABLE: readonly string[] = [
   // inbox
   "Functions.assign_conversation.Args.user_id",
   "Functions.claim_outbox_message.Returns.phone_number_id",
+  ...["phone_number_id", "link", "media_id", "mime_type", "filename"].map((column) =>
+    `Functions.claim_media_copies.Returns.${column}`
+  ),
   "Functions.enqueue_message.Returns.last_inbound_at",
   "Functions.kapso_api_key.Returns.api_key",
   ...["connection_id", "phone_number_id", "media_url"].map((column) =>
@@ -169,6 +173,7 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",
   "Functions.enqueue_message.Args.message": "NewOutboxMessage",
   "Functions.enqueue_message.Returns.stored": "OutboxMessage",
+  "Functions.finish_media_copies.Args.results": "MediaCopyResult[]",
   "Functions.managed_connection.Returns.platform": "Platform",
   "Functions.mark_conversation_read.Returns": "StoredConversationChange",
   "Functions.mark_conversation_unread.Returns": "StoredConversationChange",

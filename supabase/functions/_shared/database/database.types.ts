@@ -9,6 +9,7 @@ import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conv
 import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
 import type { Message, MessageChange } from "../contracts/message.ts";
+import type { MediaCopyResult } from "../contracts/message_media.ts";
 import type { OutboundRecipient } from "../contracts/outbound_content.ts";
 import type { HistoryAction, SyncStatus } from "../contracts/workflow_settings.ts";
 import type { ManagedValues, SettingChanges, WorkflowValues } from "../contracts/workflow_values.ts";
@@ -1732,13 +1733,13 @@ export type Database = {
         Returns: {
           attempts: number
           conversation_id: string
-          filename: string
-          link: string
-          media_id: string
+          filename: string | null
+          link: string | null
+          media_id: string | null
           message_id: string
           message_type: string
-          mime_type: string
-          phone_number_id: string
+          mime_type: string | null
+          phone_number_id: string | null
           sent_at: string
           workspace_id: string
         }[]
@@ -2080,7 +2081,7 @@ export type Database = {
         Returns: AgentSessionRow | null
       }
       finish_media_copies: {
-        Args: { connection_id: string; results: Json }
+        Args: { connection_id: string; results: MediaCopyResult[] }
         Returns: number
       }
       fold_message_counts: { Args: { max_parts?: number }; Returns: number }
