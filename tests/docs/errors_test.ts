@@ -51,8 +51,15 @@ async function* usedCodes(
     for (const [, status, code] of source.matchAll(/new AppError\(\s*(\d{3}),\s*"(\w+)"/g)) {
       yield { code: code!, status, file };
     }
-    for (const [, code] of source.matchAll(/(?:\bcode: |errorResult\([\w.]+, )"([a-z]\w*)"/g)) {
-      if (!NOT_OURS.includes(code!)) yield { code: code!, status: undefined, file };
+    // `code: "a"`, `code: condition ? "a" : "b"`, and options such as `queryErrorCode: "a"`.
+    for (
+      const [, one, other] of source.matchAll(
+        /(?:(?:\bcode|ErrorCode): (?:[^",\n]+ \? )?|errorResult\([\w.]+, )"([a-z]\w*)"(?: : "([a-z]\w*)")?/g,
+      )
+    ) {
+      for (const code of [one!, ...other === undefined ? [] : [other]]) {
+        if (!NOT_OURS.includes(code)) yield { code, status: undefined, file };
+      }
     }
   }
 }
