@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname!, "../..");
 const FUNCTIONS = join(ROOT, "supabase/functions");
 
 // A code of zod's, and codes of KapsoError, which functions translate: no caller sees them.
-const NOT_OURS = ["custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
+const NOT_OURS = ["aborted", "custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
 
 Deno.test("docs/errors.md lists every error code of the functions, with its status", async () => {
   const documented = documentedCodes(await Deno.readTextFile(join(ROOT, "docs/errors.md")));
