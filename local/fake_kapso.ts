@@ -7,8 +7,8 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { delay } from "./delay.ts";
 import { CommandError } from "../cli/command_error.ts";
 import { forEachLine, logFrom } from "./log.ts";
 

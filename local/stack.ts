@@ -5,9 +5,9 @@
  */
 
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createApp } from "./app.ts";
 import { openDatabase } from "./postgres/database.ts";
-import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { CommandError } from "../cli/command_error.ts";
@@ -164,7 +164,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(drainServer);
     // A test decides itself when something is due.
     if (!isThrowaway || options.hasFakeKapso) {
-      const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
+      const schedule = await startSchedule({
+        databaseUrl: database.url,
+        apiUrl,
+        secretKey: secrets.secret_key,
+      });
       closers.push(() => schedule.stop());
     }
     // Everything answers by now, so the build slows nobody. A throw-away stack may never be looked at.

@@ -1,5 +1,16 @@
 -- Bridges and Kapso numbers: what a member sees and changes, and which numbers a workspace has given up.
 
+create function private.platforms()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select array['whatsapp', 'signal', 'telegram', 'wechat'];
+$$;
+comment on function private.platforms() is 'The platforms that messages come from: the only list of them in SQL.';
+
 create table public.connections (
   id uuid primary key default gen_random_uuid(),
   connection_id text not null,
@@ -21,7 +32,7 @@ create table public.connections (
   constraint connections_workspace_id_id_key unique (workspace_id, id),
   constraint connections_phone_number_id_key unique (phone_number_id),
   constraint connections_connection_id_check check (connection_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$'),
-  constraint connections_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint connections_platform_check check (platform = any (private.platforms())),
   constraint connections_name_check check (length(name) between 1 and 200),
   constraint connections_phone_number_id_check check (phone_number_id ~ '^[0-9]{1,32}$')
 );
@@ -331,6 +342,7 @@ comment on function public.connection_overview(uuid) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.platforms(),
   private.keep_released_number(),
   private.create_connection(uuid, text, text, text, text),
   public.create_connection(uuid, text, text, text, text),
@@ -351,3 +363,4 @@ grant execute on function
   private.connection_overview(uuid),
   public.connection_overview(uuid)
 to authenticated;
+grant execute on function private.platforms() to authenticated, service_role;

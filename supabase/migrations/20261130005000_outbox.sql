@@ -1,5 +1,17 @@
 -- Messages that members send: queueing, retrying, discarding, and the reasons of failures.
 
+create function private.outbox_states()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select array['queued', 'sending', 'unconfirmed', 'discarded'] || private.accepted_statuses();
+$$;
+comment on function private.outbox_states() is
+  'What an outbox row can be: waiting, being sent, of unknown outcome or discarded; else the status of its message.';
+
 create table public.outbox_messages (
   id uuid primary key default gen_random_uuid(),
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
@@ -36,9 +48,7 @@ create table public.outbox_messages (
   constraint outbox_messages_content_check check (length(content) <= 65536),
   constraint outbox_messages_payload_check
     check (jsonb_typeof(payload) = 'object' and pg_column_size(payload) <= 65536),
-  constraint outbox_messages_state_check check (
-    state in ('queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'unconfirmed', 'discarded')
-  ),
+  constraint outbox_messages_state_check check (state = any (private.outbox_states())),
   constraint outbox_messages_lease_check check ((state = 'sending') = (lease_expires_at is not null))
 );
 comment on table public.outbox_messages is
@@ -264,8 +274,7 @@ begin
     if enqueue_message.message ->> 'reply_to' is not null and not exists (
       select 1 from private.message_keys as key
       where key.conversation_id = conversation.id
-        and key.message_digest
-          = encode(substr(sha256(convert_to(enqueue_message.message ->> 'reply_to', 'UTF8')), 1, 16), 'hex')::uuid
+        and key.message_digest = private.message_digest(enqueue_message.message ->> 'reply_to')
     ) then
       raise exception 'message_not_found' using errcode = 'PT404';
     end if;
@@ -512,6 +521,7 @@ comment on function public.record_upload(uuid, uuid, text, text, text, text) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.outbox_states(),
   private.recipient_of(public.conversations),
   private.check_sending(public.conversations, text),
   private.sending_side(uuid),
@@ -526,6 +536,7 @@ revoke execute on function
   public.record_upload(uuid, uuid, text, text, text, text)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.outbox_states(),
   private.recipient_of(public.conversations),
   private.failure_reason(text),
   public.record_upload(uuid, uuid, text, text, text, text)

@@ -448,7 +448,7 @@ as $$
 #variable_conflict use_column
 declare
   workspaces uuid[] := private.workspaces_of_agent_key(add_agent_message.key_sha256);
-  digest uuid := encode(substr(sha256(convert_to(add_agent_message.message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+  digest uuid := private.message_digest(add_agent_message.message_id);
   time text := coalesce(
     add_agent_message.sent_at, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
   );

@@ -20,8 +20,6 @@ import { drainAll } from "./sender.ts";
 export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
-  /** Deletes some of what nobody needs any more. @returns How much of what; whether there is more. */
-  prune: () => Promise<{ deleted: Record<string, number>; hasMore: boolean }>;
 }
 
 /** A request of a signed-in user. */
@@ -29,11 +27,6 @@ export type UserContext = Context<AppVariables & { Variables: { user: DatabaseCl
 
 /** An app whose requests have a user. */
 export type UserApp = Hono<AppVariables & { Variables: { user: DatabaseClient } }>;
-
-/** Once an hour is enough to delete what is old. */
-const PRUNE_MINUTE = 17;
-/** Calls an hour at most, so that it never takes long. */
-const MAX_PRUNE_CALLS = 20;
 
 /** The handler of the function. */
 export function createHandler(
@@ -58,24 +51,10 @@ export function createHandler(
   addMediaRoutes(app, users, deps);
   app.post("/tick", async (context) => {
     requireService(await deps.readCaller(context.req.raw));
-    const threads = await deps.outbox.settle();
+    const threads = await deps.outbox.waiting();
     deps.waitUntil(drainAll(deps, threads));
-    if (new Date(deps.now()).getUTCMinutes() === PRUNE_MINUTE) deps.waitUntil(prune(deps));
     return context.json({ threads: threads.length }, 202);
   });
   app.route("/", users);
   return (request) => app.fetch(request);
-}
-
-/** Delete what is old. What fails, or is left, goes the next hour. */
-async function prune(deps: HandlerDeps): Promise<void> {
-  try {
-    for (let calls = 0; calls < MAX_PRUNE_CALLS; calls++) {
-      const { deleted, hasMore } = await deps.prune();
-      if (Object.keys(deleted).length > 0) deps.log("info", "pruned", deleted);
-      if (!hasMore) return;
-    }
-  } catch (error) {
-    deps.log("error", "prune_failed", { cause: error instanceof Error ? error.name : "unknown" });
-  }
 }

@@ -10,7 +10,7 @@ import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKey } from "./media_links.ts";
-import { supabaseMediaSources, supabaseOutbox, supabasePrune, supabaseSecrets } from "./store.ts";
+import { supabaseMediaSources, supabaseOutbox, supabaseSecrets } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -27,7 +27,6 @@ const kapsoFor = kapsoAccounts(client, box, {
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   outbox: supabaseOutbox(client),
-  prune: supabasePrune(client),
   secrets: supabaseSecrets(client, box),
   kapsoFor,
   media: projectMedia(client, {

@@ -426,10 +426,10 @@ const paths: ZodOpenApiPathsObject = {
     post: {
       operationId: "tickInbox",
       tags: ["inbox"],
-      summary: "For the schedule, every minute: settle the outbox, and send what waits.",
+      summary: "For the schedule, every minute: send queued messages that have no sender.",
       security: [{ serviceKey: [] }],
       responses: {
-        "202": json(z.object({ threads: z.int() }), "In how many threads it sends"),
+        "202": json(z.object({ threads: z.int() }), "Number of conversations it sends in"),
         ...errors(error, 401, 403, 405, 500, 503),
       },
     },

@@ -9,7 +9,6 @@ import type { Message, MessageChange } from "../_shared/contracts/message.ts";
 import type { CredentialBox } from "../_shared/auth/credentials.ts";
 import type { Database, Json } from "../_shared/database/database.types.ts";
 import { databaseError } from "../_shared/http/errors.ts";
-import type { HandlerDeps } from "./handler.ts";
 
 /** A row of `outbox_messages`. */
 export type OutboxMessage = Database["public"]["Tables"]["outbox_messages"]["Row"];
@@ -39,8 +38,8 @@ export interface Outbox {
   claim(conversationId: string): Promise<Claim | undefined>;
   /** @returns The row afterwards. */
   record(claim: Claim, outcome: SendOutcome): Promise<OutboxMessage>;
-  /** Settle what can be settled. @returns Threads in which messages wait for a sender. */
-  settle(): Promise<string[]>;
+  /** Lists the conversations in which messages wait for a sender, longest waiting first. */
+  waiting(): Promise<string[]>;
   noteUpload(upload: Upload): Promise<void>;
 }
 
@@ -81,11 +80,9 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
       if (error) throw databaseError(error, status);
       return data[0]!;
     },
-    async settle() {
-      const { data, error, status } = await client.rpc("settle_outbox", {});
+    async waiting() {
+      const { data, error, status } = await client.rpc("conversations_to_send", {});
       if (error) throw databaseError(error, status);
-      const folded = await client.rpc("fold_message_counts", {});
-      if (folded.error) throw databaseError(folded.error, folded.status);
       return data.map((row) => row.conversation_id);
     },
     async noteUpload(upload) {
@@ -99,23 +96,6 @@ export function supabaseOutbox(client: DatabaseClient): Outbox {
       });
       if (error) throw databaseError(error, status);
     },
-  };
-}
-
-/** Rows of each table that a call deletes at most: well within the time limit of a statement. */
-const PRUNE_ROWS = 2000;
-
-/** {@linkcode HandlerDeps.prune} on a service client: it is for no workspace alone. */
-export function supabasePrune(client: DatabaseClient): HandlerDeps["prune"] {
-  return async () => {
-    const { data, error, status } = await client.rpc("prune_records", { max_rows: PRUNE_ROWS });
-    if (error) throw databaseError(error, status);
-    return {
-      deleted: Object.fromEntries(
-        data.filter((row) => row.deleted > 0).map((row) => [row.source, row.deleted]),
-      ),
-      hasMore: data.some((row) => row.deleted === PRUNE_ROWS),
-    };
   };
 }
 

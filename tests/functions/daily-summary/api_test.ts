@@ -9,6 +9,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type postgres from "postgres";
 import type { StackInfo } from "../../../local/stack.ts";
 import { connect } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import { type FakeLlm, startFakeLlm, summary } from "../../../fakes/llm.ts";
 import { ingestOne, message, type TestMessage } from "../../support/messages.ts";
 import { unique, uniqueNumber } from "../../support/people.ts";
@@ -405,12 +406,11 @@ Deno.test("a function that is killed half-way: the next one goes on, one note fo
   llm.reply = () => ++answered > 11 ? { kind: "silent" } : summary(`Note ${answered}.`);
   const request = post(business, { workspace_id: business.workspaceId, date: DATE })
     .catch(() => undefined);
-  const first = await until(async () => {
+  await eventually("the first slice is done and the second has begun", async () => {
     const [run] = await sql`
       select people_done from public.summary_runs where workspace_id = ${business.workspaceId}`;
     return run?.people_done === 10 && llm.requests.length > 11;
   });
-  assert(first);
   assert(await killFunction());
   await request;
   assertEquals((await notesOf(business)).length, 10);
@@ -447,7 +447,10 @@ Deno.test("several at the same time: one note per person", async () => {
   llm.reply = () => summary("The customer said hello.", false, 100);
   const body = { workspace_id: business.workspaceId, date: DATE, continue: true };
   await Promise.all([1, 2, 3, 4].map(() => post(business, body)));
-  await until(async () => (await post(business, body)).body.run.state === "finished");
+  await eventually(
+    "the run is finished",
+    async () => (await post(business, body)).body.run.state === "finished",
+  );
   assertEquals((await notesOf(business)).length, 25);
   assertEquals(llm.requests.length, 25, "nobody was summarised twice");
 });
@@ -485,7 +488,7 @@ Deno.test("the schedule does what is due in all workspaces, and goes on by itsel
     headers: { authorization: `Bearer ${info.secret_key}` },
   });
   assertEquals(tick.status, 202);
-  assert(await until(async () => (await notesOf(another)).length === 1));
+  await eventually("the note is there", async () => (await notesOf(another)).length === 1);
 });
 
 Deno.test("businesses take turns: one with many customers keeps nobody waiting", async () => {
@@ -500,7 +503,7 @@ Deno.test("businesses take turns: one with many customers keeps nobody waiting",
   }
   llm.reply = () => summary("The customer wrote.", false, 100);
   const service = { apikey: info.secret_key, "content-type": "application/json" };
-  await until(async () => {
+  await eventually("both have their notes", async () => {
     await call(info, "daily-summary", { method: "POST", headers: service, body: "{}" });
     return (await notesOf(big)).length === 25 && (await notesOf(small)).length === 1;
   });
@@ -583,16 +586,6 @@ Deno.test("who may: owners and admins, of their own workspace", async (t) => {
     assertEquals((await ask()).body.run.state, "finished");
   });
 });
-
-/** Waits for a condition. */
-async function until(condition: () => Promise<boolean>): Promise<boolean> {
-  const deadline = Date.now() + 20_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) return false;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return true;
-}
 
 /** Kills the process of daily-summary, as a platform does with a function that took too long. */
 async function killFunction(): Promise<boolean> {

@@ -7,6 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { size } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import type { FakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import { seedHistory } from "../../../fakes/kapso/history.ts";
 import { createRandom } from "../../../fakes/kapso/random.ts";
@@ -168,9 +169,13 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
       fake.receiveMessage(contact, `live ${random.hex(8)}`);
       const sent = fake.sendMessage(contact, "an answer");
       for (const status of ["sent", "delivered", "read"] as const) fake.setStatus(sent, status);
-      await new Promise((resolve) => setTimeout(resolve, 60));
       // As fast as this machine takes it, and not faster: events that pile up drown the run.
       await fake.settled();
+      const asked = fake.requests.length;
+      await eventually(
+        "the walk goes a step further",
+        () => isOver || fake.requests.length > asked,
+      );
     }
   })();
   const end = ending(await syncAll(info, everything(world)));

@@ -19,6 +19,7 @@ import {
 import { normalize } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
 import { supabaseEvents } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import type { FileContent } from "../../../fakes/kapso/content.ts";
 import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import type { Contact, Message } from "../../../fakes/kapso/state.ts";
@@ -469,12 +470,10 @@ Deno.test("without a Storage the function keeps the link, after it has answered"
       from public.conversation_export as thread
       cross join lateral jsonb_array_elements(thread.messages) as message (value)
       where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
-  let found = await media();
-  for (const until = Date.now() + 10_000; found.some((row) => row.media === null);) {
-    assert(Date.now() < until, "told in time");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    found = await media();
-  }
+  const found = await eventually("each file has its state", async () => {
+    const rows = await media();
+    return rows.every((row) => row.media !== null) && rows;
+  });
   for (const [index, [, expected]] of cases.entries()) {
     const actual = found.find(({ id }) => id === messages[index]!.id)!.media!;
     for (const [name, value] of Object.entries(expected)) {

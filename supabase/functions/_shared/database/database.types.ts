@@ -1860,6 +1860,12 @@ export type Database = {
           type: string
         }[]
       }
+      conversations_to_send: {
+        Args: { max_conversations?: number }
+        Returns: {
+          conversation_id: string
+        }[]
+      }
       create_agent_key: {
         Args: { name?: string; workspace_ids: string[] }
         Returns: {
@@ -2625,12 +2631,7 @@ export type Database = {
         Args: { connection_id: string; grace_hours?: number; secret: string }
         Returns: undefined
       }
-      settle_outbox: {
-        Args: { max_conversations?: number }
-        Returns: {
-          conversation_id: string
-        }[]
-      }
+      settle_outbox: { Args: { max_conversations?: number }; Returns: number }
       start_summary_run: {
         Args: { local_date?: string; workspace_id: string }
         Returns: {
