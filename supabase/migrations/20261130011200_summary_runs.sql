@@ -479,7 +479,7 @@ begin
 end;
 $$;
 comment on function public.claim_summary_slice(integer, integer, uuid, date) is
-  'The next people whose day is to be summarised, of the run that has done fewest, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/daily-summary/schema.ts; people without live messages that day have none, nor have those of kept_ids, whose notes are still right. For service_role only.';
+  'The next people whose day is to be summarised, of the run that has done fewest, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; people without live messages that day have none, nor have those of kept_ids, whose notes are still right. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

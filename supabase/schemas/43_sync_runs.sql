@@ -174,13 +174,13 @@ begin
     raise exception 'The run is that of another number' using errcode = '55006';
   end if;
   if source.is_active is not true then
-    raise exception 'The connection is inactive' using errcode = '55000';
+    raise exception 'connection_inactive' using errcode = 'PT403';
   end if;
   return source;
 end;
 $$;
 comment on function private.require_active_source(public.sync_runs) is
-  'The connection of a run. Fails with 55000 where it is switched off: nothing more is stored for it, as for its webhooks; and with 55006, as if the lease were lost, where it has another number.';
+  'The connection of a run. Refuses with connection_inactive (PT403) where it is switched off, because nothing more is stored for it; fails with 55006, as if the lease were lost, where it has another phone number.';
 
 create function public.begin_sync_run(
   connection_id uuid,

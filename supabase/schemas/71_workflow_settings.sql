@@ -54,17 +54,17 @@ comment on column public.workflow_settings.temperature is '0 to 2. Null: Kapso''
 comment on column public.workflow_settings.max_tokens is 'Longest answer. Null: Kapso''s stays.';
 comment on column public.workflow_settings.keywords is 'Words that the conditions in kapso_mapping look for.';
 comment on column public.workflow_settings.auto_reply_templates is
-  'Texts by name: AutoReplyTemplates, defined in supabase/functions/_shared/workflows/settings.ts.';
+  'Texts by name: AutoReplyTemplates, defined in supabase/functions/_shared/contracts/workflow_values.ts.';
 comment on column public.workflow_settings.connection_id is 'The connection whose Kapso key is used. Null: the only one of the workspace that has a key.';
 comment on column public.workflow_settings.kapso_workflow_id is 'Id of the workflow at Kapso.';
 comment on column public.workflow_settings.kapso_workflow_name is 'Its name, for people.';
 comment on column public.workflow_settings.kapso_mapping is
-  'Which nodes of the workflow are meant: KapsoMapping, defined in supabase/functions/_shared/workflows/settings.ts.';
+  'Which nodes of the workflow are meant: KapsoMapping, defined in supabase/functions/_shared/contracts/workflow_values.ts.';
 comment on column public.workflow_settings.sync_status is
   'synced, pending (changed here), conflict (changed at Kapso), manual_setup_required or error.';
 comment on column public.workflow_settings.sync_reason is 'Why it is so; the codes are in docs/api/workflow-settings.md.';
 comment on column public.workflow_settings.synced_values is
-  'What was last written to Kapso, or found there equal, by node: ManagedValues, defined in supabase/functions/_shared/workflows/settings.ts. Other values at Kapso are somebody else''s change.';
+  'What was last written to Kapso, or found there equal, by node: ManagedValues, defined in supabase/functions/_shared/contracts/workflow_values.ts. Other values at Kapso are somebody else''s change.';
 comment on column public.workflow_settings.kapso_lock_version is 'lock_version of the workflow when it was last synced.';
 comment on column public.workflow_settings.last_synced_at is 'When it was last written to Kapso, or confirmed by hand.';
 comment on column public.workflow_settings.last_checked_at is 'When Kapso was last looked at.';
@@ -118,7 +118,7 @@ comment on column public.workflow_settings_history.action is 'created, updated, 
 comment on column public.workflow_settings_history.sync_status is 'Its sync_status from then on.';
 comment on column public.workflow_settings_history.sync_reason is 'Its sync_reason from then on.';
 comment on column public.workflow_settings_history."values" is
-  'Its values from then on: SettingValues, defined in supabase/functions/_shared/workflows/settings.ts.';
+  'Its values from then on: WorkflowValues, defined in supabase/functions/_shared/contracts/workflow_values.ts.';
 comment on column public.workflow_settings_history.changed_by is 'Who. Null: a program, or somebody who has left.';
 comment on column public.workflow_settings_history.changed_at is 'When.';
 
@@ -250,9 +250,8 @@ begin
       and kept.workflow_type = save_workflow_settings.workflow_type
       and kept.version = save_workflow_settings.expected_version
     for update;
-    -- Somebody else has changed it: no row.
     if was.id is null then
-      return;
+      raise exception 'version_conflict' using errcode = 'PT409';
     end if;
   end if;
 
@@ -281,12 +280,14 @@ begin
   end if;
 
   if save_workflow_settings.expected_version is null then
-    -- Somebody else has made it: no row.
     return query
     insert into public.workflow_settings as made
     select becomes.*
     on conflict (workspace_id, workflow_type) do nothing
     returning made.*;
+    if not found then
+      raise exception 'version_conflict' using errcode = 'PT409';
+    end if;
     return;
   end if;
   if private.workflow_setting_values(becomes) is not distinct from private.workflow_setting_values(was) then
@@ -363,7 +364,7 @@ begin
 end;
 $$;
 comment on function public.save_workflow_settings(uuid, text, integer, jsonb, boolean) is
-  'Create a setting (expected_version null) or change the one that has this version: keys of changes that are left out stay, null empties. No row: somebody else was faster. For owners and admins; the shape of changes is SettingChanges in supabase/functions/_shared/workflows/settings.ts.';
+  'Create a setting (expected_version null) or change the one that has this version: keys absent from changes stay, null empties. Refuses with version_conflict (PT409) where the setting has another version. For owners and admins; the shape of changes is SettingChanges in supabase/functions/_shared/contracts/workflow_values.ts.';
 
 create function private.confirm_workflow_settings(workspace_id uuid, workflow_type text, expected_version integer)
 returns setof public.workflow_settings
@@ -385,7 +386,7 @@ begin
   update public.workflow_settings as kept
   set sync_status = 'synced',
     sync_reason = null,
-    -- Nobody has looked: whatever Kapso has counts as somebody else's when it is read next.
+    -- Kapso was not read: a different value found by the next read counts as a change made there.
     synced_values = '{}',
     kapso_lock_version = null,
     last_synced_at = now()
@@ -393,6 +394,9 @@ begin
     and kept.workflow_type = confirm_workflow_settings.workflow_type
     and kept.version = confirm_workflow_settings.expected_version
   returning kept.*;
+  if not found then
+    raise exception 'version_conflict' using errcode = 'PT409';
+  end if;
   perform set_config('workflow_settings.action', '', true);
 end;
 $$;
@@ -415,7 +419,7 @@ begin
 end;
 $$;
 comment on function public.confirm_workflow_settings(uuid, text, integer) is
-  'A person says that they have put this version of a setting into Kapso by hand. No row: it has another version by now. For owners and admins.';
+  'Records that a person put this version of a setting into Kapso manually. Refuses with version_conflict (PT409) where the setting has another version. For owners and admins.';
 
 -- Synchronising ----------------------------------------------------------------------------------
 
