@@ -40,9 +40,8 @@ async function save(
     );
     return setting;
   } catch (error) {
-    const { code, message } = error as postgres.PostgresError;
-    assertEquals([code, message], ["PT409", "version_conflict"]);
-    return undefined;
+    if ((error as postgres.PostgresError).message === "version_conflict") return undefined;
+    throw error;
   }
 }
 

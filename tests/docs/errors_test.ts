@@ -68,7 +68,11 @@ async function* usedCodes(folder: string): AsyncGenerator<UsedCode> {
     for (const [, status, code] of source.matchAll(/new AppError\(\s*(\d{3}),\s*"(\w+)"/g)) {
       yield { code: code!, status, file };
     }
-    for (const [, code] of source.matchAll(/(?:\bcode: |errorResult\([\w.]+, )"([a-z]\w*)"/g)) {
+    for (
+      const [, code] of source.matchAll(
+        /(?:\b(?:code|\w+ErrorCode): |errorResult\([\w.]+, )"([a-z]\w*)"/g,
+      )
+    ) {
       if (!NOT_OURS.includes(code!)) yield { code: code!, status: undefined, file };
     }
   }
