@@ -9,7 +9,7 @@ as $$
 declare
   locked public.conversations;
 begin
-  -- The role first: a stranger must not even hold a row up.
+  -- The role first: a stranger must not lock a row even for a moment.
   perform private.require_role(
     (select known.workspace_id from public.conversations as known where known.id = lock_conversation.conversation_id),
     array['owner', 'admin', 'agent'],
@@ -23,7 +23,8 @@ begin
 end;
 $$;
 comment on function private.lock_conversation(uuid) is
-  'A thread the caller may work on, locked. For owners, admins and agents; others get the error of private.require_role.';
+  'A conversation the caller may change, locked. For owners, admins and agents; others get the error of '
+  'private.require_role.';
 
 -- Status -----------------------------------------------------------------------------------------
 
@@ -42,8 +43,8 @@ declare
 begin
   update public.conversations as known
   set status = set_conversation_status.status,
-    -- WhatsApp's times are whole seconds. Whatever the customer wrote in this one was not seen by whoever
-    -- closed it, and opens it again.
+    -- WhatsApp's times are whole seconds. The member who closed it has not seen messages of this second, so they
+    -- reopen it.
     closed_at = case when set_conversation_status.status = 'closed'
       then date_trunc('second', now()) - interval '1 millisecond' end,
     updated_at = now()
@@ -69,7 +70,8 @@ as $$
   select private.set_conversation_status(set_conversation_status.conversation_id, set_conversation_status.status);
 $$;
 comment on function public.set_conversation_status(uuid, text) is
-  'Close a thread (closed) or open it again (open). Returns where it is at Kapso. For owners, admins and agents.';
+  'Close a conversation (closed) or reopen it (open). Returns where it is at Kapso: see private.kapso_side. For '
+  'owners, admins and agents.';
 
 -- Assignment -------------------------------------------------------------------------------------
 
@@ -120,7 +122,7 @@ as $$
   select private.assign_conversation(assign_conversation.conversation_id, assign_conversation.user_id);
 $$;
 comment on function public.assign_conversation(uuid, uuid) is
-  'Let a member who is no viewer take care of a thread; null: nobody. For owners, admins and agents.';
+  'Assign a conversation to a member who is not a viewer; null removes the assignee. For owners, admins and agents.';
 
 -- Person -----------------------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ declare
   conversation public.conversations;
 begin
   perform private.require_role(owning_workspace, array['owner', 'admin', 'agent'], 'conversation_not_found');
-  -- People before conversations.
+  -- People are locked before conversations.
   perform 1
   from public.people as person
   where person.id = link_conversation.person_id and person.workspace_id = owning_workspace
@@ -169,7 +171,7 @@ as $$
   select private.link_conversation(link_conversation.conversation_id, link_conversation.person_id);
 $$;
 comment on function public.link_conversation(uuid, uuid) is
-  'This thread is with that person of the same workspace. For owners, admins and agents.';
+  'Link a conversation to a person of the same workspace. For owners, admins and agents.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
