@@ -34,10 +34,7 @@ const INLINED = ["is_reopened", "is_unread", "message_digest", "message_preview"
 export async function runAdvisors(databaseUrl: string): Promise<Finding[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      "run",
-      "-A",
-      "--quiet",
-      SUPABASE_CLI.program,
+      ...SUPABASE_CLI.args,
       "db",
       "advisors",
       "--db-url",

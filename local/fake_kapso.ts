@@ -7,8 +7,8 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { delay } from "./delay.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 import { forEachLine, logFrom } from "./log.ts";
 

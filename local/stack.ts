@@ -5,9 +5,9 @@
  */
 
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createApp } from "./app.ts";
 import { openDatabase } from "./postgres/database.ts";
-import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { CommandError } from "../cli/command_error.ts";

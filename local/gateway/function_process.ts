@@ -7,7 +7,7 @@
 
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { delay } from "../delay.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { forEachLine, logFrom } from "../log.ts";
 import { canConnect, findFreePort, LOOPBACK } from "../ports.ts";
 

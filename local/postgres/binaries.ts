@@ -9,8 +9,9 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../../cli/command_error.ts";
+import { readIfPresent, removeIfPresent } from "../files.ts";
 import type { PostgresUser } from "./os_user.ts";
 
 /** Where the programs of one PostgreSQL installation are. */
@@ -39,7 +40,7 @@ export async function installPostgres(home: string): Promise<PostgresBinaries> {
   const version = await packageVersion();
   const stamp = join(folder, "version");
   if (await readIfPresent(stamp) !== version) {
-    await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
+    await removeIfPresent(folder);
     await copyPackage(await findPackage(), folder);
     await Deno.writeTextFile(stamp, version);
   }
@@ -68,42 +69,29 @@ async function findPackage(): Promise<string> {
 
 async function copyPackage(packageDir: string, folder: string): Promise<void> {
   for (const part of ["bin", "lib", "share"]) {
-    await copyFolder(join(packageDir, "native", part), join(folder, part));
+    await copyReadable(join(packageDir, "native", part), join(folder, part));
   }
   const list = await readIfPresent(join(packageDir, "native", "pg-symlinks.json"));
   for (const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))) {
     const link = join(folder, target.replace(/^native\//, ""));
-    await Deno.remove(link).catch(ignoreNotFound);
+    await removeIfPresent(link);
     // Every link of the list points to a file beside it.
     if (dirname(source) !== dirname(target)) throw new Error(`unexpected link ${target}`);
     await Deno.symlink(basename(source), link);
   }
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+async function copyReadable(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true, mode: 0o755 });
   for await (const entry of Deno.readDir(from)) {
     const source = join(from, entry.name);
     const target = join(to, entry.name);
     if (entry.isDirectory) {
-      await copyFolder(source, target);
+      await copyReadable(source, target);
     } else {
       await Deno.copyFile(source, target);
       // The user Postgres runs as is not the one who copies, and the cache may keep files private.
       if (Deno.build.os !== "windows") await Deno.chmod(target, 0o755);
     }
   }
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function ignoreNotFound(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

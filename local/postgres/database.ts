@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import postgres from "postgres";
+import { exists, removeIfPresent } from "../files.ts";
 import { Lock } from "../lock.ts";
 import { migrate } from "./migrate.ts";
 import { findFreePort } from "../ports.ts";
@@ -150,20 +151,4 @@ async function stopIfItFails<T>(server: PostgresServer, work: () => Promise<T>):
     await server.stop();
     throw error;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function removeIfPresent(path: string): Promise<void> {
-  await Deno.remove(path, { recursive: true }).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }

@@ -36,10 +36,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   logInfo("applying migrations and seed");
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      "run",
-      "-A",
-      "--quiet",
-      SUPABASE_CLI.program,
+      ...SUPABASE_CLI.args,
       "db",
       "push",
       "--workdir",

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { delay } from "../delay.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import { isPortTaken, LOOPBACK } from "../ports.ts";

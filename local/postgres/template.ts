@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { PostgresInstallation } from "./binaries.ts";
+import { readIfPresent } from "../files.ts";
 import { Lock } from "../lock.ts";
 import { databaseFiles } from "./migrate.ts";
 import { findFreePort } from "../ports.ts";
@@ -43,7 +44,7 @@ export async function copyTemplate(options: CopyTemplateOptions): Promise<{ pass
       await makeTemplate(options, folder);
       await Deno.writeTextFile(join(folder, "fingerprint"), fingerprint);
     }
-    await copyFolder(join(folder, "data"), target);
+    await cloneFolder(join(folder, "data"), target);
     return { password: await Deno.readTextFile(join(folder, "password")) };
   });
 }
@@ -89,7 +90,7 @@ async function fingerprintOf(project: Project): Promise<string> {
   return hash.digest("hex");
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+async function cloneFolder(from: string, to: string): Promise<void> {
   // `cp` keeps owners and modes, and shares the blocks where the file system can.
   const reflink = Deno.build.os === "darwin" ? ["-c"] : ["--reflink=auto"];
   for (const args of [["-a", ...reflink, from, to], ["-a", from, to]]) {
@@ -97,14 +98,5 @@ async function copyFolder(from: string, to: string): Promise<void> {
     if (success) return;
     await Deno.remove(to, { recursive: true }).catch(() => {});
     if (args.length === 3) throw new Error(new TextDecoder().decode(stderr));
-  }
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

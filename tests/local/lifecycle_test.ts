@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import postgres from "postgres";
 import { type Stack, startStack } from "../../local/spawn_stack.ts";
-import { call, eventually, rest, ScratchProject, text } from "../support/scratch_project.ts";
+import { eventually } from "../support/eventually.ts";
+import { call, rest, ScratchProject, text } from "../support/scratch_project.ts";
 
 const ALIVE = { mortal: `Deno.serve(() => new Response("alive"));` };
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { strToU8, zipSync } from "fflate";
 
 import { startFakeIngest, storedCount } from "../../../fakes/ingest.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 const FIXTURES = "tests/fixtures/import";
@@ -162,7 +163,7 @@ Deno.test("import stops on Ctrl+C with a summary, and the next run completes it"
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  while (fake.misbehaviours.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually("the slow request has begun", () => fake.misbehaviours.length === 0);
   child.kill("SIGINT");
   const { code, stdout } = await child.output();
   assertEquals(code, 3);
