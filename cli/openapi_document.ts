@@ -7,24 +7,45 @@
 import { createDocument } from "zod-openapi";
 import project from "../deno.json" with { type: "json" };
 import type { FunctionDescription } from "../supabase/functions/_shared/http/openapi.ts";
-import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
-import { dailySummary } from "../supabase/functions/daily-summary/openapi.ts";
-import { inbox } from "../supabase/functions/inbox/openapi.ts";
-import { kapsoSync } from "../supabase/functions/kapso-sync/openapi.ts";
-import { kapsoWebhook } from "../supabase/functions/kapso-webhook/openapi.ts";
-import { messagingIngest } from "../supabase/functions/messaging-ingest/openapi.ts";
-import { messagingPeople } from "../supabase/functions/messaging-people/openapi.ts";
-import { workflowSettings } from "../supabase/functions/workflow-settings/openapi.ts";
+import * as conversationSync from "../supabase/functions/_shared/contracts/conversation_sync/index.ts";
+import * as inbox from "../supabase/functions/_shared/contracts/inbox/index.ts";
+import * as dailySummary from "../supabase/functions/_shared/contracts/daily_summary.ts";
+import * as kapsoSync from "../supabase/functions/_shared/contracts/kapso_sync.ts";
+import * as kapsoWebhook from "../supabase/functions/_shared/contracts/kapso_webhook.ts";
+import * as messagingIngest from "../supabase/functions/_shared/contracts/messaging_ingest.ts";
+import * as messagingPeople from "../supabase/functions/_shared/contracts/messaging_people.ts";
+import * as workflowSettings from "../supabase/functions/_shared/contracts/workflow_settings.ts";
+import { describeFunction } from "./openapi_paths.ts";
 
 const FUNCTIONS: FunctionDescription[] = [
-  messagingIngest,
-  messagingPeople,
-  kapsoWebhook,
-  kapsoSync,
-  conversationSync,
-  inbox,
-  workflowSettings,
-  dailySummary,
+  describeFunction("messaging-ingest", "Bridges push batches of conversations.", messagingIngest),
+  describeFunction(
+    "messaging-people",
+    "The people of a connection's workspace, for a bridge to match against.",
+    messagingPeople,
+  ),
+  describeFunction("kapso-webhook", "Signed events of Kapso.", kapsoWebhook),
+  describeFunction(
+    "kapso-sync",
+    "History from Kapso, and repair of what its webhooks missed.",
+    kapsoSync,
+  ),
+  describeFunction(
+    "conversation-sync",
+    "The state of AI agents' conversations.",
+    conversationSync,
+  ),
+  describeFunction(
+    "inbox",
+    "What members do in the inbox: send, read, close, assign, merge, manage connections.",
+    inbox,
+  ),
+  describeFunction(
+    "workflow-settings",
+    "The settings of a workspace's AI workflows, and their sync with Kapso.",
+    workflowSettings,
+  ),
+  describeFunction("daily-summary", "A note per person and day.", dailySummary),
 ];
 
 /** Where the document lies: conversation-sync serves it at /openapi.json. */

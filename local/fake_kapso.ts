@@ -8,7 +8,7 @@
 
 import { fileURLToPath } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 import { forEachLine, logFrom } from "./log.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 
 const holderSchema = z.object({ pid: z.number(), api_url: z.string() });

@@ -6,7 +6,7 @@
 
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 
 const functionSchema = z.looseObject({

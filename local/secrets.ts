@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 
 const secretsSchema = z.object({

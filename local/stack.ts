@@ -164,7 +164,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(drainServer);
     // Tests decide when scheduled work runs.
     if (!isThrowaway || options.hasFakeKapso) {
-      const schedule = startSchedule({ apiUrl, secretKey: secrets.secret_key });
+      const schedule = await startSchedule({
+        databaseUrl: database.url,
+        apiUrl,
+        secretKey: secrets.secret_key,
+      });
       closers.push(() => schedule.stop());
     }
     // The other parts answer by now, so the build delays no request. A throw-away stack may never serve the app.

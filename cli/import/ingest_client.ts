@@ -7,7 +7,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
 import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import { CommandError, usageError } from "../command_error.ts";

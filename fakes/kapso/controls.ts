@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MessageStatus } from "../../supabase/functions/_shared/contracts/message.ts";
 import type { Clock } from "./clock.ts";
 import type { Content } from "./content.ts";
 import type { Deliveries, DeliveryRules, KapsoEvent, Webhook } from "./deliveries.ts";
@@ -186,7 +187,7 @@ export interface FakeKapso extends AsyncDisposable {
   /** The next status of an outbound message. `failed` takes Meta's error. */
   setStatus(
     message: Message,
-    status: "sent" | "delivered" | "read" | "failed",
+    status: Exclude<MessageStatus, "pending">,
     options?: { at?: number; error?: JsonObject },
   ): void;
   /** Reacts to a message; null removes the reaction. */

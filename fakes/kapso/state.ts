@@ -7,6 +7,8 @@
 
 // deno-lint-ignore-file camelcase -- these are the names of the wire
 
+import type { MessageStatus } from "../../supabase/functions/_shared/contracts/message.ts";
+
 /** A day, after which a session ends and the window for free-form messages closes. */
 export const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -152,7 +154,7 @@ export interface Message {
   sentAt: number;
   /** Milliseconds: when Kapso stored it, for `since` and `until`. */
   createdAt: number;
-  status: "received" | "pending" | "sent" | "delivered" | "read" | "failed";
+  status: "received" | MessageStatus;
   statuses: StatusEntry[];
   /** Fields of `kapso` that depend on the content: content, media_url, transcript, … */
   extras: JsonObject;

@@ -9,7 +9,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../../cli/command_error.ts";
 import { readIfPresent, removeIfPresent } from "../files.ts";
 import type { PostgresUser } from "./os_user.ts";

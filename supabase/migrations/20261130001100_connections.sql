@@ -1,5 +1,16 @@
 -- Bridges and Kapso numbers: what a member sees and changes, and which numbers a workspace has given up.
 
+create function private.platforms()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select array['whatsapp', 'signal', 'telegram', 'wechat'];
+$$;
+comment on function private.platforms() is 'The platforms that messages come from: the only list of them in SQL.';
+
 create table public.connections (
   id uuid primary key default gen_random_uuid(),
   connection_id text not null,
@@ -21,7 +32,7 @@ create table public.connections (
   constraint connections_workspace_id_id_key unique (workspace_id, id),
   constraint connections_phone_number_id_key unique (phone_number_id),
   constraint connections_connection_id_check check (connection_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$'),
-  constraint connections_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint connections_platform_check check (platform = any (private.platforms())),
   constraint connections_name_check check (length(name) between 1 and 200),
   constraint connections_phone_number_id_check check (phone_number_id ~ '^[0-9]{1,32}$')
 );
@@ -256,7 +267,7 @@ comment on function public.update_connection(uuid, jsonb) is
 
 -- Overview ---------------------------------------------------------------------------------------
 
-create function private.connection_overview(workspace_id uuid)
+create function private.connection_overview(workspace_id uuid, only_id uuid)
 returns table (
   id uuid,
   connection_id text,
@@ -296,12 +307,13 @@ begin
   join public.connection_health as health on health.id = connection.id
   left join private.connection_secrets as secret on secret.connection_id = connection.id
   where connection.workspace_id = connection_overview.workspace_id
+    and (connection_overview.only_id is null or connection.id = connection_overview.only_id)
   order by connection.created_at, connection.id;
 end;
 $$;
-comment on function private.connection_overview(uuid) is 'Does the work of public.connection_overview.';
+comment on function private.connection_overview(uuid, uuid) is 'Does the work of public.connection_overview.';
 
-create function public.connection_overview(workspace_id uuid)
+create function public.connection_overview(workspace_id uuid, only_id uuid default null)
 returns table (
   id uuid,
   connection_id text,
@@ -323,14 +335,16 @@ language sql
 stable
 set search_path = ''
 as $$
-  select listed.* from private.connection_overview(connection_overview.workspace_id) as listed;
+  select listed.*
+  from private.connection_overview(connection_overview.workspace_id, connection_overview.only_id) as listed;
 $$;
-comment on function public.connection_overview(uuid) is
-  'The connections of a workspace and how each is: when something came last, lag and silence in seconds, events that could not be processed, and whether it has its secrets. For members.';
+comment on function public.connection_overview(uuid, uuid) is
+  'The connections of a workspace, or one of them, and how each is: when something last arrived, lag and silence in seconds, events that could not be processed, and whether it has its secrets. For members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.platforms(),
   private.keep_released_number(),
   private.create_connection(uuid, text, text, text, text),
   public.create_connection(uuid, text, text, text, text),
@@ -338,8 +352,8 @@ revoke execute on function
   public.managed_connection(uuid),
   private.update_connection(uuid, jsonb),
   public.update_connection(uuid, jsonb),
-  private.connection_overview(uuid),
-  public.connection_overview(uuid)
+  private.connection_overview(uuid, uuid),
+  public.connection_overview(uuid, uuid)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.create_connection(uuid, text, text, text, text),
@@ -348,6 +362,7 @@ grant execute on function
   public.managed_connection(uuid),
   private.update_connection(uuid, jsonb),
   public.update_connection(uuid, jsonb),
-  private.connection_overview(uuid),
-  public.connection_overview(uuid)
+  private.connection_overview(uuid, uuid),
+  public.connection_overview(uuid, uuid)
 to authenticated;
+grant execute on function private.platforms() to authenticated, service_role;

@@ -173,17 +173,19 @@ comment on function public.set_webhook_secret(uuid, text, numeric) is
 -- API keys of Kapso ------------------------------------------------------------------------------
 
 create function public.kapso_api_key(connection_id uuid)
-returns text
+returns table (api_key text, workspace_slug text)
 language sql
 stable
 set search_path = ''
 as $$
-  select encode(secret.kapso_api_key, 'base64')
-  from private.connection_secrets as secret
-  where secret.connection_id = kapso_api_key.connection_id;
+  select encode(secret.kapso_api_key, 'base64'), workspace.slug
+  from public.connections as connection
+  join public.workspaces as workspace on workspace.id = connection.workspace_id
+  left join private.connection_secrets as secret on secret.connection_id = connection.id
+  where connection.id = kapso_api_key.connection_id;
 $$;
 comment on function public.kapso_api_key(uuid) is
-  'The Kapso key of a connection, encrypted, in base64; null where it has none. For service_role only.';
+  'The Kapso key of a connection, encrypted, in base64, null where it has none; and the slug of its workspace, which decides whether it may use the key of the installation. For service_role only.';
 
 -- Work that failed or waited for lack of a key resumes with the new one.
 create function public.set_kapso_api_key(connection_id uuid, api_key text)

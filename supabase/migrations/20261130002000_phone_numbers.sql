@@ -68,6 +68,19 @@ insert into private.country_calling_codes (country, calling_code, trunk_prefix) 
 grant select on private.country_calling_codes to service_role;
 alter table private.country_calling_codes enable row level security;
 
+create function private.digits_in(text_with_digits text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return regexp_replace(digits_in.text_with_digits, '[^0-9]', '', 'g');
+end;
+$$;
+comment on function private.digits_in(text) is 'The digits of a text, in their order.';
+
 create function private.phone_digits_of(platform text, identifier text)
 returns text
 language plpgsql
@@ -295,6 +308,7 @@ comment on function private.have_same_last10(text, text) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.digits_in(text),
   private.phone_digits_of(text, text),
   private.identity_key(text, text),
   private.phone_spellings(text, text),
@@ -303,6 +317,7 @@ revoke execute on function
   private.have_same_last10(text, text)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.digits_in(text),
   private.phone_digits_of(text, text),
   private.identity_key(text, text)
 to authenticated, service_role;

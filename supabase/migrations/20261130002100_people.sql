@@ -21,10 +21,9 @@ create table public.people (
   kapso_name text,
   email text,
   phone text,
-  phone_digits text generated always as (nullif(regexp_replace(phone, '[^0-9]', '', 'g'), '')) stored,
+  phone_digits text generated always as (nullif(private.digits_in(phone), '')) stored,
   phone_last10 text generated always as (
-    case when length(regexp_replace(phone, '[^0-9]', '', 'g')) >= 10
-      then right(regexp_replace(phone, '[^0-9]', '', 'g'), 10) end
+    case when length(private.digits_in(phone)) >= 10 then right(private.digits_in(phone), 10) end
   ) stored,
   avatar_url text,
   marketing_status text,
@@ -33,7 +32,7 @@ create table public.people (
   last_activity_at timestamptz,
   search_text text generated always as (
     private.search_key(coalesce(name, '') || ' ' || coalesce(kapso_name, '') || ' ' || coalesce(email, ''))
-      || ' ' || coalesce(phone, '') || ' ' || coalesce(regexp_replace(phone, '[^0-9]', '', 'g'), '')
+      || ' ' || coalesce(phone, '') || ' ' || coalesce(private.digits_in(phone), '')
   ) stored,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -104,7 +103,7 @@ create table public.person_identities (
     unique (workspace_id, platform, identifier_key),
   constraint person_identities_workspace_id_person_id_fkey
     foreign key (workspace_id, person_id) references public.people (workspace_id, id) on delete cascade,
-  constraint person_identities_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint person_identities_platform_check check (platform = any (private.platforms())),
   constraint person_identities_identifier_check check (length(identifier) between 1 and 512)
 );
 comment on table public.person_identities is
@@ -162,7 +161,7 @@ as $$
 declare
   pattern text := '%' || replace(replace(replace(
     private.search_key(btrim(list_people.search)), '\', '\\'), '%', '\%'), '_', '\_') || '%';
-  digits text := regexp_replace(list_people.phone, '[^0-9]', '', 'g');
+  digits text := private.digits_in(list_people.phone);
   country text;
   spellings text[];
 begin

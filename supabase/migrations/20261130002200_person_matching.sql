@@ -96,7 +96,7 @@ as $$
 declare
   digits text := coalesce(
     private.phone_digits_of(adopt_conversations.platform, adopt_conversations.identifier),
-    regexp_replace(adopt_conversations.identifier, '[^0-9]', '', 'g')
+    private.digits_in(adopt_conversations.identifier)
   );
   country text;
   spellings text[];

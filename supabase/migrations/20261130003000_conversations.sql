@@ -42,7 +42,7 @@ create table public.conversations (
   constraint conversations_workspace_id_person_id_fkey
     foreign key (workspace_id, person_id) references public.people (workspace_id, id)
     on delete set null (person_id),
-  constraint conversations_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint conversations_platform_check check (platform = any (private.platforms())),
   constraint conversations_external_conversation_id_check check (length(external_conversation_id) between 1 and 512),
   constraint conversations_participant_identifier_check check (length(participant_identifier) between 1 and 512),
   constraint conversations_participant_name_check check (length(participant_name) between 1 and 300),

@@ -1,4 +1,6 @@
--- Archived pages of long conversations: sealing, late messages, and changes wherever the message lies.
+-- Archived pages of long conversations: sealing, late messages, and changes to messages in the head or a page.
+
+-- Pages ------------------------------------------------------------------------------------------
 
 create function private.seal_pages(
   workspace_id uuid,
@@ -180,6 +182,56 @@ $$;
 comment on function private.file_late_messages(uuid, private.ingest_message[], integer) is
   'Put messages that are older than the head of their thread into the archive pages that cover them. The conversations are locked by the caller.';
 
+create function private.archive_messages(
+  workspace_id uuid,
+  threads private.ingest_thread[],
+  messages private.ingest_message[],
+  arrivals private.ingest_arrival[]
+)
+returns private.ingest_head[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  -- Messages in conversations.messages before they are sealed into an archive page. bench/ compares sizes: smaller
+  -- costs more pages to read, larger makes every append rewrite more.
+  page_size constant integer := 50;
+  growing uuid[];
+begin
+  if exists (select 1 from unnest(archive_messages.arrivals) as arrival where arrival.late_added > 0) then
+    perform private.file_late_messages(
+      archive_messages.workspace_id,
+      array(select message from unnest(archive_messages.messages) as message where message.is_late),
+      page_size
+    );
+  end if;
+  -- Heads that would grow over the page size.
+  select array_agg(grown.conversation_id) into growing
+  from (
+    select thread.conversation_id
+    from unnest(archive_messages.arrivals) as arrival
+    join unnest(archive_messages.threads) as thread using (conversation_id)
+    group by thread.conversation_id, thread.message_count, thread.archived_message_count
+    having sum(arrival.added - arrival.late_added) > 0
+      and thread.message_count - thread.archived_message_count + sum(arrival.added - arrival.late_added) > page_size
+  ) as grown;
+  if growing is null then
+    return null;
+  end if;
+  return array(
+    select head
+    from private.seal_pages(archive_messages.workspace_id, growing, archive_messages.messages, page_size) as head
+  );
+end;
+$$;
+comment on function private.archive_messages(
+  uuid, private.ingest_thread[], private.ingest_message[], private.ingest_arrival[]
+) is
+  'Store the new messages of a batch that belong to archive pages. Returns the new heads of conversations that grew over the page size; null where none did.';
+
+-- Changes ----------------------------------------------------------------------------------------
+
 create function private.apply_changes(changes private.ingest_change[])
 returns void
 language plpgsql
@@ -280,11 +332,13 @@ comment on function private.apply_changes(private.ingest_change[]) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.archive_messages(uuid, private.ingest_thread[], private.ingest_message[], private.ingest_arrival[]),
   private.seal_pages(uuid, uuid[], private.ingest_message[], integer),
   private.file_late_messages(uuid, private.ingest_message[], integer),
   private.apply_changes(private.ingest_change[])
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.archive_messages(uuid, private.ingest_thread[], private.ingest_message[], private.ingest_arrival[]),
   private.seal_pages(uuid, uuid[], private.ingest_message[], integer),
   private.file_late_messages(uuid, private.ingest_message[], integer),
   private.apply_changes(private.ingest_change[])

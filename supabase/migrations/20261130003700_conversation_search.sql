@@ -31,8 +31,8 @@ declare
   needle text := case
     when search_conversations.search ~ '^[0-9 ()+./-]*$' and search_conversations.search ~ '[0-9].*[0-9].*[0-9]'
       then coalesce(
-        nullif(ltrim(regexp_replace(search_conversations.search, '[^0-9]', '', 'g'), '0'), ''),
-        regexp_replace(search_conversations.search, '[^0-9]', '', 'g')
+        nullif(ltrim(private.digits_in(search_conversations.search), '0'), ''),
+        private.digits_in(search_conversations.search)
       )
     else private.search_key(btrim(search_conversations.search))
   end;

@@ -95,7 +95,7 @@ begin
       select person.id into found
       from public.people as person
       where person.workspace_id = ensure_person.workspace_id
-        and person.phone_digits = regexp_replace(phone, '[^0-9]', '', 'g');
+        and person.phone_digits = private.digits_in(phone);
     end if;
   elsif given_name is not null then
     update public.people as person
@@ -119,7 +119,7 @@ begin
       and not exists (
         select 1 from public.people as other
         where other.workspace_id = ensure_person.workspace_id
-          and other.phone_digits = regexp_replace(ensure_person.contact ->> 'phone', '[^0-9]', '', 'g')
+          and other.phone_digits = private.digits_in(ensure_person.contact ->> 'phone')
       );
   end if;
   insert into public.person_identities (workspace_id, person_id, platform, identifier)
@@ -142,6 +142,19 @@ $$;
 comment on function private.ensure_person(uuid, jsonb, boolean) is
   'The person a Kapso contact is, made where there is none: phone, identifiers, kapso_name as Kapso gives them, name only where it is empty. Nothing is overwritten by an empty value.';
 
+create function private.contact_lock_key(identifier text)
+returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return pg_catalog.hashtextextended('kapso contact ' || ltrim(contact_lock_key.identifier, '+'), 0);
+end;
+$$;
+comment on function private.contact_lock_key(text) is
+  'Key of the advisory lock on a contact of Kapso, with or without the plus sign of a number.';
+
 create function private.lock_contacts(elements jsonb)
 returns void
 language plpgsql
@@ -152,7 +165,7 @@ begin
   -- All of them, in one order, before anything is written: two callers can never wait for each other.
   perform pg_catalog.pg_advisory_xact_lock(contact.key)
   from (
-    select distinct pg_catalog.hashtextextended('kapso contact ' || ltrim(identifier.value, '+'), 0) as key
+    select distinct private.contact_lock_key(identifier.value) as key
     from jsonb_array_elements(lock_contacts.elements) as element (value)
     cross join lateral (
       select substr(given.value, strpos(given.value, ':') + 1) as value
@@ -303,6 +316,26 @@ $$;
 comment on function private.thread_of(public.connections, text[]) is
   'Key of the thread that the first known candidate belongs to; the first candidate where none is known.';
 
+create function private.newest_session(conversation_id uuid)
+returns public.conversation_sessions
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  newest public.conversation_sessions;
+begin
+  select known.* into newest
+  from public.conversation_sessions as known
+  where known.conversation_id = newest_session.conversation_id
+  order by known.started_at desc, known.session_id desc
+  limit 1;
+  return newest;
+end;
+$$;
+comment on function private.newest_session(uuid) is
+  'The newest session of a conversation, which decides whether it is open; no row values where it has none.';
+
 -- A session that was reopened can end a second time, and a report that only moves its start, such as the
 -- first one to know it, is no new session.
 create function private.apply_session(conversation_id uuid, session jsonb, inactive_since timestamptz)
@@ -312,16 +345,10 @@ volatile
 set search_path = ''
 as $$
 declare
-  newest_before public.conversation_sessions;
+  newest_before public.conversation_sessions := private.newest_session(apply_session.conversation_id);
   newest public.conversation_sessions;
   reported_at timestamptz := (session ->> 'at')::timestamptz;
 begin
-  select known.* into newest_before
-  from public.conversation_sessions as known
-  where known.conversation_id = apply_session.conversation_id
-  order by known.started_at desc, known.session_id desc
-  limit 1;
-
   insert into public.conversation_sessions as known
     (conversation_id, session_id, workspace_id, started_at, ended_at, last_ended_at, active_at, inactive_since)
   select conversation.id, session ->> 'id', conversation.workspace_id,
@@ -352,11 +379,7 @@ begin
     or excluded.inactive_since > coalesce(known.inactive_since, '-infinity');
 
   -- The newest session decides: the late end of an older one does not close what came after it.
-  select known.* into newest
-  from public.conversation_sessions as known
-  where known.conversation_id = apply_session.conversation_id
-  order by known.started_at desc, known.session_id desc
-  limit 1;
+  newest := private.newest_session(apply_session.conversation_id);
   -- A report after which it is the same one, as open or ended as before, leaves the thread as it is: a
   -- member may have closed or opened it since.
   if newest.session_id = newest_before.session_id and newest.ended_at is not distinct from newest_before.ended_at then
@@ -459,7 +482,7 @@ begin
     cross join (
       select
         element.value,
-        encode(substr(sha256(convert_to(element.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid as digest
+        private.message_digest(element.value ->> 'id') as digest
       from jsonb_array_elements(coalesce(given -> 'messages', '[]')) as element (value)
     ) as message
     where session.conversation_id = stored.id
@@ -474,11 +497,7 @@ begin
       set last_message_preview = newest.preview, last_message_type = newest.type
       from (
         select
-          -- As the door writes it.
-          coalesce(
-            nullif(btrim(regexp_replace(left(thread.messages #>> '{-1,content}', 200), '\s+', ' ', 'g')), ''),
-            '[' || (thread.messages #>> '{-1,type}') || ']'
-          ) as preview,
+          private.message_preview(thread.messages #>> '{-1,content}', thread.messages #>> '{-1,type}') as preview,
           thread.messages #>> '{-1,type}' as type
         from public.conversations as thread
         where thread.id = stored.id
@@ -506,13 +525,7 @@ as $$
   select jsonb_build_object(
     'connection_id', connection.id,
     'phone_number_id', connection.phone_number_id,
-    'session_id', (
-      select session.session_id
-      from public.conversation_sessions as session
-      where session.conversation_id = (kapso_side.conversation).id
-      order by session.started_at desc, session.session_id desc
-      limit 1
-    )
+    'session_id', (private.newest_session((kapso_side.conversation).id)).session_id
   )
   from private.sending_connection(kapso_side.conversation) as connection;
 $$;
@@ -523,20 +536,24 @@ comment on function private.kapso_side(public.conversations) is
 
 revoke execute on function
   private.ensure_person(uuid, jsonb, boolean),
+  private.contact_lock_key(text),
   private.lock_contacts(jsonb),
   private.change_identity(public.connections, jsonb),
   private.change_marketing_preference(public.connections, jsonb),
   private.thread_of(public.connections, text[]),
+  private.newest_session(uuid),
   private.apply_session(uuid, jsonb, timestamptz),
   private.store_kapso_conversation(public.connections, jsonb),
   private.kapso_side(public.conversations)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.ensure_person(uuid, jsonb, boolean),
+  private.contact_lock_key(text),
   private.lock_contacts(jsonb),
   private.change_identity(public.connections, jsonb),
   private.change_marketing_preference(public.connections, jsonb),
   private.thread_of(public.connections, text[]),
+  private.newest_session(uuid),
   private.apply_session(uuid, jsonb, timestamptz),
   private.store_kapso_conversation(public.connections, jsonb)
 to service_role;

@@ -364,7 +364,7 @@ begin
   select key.sent_at into filed_at
   from private.message_keys as key
   where key.conversation_id = conversation.id
-    and key.message_digest = encode(substr(sha256(convert_to(message_source.message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+    and key.message_digest = private.message_digest(message_source.message_id);
   if filed_at is null then
     return;
   end if;

@@ -101,7 +101,7 @@ as $$
         and conversation.workspace_id = (count_new_messages.source).workspace_id
         and conversation.platform = (count_new_messages.source).platform
         and conversation.external_conversation_id = found.thread
-        and known.message_digest = encode(substr(sha256(convert_to(message.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid
+        and known.message_digest = private.message_digest(message.value ->> 'id')
     );
 $$;
 comment on function private.count_new_messages(public.connections, jsonb) is

@@ -39,7 +39,7 @@ begin
       cross join lateral jsonb_array_elements(conversation.messages) as message (value)
       where source.id = due_status_checks.connection_id
         and message.value ->> 'direction' = 'outbound'
-        and message.value ->> 'status' in ('pending', 'sent')
+        and private.status_rank(message.value ->> 'status') between 1 and private.status_rank('sent')
         and message.value ->> 'id' like 'wamid.%'
     ) as sent
     cross join unnest(array[

@@ -1,5 +1,17 @@
 -- Messages that members send: queueing, retrying, discarding, and the reasons of failures.
 
+create function private.outbox_states()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select array['queued', 'sending', 'unconfirmed', 'discarded'] || private.accepted_statuses();
+$$;
+comment on function private.outbox_states() is
+  'What an outbox row can be: waiting, being sent, of unknown outcome or discarded; else the status of its message.';
+
 create table public.outbox_messages (
   id uuid primary key default gen_random_uuid(),
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
@@ -36,9 +48,7 @@ create table public.outbox_messages (
   constraint outbox_messages_content_check check (length(content) <= 65536),
   constraint outbox_messages_payload_check
     check (jsonb_typeof(payload) = 'object' and pg_column_size(payload) <= 65536),
-  constraint outbox_messages_state_check check (
-    state in ('queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'unconfirmed', 'discarded')
-  ),
+  constraint outbox_messages_state_check check (state = any (private.outbox_states())),
   constraint outbox_messages_lease_check check ((state = 'sending') = (lease_expires_at is not null))
 );
 comment on table public.outbox_messages is
@@ -50,7 +60,7 @@ comment on column public.outbox_messages.connection_id is 'The number it goes ou
 comment on column public.outbox_messages.idempotency_key is 'Made by the sender, once for each message. A request that is repeated finds the same row.';
 comment on column public.outbox_messages.type is 'text, image, video, audio, document, sticker, template or reaction.';
 comment on column public.outbox_messages.content is 'What a bubble shows: text, caption, the template as it reads, or the emoji.';
-comment on column public.outbox_messages.payload is 'What is sent: an OutboundContent, defined in supabase/functions/_shared/kapso/outbound.ts.';
+comment on column public.outbox_messages.payload is 'What is sent: an OutboundContent, defined in supabase/functions/_shared/contracts/outbound_content.ts.';
 comment on column public.outbox_messages.reply_to is 'Id of the message it answers or reacts to.';
 comment on column public.outbox_messages.file_name is 'Name of the file, of media.';
 comment on column public.outbox_messages.mime_type is 'Its MIME type.';
@@ -175,7 +185,8 @@ begin
   if check_sending.type <> 'template'
     and coalesce(conversation.last_inbound_at, '-infinity') <= now() - interval '24 hours'
   then
-    raise exception 'window_closed' using errcode = 'PT422', detail = coalesce(conversation.last_inbound_at::text, '');
+    raise exception 'window_closed'
+      using errcode = 'PT422', detail = jsonb_build_object('last_inbound_at', conversation.last_inbound_at)::text;
   end if;
   return connection;
 end;
@@ -203,8 +214,7 @@ begin
   connection := private.sending_connection(conversation);
   return jsonb_build_object(
     'connection_id', case when connection.is_active then connection.id end,
-    'phone_number_id', case when connection.is_active then connection.phone_number_id end,
-    'last_inbound_at', conversation.last_inbound_at
+    'phone_number_id', case when connection.is_active then connection.phone_number_id end
   );
 end;
 $$;
@@ -219,12 +229,12 @@ as $$
   select private.sending_side(sending_side.conversation_id);
 $$;
 comment on function public.sending_side(uuid) is
-  'What a thread is answered by: connection_id and phone_number_id, null where it is not ready, and last_inbound_at. For owners, admins and agents.';
+  'The phone number a conversation is answered from: connection_id and phone_number_id, null where it is not ready. For owners, admins and agents.';
 
 -- Queueing ---------------------------------------------------------------------------------------
 
 create function private.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored jsonb, is_new boolean)
+returns table (stored jsonb, is_new boolean, last_inbound_at timestamptz)
 language plpgsql
 volatile
 -- Definer because members may not write the outbox themselves; the role is checked first.
@@ -264,8 +274,7 @@ begin
     if enqueue_message.message ->> 'reply_to' is not null and not exists (
       select 1 from private.message_keys as key
       where key.conversation_id = conversation.id
-        and key.message_digest
-          = encode(substr(sha256(convert_to(enqueue_message.message ->> 'reply_to', 'UTF8')), 1, 16), 'hex')::uuid
+        and key.message_digest = private.message_digest(enqueue_message.message ->> 'reply_to')
     ) then
       raise exception 'message_not_found' using errcode = 'PT404';
     end if;
@@ -285,7 +294,7 @@ begin
       raise exception 'invalid_message' using errcode = 'PT422';
     end;
     if queued.id is not null then
-      return query select to_jsonb(queued), true;
+      return query select to_jsonb(queued), true, conversation.last_inbound_at;
       return;
     end if;
     -- Another request with the same key was quicker.
@@ -301,24 +310,24 @@ begin
   then
     raise exception 'idempotency_key_reused' using errcode = 'PT409';
   end if;
-  return query select to_jsonb(queued), false;
+  return query select to_jsonb(queued), false, conversation.last_inbound_at;
 end;
 $$;
 comment on function private.enqueue_message(uuid, text, jsonb) is 'Does the work of public.enqueue_message.';
 
 create function public.enqueue_message(conversation_id uuid, idempotency_key text, message jsonb)
-returns table (stored jsonb, is_new boolean)
+returns table (stored jsonb, is_new boolean, last_inbound_at timestamptz)
 language sql
 volatile
 set search_path = ''
 as $$
-  select queued.stored, queued.is_new
+  select queued.stored, queued.is_new, queued.last_inbound_at
   from private.enqueue_message(
     enqueue_message.conversation_id, enqueue_message.idempotency_key, enqueue_message.message
   ) as queued;
 $$;
 comment on function public.enqueue_message(uuid, text, jsonb) is
-  'Queue a message ({type, content, payload, reply_to}) for a thread, or return the one that has this key. For owners, admins and agents. Says before sending what cannot be sent: outside the 24 hours after the customer''s last message only templates. The function inbox sends it.';
+  'Queues a message ({type, content, payload, reply_to}) for a conversation, or returns the one that has this key, and when the customer last wrote. For owners, admins and agents. Refuses what cannot be sent: outside the 24 hours after the customer''s last message, everything but templates. The function inbox sends it.';
 
 -- Locks the conversation before the row, as every other function does: no two wait for each other.
 create function private.retry_message(id uuid, confirm_possible_double boolean)
@@ -512,6 +521,7 @@ comment on function public.record_upload(uuid, uuid, text, text, text, text) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.outbox_states(),
   private.recipient_of(public.conversations),
   private.check_sending(public.conversations, text),
   private.sending_side(uuid),
@@ -526,6 +536,7 @@ revoke execute on function
   public.record_upload(uuid, uuid, text, text, text, text)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.outbox_states(),
   private.recipient_of(public.conversations),
   private.failure_reason(text),
   public.record_upload(uuid, uuid, text, text, text, text)

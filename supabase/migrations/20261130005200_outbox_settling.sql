@@ -62,7 +62,7 @@ begin
 
     reached := matched ->> 'status';
     update public.outbox_messages as known
-    set state = case when reached in ('delivered', 'read', 'failed') then reached else 'sent' end,
+    set state = case when private.is_reported_status(reached) then reached else 'sent' end,
       message_id = matched ->> 'id',
       sent_at = (matched ->> 'sent_at')::timestamptz,
       error_code = case when reached = 'failed' then matched #>> '{error,code}' end,
@@ -188,61 +188,81 @@ begin
       given.conversation_id, given.message_id, given.change ->> 'status' as status,
       given.change #>> '{error,code}' as code
     from unnest(follow_statuses.changes) as given
-    where given.change ->> 'status' in ('delivered', 'read', 'failed')
+    where private.is_reported_status(given.change ->> 'status')
     order by given.conversation_id, given.message_id, private.status_rank(given.change ->> 'status') desc
   ) as reported
   where known.conversation_id = reported.conversation_id
     and known.message_id = reported.message_id
-    and private.status_rank(known.state) between 2 and private.status_rank(reported.status) - 1;
+    and known.state = any (private.accepted_statuses())
+    and private.status_rank(known.state) < private.status_rank(reported.status);
 end;
 $$;
 comment on function private.follow_statuses(private.ingest_change[]) is
   'Take over what WhatsApp reports of sent messages: delivered, read, failed; forward only.';
 
 create function public.settle_outbox(max_conversations integer default 500)
-returns table (conversation_id uuid)
+returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
-#variable_conflict use_column
 declare
-  thread uuid;
+  unsettled uuid;
+  settled integer := 0;
 begin
-  for thread in
+  for unsettled in
     select known.conversation_id
     from public.outbox_messages as known
     where (known.state = 'sending' and known.lease_expires_at < now())
       or (known.state = 'queued' and known.queued_at < now() - interval '10 minutes')
       or (known.state = 'unconfirmed' and known.attempt_started_at > now() - interval '2 days')
     group by known.conversation_id
-    -- First those that will be changed. What is only looked at again would keep them waiting for ever.
+    -- First those that will be changed: rows that are only checked again would keep them waiting for ever.
     order by bool_and(known.state = 'unconfirmed'), max(known.attempt_started_at) desc
     limit settle_outbox.max_conversations
   loop
-    -- A thread somebody else is at can wait a minute; waiting for it, and holding others, would be a deadlock.
-    perform 1 from public.conversations as conversation where conversation.id = thread for no key update skip locked;
+    -- A conversation that another session holds can wait a minute; waiting for it while holding others would be a
+    -- deadlock.
+    perform 1 from public.conversations as conversation where conversation.id = unsettled for no key update skip locked;
     if found then
-      perform private.settle_conversation(thread);
+      perform private.settle_conversation(unsettled);
+      settled := settled + 1;
     end if;
   end loop;
+  return settled;
+end;
+$$;
+comment on function public.settle_outbox(integer) is
+  'Bring all outboxes up to date: senders that died, messages that waited too long, unconfirmed ones that have arrived. Returns how many conversations were looked at. For service_role and the schedule.';
+
+create function public.conversations_to_send(max_conversations integer default 500)
+returns table (conversation_id uuid)
+language plpgsql
+stable
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
   return query
   select known.conversation_id
   from public.outbox_messages as known
   where known.state = 'queued'
-    -- Whoever queued it is about to send it.
+    -- The request that queued it is about to send it.
     and known.queued_at < now() - interval '10 seconds'
     and not exists (
       select 1 from public.outbox_messages as busy
-      where busy.conversation_id = known.conversation_id and busy.state = 'sending'
+      where busy.conversation_id = known.conversation_id
+        and busy.state = 'sending'
+        -- Past that its sender is dead: claim_outbox_message() settles it first.
+        and busy.lease_expires_at >= now()
     )
   group by known.conversation_id
   order by min(known.queued_at)
-  limit settle_outbox.max_conversations;
+  limit conversations_to_send.max_conversations;
 end;
 $$;
-comment on function public.settle_outbox(integer) is
-  'Bring all outboxes up to date: senders that died, messages nobody came to send, unconfirmed ones that have arrived. Returns the threads in which messages wait for a sender. For service_role, the schedule and the repair run.';
+comment on function public.conversations_to_send(integer) is
+  'The conversations in which messages wait for a sender, longest waiting first. For service_role only.';
 
 create function private.check_outbox(conversation_id uuid)
 returns void
@@ -291,6 +311,7 @@ revoke execute on function
   private.settle_arrivals(private.ingest_message[]),
   private.follow_statuses(private.ingest_change[]),
   public.settle_outbox(integer),
+  public.conversations_to_send(integer),
   private.check_outbox(uuid),
   public.check_outbox(uuid)
 from public, anon, authenticated, service_role;
@@ -299,7 +320,8 @@ grant execute on function
   private.settle_conversation(uuid),
   private.settle_arrivals(private.ingest_message[]),
   private.follow_statuses(private.ingest_change[]),
-  public.settle_outbox(integer)
+  public.settle_outbox(integer),
+  public.conversations_to_send(integer)
 to service_role;
 grant execute on function
   private.check_outbox(uuid),

@@ -168,9 +168,7 @@ begin
     return private.locate_participant(session);
   end if;
   -- The lock of private.lock_contacts: the webhook's copy of this message may be on its way.
-  perform pg_catalog.pg_advisory_xact_lock(
-    pg_catalog.hashtextextended('kapso contact ' || session.participant_key, 0)
-  );
+  perform pg_catalog.pg_advisory_xact_lock(private.contact_lock_key(session.participant_key));
   person := private.ensure_person(
     session.workspace_id,
     case when is_phone then jsonb_build_object('phone', '+' || session.participant_key)

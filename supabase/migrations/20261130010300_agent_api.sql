@@ -9,20 +9,16 @@ create function public.find_agent_session(
   local_id text default null,
   bot_id text default null
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(find_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(find_agent_session.key_sha256);
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select session.* into found
   from public.agent_sessions as session
   join public.workspaces as workspace on workspace.id = session.workspace_id
@@ -35,29 +31,23 @@ begin
     and (find_agent_session.bot_id is null or session.bot_id = find_agent_session.bot_id)
   order by session.created_at desc, session.id desc
   limit 1;
-  return query select
-    case when found.id is null then 'not_found' else 'ok' end,
-    case when found.id is not null then private.agent_session_state(found) end;
+  return case when found.id is not null then private.agent_session_state(found) end;
 end;
 $$;
 comment on function public.find_agent_session(text, text, text, text, text) is
-  'The newest active session of a customer in the workspaces of a key, or in the one that is named. For service_role only.';
+  'The newest active session of a customer in the workspaces of a key, or in the one that is named; null where there is none. For service_role only.';
 
 create function public.find_agent_business(key_sha256 text, phone_number_id text)
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(find_agent_business.key_sha256);
+  workspaces uuid[] := private.require_agent_key(find_agent_business.key_sha256);
   business jsonb;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select jsonb_build_object(
     'sub_domain', workspace.slug, 'connection_id', connection.connection_id, 'is_active', connection.is_active
   ) into business
@@ -65,11 +55,11 @@ begin
   join public.workspaces as workspace on workspace.id = connection.workspace_id
   where connection.phone_number_id = find_agent_business.phone_number_id
     and connection.workspace_id = any (workspaces);
-  return query select case when business is null then 'not_found' else 'ok' end, business;
+  return business;
 end;
 $$;
 comment on function public.find_agent_business(text, text) is
-  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key. For service_role only.';
+  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key; null where there is none. For service_role only.';
 
 create function public.read_agent_session(
   key_sha256 text,
@@ -77,20 +67,16 @@ create function public.read_agent_session(
   sub_domain text,
   local_id text default null
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(read_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(read_agent_session.key_sha256);
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select session.* into found
   from public.agent_sessions as session
   join public.workspaces as workspace on workspace.id = session.workspace_id
@@ -98,13 +84,11 @@ begin
     and session.workspace_id = any (workspaces)
     and workspace.slug = read_agent_session.sub_domain
     and (read_agent_session.local_id is null or session.local_id = read_agent_session.local_id);
-  return query select
-    case when found.id is null then 'not_found' else 'ok' end,
-    case when found.id is not null then private.agent_session_state(found) end;
+  return case when found.id is not null then private.agent_session_state(found) end;
 end;
 $$;
 comment on function public.read_agent_session(text, text, text, text) is
-  'A session by its id, also an ended or expired one. For service_role only.';
+  'A session by its id, also an ended or expired one; null where there is none. For service_role only.';
 
 create function public.list_agent_sessions(
   key_sha256 text,
@@ -115,28 +99,23 @@ create function public.list_agent_sessions(
   max_sessions integer default 50,
   skip integer default 0
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(list_agent_sessions.key_sha256);
+  workspaces uuid[] := private.require_agent_key(list_agent_sessions.key_sha256);
   wanted uuid;
+  listed jsonb;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select workspace.id into wanted
   from public.workspaces as workspace
   where workspace.slug = list_agent_sessions.sub_domain and workspace.id = any (workspaces);
   if wanted is null then
-    return query select 'workspace_not_found'::text, null::jsonb;
-    return;
+    raise exception 'workspace_not_found' using errcode = 'PT404';
   end if;
-  return query
   with active as (
     select session.id, session.created_at
     from public.agent_sessions as session
@@ -153,14 +132,15 @@ begin
     order by active.created_at desc, active.id desc
     limit list_agent_sessions.max_sessions offset list_agent_sessions.skip
   )
-  select 'ok'::text, jsonb_build_object(
+  select jsonb_build_object(
     'total', (select count(*) from active),
     'sessions', coalesce(to_jsonb(array_agg(
       private.agent_session_state(session) order by session.created_at desc, session.id desc
     )), '[]')
-  )
+  ) into listed
   from page
   join public.agent_sessions as session on session.id = page.id;
+  return listed;
 end;
 $$;
 comment on function public.list_agent_sessions(text, text, text, text, text, integer, integer) is
@@ -183,21 +163,16 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(create_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(create_agent_session.key_sha256);
   wanted uuid;
   opened private.opened_agent_session;
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select workspace.id into wanted
   from public.workspaces as workspace
   where workspace.slug = create_agent_session.sub_domain and workspace.id = any (workspaces);
   if wanted is null then
-    return query select 'workspace_not_found'::text, null::jsonb;
-    return;
+    raise exception 'workspace_not_found' using errcode = 'PT404';
   end if;
 
   -- First without a lock, for nearly always it is there. Then again with one that keeps away everybody
@@ -222,8 +197,7 @@ begin
       return;
     end if;
     if found.id is not null and private.is_too_large(found.metadata || create_agent_session.metadata, 65536) then
-      return query select 'metadata_too_large'::text, null::jsonb;
-      return;
+      raise exception 'metadata_too_large' using errcode = 'PT413';
     end if;
     if found.id is not null then
       -- What the agent says of itself is kept, and a session that is about to expire is carried on: whoever
@@ -298,7 +272,7 @@ as $$
 #variable_conflict use_column
 declare
   opened private.opened_agent_session := private.open_agent_session(
-    sync_agent_session.key_sha256, sync_agent_session.session_id, null, null, sync_agent_session.version, false
+    sync_agent_session.key_sha256, sync_agent_session.session_id, null, null, sync_agent_session.version, 'active'
   );
   new_context jsonb;
   changed public.agent_sessions;
@@ -306,12 +280,10 @@ begin
   if opened.outcome = 'ok' then
     new_context := private.change_agent_context(opened.session, sync_agent_session.context, true);
     if private.is_too_large(new_context, 262144) then
-      opened.outcome := 'context_too_large';
+      raise exception 'context_too_large' using errcode = 'PT413';
     elsif private.is_too_large((opened.session).metadata || sync_agent_session.metadata, 65536) then
-      opened.outcome := 'metadata_too_large';
+      raise exception 'metadata_too_large' using errcode = 'PT413';
     end if;
-  end if;
-  if opened.outcome = 'ok' then
     update public.agent_sessions as session
     set current_intent = sync_agent_session.intent,
       current_step = sync_agent_session.step,
@@ -355,7 +327,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     change_agent_intent.key_sha256, change_agent_intent.session_id, change_agent_intent.sub_domain,
-    change_agent_intent.local_id, change_agent_intent.version, false
+    change_agent_intent.local_id, change_agent_intent.version, 'active'
   );
   changed public.agent_sessions;
   new_step text := coalesce(change_agent_intent.step, (opened.session).current_step);
@@ -402,7 +374,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     write_agent_context.key_sha256, write_agent_context.session_id, write_agent_context.sub_domain,
-    write_agent_context.local_id, write_agent_context.version, false
+    write_agent_context.local_id, write_agent_context.version, 'active'
   );
   new_context jsonb;
   changed public.agent_sessions;
@@ -410,10 +382,8 @@ begin
   if opened.outcome = 'ok' then
     new_context := private.change_agent_context(opened.session, write_agent_context.context, write_agent_context.merge);
     if private.is_too_large(new_context, 262144) then
-      opened.outcome := 'context_too_large';
+      raise exception 'context_too_large' using errcode = 'PT413';
     end if;
-  end if;
-  if opened.outcome = 'ok' then
     update public.agent_sessions as session
     set context = new_context,
       version = session.version + 1,
@@ -447,8 +417,8 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(add_agent_message.key_sha256);
-  digest uuid := encode(substr(sha256(convert_to(add_agent_message.message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+  workspaces uuid[] := private.require_agent_key(add_agent_message.key_sha256);
+  digest uuid := private.message_digest(add_agent_message.message_id);
   time text := coalesce(
     add_agent_message.sent_at, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
   );
@@ -457,10 +427,6 @@ declare
   located public.agent_sessions;
   changed public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   for attempt in 1..3 loop
     begin
       select session.* into known
@@ -471,8 +437,7 @@ begin
         and (add_agent_message.sub_domain is null or workspace.slug = add_agent_message.sub_domain)
         and (add_agent_message.local_id is null or session.local_id = add_agent_message.local_id);
       if known.id is null then
-        opened.outcome := 'not_found';
-        raise exception using errcode = 'ZZ002';
+        raise exception 'session_not_found' using errcode = 'PT404';
       end if;
       if digest is not null then
         insert into private.agent_message_keys (session_id, message_digest)
@@ -487,12 +452,11 @@ begin
           select session.* into known from public.agent_sessions as session where session.id = known.id;
           opened.outcome := 'ok';
           opened.session := known;
-          raise exception using errcode = 'ZZ002';
+          exit;
         end if;
       end if;
       if known.expires_at <= now() then
-        opened.outcome := 'not_active';
-        raise exception using errcode = 'ZZ002';
+        raise exception 'session_not_active' using errcode = 'PT404';
       end if;
 
       -- The thread first and the session last: see "Locks" above.
@@ -507,10 +471,10 @@ begin
 
       -- A last word after the end still belongs to the session.
       opened := private.open_agent_session(
-        add_agent_message.key_sha256, add_agent_message.session_id, null, null, add_agent_message.version, true
+        add_agent_message.key_sha256, add_agent_message.session_id, null, null, add_agent_message.version, 'ended'
       );
       if opened.outcome <> 'ok' then
-        -- Undo what was filed: to the caller nothing has happened.
+        -- A conflict: undo what was filed, because to the caller nothing has happened.
         raise exception using errcode = 'ZZ002';
       end if;
       update public.agent_sessions as session
@@ -567,7 +531,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     reset_agent_session.key_sha256, reset_agent_session.session_id, reset_agent_session.sub_domain, null,
-    reset_agent_session.version, false
+    reset_agent_session.version, 'active'
   );
   changed public.agent_sessions;
 begin
@@ -613,7 +577,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     extend_agent_session.key_sha256, extend_agent_session.session_id, extend_agent_session.sub_domain, null,
-    extend_agent_session.version, false
+    extend_agent_session.version, 'active'
   );
   changed public.agent_sessions;
 begin
@@ -650,7 +614,7 @@ as $$
 #variable_conflict use_column
 declare
   opened private.opened_agent_session := private.open_agent_session(
-    link_agent_order.key_sha256, link_agent_order.session_id, link_agent_order.sub_domain, null, null, true
+    link_agent_order.key_sha256, link_agent_order.session_id, link_agent_order.sub_domain, null, null, 'ended'
   );
   changed public.agent_sessions;
 begin
@@ -692,12 +656,12 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     end_agent_session.key_sha256, end_agent_session.session_id, end_agent_session.sub_domain, null,
-    end_agent_session.version, false
+    end_agent_session.version, 'expired'
   );
   changed public.agent_sessions;
 begin
-  if opened.outcome = 'not_active' then
-    -- It is what the caller wants.
+  if not (opened.session).is_active or (opened.session).expires_at <= now() then
+    -- It is what the caller wants, whatever version the request carries.
     opened.outcome := 'ok';
   elsif opened.outcome = 'ok' then
     update public.agent_sessions as session

@@ -7,7 +7,7 @@ create table private.message_counts (
   direction text not null,
   messages bigint not null,
   constraint message_counts_pkey primary key (workspace_id, local_date, platform, direction),
-  constraint message_counts_platform_check check (platform in ('whatsapp', 'signal', 'telegram', 'wechat')),
+  constraint message_counts_platform_check check (platform = any (private.platforms())),
   constraint message_counts_direction_check check (direction in ('inbound', 'outbound'))
 );
 comment on table private.message_counts is 'Messages per day, platform and direction, without those in private.message_count_parts.';

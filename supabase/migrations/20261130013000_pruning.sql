@@ -1,4 +1,4 @@
--- Deletes records that are no longer needed.
+-- Deletes records that are no longer needed. docs/operations.md says what is deleted when.
 
 create function public.prune_records(max_rows integer default 2000)
 returns table (source text, deleted integer)
@@ -16,7 +16,7 @@ begin
     from public.outbox_messages as old
     where old.created_at < now() - interval '1 year'
       and old.updated_at < now() - interval '90 days'
-      and old.state in ('sent', 'delivered', 'read', 'discarded')
+      and old.state = any (array_remove(private.accepted_statuses(), 'failed') || array['discarded'])
     limit prune_records.max_rows
     for update skip locked
   ));
@@ -131,7 +131,26 @@ $$;
 comment on function public.prune_records(integer) is
   'Delete what nobody needs any more, at most max_rows of each table: how many went of which. Called by the schedule; docs/operations.md says what goes when. For service_role only.';
 
+create function private.prune_cron_runs()
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  -- Read only where pg_cron is: elsewhere there is no such table.
+  if to_regclass('cron.job_run_details') is not null then
+    delete from cron.job_run_details as run where run.end_time < now() - interval '7 days';
+  end if;
+end;
+$$;
+comment on function private.prune_cron_runs() is
+  'Delete what pg_cron recorded of runs more than a week ago: it keeps a row of every run, and some jobs run every minute. For the schedule.';
+
 -- Who may call these functions -------------------------------------------------------------------
 
-revoke execute on function public.prune_records(integer) from public, anon, authenticated, service_role;
+revoke execute on function
+  public.prune_records(integer),
+  private.prune_cron_runs()
+from public, anon, authenticated, service_role;
 grant execute on function public.prune_records(integer) to service_role;

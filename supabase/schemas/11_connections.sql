@@ -267,7 +267,7 @@ comment on function public.update_connection(uuid, jsonb) is
 
 -- Overview ---------------------------------------------------------------------------------------
 
-create function private.connection_overview(workspace_id uuid)
+create function private.connection_overview(workspace_id uuid, only_id uuid)
 returns table (
   id uuid,
   connection_id text,
@@ -307,12 +307,13 @@ begin
   join public.connection_health as health on health.id = connection.id
   left join private.connection_secrets as secret on secret.connection_id = connection.id
   where connection.workspace_id = connection_overview.workspace_id
+    and (connection_overview.only_id is null or connection.id = connection_overview.only_id)
   order by connection.created_at, connection.id;
 end;
 $$;
-comment on function private.connection_overview(uuid) is 'Does the work of public.connection_overview.';
+comment on function private.connection_overview(uuid, uuid) is 'Does the work of public.connection_overview.';
 
-create function public.connection_overview(workspace_id uuid)
+create function public.connection_overview(workspace_id uuid, only_id uuid default null)
 returns table (
   id uuid,
   connection_id text,
@@ -334,10 +335,11 @@ language sql
 stable
 set search_path = ''
 as $$
-  select listed.* from private.connection_overview(connection_overview.workspace_id) as listed;
+  select listed.*
+  from private.connection_overview(connection_overview.workspace_id, connection_overview.only_id) as listed;
 $$;
-comment on function public.connection_overview(uuid) is
-  'The connections of a workspace and how each is: when something came last, lag and silence in seconds, events that could not be processed, and whether it has its secrets. For members.';
+comment on function public.connection_overview(uuid, uuid) is
+  'The connections of a workspace, or one of them, and how each is: when something last arrived, lag and silence in seconds, events that could not be processed, and whether it has its secrets. For members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
@@ -350,8 +352,8 @@ revoke execute on function
   public.managed_connection(uuid),
   private.update_connection(uuid, jsonb),
   public.update_connection(uuid, jsonb),
-  private.connection_overview(uuid),
-  public.connection_overview(uuid)
+  private.connection_overview(uuid, uuid),
+  public.connection_overview(uuid, uuid)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.create_connection(uuid, text, text, text, text),
@@ -360,7 +362,7 @@ grant execute on function
   public.managed_connection(uuid),
   private.update_connection(uuid, jsonb),
   public.update_connection(uuid, jsonb),
-  private.connection_overview(uuid),
-  public.connection_overview(uuid)
+  private.connection_overview(uuid, uuid),
+  public.connection_overview(uuid, uuid)
 to authenticated;
 grant execute on function private.platforms() to authenticated, service_role;

@@ -25,6 +25,20 @@ $$;
 comment on function private.lock_conversation(uuid) is
   'A thread the caller may work on, locked. For owners, admins and agents; others get the error of private.require_role.';
 
+-- Volatile, so that it sees the change that its caller has just made.
+create function private.changed_conversation(conversation_id uuid, kapso jsonb)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  select jsonb_build_object('conversation', to_jsonb(listed), 'kapso', changed_conversation.kapso)
+  from public.conversation_list as listed
+  where listed.id = changed_conversation.conversation_id;
+$$;
+comment on function private.changed_conversation(uuid, jsonb) is
+  'What an action on a conversation returns: its row of conversation_list, and where it is at Kapso.';
+
 -- Status -----------------------------------------------------------------------------------------
 
 -- Kapso is asked to reopen the session and does not confirm it, so the session counts as active from now. An
@@ -66,10 +80,13 @@ language sql
 volatile
 set search_path = ''
 as $$
-  select private.set_conversation_status(set_conversation_status.conversation_id, set_conversation_status.status);
+  select private.changed_conversation(
+    set_conversation_status.conversation_id,
+    private.set_conversation_status(set_conversation_status.conversation_id, set_conversation_status.status)
+  );
 $$;
 comment on function public.set_conversation_status(uuid, text) is
-  'Close a thread (closed) or open it again (open). Returns where it is at Kapso. For owners, admins and agents.';
+  'Closes a conversation (closed) or reopens it (open). Returns its row of conversation_list, and where it is at Kapso. For owners, admins and agents.';
 
 -- Assignment -------------------------------------------------------------------------------------
 
@@ -117,15 +134,18 @@ language sql
 volatile
 set search_path = ''
 as $$
-  select private.assign_conversation(assign_conversation.conversation_id, assign_conversation.user_id);
+  select private.changed_conversation(
+    assign_conversation.conversation_id,
+    private.assign_conversation(assign_conversation.conversation_id, assign_conversation.user_id)
+  );
 $$;
 comment on function public.assign_conversation(uuid, uuid) is
-  'Let a member who is no viewer take care of a thread; null: nobody. For owners, admins and agents.';
+  'Assigns a conversation to a member who may reply; null unassigns it. Returns the row of conversation_list. For owners, admins and agents.';
 
 -- Person -----------------------------------------------------------------------------------------
 
 create function private.link_conversation(conversation_id uuid, person_id uuid)
-returns jsonb
+returns void
 language plpgsql
 volatile
 -- Definer because members may not write conversations themselves; the role is checked first.
@@ -155,26 +175,27 @@ begin
   set last_activity_at = conversation.last_message_at
   where person.id = link_conversation.person_id
     and conversation.last_message_at > coalesce(person.last_activity_at, '-infinity');
-  return '{}';
 end;
 $$;
 comment on function private.link_conversation(uuid, uuid) is 'Does the work of public.link_conversation.';
 
 create function public.link_conversation(conversation_id uuid, person_id uuid)
-returns jsonb
+returns setof public.people
 language sql
 volatile
 set search_path = ''
 as $$
   select private.link_conversation(link_conversation.conversation_id, link_conversation.person_id);
+  select linked.* from public.people as linked where linked.id = link_conversation.person_id;
 $$;
 comment on function public.link_conversation(uuid, uuid) is
-  'This thread is with that person of the same workspace. For owners, admins and agents.';
+  'Links a conversation to a person of the same workspace, and returns the person. For owners, admins and agents.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
   private.lock_conversation(uuid),
+  private.changed_conversation(uuid, jsonb),
   private.set_conversation_status(uuid, text),
   public.set_conversation_status(uuid, text),
   private.assign_conversation(uuid, uuid),
@@ -183,6 +204,7 @@ revoke execute on function
   public.link_conversation(uuid, uuid)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.changed_conversation(uuid, jsonb),
   private.set_conversation_status(uuid, text),
   public.set_conversation_status(uuid, text),
   private.assign_conversation(uuid, uuid),

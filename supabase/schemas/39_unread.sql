@@ -107,10 +107,13 @@ language sql
 volatile
 set search_path = ''
 as $$
-  select private.mark_conversation_read(mark_conversation_read.conversation_id, mark_conversation_read.up_to);
+  select private.changed_conversation(
+    mark_conversation_read.conversation_id,
+    private.mark_conversation_read(mark_conversation_read.conversation_id, mark_conversation_read.up_to)
+  );
 $$;
 comment on function public.mark_conversation_read(uuid, timestamptz) is
-  'Everything up to a time, by default all, is read. Returns where the thread is at Kapso, and the id of the newest inbound message if anything was unread. For owners, admins and agents.';
+  'Marks everything up to a time, by default all, as read. Returns the row of conversation_list, and where the conversation is at Kapso, with the id of the newest inbound message if anything was unread. For owners, admins and agents.';
 
 create function private.mark_conversation_unread(conversation_id uuid)
 returns jsonb
@@ -139,10 +142,13 @@ language sql
 volatile
 set search_path = ''
 as $$
-  select private.mark_conversation_unread(mark_conversation_unread.conversation_id);
+  select private.changed_conversation(
+    mark_conversation_unread.conversation_id,
+    private.mark_conversation_unread(mark_conversation_unread.conversation_id)
+  );
 $$;
 comment on function public.mark_conversation_unread(uuid) is
-  'The newest inbound message counts as unread again. For owners, admins and agents.';
+  'Marks the newest inbound message as unread. Returns the row of conversation_list. For owners, admins and agents.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ create function public.record_outbox_outcome(
   error_code text default null,
   can_retry boolean default null
 )
-returns setof public.outbox_messages
+returns table (outbox_message jsonb, has_more boolean)
 language plpgsql
 volatile
 set search_path = ''
@@ -186,11 +186,17 @@ begin
   else
     raise exception 'outcome must be sent, failed or unconfirmed' using errcode = '22023';
   end if;
-  return query select known.* from public.outbox_messages as known where known.id = stored.id;
+  return query
+  select to_jsonb(known), exists (
+    select 1 from public.outbox_messages as next
+    where next.conversation_id = stored.conversation_id and next.state = 'queued'
+  )
+  from public.outbox_messages as known
+  where known.id = stored.id;
 end;
 $$;
 comment on function public.record_outbox_outcome(uuid, uuid, text, jsonb, text, boolean) is
-  'Keep what came of an attempt: sent (message: the Message, or for a reaction the MessageChange with the id, for the one door), failed (error_code) or unconfirmed. For service_role only.';
+  'Records the outcome of an attempt: sent (message: the Message, or for a reaction the MessageChange with the id), failed (error_code) or unconfirmed. Returns the row, and whether another message of the conversation waits to be claimed. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

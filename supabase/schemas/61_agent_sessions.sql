@@ -51,9 +51,9 @@ comment on column public.agent_sessions.current_step is 'How far it got, in the 
 comment on column public.agent_sessions.previous_intent is 'The intent before the last change of intent or step.';
 comment on column public.agent_sessions.previous_step is 'The step before it.';
 comment on column public.agent_sessions.context is
-  'What the agent keeps, as AgentContext in supabase/functions/_shared/agent_session.ts, without messages and orders: these have columns of their own, so that nobody can overwrite them with an old copy.';
-comment on column public.agent_sessions.metadata is 'What the agent says about itself: an open object, AgentMetadata in supabase/functions/_shared/agent_session.ts.';
-comment on column public.agent_sessions.messages is 'The newest 50 messages, oldest first: an array of AgentMessage, defined in supabase/functions/_shared/agent_session.ts.';
+  'What the agent keeps, ConversationContext in supabase/functions/_shared/contracts/conversation_sync/answers.ts, without messages and orders: these have columns of their own, so that nobody can overwrite them with an old copy.';
+comment on column public.agent_sessions.metadata is 'What the agent says about itself: an open object, ConversationMetadata in supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
+comment on column public.agent_sessions.messages is 'The newest 50 messages, oldest first: an array of PreviousMessage, defined in supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
 comment on column public.agent_sessions.last_user_message is 'The text of the newest message of the customer.';
 comment on column public.agent_sessions.current_order_id is 'The order that was linked last.';
 comment on column public.agent_sessions.order_history is 'Every linked order, oldest first.';
@@ -144,11 +144,29 @@ begin
 end;
 $$;
 comment on function private.agent_session_state(public.agent_sessions) is
-  'A session as it is answered with: SessionRow in supabase/functions/_shared/agent_session.ts.';
+  'A session as it is answered with: AgentSessionRow in supabase/functions/_shared/database/agent_rows.ts.';
 
 create type private.opened_agent_session as (outcome text, session public.agent_sessions);
 comment on type private.opened_agent_session is
-  'A session that may be written, with outcome ok; or another outcome, and the session where there is one.';
+  'A session and the outcome of opening it for a write: ok, or conflict where it has another version; created for a new one.';
+
+create function private.require_agent_key(key_sha256 text)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  workspaces uuid[] := private.workspaces_of_agent_key(require_agent_key.key_sha256);
+begin
+  if workspaces is null then
+    raise exception 'invalid_agent_key' using errcode = 'PT401';
+  end if;
+  return workspaces;
+end;
+$$;
+comment on function private.require_agent_key(text) is
+  'The workspaces of a key (its SHA-256 in hexadecimal). Refuses an unknown or revoked key with invalid_agent_key.';
 
 create function private.open_agent_session(
   key_sha256 text,
@@ -156,7 +174,7 @@ create function private.open_agent_session(
   sub_domain text,
   local_id text,
   version bigint,
-  takes_ended boolean
+  accepts text
 )
 returns private.opened_agent_session
 language plpgsql
@@ -164,14 +182,10 @@ volatile
 set search_path = ''
 as $$
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(open_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(open_agent_session.key_sha256);
   opened private.opened_agent_session;
   known public.agent_sessions;
 begin
-  if workspaces is null then
-    opened.outcome := 'invalid_key';
-    return opened;
-  end if;
   select session.* into known
   from public.agent_sessions as session
   join public.workspaces as workspace on workspace.id = session.workspace_id
@@ -180,19 +194,21 @@ begin
     and (open_agent_session.sub_domain is null or workspace.slug = open_agent_session.sub_domain)
     and (open_agent_session.local_id is null or session.local_id = open_agent_session.local_id)
   for no key update of session;
+  if known.id is null then
+    raise exception 'session_not_found' using errcode = 'PT404';
+  end if;
+  if (known.expires_at <= now() and open_agent_session.accepts <> 'expired')
+    or (not known.is_active and open_agent_session.accepts = 'active')
+  then
+    raise exception 'session_not_active' using errcode = 'PT404';
+  end if;
   opened.session := known;
-  opened.outcome := case
-    when known.id is null then 'not_found'
-    when known.expires_at <= now() then 'not_active'
-    when not known.is_active and not open_agent_session.takes_ended then 'not_active'
-    when known.version <> open_agent_session.version then 'conflict'
-    else 'ok'
-  end;
+  opened.outcome := case when known.version <> open_agent_session.version then 'conflict' else 'ok' end;
   return opened;
 end;
 $$;
-comment on function private.open_agent_session(text, text, text, text, bigint, boolean) is
-  'Find a session of one of the key''s workspaces and keep it from other writers until the transaction ends. sub_domain, local_id and version are checked where they are given; an ended session is opened for takes_ended alone.';
+comment on function private.open_agent_session(text, text, text, text, bigint, text) is
+  'Find a session of one of the key''s workspaces and lock it until the transaction ends. sub_domain, local_id and version are checked where they are given. accepts is active, ended (also an ended session) or expired (any session). Refuses with session_not_found or session_not_active.';
 
 create function private.agent_answer(opened private.opened_agent_session)
 returns table (outcome text, data jsonb)
@@ -201,12 +217,11 @@ stable
 set search_path = ''
 as $$
 begin
-  return query select opened.outcome,
-    case when opened.outcome in ('ok', 'created', 'conflict') then private.agent_session_state(opened.session) end;
+  return query select opened.outcome, private.agent_session_state(opened.session);
 end;
 $$;
 comment on function private.agent_answer(private.opened_agent_session) is
-  'What a caller gets: the state where the session was written, and where somebody else was quicker.';
+  'The row that a caller gets: the outcome, and the state of the session as it is now.';
 
 -- Context ----------------------------------------------------------------------------------------
 
@@ -272,7 +287,8 @@ comment on function public.prune_agent_sessions(integer) is
 
 revoke execute on function
   private.agent_session_state(public.agent_sessions),
-  private.open_agent_session(text, text, text, text, bigint, boolean),
+  private.require_agent_key(text),
+  private.open_agent_session(text, text, text, text, bigint, text),
   private.agent_answer(private.opened_agent_session),
   private.change_agent_context(public.agent_sessions, jsonb, boolean),
   private.is_too_large(jsonb, integer),
@@ -280,7 +296,8 @@ revoke execute on function
 from public, anon, authenticated, service_role;
 grant execute on function
   private.agent_session_state(public.agent_sessions),
-  private.open_agent_session(text, text, text, text, bigint, boolean),
+  private.require_agent_key(text),
+  private.open_agent_session(text, text, text, text, bigint, text),
   private.agent_answer(private.opened_agent_session),
   private.change_agent_context(public.agent_sessions, jsonb, boolean),
   private.is_too_large(jsonb, integer),

@@ -8,7 +8,7 @@ import type {
   RunCounts,
   RunEvent,
   SyncEvent,
-} from "../../../supabase/functions/kapso-sync/schema.ts";
+} from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import type { Display } from "./display.ts";
 import type { SyncOptions } from "./options.ts";
 import { type Outcome, progressOf } from "./run.ts";

@@ -9,9 +9,10 @@ import type {
   RunCounts,
   SyncEnd,
   SyncEvent,
-} from "../../../supabase/functions/kapso-sync/schema.ts";
+  SyncRequestBody,
+} from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { CommandError } from "../../command_error.ts";
-import { type Line, type SyncBody, type SyncClient, SyncUnavailable } from "./sync_client.ts";
+import { type Line, type SyncClient, SyncUnavailable } from "./sync_client.ts";
 import { safeText } from "./text.ts";
 
 /** How a number's run ended. */
@@ -51,7 +52,7 @@ const MAX_BACKOFF_MS = 60_000;
  *
  * @returns How it ended, also for a failure that concerns this number alone.
  */
-export async function syncNumber(deps: RunDeps, body: SyncBody): Promise<Outcome> {
+export async function syncNumber(deps: RunDeps, body: SyncRequestBody): Promise<Outcome> {
   const run = new NumberRun(deps, body);
   try {
     return await run.work();
@@ -67,7 +68,7 @@ export async function syncNumber(deps: RunDeps, body: SyncBody): Promise<Outcome
 class NumberRun {
   counts: RunCounts | undefined;
   readonly #deps: RunDeps;
-  readonly #body: SyncBody;
+  readonly #body: SyncRequestBody;
   /** The run this program works on; undefined while another caller does. */
   #runId: string | undefined;
   /** Whether this slice has stored something. */
@@ -77,7 +78,7 @@ class NumberRun {
   #isWaitingForOther = false;
   #stopAsked: Promise<void> | undefined;
 
-  constructor(deps: RunDeps, body: SyncBody) {
+  constructor(deps: RunDeps, body: SyncRequestBody) {
     this.#deps = deps;
     this.#body = body;
   }

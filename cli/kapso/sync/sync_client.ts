@@ -4,24 +4,16 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
+import type {
+  SyncEvent,
+  SyncRequestBody,
+} from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { readRetryAfter } from "../../../supabase/functions/_shared/http/retry.ts";
-import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
 import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
 import { safeText } from "./text.ts";
-
-/** The request body of the function. */
-export interface SyncBody {
-  connection_id: string;
-  messages_per_conversation: number | "all";
-  delay_ms: number;
-  since?: string;
-  dry_run: boolean;
-  /** The run to resume. If a member has stopped it, it stays stopped. */
-  run_id?: string;
-}
 
 /** An event, and the line of text it came in. */
 export interface Line {
@@ -37,7 +29,7 @@ export interface SyncClient {
    * @throws {CommandError} If the function refuses.
    * @throws {SyncUnavailable} If it does not answer, or the connection breaks.
    */
-  post(body: SyncBody): AsyncGenerator<Line>;
+  post(body: SyncRequestBody): AsyncGenerator<Line>;
   /** Asks a run to stop. Throws as `post`; a run that is over is no error. */
   stop(runId: string): Promise<void>;
 }

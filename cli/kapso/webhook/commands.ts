@@ -5,7 +5,7 @@
  */
 
 import type { DatabaseClient } from "../../../supabase/functions/_shared/database/clients.ts";
-import type { CredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import type { CredentialCipher } from "../../../supabase/functions/_shared/auth/credentials.ts";
 import type { KapsoClient } from "../../../supabase/functions/_shared/kapso/api/client.ts";
 import {
   findWebhook,
@@ -24,7 +24,7 @@ export interface CommandDeps {
   /** The key `kapso` uses. */
   apiKey: string;
   client: DatabaseClient;
-  box: CredentialBox;
+  cipher: CredentialCipher;
   /** Address of kapso-webhook, as Kapso reaches it. */
   webhookUrl: string;
   print: (line: string) => void;
@@ -152,7 +152,7 @@ async function readSecret(deps: CommandDeps, connection: Connection): Promise<st
   const sealed = data[0]?.secret;
   if (!sealed) return undefined;
   try {
-    return await deps.box.open(sealed);
+    return await deps.cipher.decrypt(sealed);
   } catch {
     throw usageError(
       "The stored secret was encrypted with another CREDENTIALS_KEY than the one in this environment.",
@@ -167,7 +167,7 @@ async function storeSecret(
 ): Promise<void> {
   const { error } = await deps.client.rpc("set_webhook_secret", {
     connection_id: connection.id,
-    secret: await deps.box.seal(secret),
+    secret: await deps.cipher.encrypt(secret),
   });
   if (error) {
     throw new CommandError(`Cannot store the secret: ${error.message}. Run register again.`);
@@ -177,7 +177,7 @@ async function storeSecret(
 async function storeApiKey(deps: CommandDeps, connection: Connection): Promise<void> {
   const { error } = await deps.client.rpc("set_kapso_api_key", {
     connection_id: connection.id,
-    api_key: await deps.box.seal(deps.apiKey),
+    api_key: await deps.cipher.encrypt(deps.apiKey),
   });
   if (error) {
     throw new CommandError(

@@ -8,7 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
-import { createCredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import { createCredentialCipher } from "../../../supabase/functions/_shared/auth/credentials.ts";
 import {
   createKapsoClient,
   type KapsoClient,
@@ -79,7 +79,7 @@ async function main(args: string[]): Promise<number> {
       supabaseUrl,
       serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
     }),
-    box: await openBox(required(env, "CREDENTIALS_KEY")),
+    cipher: await readCipher(required(env, "CREDENTIALS_KEY")),
     webhookUrl: (values.url ?? `${supabaseUrl}/functions/v1/kapso-webhook`).replace(/\/+$/, ""),
     print: (line) => print(`${line}\n`),
     delay,
@@ -120,9 +120,9 @@ function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
   }
 }
 
-async function openBox(key: string) {
+async function readCipher(key: string) {
   try {
-    return await createCredentialBox(key);
+    return await createCredentialCipher(key);
   } catch {
     throw usageError(
       "CREDENTIALS_KEY must be 32 bytes in base64, the same as the functions have.",

@@ -14,7 +14,7 @@ import { createDisplay } from "../../../cli/kapso/sync/display.ts";
 import { readOptions, type SyncOptions } from "../../../cli/kapso/sync/options.ts";
 import { findProject } from "../../../cli/kapso/sync/project.ts";
 import { createTextReport } from "../../../cli/kapso/sync/report.ts";
-import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
+import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { createLine, uniquePhoneNumberId } from "../../support/kapso.ts";
 import { rows, signUp } from "../../support/users.ts";
 import {
