@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Conversation } from "./api/types.ts";
+import type { Conversation, Person } from "./api/types.ts";
 import { texts } from "./texts.ts";
 
 const time = new Intl.DateTimeFormat(undefined, {
@@ -142,6 +142,14 @@ export function conversationName(
 ): string {
   return conversation.person_name || conversation.participant_name ||
     formatIdentifier(conversation.participant_identifier);
+}
+
+/** What a person is called. */
+export function personName(
+  person: Pick<Person, "name" | "kapso_name" | "phone">,
+): string {
+  return person.name || person.kapso_name || person.phone ||
+    texts.contact.unnamed;
 }
 
 /** A number with its plus sign; anything else as it is. */

@@ -4,10 +4,8 @@
  * @module
  */
 
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { KeyRound, Pencil, Power, PowerOff, Settings2 } from "lucide-react";
 import { useState } from "react";
-import { useApi } from "../api/context.tsx";
 import type { Connection } from "../api/types.ts";
 import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
@@ -15,13 +13,12 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Fact, Moment } from "../ui/fact.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
 import { useCanManage } from "../workspace/workspace.tsx";
 import { Backfill } from "./backfill.tsx";
 import { KapsoDialog } from "./kapso_dialog.tsx";
 import { RenameDialog } from "./rename_dialog.tsx";
 import { RotateDialog } from "./rotate_dialog.tsx";
-import { connectionsKey } from "./use_connections.ts";
+import { useConnectionChange } from "./use_connections.ts";
 import { Webhook } from "./webhook.tsx";
 
 type OpenDialog = "rename" | "rotate" | "kapso" | "switch-off";
@@ -153,30 +150,6 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
       )}
     </article>
   );
-}
-
-/** Changes name or state of a connection. */
-export function useConnectionChange(connection: Connection) {
-  const api = useApi();
-  const queryClient = useQueryClient();
-  const showError = useErrorToast();
-  return useMutation({
-    mutationFn: (
-      change: Partial<
-        Pick<Connection, "name" | "is_active" | "phone_number_id">
-      >,
-    ) =>
-      api.inbox<{ connection: Connection }>({
-        method: "PATCH",
-        path: `connections/${connection.id}`,
-        body: change,
-      }),
-    onSuccess: () =>
-      queryClient.invalidateQueries({
-        queryKey: connectionsKey(connection.workspace_id),
-      }),
-    onError: showError,
-  });
 }
 
 function StateTag({ connection }: { connection: Connection }) {

@@ -8,12 +8,13 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { FormEvent } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Connection } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { TextField } from "../ui/text_field.tsx";
-import { connectionsKey } from "./use_connections.ts";
+import { connectionKeys } from "./queries.ts";
 
 const FIELDS = ["api_key", "webhook_secret"] as const;
 
@@ -34,12 +35,8 @@ export function KapsoDialog({ connection, onClose }: {
         body: keys,
       }),
     onSuccess() {
-      queryClient.invalidateQueries({
-        queryKey: connectionsKey(connection.workspace_id),
-      });
-      queryClient.invalidateQueries({
-        queryKey: ["webhook-health", connection.id],
-      });
+      refresh(queryClient, connectionKeys.list(connection.workspace_id));
+      refresh(queryClient, connectionKeys.webhook(connection.id));
       onClose();
     },
   });

@@ -6,25 +6,12 @@
  */
 
 import { type QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { readAnswer, unwrap } from "../api/client.ts";
+import { readAnswer } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Connection } from "../api/types.ts";
-
-/** A row of `sync_runs`. */
-export interface SyncRun {
-  id: string;
-  connection_id: string;
-  state: "running" | "stopped" | "failed" | "partial" | "done";
-  phase: string;
-  conversations_total: number;
-  conversations_done: number;
-  conversations_failed: number;
-  messages_read: number;
-  messages_added: number;
-  error: string | null;
-  started_at: string;
-  finished_at: string | null;
-}
+import { conversationKeys } from "../conversations/queries.ts";
+import { connectionKeys, type SyncRun, syncRunQuery } from "./queries.ts";
 
 /** Counts as a stream tells them, and how a slice ended. */
 interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
@@ -34,34 +21,9 @@ interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
   retry_after_seconds?: number | null;
 }
 
-const RUNNING_POLL_MS = 2_000;
-const IDLE_POLL_MS = 30_000;
-const COLUMNS = "id, connection_id, state, phase, conversations_total, conversations_done, " +
-  "conversations_failed, messages_read, messages_added, error, started_at, finished_at";
-
-function runKey(connectionId: string) {
-  return ["sync-run", connectionId] as const;
-}
-
 /** The newest backfill of a connection; null where there was none. */
 export function useSyncRun(connection: Connection) {
-  const { supabase } = useApi();
-  return useQuery<SyncRun | null>({
-    queryKey: runKey(connection.id),
-    staleTime: 0,
-    refetchInterval: ({ state }) =>
-      state.data?.state === "running" ? RUNNING_POLL_MS : IDLE_POLL_MS,
-    queryFn: async ({ signal }) => {
-      const answer = await supabase.from("sync_runs").select(COLUMNS)
-        .eq("workspace_id", connection.workspace_id).eq(
-          "connection_id",
-          connection.id,
-        )
-        .eq("mode", "history").eq("is_dry_run", false)
-        .order("started_at", { ascending: false }).limit(1).abortSignal(signal);
-      return (unwrap(answer) as unknown as SyncRun[])[0] ?? null;
-    },
-  });
+  return useQuery(syncRunQuery(useApi(), connection));
 }
 
 /** Begins a backfill or goes on with it, until it is done or somebody stops it. */
@@ -97,9 +59,9 @@ export function useRunSync(connection: Connection) {
       }
     },
     onSettled: () => {
-      queryClient.invalidateQueries({ queryKey: runKey(connection.id) });
-      queryClient.invalidateQueries({ queryKey: ["connections"] });
-      queryClient.invalidateQueries({ queryKey: ["conversations"] });
+      refresh(queryClient, connectionKeys.run(connection.id));
+      refresh(queryClient, connectionKeys.list(connection.workspace_id));
+      refresh(queryClient, conversationKeys.allLists);
     },
   });
 }
@@ -116,7 +78,7 @@ export function useStopSync(connection: Connection) {
           path: `/runs/${runId}/stop`,
         }),
       ),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: runKey(connection.id) }),
+    onSettled: () => refresh(queryClient, connectionKeys.run(connection.id)),
   });
 }
 
@@ -143,7 +105,7 @@ function showProgress(
   const state = type === "progress" || type === "paused" || type === "busy"
     ? "running"
     : type as SyncRun["state"];
-  queryClient.setQueryData<SyncRun | null>(runKey(connectionId), (run) => ({
+  queryClient.setQueryData<SyncRun | null>(connectionKeys.run(connectionId), (run) => ({
     conversations_total: 0,
     conversations_done: 0,
     conversations_failed: 0,

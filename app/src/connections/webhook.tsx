@@ -10,7 +10,8 @@ import { useApi } from "../api/context.tsx";
 import type { Connection, WebhookHealth } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
+import { showError } from "../ui/toast.ts";
+import { webhookQuery } from "./queries.ts";
 
 const TONES = {
   active: "good",
@@ -25,19 +26,8 @@ const TONES = {
 export function Webhook({ connection }: { connection: Connection }) {
   const api = useApi();
   const queryClient = useQueryClient();
-  const showError = useErrorToast();
-  const queryKey = ["webhook-health", connection.id, connection.has_kapso_key];
-  const query = useQuery({
-    queryKey,
-    staleTime: 60_000,
-    retry: false,
-    queryFn: ({ signal }) =>
-      api.inbox<{ webhook: WebhookHealth }>({
-        method: "GET",
-        path: `connections/${connection.id}/health`,
-        signal,
-      }),
-  });
+  const options = webhookQuery(api, connection);
+  const query = useQuery(options);
   const register = useMutation({
     mutationFn: () =>
       api.inbox<{ webhook: WebhookHealth }>({
@@ -45,7 +35,7 @@ export function Webhook({ connection }: { connection: Connection }) {
         path: `connections/${connection.id}/webhook`,
         body: {},
       }),
-    onSuccess: (answer) => queryClient.setQueryData(queryKey, answer),
+    onSuccess: (answer) => queryClient.setQueryData(options.queryKey, answer),
     onError: showError,
   });
   const health = query.data?.webhook;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { formatCalendarDay } from "../summaries/days.ts";
 import { SummaryFacts, SummaryTags } from "../summaries/summary_facts.tsx";
 import { usePersonSummaries } from "../summaries/use_summaries.ts";

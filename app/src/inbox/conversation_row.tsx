@@ -6,6 +6,7 @@
 
 import { memo } from "react";
 import type { Conversation } from "../api/types.ts";
+import { conversationPreview } from "../conversations/preview.ts";
 import { conversationName, formatDateTime, formatShort } from "../format.ts";
 import { TagLine } from "../tags/tag_chips.tsx";
 import { type Tags, tagsOf } from "../tags/use_tags.ts";
@@ -47,7 +48,7 @@ export const ConversationRow = memo(
             </time>
           </span>
           <span className="row-bottom">
-            <span className="row-preview">{preview(conversation)}</span>
+            <span className="row-preview">{conversationPreview(conversation)}</span>
             {status === "closed" && <span className="tag">{texts.list.closed}</span>}
             {unread > 0 && (
               <span className="unread">
@@ -64,15 +65,3 @@ export const ConversationRow = memo(
     );
   },
 );
-
-function preview(conversation: Conversation): string {
-  const { last_message_preview: text, last_message_type: type } = conversation;
-  if (text === null) return texts.list.noPreview;
-  const isBare = type !== null && text === `[${type}]`;
-  const shown = isBare && type in texts.list.types
-    ? texts.list.types[type as keyof typeof texts.list.types]
-    : text;
-  return conversation.last_message_direction === "outbound"
-    ? texts.list.outboundPrefix + shown
-    : shown;
-}

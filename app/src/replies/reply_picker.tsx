@@ -33,10 +33,12 @@ export function useReplyPicker(
   const isOpen = isAsked && !query.isPending && (found.length > 0 || !/\s/.test(text));
   const active = Math.min(marked, found.length - 1);
 
-  useEffect(() => {
-    if (!isSlash) setIsDismissed(false);
+  const [lastText, setLastText] = useState(text);
+  if (lastText !== text) {
+    setLastText(text);
     setMarked(0);
-  }, [isSlash, text]);
+    if (!isSlash) setIsDismissed(false);
+  }
 
   function pick(reply: CannedReply) {
     // Also where the reply itself begins with a slash.

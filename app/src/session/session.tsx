@@ -8,8 +8,7 @@ import type { User } from "@supabase/supabase-js";
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import { useApi } from "../api/context.tsx";
-import { claimDrafts, clearDrafts } from "../thread/drafts.ts";
-import { clearLocalMessages } from "../thread/outbox.ts";
+import { announceSessionEnd } from "./session_end.ts";
 
 /** A signed-in user, nobody, or not known yet. */
 export type SessionState = User | "signed-out" | "unknown";
@@ -27,12 +26,11 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     const { data } = supabase.auth.onAuthStateChange((_event, session) => {
       const user = session?.user;
       if (userId.current !== undefined && userId.current !== user?.id) {
-        // Also when another tab signed out: the next person must find nothing of this one.
+        // Also when another tab signed out: the next user must find nothing of this one.
         queryClient.clear();
-        clearLocalMessages();
+        announceSessionEnd("expired");
         supabase.removeAllChannels();
       }
-      if (user) claimDrafts(user.id);
       userId.current = user?.id;
       setState((before) => {
         if (!user) return "signed-out";
@@ -62,7 +60,7 @@ export function useSignOut(): () => void {
   const { supabase } = useApi();
   return () => {
     history.replaceState(null, "", location.pathname);
-    clearDrafts();
+    announceSessionEnd("signed-out");
     supabase.auth.signOut({ scope: "local" });
   };
 }

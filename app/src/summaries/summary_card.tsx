@@ -4,15 +4,15 @@
  * @module
  */
 
-import { personName } from "../contact/person_search.tsx";
-import { PAGES } from "../shell/pages.ts";
+import { personName } from "../format.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
+import type { PersonConversation } from "./queries.ts";
 import { SummaryFacts, SummaryTags } from "./summary_facts.tsx";
 import type { PersonSummary } from "./types.ts";
-import type { PersonConversation } from "./use_summaries.ts";
 
 /** Who it was, how much was written, what about, and the way to the conversations. */
 export function SummaryCard({ note, conversations }: {

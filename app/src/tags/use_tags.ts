@@ -9,17 +9,13 @@ import { useMemo } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import { LIST_POLL_MS, REALTIME_POLL_MS } from "../api/query_client.ts";
+import { LIST_POLL_MS, REALTIME_POLL_MS, refresh } from "../api/query_client.ts";
 import type { Conversation, Tag } from "../api/types.ts";
-import { useIsLive } from "../inbox/live.ts";
-import { conversationKeys, patchConversation } from "../inbox/use_conversations.ts";
+import { useIsLive } from "../api/live.ts";
+import { conversationKeys, patchConversation } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
-
-/** Keys of the query cache. */
-export const tagKeys = {
-  all: (workspaceId: string) => ["tags", workspaceId] as const,
-};
+import { tagKeys, tagsQuery } from "./queries.ts";
 
 /** Tags by their id, in the order of their names. */
 export type Tags = ReadonlyMap<string, Tag>;
@@ -31,17 +27,12 @@ export type Tags = ReadonlyMap<string, Tag>;
  * tags by their ids alone.
  */
 export function useTags({ polls = false } = {}) {
-  const { supabase } = useApi();
+  const api = useApi();
   const isLive = useIsLive();
   const workspace = useWorkspace();
   const query = useQuery({
-    queryKey: tagKeys.all(workspace.id),
+    ...tagsQuery(api, workspace.id),
     refetchInterval: polls && (isLive ? REALTIME_POLL_MS : LIST_POLL_MS),
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("tags").select("id, name, colour").eq("workspace_id", workspace.id)
-          .abortSignal(signal),
-      ) as Tag[],
   });
   const tags = useMemo<Tags>(
     () =>
@@ -73,7 +64,7 @@ export function useSaveTag() {
         throw new ApiError(404, "gone", texts.tags.gone);
       }
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+    onSuccess: () => refresh(queryClient, tagKeys.all(workspace.id)),
   });
 }
 
@@ -87,7 +78,7 @@ export function useDeleteTag() {
       const answer = await supabase.from("tags").delete().eq("id", id);
       if (answer.error) unwrap(answer);
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+    onSuccess: () => refresh(queryClient, tagKeys.all(workspace.id)),
   });
 }
 
@@ -110,8 +101,8 @@ export function useTagging(conversation: Conversation, tagId: string) {
       const known = queryClient.getQueryData<Conversation>(key) ?? conversation;
       const others = known.tag_ids.filter((each) => each !== tagId);
       patchConversation(queryClient, { ...known, tag_ids: isOn ? [...others, tagId] : others });
-      queryClient.invalidateQueries({ queryKey: key });
+      refresh(queryClient, key);
     },
-    onError: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace_id) }),
+    onError: () => refresh(queryClient, tagKeys.all(workspace_id)),
   });
 }

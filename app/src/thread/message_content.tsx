@@ -9,8 +9,8 @@ import { memo } from "react";
 import type { Message } from "../api/types.ts";
 import { formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
-import { LinkedText } from "./linked_text.tsx";
-import { Media } from "./media.tsx";
+import { LinkedText } from "../ui/linked_text.tsx";
+import { Attachment } from "./attachment.tsx";
 import { type Content, readContent } from "./read_content.ts";
 
 /** Everything between the top and the bottom of a bubble. */
@@ -43,7 +43,7 @@ export const MessageContent = memo(
       case "media":
         return (
           <>
-            <Media
+            <Attachment
               message={message}
               media={content.media}
               conversationId={conversationId}

@@ -8,7 +8,7 @@ import { Check, Copy } from "lucide-react";
 import { useEffect, useState } from "react";
 import { texts } from "../texts.ts";
 import { Button } from "./button.tsx";
-import { useToast } from "./toast.tsx";
+import { showToast } from "./toast.ts";
 
 const SHOWN_MS = 3_000;
 
@@ -18,7 +18,6 @@ export function CopyButton({ text, what, label = texts.common.copy }: {
   what: string;
   label?: string;
 }) {
-  const showToast = useToast();
   const [isCopied, setIsCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;

@@ -7,7 +7,8 @@
 import { Pencil, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "./button.tsx";
+import { Button } from "./button.tsx";
+import { IconButton } from "./icon_button.tsx";
 
 /** The list. Whoever deletes an entry is asked first, in its place. */
 export function ManagedList<Item extends { id: string }>(

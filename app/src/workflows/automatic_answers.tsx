@@ -6,8 +6,9 @@
 
 import { Plus, Trash2 } from "lucide-react";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "../ui/button.tsx";
-import type { FormPartProps } from "./workflow_form.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
+import type { FormPartProps } from "./draft.ts";
 
 /** The texts, and another one. */
 export function AutomaticAnswers({ draft, onChange }: FormPartProps) {

@@ -7,7 +7,7 @@
 import { useState } from "react";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import type { Finding, WorkflowSetting } from "./types.ts";
 import { useAdopt, useSync } from "./use_workflows.ts";
@@ -19,8 +19,6 @@ export function ConflictChoice({ finding, setting }: {
   finding: Finding;
   setting: WorkflowSetting;
 }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const [side, setSide] = useState<Side>();
   const overwrite = useSync(setting);
   const adopt = useAdopt(setting);

@@ -21,6 +21,12 @@ export interface Draft {
   keyword_conditions: { node_id: string; label: string }[];
 }
 
+/** Props of every part of the form. */
+export interface FormPartProps {
+  draft: Draft;
+  onChange: (changed: Partial<Draft>) => void;
+}
+
 /** What stands in the form before anything was typed. */
 export function draftOf(setting: WorkflowSetting | undefined): Draft {
   return {

@@ -10,7 +10,7 @@ import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Fact, Moment } from "../ui/fact.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import { ConflictChoice } from "./conflict_choice.tsx";
 import { ManualSetup } from "./manual_setup.tsx";
@@ -20,8 +20,6 @@ import { useCheck, useDryRun, useSync } from "./use_workflows.ts";
 
 /** The panel. While there are unsaved changes nothing can be written. */
 export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isDirty: boolean }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const check = useCheck(setting);
   const dryRun = useDryRun(setting);
   const sync = useSync(setting);

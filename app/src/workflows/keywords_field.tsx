@@ -7,7 +7,8 @@
 import { X } from "lucide-react";
 import { useId, useState } from "react";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "../ui/button.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
 
 /** A field for another one, and those that are there. */
 export function KeywordsField({ keywords, onChange }: {

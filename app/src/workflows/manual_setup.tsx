@@ -10,7 +10,7 @@ import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { Spinner } from "../ui/spinner.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import type { WorkflowSetting } from "./types.ts";
 import { useConfirm, useManual } from "./use_workflows.ts";
 
@@ -20,8 +20,6 @@ export function ManualSetup({ setting, isDirty, onConfirmed }: {
   isDirty: boolean;
   onConfirmed: () => void;
 }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const query = useManual(setting);
   const confirm = useConfirm(setting);
   if (query.isPending) {

@@ -6,7 +6,7 @@
 
 import { type FormEvent, useState } from "react";
 import { useLocation } from "wouter";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";

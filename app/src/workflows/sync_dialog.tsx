@@ -8,7 +8,7 @@ import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useToast } from "../ui/toast.tsx";
+import { showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import { workflowName } from "./status_tag.tsx";
 import type { Finding } from "./types.ts";
@@ -19,7 +19,6 @@ export function SyncDialog({ preview, onClose }: {
   preview: Finding;
   onClose: () => void;
 }) {
-  const showToast = useToast();
   // In the version that was previewed, whatever the others save meanwhile.
   const { setting } = preview;
   const sync = useSync(setting);

@@ -10,15 +10,16 @@ import { type FormEvent, useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { ApiError } from "../api/api_error.ts";
 import { formatAgo, formatDateTime } from "../format.ts";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { memberName, useMembers, useWorkspace } from "../workspace/workspace.tsx";
 import { changesOf, doubleName, type Draft, draftOf } from "./draft.ts";
 import { History } from "./history.tsx";
 import { KapsoPanel } from "./kapso_panel.tsx";
+import { workflowKeys } from "./queries.ts";
 import { StatusTag, workflowName } from "./status_tag.tsx";
 import type { WorkflowSetting } from "./types.ts";
 import { useDeleteWorkflow, useSaveWorkflow } from "./use_workflows.ts";
@@ -31,7 +32,6 @@ export function WorkflowEditor({ type, setting, models }: {
   models: string[];
 }) {
   const workspace = useWorkspace();
-  const showToast = useToast();
   // What is edited stays compared with what was there when the editing began.
   const [edit, setEdit] = useEdit(type);
   const save = useSaveWorkflow(type);
@@ -131,7 +131,7 @@ interface Edit {
 function useEdit(type: string): [Edit | undefined, (edit: Edit | undefined) => void] {
   const queryClient = useQueryClient();
   const workspace = useWorkspace();
-  const key = ["workflow-edit", workspace.id, type];
+  const key = workflowKeys.edit(workspace.id, type);
   const [edit, setEdit] = useState(() => queryClient.getQueryData<Edit | null>(key) ?? undefined);
   return [edit, (changed) => {
     setEdit(changed);
@@ -154,7 +154,6 @@ function LastChange({ setting }: { setting: WorkflowSetting }) {
 function RemoveButton({ setting, list }: { setting: WorkflowSetting; list: string }) {
   const [, navigate] = useLocation();
   const [isAsking, setIsAsking] = useState(false);
-  const showError = useErrorToast();
   const remove = useDeleteWorkflow(setting);
   return (
     <>

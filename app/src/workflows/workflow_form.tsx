@@ -9,7 +9,7 @@ import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { TextField } from "../ui/text_field.tsx";
 import { AutomaticAnswers } from "./automatic_answers.tsx";
-import { doubleName, type Draft } from "./draft.ts";
+import { doubleName, type FormPartProps } from "./draft.ts";
 import { KapsoFields } from "./kapso_fields.tsx";
 import { KeywordsField } from "./keywords_field.tsx";
 import { WORKFLOW_FIELDS, type WorkflowValues } from "./types.ts";
@@ -21,12 +21,6 @@ const MODELS = [
   "x-ai/grok-4.1-fast",
   "openai/gpt-4.1-mini",
 ];
-
-/** What every part of the form gets. */
-export interface FormPartProps {
-  draft: Draft;
-  onChange: (changed: Partial<Draft>) => void;
-}
 
 /** The form. `error` is shown at the field that it names. */
 export function WorkflowForm({ draft, models, error, onChange }: FormPartProps & {

@@ -7,7 +7,7 @@
 import { Bot, ChevronRight, Plus } from "lucide-react";
 import { useState } from "react";
 import { formatAgo, formatDateTime } from "../format.ts";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";

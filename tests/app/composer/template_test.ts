@@ -11,7 +11,7 @@ import {
   renderTemplate,
   templateComponents,
   templateFields,
-} from "../../../app/src/thread/template.ts";
+} from "../../../app/src/composer/template.ts";
 
 function template(
   components: Template["components"],

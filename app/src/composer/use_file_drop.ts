@@ -4,35 +4,34 @@
  * @module
  */
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useState } from "react";
 
 /**
- * Takes them wherever they are dropped: beside the field is near enough, and a browser would leave the page
- * to show the file. Dialogs have fields of their own for files, and are left alone.
+ * Takes files wherever they are dropped: beside the field is near enough, and a browser would leave the page
+ * to show the file. Dialogs have file fields of their own.
  *
- * @returns whether files are being held over the page.
+ * @returns whether files are being dragged over the page.
  */
 export function useFileDrop(onDrop: (files: FileList) => void): boolean {
   const [isDragging, setIsDragging] = useState(false);
-  const latest = useRef(onDrop);
-  latest.current = onDrop;
+  const handleDrop = useEffectEvent(onDrop);
   useEffect(() => {
     const hasFiles = ({ dataTransfer, target }: DragEvent) =>
-      dataTransfer?.types.includes("Files") && !(target as Element).closest("dialog");
+      dataTransfer?.types.includes("Files") && !(target as Element).closest("[role=dialog]");
     const over = (event: DragEvent) => {
       if (!hasFiles(event)) return;
       event.preventDefault();
       setIsDragging(true);
     };
     const leave = (event: DragEvent) => {
-      // It also leaves one element for the next.
+      // The event also fires between two elements of the page.
       if (event.relatedTarget === null) setIsDragging(false);
     };
     const drop = (event: DragEvent) => {
       setIsDragging(false);
       if (!hasFiles(event)) return;
       event.preventDefault();
-      latest.current(event.dataTransfer!.files);
+      handleDrop(event.dataTransfer!.files);
     };
     document.addEventListener("dragover", over);
     document.addEventListener("dragleave", leave);

@@ -1,5 +1,5 @@
 /**
- * Makes the summaries of a day by hand, and shows how far they are.
+ * Creates the summaries of a day on demand, and shows the progress.
  *
  * @module
  */
@@ -9,27 +9,27 @@ import { describeError } from "../api/api_error.ts";
 import { formatAgo, formatDateTime } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { type useMakeSummaries, useRun } from "./use_summaries.ts";
+import { type useCreateSummaries, useRun } from "./use_summaries.ts";
 
-/** The bar, the button where there is something already, and what came of it. */
-export function MakeSummaries({ day, make, onStart }: {
+/** The progress, the button that starts over, and the result. */
+export function CreateSummaries({ day, creation, onStart }: {
   day: string;
-  make: ReturnType<typeof useMakeSummaries>;
-  /** Undefined where the button stands elsewhere. */
+  creation: ReturnType<typeof useCreateSummaries>;
+  /** Starts over; undefined where the page has a button of its own. */
   onStart: (() => void) | undefined;
 }) {
   const run = useRun(day).data;
-  const isRunning = make.isPending || run?.state === "running";
+  const isRunning = creation.isPending || run?.state === "running";
   return (
-    <div className="make-summaries">
+    <div className="create-summaries">
       {isRunning
         ? (
           <div className="backfill">
-            <p className="backfill-head">{texts.summaries.making}</p>
+            <p className="backfill-head">{texts.summaries.creating}</p>
             <progress aria-label={texts.summaries.progress} />
           </div>
         )
-        : onStart && <Button icon={Sparkles} onClick={onStart}>{texts.summaries.remake}</Button>}
+        : onStart && <Button icon={Sparkles} onClick={onStart}>{texts.summaries.recreate}</Button>}
       {run && (
         <p className="muted" role="status">
           {isRunning
@@ -47,7 +47,9 @@ export function MakeSummaries({ day, make, onStart }: {
             ].filter(Boolean).join(" · ")}
         </p>
       )}
-      {make.isError && <p className="form-error" role="alert">{describeError(make.error)}</p>}
+      {creation.isError && (
+        <p className="form-error" role="alert">{describeError(creation.error)}</p>
+      )}
     </div>
   );
 }

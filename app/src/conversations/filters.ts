@@ -1,5 +1,5 @@
 /**
- * What the list of conversations is narrowed to.
+ * What narrows the list of conversations.
  *
  * @module
  */
@@ -11,9 +11,9 @@ export interface ConversationFilters {
   search: string;
   status: "open" | "closed" | "all";
   platform: Platform | "all";
-  assignee: "anybody" | "mine" | "nobody";
+  assignee: "all" | "mine" | "unassigned";
   isUnread: boolean;
-  /** Of the tag that conversations must have; null for any or none. */
+  /** A tag that conversations must have; null for any or none. */
   tagId: string | null;
 }
 
@@ -22,14 +22,13 @@ export const DEFAULT_FILTERS: ConversationFilters = {
   search: "",
   status: "open",
   platform: "all",
-  assignee: "anybody",
+  assignee: "all",
   isUnread: false,
   tagId: null,
 };
 
-/** Whether nothing but the status narrows the list. */
+/** Whether only the status narrows the list. */
 export function isUnfiltered(filters: ConversationFilters): boolean {
-  return filters.search === "" && filters.platform === "all" &&
-    filters.assignee === "anybody" &&
+  return filters.search === "" && filters.platform === "all" && filters.assignee === "all" &&
     !filters.isUnread && filters.tagId === null;
 }

@@ -56,7 +56,7 @@ export async function readConversations(
     ...(filters.status === "all" ? {} : { status: filters.status }),
     ...(filters.platform === "all" ? {} : { platform: filters.platform }),
     ...(filters.assignee === "mine" ? { assigned_to: userId } : {}),
-    ...(filters.assignee === "nobody" ? { is_unassigned: true } : {}),
+    ...(filters.assignee === "unassigned" ? { is_unassigned: true } : {}),
     ...(filters.isUnread ? { is_unread: true } : {}),
     ...(filters.tagId === null ? {} : { tag_id: filters.tagId }),
     ...(before &&

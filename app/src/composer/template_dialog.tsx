@@ -17,34 +17,24 @@ import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { TextField } from "../ui/text_field.tsx";
-import { useUpload } from "./composer.tsx";
-import type { LocalMessage } from "./outbox.ts";
+import { useUpload } from "./use_upload.ts";
+import type { WrittenMessage } from "../outbox/use_send_message.ts";
+import { templatesQuery } from "./queries.ts";
 import { headerMedia, renderTemplate, templateComponents, templateFields } from "./template.ts";
 
 interface TemplateDialogProps {
   conversation: Conversation;
   onClose: () => void;
-  onSend: (message: Omit<LocalMessage, "createdAt" | "error">) => void;
+  onSubmit: (message: WrittenMessage) => void;
 }
 
-/** The dialog. */
-export function TemplateDialog(props: TemplateDialogProps) {
+/** The dialog. The default export, so that it is loaded when it is opened. */
+export default function TemplateDialog(props: TemplateDialogProps) {
   const { conversation, onClose } = props;
   const api = useApi();
   const [search, setSearch] = useState("");
   const [chosen, setChosen] = useState<Template>();
-  const query = useQuery({
-    queryKey: ["templates", conversation.connection_id],
-    staleTime: 60_000,
-    queryFn: async ({ signal }) => {
-      const { templates } = await api.inbox<{ templates: Template[] }>({
-        method: "GET",
-        path: `templates?conversation_id=${conversation.id}`,
-        signal,
-      });
-      return templates;
-    },
-  });
+  const query = useQuery(templatesQuery(api, conversation));
   const wanted = search.trim().toLowerCase();
   const found = query.data?.filter((template) =>
     `${template.name} ${renderTemplate(template, new Map()).body}`.toLowerCase()
@@ -116,7 +106,7 @@ export function TemplateDialog(props: TemplateDialogProps) {
 }
 
 function TemplateForm(
-  { conversation, template, onBack, onClose, onSend }: TemplateDialogProps & {
+  { conversation, template, onBack, onClose, onSubmit }: TemplateDialogProps & {
     template: Template;
     onBack: () => void;
   },
@@ -127,13 +117,13 @@ function TemplateForm(
   const media = headerMedia(template);
   const text = renderTemplate(template, values);
 
-  function send(event: FormEvent) {
+  function submit(event: FormEvent) {
     event.preventDefault();
     if (media && !upload.data) return;
     const content = [text.header, text.body, text.footer].filter(Boolean).join(
       "\n",
     );
-    onSend({
+    onSubmit({
       body: {
         conversation_id: conversation.id,
         idempotency_key: crypto.randomUUID(),
@@ -155,7 +145,7 @@ function TemplateForm(
   }
 
   return (
-    <form className="template-form" onSubmit={send}>
+    <form className="template-form" onSubmit={submit}>
       <p className="template-name">
         <strong>{template.name}</strong>
         <span className="tag">{template.language}</span>
@@ -225,7 +215,7 @@ function fieldLabel(
     label?: string | undefined;
   },
 ): string {
-  const name = `{{${placeholder}}}`;
+  const name = texts.templates.parameter(placeholder);
   if (part === "button") {
     return `${texts.templates.button(label ?? "")} ${name}`;
   }

@@ -15,36 +15,17 @@ import { formatBytes } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Spinner } from "../ui/spinner.tsx";
-import { safeUrl } from "./linked_text.tsx";
-
-/** Before a link ends, it is asked for again. */
-const MARGIN_MS = 30_000;
+import { attachmentLinkQuery } from "./queries.ts";
 
 /** The file of a message. Its box has the same size before and after it has loaded. */
-export function Media({ message, media, conversationId }: {
+export function Attachment({ message, media, conversationId }: {
   message: Message;
   media: "image" | "sticker" | "audio" | "video" | "file";
   conversationId: string;
 }) {
   const api = useApi();
   const [hasFailed, setHasFailed] = useState(false);
-  const query = useQuery<{ url: string | undefined; expiresAt: number }>({
-    queryKey: ["media", conversationId, message.id, message.media_url],
-    staleTime: ({ state }) => state.data ? Math.max(0, state.data.expiresAt - Date.now()) : 0,
-    retry: (failures, error) => failures < 2 && error instanceof ApiError && error.isTemporary,
-    queryFn: async ({ signal }) => {
-      const link = await api.inbox<{ url: string; expires_at: string }>({
-        method: "POST",
-        path: "media-links",
-        body: { conversation_id: conversationId, message_id: message.id },
-        signal,
-      });
-      return {
-        url: safeUrl(link.url),
-        expiresAt: Date.parse(link.expires_at) - MARGIN_MS,
-      };
-    },
-  });
+  const query = useQuery(attachmentLinkQuery(api, conversationId, message));
   const url = query.data?.url;
   const isGone = query.isError || hasFailed ||
     (query.isSuccess && url === undefined);
