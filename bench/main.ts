@@ -5,9 +5,10 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { cpus, totalmem } from "node:os";
 import postgres from "postgres";
+import { runCommand } from "../cli/command.ts";
+import { oneOf, readArguments, wholeNumber } from "../cli/options.ts";
 import { startFakeKapso } from "../fakes/kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
@@ -50,8 +51,9 @@ Usage: deno task bench [options]
 
 Only a whole run at full size writes bench/results.json and bench/plans.md.`;
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
+async function main(args: string[]): Promise<number> {
+  const { values } = readArguments({
+    args,
     options: {
       only: { type: "string" },
       size: { type: "string" },
@@ -63,13 +65,10 @@ async function main(): Promise<number> {
     print(HELP);
     return 0;
   }
-  const size = Number(values.size ?? (values.quick ? FULL_SIZE / 10 : FULL_SIZE));
-  if (!Number.isInteger(size) || size < 1000) {
-    throw new RangeError("--size must be a number of at least 1000");
-  }
-  if (values.only !== undefined && !Object.hasOwn(CASES, values.only)) {
-    throw new RangeError(`--only must be one of ${Object.keys(CASES).join(", ")}`);
-  }
+  const size = values.size === undefined
+    ? values.quick ? FULL_SIZE / 10 : FULL_SIZE
+    : wholeNumber(values.size, "size", { min: 1000 });
+  if (values.only !== undefined) oneOf(values.only, "only", Object.keys(CASES));
   const isComplete = !values.quick && size === FULL_SIZE;
   const start = performance.now();
   const note = (text: string) =>
@@ -133,5 +132,4 @@ async function describeEnvironment(sql: postgres.Sql): Promise<Environment> {
   };
 }
 
-// Signal listeners would keep it running.
-Deno.exit(await main());
+await runCommand("deno task bench", main);

@@ -1,10 +1,12 @@
 /**
- * The TypeScript types of the database, written by the engine behind `supabase gen types`.
+ * `deno task types`: writes the TypeScript types of the database, with the engine behind
+ * `supabase gen types`, from a throw-away database with all migrations.
  *
  * @module
  */
 import { generateTypescript, introspect, sortGeneratorMetadata } from "@supabase/postgrest-typegen";
 import postgres from "postgres";
+import { startStack } from "../local/spawn_stack.ts";
 
 /** Where the generated file lives. */
 export const DATABASE_TYPES_PATH = new URL(
@@ -13,7 +15,7 @@ export const DATABASE_TYPES_PATH = new URL(
 );
 
 /**
- * Generate the types of the schema `public`.
+ * Generates the types of the schema `public`.
  *
  * @param databaseUrl A database with all migrations applied.
  */
@@ -30,4 +32,9 @@ export async function generateDatabaseTypes(databaseUrl: string): Promise<string
   } finally {
     await sql.end();
   }
+}
+
+if (import.meta.main) {
+  await using stack = await startStack();
+  await Deno.writeTextFile(DATABASE_TYPES_PATH, await generateDatabaseTypes(stack.info.db_url));
 }

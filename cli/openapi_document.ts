@@ -5,6 +5,7 @@
  * @module
  */
 import { createDocument } from "zod-openapi";
+import project from "../deno.json" with { type: "json" };
 import type { FunctionDescription } from "../supabase/functions/_shared/http/openapi.ts";
 import { conversationSync } from "../supabase/functions/conversation-sync/openapi.ts";
 import { dailySummary } from "../supabase/functions/daily-summary/openapi.ts";
@@ -38,7 +39,7 @@ export function createOpenApi(): Record<string, unknown> {
     openapi: "3.1.0",
     info: {
       title: "Conversations",
-      version: "1",
+      version: project.version,
       description:
         "The HTTP functions of the project. docs/errors.md explains the codes of errors.",
       license: { name: "MIT", identifier: "MIT" },

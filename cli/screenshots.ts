@@ -7,7 +7,7 @@
 
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { logInfo } from "../local/log.ts";
-import { DEMO_BRIDGES, postAll } from "../tests/support/users.ts";
+import { DEMO_CONNECTIONS } from "../local/demo.ts";
 import { launchChromium } from "../local/chromium.ts";
 import type { Content } from "../fakes/kapso/content.ts";
 import { type FakeKapso, startFakeKapso } from "../fakes/kapso/fake_kapso.ts";
@@ -113,22 +113,18 @@ async function fillShop(fake: FakeKapso): Promise<Contact> {
     media_url: null,
     sent_at: new Date(Date.now() - minutesAgo * 60_000).toISOString(),
   });
-  await postAll(stack.info, DEMO_BRIDGES.telegram, [{
+  await ingest(DEMO_CONNECTIONS.telegram, {
     external_conversation_id: "tg_1",
     participant_identifier: "@janedoe",
     participant_name: "Jane Doe",
     messages: [text("Do you deliver on Sundays?", 4)],
-  }]);
-  await postAll(stack.info, {
-    platform: "signal",
-    connection_id: "signal_123",
-    api_key: "msg_DemoSignalKeyForThisMachine00001",
-  }, [{
+  });
+  await ingest(DEMO_CONNECTIONS.signal, {
     external_conversation_id: "sg_1",
     participant_identifier: "+1987654321",
     participant_name: "Alice",
     messages: [text("The blue one, please", 2)],
-  }]);
+  });
   const contacts = STORIES.map(({ name, phone }) => fake.addContact({ name, phone }));
   fake.seedHistory({
     conversations: 6,
@@ -142,6 +138,20 @@ async function fillShop(fake: FakeKapso): Promise<Contact> {
     await fake.settled();
   }
   return contacts.at(-1)!;
+}
+
+/** Sends a conversation as the bridge of a demo connection does. */
+async function ingest(
+  { platform, connection_id, api_key }: typeof DEMO_CONNECTIONS["telegram" | "signal"],
+  conversation: Record<string, unknown>,
+): Promise<void> {
+  const response = await fetch(`${stack.info.api_url}/functions/v1/messaging-ingest`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-api-key": api_key },
+    body: JSON.stringify({ platform, connection_id, conversations: [conversation] }),
+  });
+  const { success } = await response.json();
+  if (!success) throw new Error(`messaging-ingest refused ${connection_id}`);
 }
 
 /** Opens the app as the demo user, at an address of it. */

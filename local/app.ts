@@ -8,7 +8,7 @@
 import { extname, join } from "node:path";
 import { buildApp } from "./app_build.ts";
 import type { DEMO } from "./demo.ts";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 import { logWarning } from "./log.ts";
 import type { Project } from "./project.ts";
 
@@ -76,7 +76,7 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
     build.catch((error) => {
       // The next request tries again: packages may have been out of reach for a moment.
       build = undefined;
-      logWarning(error instanceof Failure ? error.message : String(error));
+      logWarning(error instanceof CommandError ? error.message : String(error));
     });
     return build;
   };
@@ -118,7 +118,7 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
       try {
         folder = await prepare();
       } catch (error) {
-        const reason = error instanceof Failure ? error.message : "See the log of the stack.";
+        const reason = error instanceof CommandError ? error.message : "See the log of the stack.";
         return text(503, `The app could not be built. ${reason}`, {
           "retry-after": "5",
         });

@@ -6,7 +6,7 @@
  */
 
 import { join, relative } from "node:path";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 import { Lock } from "./lock.ts";
 
 /** Where the app is, and where builds are kept. */
@@ -24,7 +24,7 @@ const NOT_SOURCES = new Set(["node_modules", "dist"]);
 /**
  * Resolves to the folder of a build of the sources as they are now, and makes it where there is none.
  *
- * @throws {Failure} when packages cannot be installed or the sources cannot be built.
+ * @throws {CommandError} when packages cannot be installed or the sources cannot be built.
  */
 export async function buildApp(options: AppBuildOptions): Promise<string> {
   const { appDir, buildsDir } = options;
@@ -103,7 +103,7 @@ async function run(
   }).output();
   if (success) return;
   const decoder = new TextDecoder();
-  throw new Failure(
+  throw new CommandError(
     `${what} could not be ${args[0] === "install" ? "installed" : "built"}:\n` +
       `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim(),
   );

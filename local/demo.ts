@@ -20,3 +20,18 @@ export const DEMO = {
   agent_key: "agt_DemoKeyForThisMachineOnly0000001",
   kapso_phone_number_id: "100000000000123",
 } as const;
+
+/** The demo connections of `supabase/seed.sql`, as their bridges name them. */
+export const DEMO_CONNECTIONS = {
+  whatsapp: { platform: "whatsapp", connection_id: DEMO.connection_id, api_key: DEMO.api_key },
+  telegram: {
+    platform: "telegram",
+    connection_id: "tg_bot_456",
+    api_key: "msg_DemoTelegramKeyForThisMachine001",
+  },
+  signal: {
+    platform: "signal",
+    connection_id: "signal_123",
+    api_key: "msg_DemoSignalKeyForThisMachine00001",
+  },
+} as const;

@@ -9,7 +9,7 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { delay } from "./delay.ts";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 import { forEachLine, logFrom } from "./log.ts";
 
 /** What the fake is told. */
@@ -35,7 +35,7 @@ const parentWatch = fileURLToPath(new URL("gateway/function_parent_watch.ts", im
 /**
  * Starts the fake and resolves when it delivers.
  *
- * @throws {Failure} when it ends before that.
+ * @throws {CommandError} when it ends before that.
  */
 export async function startFakeKapso(options: FakeKapsoOptions): Promise<FakeKapsoProcess> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -66,7 +66,7 @@ export async function startFakeKapso(options: FakeKapsoOptions): Promise<FakeKap
 
   const line = await ready;
   if (line === undefined) {
-    throw new Failure(`The fake Kapso ended with code ${(await child.status).code}.`);
+    throw new CommandError(`The fake Kapso ended with code ${(await child.status).code}.`);
   }
   const info = infoSchema.parse(JSON.parse(line));
   return {

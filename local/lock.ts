@@ -5,7 +5,7 @@
  */
 
 import { z } from "zod";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 
 const holderSchema = z.object({ pid: z.number(), api_url: z.string() });
 
@@ -59,7 +59,7 @@ async function open(path: string): Promise<Deno.FsFile> {
     return await Deno.open(path, { read: true, write: true, create: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-    throw new Failure(
+    throw new CommandError(
       `${path} cannot be written. Was this project started as another user before?`,
     );
   }

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { resolve } from "node:path";
+import { explainError } from "../cli/command.ts";
+import { CommandError } from "../cli/command_error.ts";
+import { readArguments, wholeNumber } from "../cli/options.ts";
 import { banner } from "./banner.ts";
-import { Failure } from "./failure.ts";
 import { watchLauncher } from "./launcher.ts";
 import { logInfo, logWarning, print, sendConsoleToStderr } from "./log.ts";
 import { type Stack, startStack } from "./stack.ts";
@@ -39,30 +40,23 @@ interface Options {
 
 /** @returns what was asked for, or nothing for `--help`. */
 function readOptions(args: string[]): Options | undefined {
-  let values;
-  try {
-    values = parseArgs({
-      args,
-      options: {
-        port: { type: "string" },
-        ephemeral: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        watch: { type: "boolean", default: false },
-        "with-fake-kapso": { type: "boolean", default: false },
-        workdir: { type: "string" },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new Failure(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
-  }
+  const { values } = readArguments({
+    args,
+    options: {
+      port: { type: "string" },
+      ephemeral: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      watch: { type: "boolean", default: false },
+      "with-fake-kapso": { type: "boolean", default: false },
+      workdir: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
   if (values.help) return undefined;
-  const port = values.port === undefined ? undefined : Number(values.port);
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535)) {
-    throw new Failure(`--port ${values.port} is not a port; it must be a number from 0 to 65535.`);
-  }
   return {
-    port,
+    port: values.port === undefined
+      ? undefined
+      : wholeNumber(values.port, "port", { min: 0, max: 65535 }),
     ephemeral: values.ephemeral,
     json: values.json,
     watch: values.watch,
@@ -124,13 +118,14 @@ let code: number;
 try {
   code = await main();
 } catch (error) {
-  logInfo(`error: ${describe(error)}`);
-  code = 1;
+  const isSentence = error instanceof CommandError;
+  logInfo(isSentence ? explainError("deno task start", error) : `error: ${describe(error)}`);
+  code = isSentence ? error.exitCode : 1;
 }
 Deno.exit(code);
 
 /** What is wrong, and where, unless it is a sentence for people. */
 function describe(error: unknown): string {
-  if (error instanceof Failure) return error.message;
+  if (error instanceof CommandError) return error.message;
   return error instanceof Error ? error.stack ?? error.message : String(error);
 }

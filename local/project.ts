@@ -8,7 +8,7 @@
 import { join, resolve } from "node:path";
 import { parse } from "smol-toml";
 import { z } from "zod";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 
 const functionSchema = z.looseObject({
   enabled: z.boolean().default(true),
@@ -27,6 +27,9 @@ const configSchema = z.looseObject({
   }).prefault({}),
   db: z.looseObject({
     port: z.int().default(54322),
+    migrations: z.looseObject({
+      schema_paths: z.array(z.string()).default([]),
+    }).prefault({}),
     seed: z.looseObject({
       enabled: z.boolean().default(true),
       sql_paths: z.array(z.string()).default(["./seed.sql"]),
@@ -64,7 +67,7 @@ export interface Project {
 /**
  * Reads the project in a folder.
  *
- * @throws {Failure} when there is no `supabase/config.toml` or it cannot be understood.
+ * @throws {CommandError} when there is no `supabase/config.toml` or it cannot be understood.
  */
 export async function readProject(folder: string): Promise<Project> {
   const root = resolve(folder);
@@ -82,7 +85,7 @@ export async function readProject(folder: string): Promise<Project> {
 /**
  * Reads `config.toml` again, for what may change while the stack runs.
  *
- * @throws {Failure} when the file is missing or cannot be understood.
+ * @throws {CommandError} when the file is missing or cannot be understood.
  */
 export async function readConfig(path: string): Promise<ProjectConfig> {
   let text: string;
@@ -90,12 +93,12 @@ export async function readConfig(path: string): Promise<ProjectConfig> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Failure(`${path} does not exist. Is this the folder of a Supabase project?`);
+    throw new CommandError(`${path} does not exist. Is this the folder of a Supabase project?`);
   }
   try {
     return configSchema.parse(parse(text));
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new Failure(`${path} cannot be used: ${reason}`);
+    throw new CommandError(`${path} cannot be used: ${reason}`);
   }
 }

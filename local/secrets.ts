@@ -7,7 +7,7 @@
 
 import { join } from "node:path";
 import { z } from "zod";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 
 const secretsSchema = z.object({
   publishable_key: z.string().startsWith("sb_publishable_"),
@@ -37,7 +37,7 @@ export function generateSecrets(): Secrets {
 /**
  * Reads the project's secrets, or makes them when there are none yet.
  *
- * @throws {Failure} when the file is there but damaged. It is not replaced: the database password and
+ * @throws {CommandError} when the file is there but damaged. It is not replaced: the database password and
  * the key that stored credentials are encrypted with are in it.
  */
 export async function loadSecrets(localDir: string): Promise<Secrets> {
@@ -46,7 +46,7 @@ export async function loadSecrets(localDir: string): Promise<Secrets> {
     return secretsSchema.parse(JSON.parse(await Deno.readTextFile(path)));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
-      throw new Failure(
+      throw new CommandError(
         `${path} cannot be used (${
           error instanceof Error ? error.message : error
         }). Repair it, or ` +

@@ -10,7 +10,7 @@ import { openDatabase } from "./postgres/database.ts";
 import { delay } from "./delay.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
-import { Failure } from "./failure.ts";
+import { CommandError } from "../cli/command_error.ts";
 import { Functions } from "./gateway/functions.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { Lock } from "./lock.ts";
@@ -66,7 +66,7 @@ const DRAIN_MS = 1_000;
 /**
  * Starts a stack and resolves when it answers requests.
  *
- * @throws {Failure} when a part does not start; everything that had started is stopped again.
+ * @throws {CommandError} when a part does not start; everything that had started is stopped again.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { isThrowaway, signal } = options;
@@ -198,7 +198,7 @@ async function lockProject(project: Project): Promise<Lock> {
   const attempt = await Lock.tryTake(join(project.localDir, "stack.lock"));
   if ("lock" in attempt) return attempt.lock;
   const { holder } = attempt;
-  throw new Failure(
+  throw new CommandError(
     "This project is running already" +
       (holder ? `: process ${holder.pid}, ${holder.api_url}` : "") +
       ". Stop it first, or start a second one on data of its own with --ephemeral --port 0.",
@@ -220,7 +220,7 @@ function listen(port: number, gateway: Gateway): Deno.HttpServer<Deno.NetAddr> {
     }, (request, { remoteAddr }) => gateway(request, remoteAddr));
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new Failure(
+    throw new CommandError(
       `Port ${port} is taken by another program. Stop that program, or choose another port: ` +
         "--port 54400, or --port 0 for any that is free.",
     );

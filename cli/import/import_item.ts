@@ -50,20 +50,6 @@ export const MAX_ID_LENGTH = 512;
 const MAX_METADATA_STRING_LENGTH = 300;
 
 /**
- * A problem that the person who runs the import can solve. Its message says how.
- */
-export class ImportProblem extends Error {
-  override name = "ImportProblem";
-  /** `usage` when other options would solve it, `failed` when the file or the server is at fault. */
-  readonly kind: "usage" | "failed";
-
-  constructor(kind: "usage" | "failed", message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.kind = kind;
-  }
-}
-
-/**
  * Makes a message fit the API's limits without losing any of its text.
  *
  * A text over 64 KB is cut into several messages; the first keeps the id, so it stays stable. Characters

@@ -12,8 +12,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
 import { z } from "zod";
 
+import { CommandError, usageError } from "../command_error.ts";
 import type { Batch } from "./batches.ts";
-import { type ImportMessage, ImportProblem, type Platform } from "./import_item.ts";
+import { type ImportMessage, type Platform } from "./import_item.ts";
 
 /** What became of one conversation of a batch. */
 export type ConversationOutcome =
@@ -53,23 +54,23 @@ export interface IngestClient {
 }
 
 /** The server refused a request, and will again. */
-export class IngestRefusal extends ImportProblem {
+export class IngestRefusal extends CommandError {
   override name = "IngestRefusal";
   readonly status: number;
 
   constructor(status: number, message: string) {
-    super("failed", message);
+    super(message);
     this.status = status;
   }
 }
 
 /** The server could not be reached, or did not work, every time. */
-export class IngestUnavailable extends ImportProblem {
+export class IngestUnavailable extends CommandError {
   override name = "IngestUnavailable";
   readonly retryAfterMs: number;
 
   constructor(message: string, retryAfterMs = 0) {
-    super("failed", message);
+    super(message);
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -171,12 +172,11 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
 /**
  * Completes the address of a project to that of the ingest function.
  *
- * @throws {ImportProblem} When it is not an http(s) address.
+ * @throws {CommandError} When it is not an http(s) address.
  */
 export function ingestUrl(url: string): string {
   if (!URL.canParse(url) || !/^https?:$/u.test(new URL(url).protocol)) {
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       "The address is not valid. Give --url like http://127.0.0.1:54321 or https://<project>.supabase.co.",
     );
   }

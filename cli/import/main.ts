@@ -6,28 +6,19 @@
  * @module
  */
 
+import { print, printError, runCommand } from "../command.ts";
+import { usageError } from "../command_error.ts";
 import { createIngestClient, ingestUrl } from "./ingest_client.ts";
-import { ImportProblem } from "./import_item.ts";
 import { HELP, type ImportOptions, readOptions } from "./options.ts";
 import { createProgress } from "./progress.ts";
 import { exitCodeOf, formatSummary, runImport, summaryToJson } from "./run.ts";
 import { openSource, type Source } from "./source_files.ts";
 
 async function main(args: string[]): Promise<number> {
-  try {
-    const options = readOptions(args, Deno.env.toObject());
-    if (options === "help") {
-      print(HELP);
-      return 0;
-    }
-    return await importFiles(options);
-  } catch (error) {
-    if (!(error instanceof ImportProblem)) throw error;
-    printError(`${error.message}\n`);
-    if (error.kind === "failed") return 1;
-    printError("deno task import --help shows all options.\n");
-    return 2;
-  }
+  const options = readOptions(args, Deno.env.toObject());
+  if (options !== "help") return await importFiles(options);
+  print(HELP);
+  return 0;
 }
 
 async function importFiles(options: ImportOptions): Promise<number> {
@@ -42,13 +33,12 @@ async function importFiles(options: ImportOptions): Promise<number> {
   }
   const platforms = new Set(sources.map((source) => source.platform));
   if (platforms.size > 1 && options.platform === undefined) {
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       "A connection belongs to one platform. Import Telegram and WhatsApp files separately.",
     );
   }
   if (sources.length > 1 && options.chats.length > 0 && platforms.has("whatsapp")) {
-    throw new ImportProblem("usage", "--chat names one WhatsApp chat. Import them one at a time.");
+    throw usageError("--chat names one WhatsApp chat. Import them one at a time.");
   }
   for (const { name, description } of sources) printError(`${name}: ${description}\n`);
   if (platforms.has("whatsapp") && !options.isTimeZoneGiven) {
@@ -86,17 +76,4 @@ async function importFiles(options: ImportOptions): Promise<number> {
   }
 }
 
-function print(text: string): void {
-  writeAll(Deno.stdout, text);
-}
-
-function printError(text: string): void {
-  writeAll(Deno.stderr, text);
-}
-
-function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(to.writeSync(bytes));
-}
-
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await runCommand("deno task import", main);

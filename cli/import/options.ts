@@ -4,9 +4,16 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
-
-import { ImportProblem, type Platform, PLATFORMS } from "./import_item.ts";
+import { usageError } from "../command_error.ts";
+import {
+  isHeaderSafe,
+  notEmpty,
+  oneOf,
+  pointInTime,
+  readArguments,
+  wholeNumber,
+} from "../options.ts";
+import { type Platform, PLATFORMS } from "./import_item.ts";
 import type { DateOrder } from "./whatsapp_lines.ts";
 
 /** What `--help` prints. */
@@ -69,7 +76,7 @@ const DATE_ORDERS: readonly DateOrder[] = ["dmy", "mdy", "ymd"];
  * @param args The arguments after the script's name.
  * @param env The environment.
  * @returns The options, or `"help"`.
- * @throws {ImportProblem} Of kind `usage`, saying what to change.
+ * @throws {CommandError} with exit code 2, saying what to change.
  */
 export function readOptions(
   args: readonly string[],
@@ -77,7 +84,7 @@ export function readOptions(
 ): ImportOptions | "help" {
   const { values, positionals } = parse(args);
   if (values.help) return "help";
-  if (positionals.length === 0) throw usage("Give at least one exported file.");
+  if (positionals.length === 0) throw usageError("Give at least one exported file.");
 
   const warnings: string[] = [];
   const isDryRun = values["dry-run"] ?? false;
@@ -87,25 +94,24 @@ export function readOptions(
   const apiKey = (values.key ?? env.MESSAGING_API_KEY ?? "").trim();
   const connectionId = (values.connection ?? env.MESSAGING_CONNECTION_ID ?? "").trim();
   if (!isDryRun) {
-    if (apiKey === "") throw usage("Set MESSAGING_API_KEY to the API key of the connection.");
+    if (apiKey === "") throw usageError("Set MESSAGING_API_KEY to the API key of the connection.");
     // Anything else makes fetch throw an error that shows the value.
-    if (!/^[\x21-\x7e]+$/u.test(apiKey)) throw usage("The API key has characters no key has.");
-    if (connectionId === "") throw usage("Give the connection to import into: --connection <id>.");
+    if (!isHeaderSafe(apiKey)) throw usageError("The API key has characters no key has.");
+    if (connectionId === "") {
+      throw usageError("Give the connection to import into: --connection <id>.");
+    }
   }
   const url = values.url ?? (env.SUPABASE_URL || "http://127.0.0.1:54321");
   if (/^http:\/\/(?!127\.|localhost|\[::1\])/iu.test(url)) {
     warnings.push("The address is http, so the key and the messages travel unencrypted.");
   }
 
-  const batch = Number(values.batch ?? 500);
-  if (!Number.isInteger(batch) || batch < 1 || batch > 5000) {
-    throw usage("--batch must be a number from 1 to 5000.");
-  }
+  const batch = wholeNumber(values.batch ?? "500", "batch", { min: 1, max: 5000 });
   const timeZone = values["time-zone"] ?? Temporal.Now.timeZoneId();
   try {
     Temporal.Now.zonedDateTimeISO(timeZone);
   } catch {
-    throw usage("--time-zone must be a name like Asia/Jakarta.");
+    throw usageError("--time-zone must be a name like Asia/Jakarta.");
   }
   const options: ImportOptions = {
     files: positionals,
@@ -124,71 +130,37 @@ export function readOptions(
   if (me !== undefined) options.me = notEmpty(me, "me");
   if (participant !== undefined) options.participant = notEmpty(participant, "participant");
   if (values.platform !== undefined) {
-    options.platform = oneOf(values.platform, PLATFORMS, "platform");
+    options.platform = oneOf(values.platform, "platform", PLATFORMS);
   }
   if (values["date-order"] !== undefined) {
-    options.dateOrder = oneOf(values["date-order"], DATE_ORDERS, "date-order");
+    options.dateOrder = oneOf(values["date-order"], "date-order", DATE_ORDERS);
   }
-  if (values.until !== undefined) options.until = toInstant(values.until, timeZone);
+  if (values.until !== undefined) options.until = pointInTime(values.until, "until", timeZone);
   if (positionals.length > 1 && options.participant !== undefined) {
-    throw usage("--participant belongs to one chat. Import such files one at a time.");
+    throw usageError("--participant belongs to one chat. Import such files one at a time.");
   }
   return options;
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        batch: { type: "string" },
-        chat: { type: "string", multiple: true },
-        connection: { type: "string" },
-        "date-order": { type: "string" },
-        "dry-run": { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-        json: { type: "boolean" },
-        key: { type: "string" },
-        me: { type: "string" },
-        participant: { type: "string" },
-        platform: { type: "string" },
-        "time-zone": { type: "string" },
-        until: { type: "string" },
-        url: { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw usage(error instanceof Error ? error.message.split(". ")[0] + "." : String(error));
-  }
-}
-
-function toInstant(value: string, timeZone: string): string {
-  try {
-    const instant = /(?:z|[+-]\d{2}:?\d{2})$/iu.test(value)
-      ? Temporal.Instant.from(value)
-      : Temporal.PlainDateTime.from(value).toZonedDateTime(timeZone).toInstant();
-    return new Date(instant.epochMilliseconds).toISOString();
-  } catch {
-    throw usage("--until must be a date like 2026-02-01 or a time like 2026-02-01T09:00.");
-  }
-}
-
-function oneOf<Value extends string>(
-  value: string,
-  allowed: readonly Value[],
-  option: string,
-): Value {
-  const found = allowed.find((candidate) => candidate === value);
-  if (!found) throw usage(`--${option} must be one of ${allowed.join(", ")}.`);
-  return found;
-}
-
-function notEmpty(value: string, option: string): string {
-  if (value.trim() === "") throw usage(`--${option} must not be empty.`);
-  return value.trim();
-}
-
-function usage(message: string): ImportProblem {
-  return new ImportProblem("usage", message);
+  return readArguments({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      batch: { type: "string" },
+      chat: { type: "string", multiple: true },
+      connection: { type: "string" },
+      "date-order": { type: "string" },
+      "dry-run": { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+      json: { type: "boolean" },
+      key: { type: "string" },
+      me: { type: "string" },
+      participant: { type: "string" },
+      platform: { type: "string" },
+      "time-zone": { type: "string" },
+      until: { type: "string" },
+      url: { type: "string" },
+    },
+  });
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { CommandError } from "../command_error.ts";
 import { makeBatches } from "./batches.ts";
 import { type IngestClient, IngestRefusal } from "./ingest_client.ts";
-import { type ImportConversation, type ImportMessage, ImportProblem } from "./import_item.ts";
+import { type ImportConversation, type ImportMessage } from "./import_item.ts";
 import type { Progress } from "./progress.ts";
 import type { Source } from "./source_files.ts";
 
@@ -104,7 +105,7 @@ export async function runImport(
             }
           }
         } catch (error) {
-          if (!(error instanceof ImportProblem)) throw error;
+          if (!(error instanceof CommandError)) throw error;
           summary.messagesFailed += batch.messageCount;
           add(summary.failures, error.message, batch.messageCount);
           const isOfOneRequest = error instanceof IngestRefusal &&

@@ -15,7 +15,8 @@ import {
   ZipReader,
 } from "@zip.js/zip.js";
 
-import { type ImportItem, ImportProblem, type Platform } from "./import_item.ts";
+import { CommandError, usageError } from "../command_error.ts";
+import { type ImportItem, type Platform } from "./import_item.ts";
 import {
   chooseTelegramChats,
   readTelegram,
@@ -60,7 +61,7 @@ const MAX_CHAT_TEXT_BYTES = 256 * 1024 * 1024;
  * @param path As given on the command line.
  * @param options See {@linkcode SourceOptions}.
  * @returns The source. Everything that can be wrong with the file has been found by now.
- * @throws {ImportProblem} When the file cannot be read or understood.
+ * @throws {CommandError} When the file cannot be read or understood.
  */
 export async function openSource(path: string, options: SourceOptions): Promise<Source> {
   const file = await resolveFile(path);
@@ -76,15 +77,13 @@ export async function openSource(path: string, options: SourceOptions): Promise<
     case "zip":
       return await openZip(file, options);
     case "html":
-      throw new ImportProblem(
-        "usage",
+      throw usageError(
         `${
           baseName(file)
         } is a web page. Export again and choose the format “Machine-readable JSON”.`,
       );
     default:
-      throw new ImportProblem(
-        "usage",
+      throw usageError(
         `${
           baseName(file)
         } is not a kind of file this imports. Give a Telegram result.json, or a WhatsApp .txt or .zip.`,
@@ -101,9 +100,9 @@ async function resolveFile(path: string): Promise<string> {
     return result;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new ImportProblem("usage", `There is no file ${path}.`);
+      throw usageError(`There is no file ${path}.`);
     }
-    throw new ImportProblem("failed", `${path} cannot be read.`, { cause: error });
+    throw new CommandError(`${path} cannot be read.`, { cause: error });
   }
 }
 
@@ -158,8 +157,7 @@ async function openZip(file: string, options: SourceOptions): Promise<Source> {
   const entries = await withZip(file, (entries) => Promise.resolve(entries));
   const chatEntry = findChat(entries);
   if (!chatEntry) {
-    throw new ImportProblem(
-      "failed",
+    throw new CommandError(
       `${
         baseName(file)
       } holds no chat. Give the zip that WhatsApp's “Export chat” made; of a Telegram export give the result.json.`,
@@ -212,12 +210,12 @@ async function withZip<Result>(
   try {
     const entries = (await zip.getEntries()).filter(isFile);
     if (entries.some((entry) => entry.encrypted)) {
-      throw new ImportProblem("failed", `${baseName(file)} has a password. Unpack it first.`);
+      throw new CommandError(`${baseName(file)} has a password. Unpack it first.`);
     }
     return await work(entries);
   } catch (error) {
-    if (error instanceof ImportProblem) throw error;
-    throw new ImportProblem("failed", `${baseName(file)} is not a complete zip file.`, {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`${baseName(file)} is not a complete zip file.`, {
       cause: error,
     });
   } finally {
@@ -265,9 +263,8 @@ function baseName(path: string): string {
   return path.replace(/^.*[\\/]/u, "");
 }
 
-function tooLarge(file: string): ImportProblem {
-  return new ImportProblem(
-    "failed",
+function tooLarge(file: string): CommandError {
+  return new CommandError(
     `The text of ${baseName(file)} is larger than 256 MB, which no chat export is.`,
   );
 }

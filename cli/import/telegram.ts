@@ -12,12 +12,8 @@
 
 import { JSONParser } from "@streamparser/json";
 
-import {
-  type ImportConversation,
-  type ImportItem,
-  type ImportMessage,
-  ImportProblem,
-} from "./import_item.ts";
+import { CommandError, usageError } from "../command_error.ts";
+import { type ImportConversation, type ImportItem, type ImportMessage } from "./import_item.ts";
 
 /** One chat of an export, as the survey found it. */
 export interface TelegramChat {
@@ -83,7 +79,7 @@ type TelegramEvent =
  *
  * @param bytes The file.
  * @returns The chats, their senders, and the account if the export names it.
- * @throws {ImportProblem} When the file is not a complete Telegram export.
+ * @throws {CommandError} When the file is not a complete Telegram export.
  */
 export async function surveyTelegram(bytes: AsyncIterable<Uint8Array>): Promise<TelegramSurvey> {
   const survey: TelegramSurvey = { phones: new Map(), chats: new Map() };
@@ -123,8 +119,7 @@ export async function surveyTelegram(bytes: AsyncIterable<Uint8Array>): Promise<
     else chat.key = `${keyPrefix(chat.type)}${chat.id}`;
   }
   if (survey.chats.size === 0) {
-    throw new ImportProblem(
-      "failed",
+    throw new CommandError(
       "This JSON file holds no Telegram chat. In Telegram Desktop choose “Export chat history” and the format “Machine-readable JSON”, then import its result.json.",
     );
   }
@@ -137,7 +132,7 @@ export async function surveyTelegram(bytes: AsyncIterable<Uint8Array>): Promise<
  * @param survey What {@linkcode surveyTelegram} found.
  * @param options Whose account it is and which chats to take.
  * @returns The chosen chats by place.
- * @throws {ImportProblem} When no chat fits, or when nothing says which sender is you.
+ * @throws {CommandError} When no chat fits, or when nothing says which sender is you.
  */
 export function chooseTelegramChats(
   survey: TelegramSurvey,
@@ -147,8 +142,7 @@ export function chooseTelegramChats(
   if (options.chats?.length) {
     for (const wanted of options.chats) {
       if (![...survey.chats.values()].some((chat) => isChat(chat, wanted))) {
-        throw new ImportProblem(
-          "usage",
+        throw usageError(
           `No chat is called ${quote(wanted)}. The file has: ${
             list([...survey.chats.values()].map((chat) => `${chat.name || chat.type} (${chat.id})`))
           }.`,
@@ -167,16 +161,14 @@ export function chooseTelegramChats(
       ),
     );
     if (ids.size === 0) {
-      throw new ImportProblem(
-        "usage",
+      throw usageError(
         `Nobody in this export is called ${quote(me)}. Give --me one of: ${
           list(senderNames(chosen))
         }.`,
       );
     }
     if (ids.size > 1) {
-      throw new ImportProblem(
-        "usage",
+      throw usageError(
         `Several senders are called ${quote(me)}. Give --me your id instead, one of: ${
           list([...ids])
         }.`,
@@ -187,8 +179,7 @@ export function chooseTelegramChats(
       !DIRECT_CHATS.has(chat.type) && chat.type !== "saved_messages" && chat.senders.size > 0
     );
     if (unclear.length > 0) {
-      throw new ImportProblem(
-        "usage",
+      throw usageError(
         `This export does not say which sender is you. Give --me one of: ${
           list(senderNames(new Map(unclear.map((chat) => [chat.key, chat]))))
         }.`,
@@ -205,7 +196,7 @@ export function chooseTelegramChats(
  * @param survey What {@linkcode surveyTelegram} found in it.
  * @param options See {@linkcode ReadTelegramOptions}.
  * @returns Messages, and a reason for everything in the chosen chats that is not one.
- * @throws {ImportProblem} As {@linkcode surveyTelegram} and {@linkcode chooseTelegramChats} do.
+ * @throws {CommandError} As {@linkcode surveyTelegram} and {@linkcode chooseTelegramChats} do.
  */
 export async function* readTelegram(
   bytes: AsyncIterable<Uint8Array>,
@@ -258,8 +249,7 @@ async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Tel
       failure ??= error as Error;
     }
     if (failure) {
-      throw new ImportProblem(
-        "failed",
+      throw new CommandError(
         "The file is not valid JSON. If the export is still running, wait until Telegram Desktop says it is done.",
         // The parser's own message quotes the text around the error, so it is not kept as the cause.
       );
@@ -268,8 +258,7 @@ async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Tel
     events = [];
   }
   if (!parser.isEnded) {
-    throw new ImportProblem(
-      "failed",
+    throw new CommandError(
       "The file ends in the middle. Wait until Telegram Desktop says the export is done, or export again.",
     );
   }

@@ -10,12 +10,8 @@
 
 import { parsePhoneNumberFromString } from "libphonenumber-js";
 
-import {
-  type ImportConversation,
-  type ImportItem,
-  type ImportMessage,
-  ImportProblem,
-} from "./import_item.ts";
+import { CommandError, usageError } from "../command_error.ts";
+import { type ImportConversation, type ImportItem, type ImportMessage } from "./import_item.ts";
 import { type ChatEntry, type DateOrder, readChatEntries, stripMarks } from "./whatsapp_lines.ts";
 import { readChatMedia } from "./whatsapp_media.ts";
 
@@ -78,7 +74,7 @@ const EDITED =
  * @param chat The text of the chat file.
  * @param options See {@linkcode WhatsAppOptions}.
  * @returns The chat, to be given to {@linkcode readWhatsApp}.
- * @throws {ImportProblem} When the file is no export, or an option is needed to understand it.
+ * @throws {CommandError} When the file is no export, or an option is needed to understand it.
  */
 export async function prepareWhatsApp(
   chat: string,
@@ -89,7 +85,7 @@ export async function prepareWhatsApp(
 
   const senders = [...new Set(entries.flatMap((entry) => entry.sender ?? []))];
   if (senders.length === 0) {
-    throw new ImportProblem("failed", "The chat has no messages, only notices of WhatsApp itself.");
+    throw new CommandError("The chat has no messages, only notices of WhatsApp itself.");
   }
   const title = options.chatName ?? titleOf(options.fileName, senders);
   const titleSender = title === undefined
@@ -244,8 +240,7 @@ function findMe(
     const own = senders.find((sender) => sameName(sender, me));
     if (own !== undefined) return own;
     if (senders.length === 1 && titleSender !== undefined) return undefined;
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       `Nobody in this chat is called ${JSON.stringify(me)}. Give --me one of: ${names}.`,
     );
   }
@@ -255,8 +250,7 @@ function findMe(
   }
   // Somebody you wrote to who never answered.
   if (senders.length === 1 && title !== undefined && !hasGroupNotice) return senders[0];
-  throw new ImportProblem(
-    "usage",
+  throw usageError(
     `The export does not say which sender is you. Give --me one of: ${names}.`,
   );
 }
@@ -267,8 +261,7 @@ function directConversation(
 ): ImportConversation {
   const identifier = options.participant ?? (name && isPhoneLike(name) ? name : undefined);
   if (identifier === undefined) {
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       `The export has no phone number for ${
         name === undefined ? "the other party" : JSON.stringify(name)
       }. Give it: --participant "+62…".`,
@@ -290,8 +283,7 @@ async function groupConversation(
   options: WhatsAppOptions,
 ): Promise<ImportConversation> {
   if (title === undefined) {
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       'The chat has several senders, so it is a group, and the file name does not say which. Give its name: --chat "Name of the group".',
     );
   }

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { ImportProblem } from "./import_item.ts";
+import { CommandError, usageError } from "../command_error.ts";
 
 /** The order of the three numbers of a date. */
 export type DateOrder = "dmy" | "mdy" | "ymd";
@@ -64,7 +64,7 @@ interface Header {
  * @param chat The whole text of the `.txt` file.
  * @param dateOrder Overrides detection.
  * @returns The entries in the order of the file.
- * @throws {ImportProblem} When the text is no WhatsApp export, or its dates can be read both ways.
+ * @throws {CommandError} When the text is no WhatsApp export, or its dates can be read both ways.
  *
  * @example
  * ```ts
@@ -80,8 +80,7 @@ export function readChatEntries(chat: string, dateOrder?: DateOrder): ChatEntrie
   const headers = lines.map(readHeader);
   const first = headers.find((header) => header !== undefined);
   if (!first) {
-    throw new ImportProblem(
-      "failed",
+    throw new CommandError(
       "No line of the file begins like a WhatsApp export (“31/12/2025, 21:05 - Name: …” or “[31/12/2025, 21:05:09] Name: …”). Export the chat again with the phone's numbers set to 0–9.",
     );
   }
@@ -95,8 +94,7 @@ export function readChatEntries(chat: string, dateOrder?: DateOrder): ChatEntrie
     return { localTime, timeMs: Date.parse(`${localTime}Z`), ...named };
   });
   if (found.every((candidate) => candidate === undefined)) {
-    throw new ImportProblem(
-      "usage",
+    throw usageError(
       `With --date-order ${order} none of the file's dates is a real date. Leave the option out, or give another.`,
     );
   }
@@ -155,8 +153,7 @@ function detectDateOrder(headers: readonly Header[]): DateOrder {
   // No language writes month.day.year.
   if (isSameEitherWay || headers.every((header) => header.separator === ".")) return "dmy";
   const unclear = headers.find(({ parts: [a, b] }) => Number(a) !== Number(b)) ?? headers[0];
-  throw new ImportProblem(
-    "usage",
+  throw usageError(
     `The dates of this file can be read as day/month or as month/day (${
       unclear?.parts.join(unclear.separator)
     }). Give --date-order dmy or --date-order mdy.`,

@@ -1,11 +1,11 @@
 /**
  * Builds the npm package: `deno task build:client`, into
- * `clients/conversation-sync/dist/conversation-sync-client.tgz`. That is what `npm publish` and
- * `npm install` take: package.json, README.md, LICENSE and `lib`. An archive and not a folder, so that type
- * checks of this repository do not come across the declarations.
+ * `clients/conversation-sync/dist/conversation-sync-client.tgz`, which `npm publish` and `npm install` take.
+ * It holds package.json (with the version of `deno.json`), README.md, LICENSE and `lib`. It is an archive and
+ * not a folder, so that type checks of this repository do not read its declarations.
  *
  * TypeScript and zod come from npm, in the versions that npm/package.json names, into a folder of their own:
- * the sources are checked once more as a Node project, apart from Deno and from this repository's settings.
+ * the build checks the sources once more as a Node project, without Deno and this repository's settings.
  *
  * @module
  */
@@ -13,6 +13,9 @@
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+
+import project from "../../deno.json" with { type: "json" };
+import manifest from "./npm/package.json" with { type: "json" };
 
 const CLIENT = import.meta.dirname!;
 const ROOT = resolve(CLIENT, "../..");
@@ -23,12 +26,17 @@ const ROOT = resolve(CLIENT, "../..");
  * @param archive Where to; what was there is replaced.
  * @param work An empty folder to build in. What is left there afterwards is the Node project (with its
  * packages in `node_modules`) and, in `package`, what the archive contains.
+ * @param repository URL of the GitHub repository, which npm compares with the signed provenance of a
+ * published package. Without it, package.json names none.
  * @throws {Error} with what TypeScript or npm said.
  */
-export async function buildPackage(archive: string, work: string): Promise<void> {
-  for (const name of ["package.json", "tsconfig.json"]) {
-    await cp(join(CLIENT, "npm", name), join(work, name));
-  }
+export async function buildPackage(
+  archive: string,
+  work: string,
+  repository?: string,
+): Promise<void> {
+  await cp(join(CLIENT, "npm/tsconfig.json"), join(work, "tsconfig.json"));
+  await Deno.writeTextFile(join(work, "package.json"), packageManifest(repository));
   await cp(join(CLIENT, "src"), join(work, "src"), { recursive: true });
   await run(work, Deno.execPath(), ["install", "--quiet", "--node-modules-dir=auto"]);
   await run(work, Deno.execPath(), ["run", "-A", "node_modules/typescript/bin/tsc", "-p", "."]);
@@ -37,11 +45,29 @@ export async function buildPackage(archive: string, work: string): Promise<void>
   const content = join(work, "package");
   await mkdir(content);
   await cp(join(work, "lib"), join(content, "lib"), { recursive: true });
-  await cp(join(CLIENT, "npm/package.json"), join(content, "package.json"));
+  await cp(join(work, "package.json"), join(content, "package.json"));
   await cp(join(CLIENT, "README.md"), join(content, "README.md"));
   await cp(join(ROOT, "LICENSE"), join(content, "LICENSE"));
   await mkdir(dirname(archive), { recursive: true });
   await run(work, "tar", ["-czf", archive, "package"]);
+}
+
+/** Returns the text of package.json: npm/package.json with the version and repository of the project. */
+export function packageManifest(repository?: string): string {
+  const { name, ...rest } = manifest;
+  const published = {
+    name,
+    version: project.version,
+    ...rest,
+    ...(repository && {
+      repository: {
+        type: "git",
+        url: `git+${repository}.git`,
+        directory: "clients/conversation-sync",
+      },
+    }),
+  };
+  return `${JSON.stringify(published, null, 2)}\n`;
 }
 
 /** TypeScript leaves `./x.ts` in declarations, where it wants to find `x.d.ts`; not every tool does. */
@@ -68,7 +94,13 @@ async function run(cwd: string, command: string, args: string[]): Promise<void> 
 if (import.meta.main) {
   const work = await mkdtemp(join(tmpdir(), "build-client-"));
   try {
-    await buildPackage(join(CLIENT, "dist/conversation-sync-client.tgz"), work);
+    // GitHub Actions sets both.
+    const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = Deno.env.toObject();
+    await buildPackage(
+      join(CLIENT, "dist/conversation-sync-client.tgz"),
+      work,
+      server && name && `${server}/${name}`,
+    );
   } finally {
     await rm(work, { recursive: true, force: true });
   }

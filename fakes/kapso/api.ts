@@ -21,7 +21,7 @@ import {
   wrapped,
 } from "./answers.ts";
 import { deliveryRow, type Webhook } from "./deliveries.ts";
-import type { FakeKapso, FileBehaviour } from "./fake_kapso.ts";
+import type { FakeKapso, FileBehaviour } from "./controls.ts";
 import { page } from "./paging.ts";
 import {
   contactRow,

@@ -5,28 +5,9 @@
  * @module
  */
 
-import type { FakeKapso } from "./fake_kapso.ts";
+import type { FakeKapso, HistoryOptions } from "./controls.ts";
 import { samplePicture } from "./samples.ts";
-import type { Contact, Conversation, JsonObject, Line, Media, Message } from "./state.ts";
-
-/** Options of {@linkcode seedHistory}. */
-export interface HistoryOptions {
-  /** How many of Kapso's conversations, each of which is a session. */
-  conversations: number;
-  /** How many messages in all of them together. */
-  messages: number;
-  /** Customers; some have several conversations where there are fewer. As many as conversations. */
-  contacts?: number;
-  /** The customers themselves, where they are known. */
-  of?: Contact[];
-  line?: Line;
-  /** Over how many days until now. */
-  days?: number;
-  /** Every how many messages there is a picture. 0: never. */
-  picturesEvery?: number;
-  /** `history_sync`: imported by Kapso just now, so that WhatsApp's times and Kapso's differ. */
-  origin?: Message["origin"];
-}
+import type { Conversation, JsonObject, Media, Message } from "./state.ts";
 
 const TEXTS = [
   "Good morning",

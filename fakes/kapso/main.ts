@@ -6,9 +6,9 @@
  * @module
  */
 
-// deno-lint-ignore-file no-console -- a program of its own
-
-import { parseArgs } from "node:util";
+import { print, runCommand } from "../../cli/command.ts";
+import { usageError } from "../../cli/command_error.ts";
+import { readArguments, wholeNumber } from "../../cli/options.ts";
 import type { Content } from "./content.ts";
 import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
 import { samplePicture, sampleRecording } from "./samples.ts";
@@ -91,58 +91,66 @@ const CUSTOMERS: readonly NewContact[] = [
   { name: "Ana Reis", phone: null, bsuid: "BR.1000000006", username: "ana.reis" },
 ];
 
-const { values } = parseArgs({
-  options: {
-    "webhook-url": { type: "string" },
-    secret: { type: "string" },
-    "phone-number-id": { type: "string", default: "100000000000123" },
-    "api-key": { type: "string" },
-    port: { type: "string", default: "0" },
-    history: { type: "string", default: "1500" },
-    pace: { type: "string", default: "8" },
-    seed: { type: "string" },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-const url = values["webhook-url"];
-const secret = values.secret ?? Deno.env.get("KAPSO_WEBHOOK_SECRET");
-if (values.help || url === undefined || !secret) {
-  console.log(HELP);
-  Deno.exit(values.help ? 0 : 2);
+async function main(args: string[]): Promise<number> {
+  const { values } = readArguments({
+    args,
+    options: {
+      "webhook-url": { type: "string" },
+      secret: { type: "string" },
+      "phone-number-id": { type: "string", default: "100000000000123" },
+      "api-key": { type: "string" },
+      port: { type: "string", default: "0" },
+      history: { type: "string", default: "1500" },
+      pace: { type: "string", default: "8" },
+      seed: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) {
+    print(`${HELP}\n`);
+    return 0;
+  }
+  const url = values["webhook-url"];
+  const secret = values.secret ?? Deno.env.get("KAPSO_WEBHOOK_SECRET");
+  if (url === undefined) throw usageError("Give --webhook-url.");
+  if (!secret) throw usageError("Give --secret, or set KAPSO_WEBHOOK_SECRET.");
+
+  const apiKey = values["api-key"] ?? Deno.env.get("KAPSO_API_KEY");
+  const fake = await startFakeKapso({
+    port: wholeNumber(values.port, "port", { min: 0, max: 65535 }),
+    // A new one for each run: messages with ids that are stored already would count as repeats.
+    seed: values.seed === undefined ? Date.now() : wholeNumber(values.seed, "seed", { min: 0 }),
+    autoStatus: true,
+    ...(apiKey ? { apiKey } : {}),
+  });
+  const line = fake.state.lines.get(values["phone-number-id"]) ??
+    fake.addLine(values["phone-number-id"], "+551130000001");
+  const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
+  const history = wholeNumber(values.history, "history", { min: 0 });
+  if (history > 0) remember(fake, line, contacts, history);
+  prepare(fake, line);
+  const webhook = fake.addWebhook({ line, url, secretKey: secret });
+  const ready = {
+    api_url: fake.url,
+    api_key: fake.apiKey,
+    phone_number_id: line.phoneNumberId,
+    webhook_id: webhook.id,
+  };
+  print(
+    values.json
+      ? `${JSON.stringify(ready)}\n`
+      : `Fake Kapso: API at ${fake.url}, ${CUSTOMERS.length} customers, delivering to ${url}\n`,
+  );
+
+  play(fake, contacts, Number(values.pace));
+
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  await stopped;
+  await fake.stop();
+  return 0;
 }
-
-const apiKey = values["api-key"] ?? Deno.env.get("KAPSO_API_KEY");
-const fake = await startFakeKapso({
-  port: Number(values.port),
-  // Not the same in every run: ids that are stored already would be taken for repeats.
-  seed: values.seed === undefined ? Date.now() : Number(values.seed),
-  autoStatus: true,
-  ...(apiKey ? { apiKey } : {}),
-});
-const line = fake.state.lines.get(values["phone-number-id"]) ??
-  fake.addLine(values["phone-number-id"], "+551130000001");
-const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
-const history = Number(values.history);
-if (history > 0) remember(fake, line, contacts, history);
-prepare(fake, line);
-const webhook = fake.addWebhook({ line, url, secretKey: secret });
-console.log(
-  values.json
-    ? JSON.stringify({
-      api_url: fake.url,
-      api_key: fake.apiKey,
-      phone_number_id: line.phoneNumberId,
-      webhook_id: webhook.id,
-    })
-    : `Fake Kapso: API at ${fake.url}, ${CUSTOMERS.length} customers, delivering to ${url}`,
-);
-
-play(fake, contacts, Number(values.pace));
-
-// Not awaited here: whoever preloads a module that watches for its parent waits for this one to load.
-const stop = () => void fake.stop().then(() => Deno.exit(0));
-for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
 
 /** What was written before: with the customers, and with others who do not write any more. */
 function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
@@ -277,3 +285,6 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
   };
   listen();
 }
+
+// Not awaited: a module that is preloaded to watch for its parent starts when this module has loaded.
+if (import.meta.main) void runCommand("deno run -A fakes/kapso/main.ts", main);

@@ -8,7 +8,7 @@
 
 import type { Context, Hono } from "hono";
 import { NO_PAGES, readBody, refuse, wrapped } from "./answers.ts";
-import type { FakeKapso } from "./fake_kapso.ts";
+import type { FakeKapso } from "./controls.ts";
 import { iso } from "./payloads.ts";
 import type { Assignment, Conversation, JsonObject } from "./state.ts";
 

@@ -8,7 +8,7 @@
 
 import type { Context, Hono } from "hono";
 import { is, NO_PAGES, readBody, refuse } from "./answers.ts";
-import type { FakeKapso } from "./fake_kapso.ts";
+import type { FakeKapso } from "./controls.ts";
 import { iso } from "./payloads.ts";
 import type { JsonObject, Workflow, WorkflowExecution } from "./state.ts";
 

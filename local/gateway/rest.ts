@@ -9,7 +9,7 @@ import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 import { type Kysely, sql } from "kysely";
 import type postgres from "postgres";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import type { ProjectConfig } from "../project.ts";
 import type { Secrets } from "../secrets.ts";
 
@@ -77,7 +77,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
         select to_regclass('auth.users') is not null
           and to_regprocedure('auth.uid()') is not null
           and to_regclass('supabase_migrations.schema_migrations') is not null as complete`;
-      if (!row?.complete) throw new Failure("The tables of Auth could not be made.");
+      if (!row?.complete) throw new CommandError("The tables of Auth could not be made.");
     },
     forgetSchema: () => connection.forgetSchema(),
     close: () => connection.driver.end({ timeout: 1 }),

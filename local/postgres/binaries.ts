@@ -10,12 +10,20 @@
 
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
+import type { PostgresUser } from "./os_user.ts";
 
 /** Where the programs of one PostgreSQL installation are. */
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
+}
+
+/** The programs, who runs them, and the folder for what they need. */
+export interface PostgresInstallation {
+  readonly home: string;
+  readonly user: PostgresUser;
+  readonly binaries: PostgresBinaries;
 }
 
 const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
@@ -24,7 +32,7 @@ const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string()
  * Returns the programs in `<home>/postgres`, after copying them there if they are not there yet.
  * Must not run twice at the same time for the same folder.
  *
- * @throws {Failure} when there is no package for this platform.
+ * @throws {CommandError} when there is no package for this platform.
  */
 export async function installPostgres(home: string): Promise<PostgresBinaries> {
   const folder = join(home, "postgres");
@@ -48,11 +56,11 @@ async function packageVersion(): Promise<string> {
 
 async function findPackage(): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "postgres_package.ts")],
+    args: ["run", "-A", "--quiet", join(import.meta.dirname!, "print_package_path.ts")],
     stdin: "null",
   }).output();
   if (success) return new TextDecoder().decode(stdout).trim();
-  throw new Failure(
+  throw new CommandError(
     `There is no PostgreSQL for this platform (${Deno.build.os} ${Deno.build.arch}), or it could ` +
       `not be downloaded:\n${new TextDecoder().decode(stderr).trim()}`,
   );

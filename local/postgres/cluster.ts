@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
+import { LOOPBACK } from "../ports.ts";
 import type { PostgresBinaries } from "./binaries.ts";
 import type { PostgresUser } from "./os_user.ts";
 
@@ -25,7 +26,7 @@ export interface CreateClusterOptions {
  * Makes a cluster whose databases are UTF-8 and know which characters are letters (`pg_trgm`
  * ignores everything else), whatever the language of the machine is.
  *
- * @throws {Failure} with the output of `initdb` when that fails.
+ * @throws {CommandError} with the output of `initdb` when that fails.
  */
 export async function createCluster(options: CreateClusterOptions): Promise<void> {
   const { binaries, dataDir, user, password, isThrowaway, signal } = options;
@@ -56,7 +57,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<void
       signal,
     }).output();
     if (!success) {
-      throw new Failure(
+      throw new CommandError(
         `The database could not be created in ${dataDir}:\n${new TextDecoder().decode(stderr)}`,
       );
     }
@@ -66,6 +67,11 @@ export async function createCluster(options: CreateClusterOptions): Promise<void
   } finally {
     await Deno.remove(passwordFile).catch(() => {});
   }
+}
+
+/** The address of the database that `createCluster` made, for a server on a port. */
+export function databaseUrl(port: number, password: string): string {
+  return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
 }
 
 async function findUtf8Locale(): Promise<string> {

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { Lock } from "../lock.ts";
 import { migrate } from "./migrate.ts";
-import { findFreePort, LOOPBACK } from "../ports.ts";
-import { installPostgres, type PostgresBinaries } from "./binaries.ts";
-import { createCluster } from "./cluster.ts";
+import { findFreePort } from "../ports.ts";
+import { installPostgres, type PostgresInstallation } from "./binaries.ts";
+import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
-import { chooseHome, findPostgresUser, makeThrowawayHome, type PostgresUser } from "./os_user.ts";
+import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 import type { Project } from "../project.ts";
 import { createRestApi } from "../gateway/rest.ts";
 import type { Secrets } from "../secrets.ts";
@@ -37,17 +37,10 @@ export interface Database {
   readonly server: PostgresServer;
 }
 
-/** The programs, who runs them, and the folder for what they need. */
-export interface PostgresInstallation {
-  readonly home: string;
-  readonly user: PostgresUser;
-  readonly binaries: PostgresBinaries;
-}
-
 /**
  * Starts the database of a project, after creating it and applying what is new.
  *
- * @throws {Failure} when a step fails; nothing is left running then.
+ * @throws {CommandError} when a step fails; nothing is left running then.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const user = await findPostgresUser();
@@ -148,11 +141,6 @@ async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions
   } finally {
     await Promise.all([sql.end({ timeout: 1 }), rest.close()]);
   }
-}
-
-/** The address of the database that `createCluster` made, for a server on a port. */
-export function databaseUrl(port: number, password: string): string {
-  return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
 }
 
 async function stopIfItFails<T>(server: PostgresServer, work: () => Promise<T>): Promise<T> {

@@ -7,15 +7,14 @@
  */
 
 import { createHash } from "node:crypto";
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { globSync } from "node:fs";
 import type postgres from "postgres";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
+import { readHistory, versionOf } from "./history.ts";
 import type { Project } from "../project.ts";
-
-/** Has a program for every platform; some later versions lack one, and then cannot be installed. */
-const CLI = "npm:supabase@2.117.0";
+import { SUPABASE_CLI } from "../supabase_cli.ts";
 
 /** What `migrate` needs. */
 export interface MigrateOptions {
@@ -28,7 +27,8 @@ export interface MigrateOptions {
 /**
  * Applies what is new.
  *
- * @throws {Failure} with the output of the CLI when a migration or the seed fails.
+ * @throws {CommandError} with the output of the CLI when a migration or the seed fails, and with what to do when the
+ * database was made by another version of the project.
  */
 export async function migrate(options: MigrateOptions): Promise<void> {
   const { project, sql, databaseUrl, signal } = options;
@@ -39,7 +39,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       "run",
       "-A",
       "--quiet",
-      CLI,
+      SUPABASE_CLI.program,
       "db",
       "push",
       "--workdir",
@@ -53,7 +53,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     ],
     // The lock file of this program covers the CLI too.
     cwd: import.meta.dirname!,
-    env: { DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1", NO_COLOR: "1" },
+    env: SUPABASE_CLI.env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -72,30 +72,30 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   const { success } = await Promise.race([ended, aborted]);
   signal.throwIfAborted();
-  if (!success) throw new Failure("The migrations could not be applied; see the lines above.");
+  if (!success) throw new CommandError("The migrations could not be applied; see the lines above.");
 }
 
-/** The files that make up the schema and the sample data, in the order they are applied. */
-export function schemaFiles(project: Project): { migrations: string[]; seeds: string[] } {
-  const migrations = globSync(`${project.migrationsDir}/*.sql`).sort();
-  const { seed } = project.config.db;
-  const seeds = seed.enabled
-    ? seed.sql_paths.flatMap((path) => globSync(path, { cwd: project.supabaseDir }).sort())
-      .map((path) => `${project.supabaseDir}/${path}`)
-    : [];
-  return { migrations, seeds };
+/** The files that make up the database, each kind in the order it is applied. */
+export function databaseFiles(
+  project: Project,
+): { schemas: string[]; migrations: string[]; seeds: string[] } {
+  const { migrations, seed } = project.config.db;
+  const find = (patterns: readonly string[]) =>
+    patterns.flatMap((pattern) => globSync(pattern, { cwd: project.supabaseDir }).sort())
+      .map((path) => join(project.supabaseDir, path));
+  return {
+    schemas: find(migrations.schema_paths),
+    migrations: find(["migrations/*.sql"]),
+    seeds: seed.enabled ? find(seed.sql_paths) : [],
+  };
 }
 
 async function isBehind(project: Project, sql: postgres.Sql): Promise<boolean> {
-  const files = schemaFiles(project);
-  const applied = new Set(
-    (await sql`select version from supabase_migrations.schema_migrations`).map((row) =>
-      row.version
-    ),
-  );
+  const files = databaseFiles(project);
+  const applied = await readHistory(sql, files.migrations);
   for (const file of files.migrations) {
-    const version = /([0-9]+)_[^/\\]*\.sql$/.exec(file)?.[1];
-    if (version !== undefined && !applied.has(version)) return true;
+    const version = versionOf(file);
+    if (version !== "" && !applied.has(version)) return true;
   }
   if (files.seeds.length === 0) return false;
   const [table] = await sql`select to_regclass('supabase_migrations.seed_files') as name`;

@@ -8,7 +8,7 @@
 
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { logInfo } from "../log.ts";
 
 /** The user that owns the data and runs the server; undefined is whoever started the stack. */
@@ -17,7 +17,7 @@ export type PostgresUser = { readonly uid: number; readonly gid: number } | unde
 /**
  * Finds the user to run Postgres as, and makes the system user `postgres` when root has none.
  *
- * @throws {Failure} when that user is needed and cannot be made.
+ * @throws {CommandError} when that user is needed and cannot be made.
  */
 export async function findPostgresUser(): Promise<PostgresUser> {
   if (Deno.uid() !== 0) return undefined;
@@ -28,7 +28,7 @@ export async function findPostgresUser(): Promise<PostgresUser> {
     await run("adduser", ["-S", "-D", "-H", "postgres"]);
   const user = made ? await lookUp("postgres") : undefined;
   if (user) return user;
-  throw new Failure(
+  throw new CommandError(
     "Postgres does not run as root, and a system user named postgres could not be made. Make one " +
       "(useradd --system postgres), or start as an ordinary user.",
   );
@@ -39,7 +39,7 @@ export async function findPostgresUser(): Promise<PostgresUser> {
  * runs as may not enter that (a project below `/root`, for example), one in `/var/tmp` named after
  * the project's path.
  *
- * @throws {Failure} when somebody else owns the folder in `/var/tmp`.
+ * @throws {CommandError} when somebody else owns the folder in `/var/tmp`.
  */
 export async function chooseHome(localDir: string, user: PostgresUser): Promise<string> {
   if (user === undefined || await canEnter(dirname(localDir))) return localDir;
@@ -51,7 +51,7 @@ export async function chooseHome(localDir: string, user: PostgresUser): Promise<
   // Everybody may write to /var/tmp, so somebody may have been there first.
   const { isDirectory, uid } = await Deno.lstat(home);
   if (isDirectory && uid === Deno.uid()) return home;
-  throw new Failure(`${home} belongs to somebody else. Remove it, or move the project.`);
+  throw new CommandError(`${home} belongs to somebody else. Remove it, or move the project.`);
 }
 
 /** Makes a folder of its own for a throw-away stack, which the user Postgres runs as can enter. */

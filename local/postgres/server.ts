@@ -7,7 +7,7 @@
 
 import { join } from "node:path";
 import { delay } from "../delay.ts";
-import { Failure } from "../failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import { isPortTaken, LOOPBACK } from "../ports.ts";
 import type { PostgresBinaries } from "./binaries.ts";
@@ -74,13 +74,13 @@ export class PostgresServer {
   /**
    * Starts the server and resolves when it accepts connections.
    *
-   * @throws {Failure} with what the server said when it does not start.
+   * @throws {CommandError} with what the server said when it does not start.
    */
   static async start(options: PostgresServerOptions): Promise<PostgresServer> {
     const server = new PostgresServer(options);
     await stopOrphan(options.dataDir);
     if (isPortTaken(options.port)) {
-      throw new Failure(
+      throw new CommandError(
         `Port ${options.port} for the database is taken by another program. Stop that program, or ` +
           `choose another port: [db] port in supabase/config.toml.`,
       );
@@ -168,7 +168,7 @@ export class PostgresServer {
     const started = await Promise.race([ready, exited]);
     clearTimeout(timer);
     if (started === true) return { exited };
-    throw new Failure(
+    throw new CommandError(
       `Postgres did not start on ${LOOPBACK}:${port} with the data in ${dataDir}. It said:\n` +
         said.join("\n"),
     );
@@ -232,7 +232,9 @@ async function stopOrphan(dataDir: string): Promise<void> {
       await delay(20);
     }
   }
-  throw new Failure(`The Postgres with process number ${pid} on ${dataDir} cannot be stopped.`);
+  throw new CommandError(
+    `The Postgres with process number ${pid} on ${dataDir} cannot be stopped.`,
+  );
 }
 
 /** The process number in `postmaster.pid`, if there is such a file. */

@@ -7,11 +7,11 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { databaseUrl, type PostgresInstallation } from "./database.ts";
+import type { PostgresInstallation } from "./binaries.ts";
 import { Lock } from "../lock.ts";
-import { schemaFiles } from "./migrate.ts";
+import { databaseFiles } from "./migrate.ts";
 import { findFreePort } from "../ports.ts";
-import { createCluster } from "./cluster.ts";
+import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import type { Project } from "../project.ts";
 
@@ -72,7 +72,7 @@ async function makeTemplate(options: CopyTemplateOptions, folder: string): Promi
 
 /** Changes with everything the content of a prepared database depends on. */
 async function fingerprintOf(project: Project): Promise<string> {
-  const { migrations, seeds } = schemaFiles(project);
+  const { migrations, seeds } = databaseFiles(project);
   const hash = createHash("sha256");
   const files = [
     join(project.supabaseDir, "config.toml"),

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { runAdvisors } from "../../cli/run_advisors.ts";
+import { runAdvisors } from "../../cli/advisors.ts";
 import { sharedStack } from "../../local/spawn_stack.ts";
 
 Deno.test("the advisors of the Supabase CLI find nothing", async () => {

@@ -7,13 +7,8 @@
 
 import { assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
-import { installPostgres, type PostgresBinaries } from "../../local/postgres/binaries.ts";
-import { createCluster } from "../../local/postgres/cluster.ts";
-import { PostgresServer } from "../../local/postgres/server.ts";
-import { findFreePort } from "../../local/ports.ts";
-import { databaseUrl } from "../../local/postgres/database.ts";
-import { chooseHome, findPostgresUser, makeThrowawayHome } from "../../local/postgres/os_user.ts";
-import { Lock } from "../../local/lock.ts";
+import type { PostgresBinaries } from "../../local/postgres/binaries.ts";
+import { installedBinaries, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type postgres from "postgres";
 import { become, connect, type Sql } from "../support/database.ts";
 import { conversation, ingest, messages, readThread, threadFaults } from "../support/messages.ts";
@@ -95,31 +90,14 @@ async function checkRealtime(sql: postgres.Sql, workspace: Workspace, id: string
   }
 }
 
-/** Starts a server on a new cluster, and resolves to its address. */
-async function startServer(
-  binaries: PostgresBinaries,
-  cleanup: AsyncDisposableStack,
-): Promise<string> {
-  const user = await findPostgresUser();
-  const home = await makeThrowawayHome(user);
-  cleanup.defer(() => Deno.remove(home, { recursive: true }).catch(() => {}));
-  const dataDir = join(home, "data");
-  const password = crypto.randomUUID();
-  const { signal } = new AbortController();
-  await createCluster({ binaries, dataDir, user, password, isThrowaway: true, signal });
-  const port = findFreePort();
-  const server = await PostgresServer.start({ binaries, dataDir, user, port, isThrowaway: true });
-  cleanup.defer(() => server.stop());
-  return databaseUrl(port, password);
-}
-
 async function testMigrations(
   binaries: PostgresBinaries,
   version: number,
   { hasRealtime = false } = {},
 ): Promise<void> {
+  await using scratch = await startScratchServer(binaries);
   await using cleanup = new AsyncDisposableStack();
-  const sql = connect(await startServer(binaries, cleanup), { max: 1 });
+  const sql = connect(scratch.url, { max: 1 });
   cleanup.defer(() => sql.end());
   const [server] = await sql`
     select current_setting('server_version_num')::integer / 10000 as version`;
@@ -174,10 +152,7 @@ async function testMigrations(
 }
 
 Deno.test("migrations apply to plain Postgres 17, with Realtime", async () => {
-  const user = await findPostgresUser();
-  const home = await chooseHome(join(REPOSITORY, ".local"), user);
-  const binaries = await Lock.hold(join(home, "postgres.lock"), () => installPostgres(home));
-  await testMigrations(binaries, 17, { hasRealtime: true });
+  await testMigrations(await installedBinaries(), 17, { hasRealtime: true });
 });
 
 const has15 = await isFile(join(DEBIAN_15, "postgres"));

@@ -8,10 +8,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { basename, join } from "node:path";
 
-import { DEMO } from "../../local/demo.ts";
+import { DEMO, DEMO_CONNECTIONS } from "../../local/demo.ts";
 import { useDatabase } from "../support/database.ts";
 import { unique } from "../support/people.ts";
-import { type Bridge, createBridge, DEMO_BRIDGES, rows, signUp } from "../support/users.ts";
+import { type Bridge, createBridge, rows, signUp } from "../support/users.ts";
 
 const ROOT = join(import.meta.dirname!, "../..");
 const DOCS = join(ROOT, "docs/api");
@@ -52,11 +52,11 @@ for (const command of commands) {
     ignore: !isInstalled(command),
     async fn() {
       await using server = busyServer(database.info.api_url);
-      const output = await run(command, server.url, DEMO_BRIDGES.whatsapp);
+      const output = await run(command, server.url, DEMO_CONNECTIONS.whatsapp);
       if (command.includes("conversation_sync")) {
         // An agent does not wait for a busy server; the next turn is kept.
         assertMatch(output, /Perfecto/);
-        return assertMatch(await run(command, server.url, DEMO_BRIDGES.whatsapp), /\(demo\)/);
+        return assertMatch(await run(command, server.url, DEMO_CONNECTIONS.whatsapp), /\(demo\)/);
       }
       const [name] = /example_\w+/.exec(output) ?? [];
       if (name === undefined) return assertMatch(output, /"name":"John Doe"|^\d+ people/);

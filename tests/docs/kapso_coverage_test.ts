@@ -1,5 +1,5 @@
 /**
- * README's tables of events and message types, and the fixtures.
+ * The tables of events and message types in docs/api/kapso-webhook.md, and the fixtures.
  *
  * @module
  */
@@ -8,9 +8,11 @@ import { assert, assertEquals } from "@std/assert";
 import { EVENTS } from "../../supabase/functions/_shared/kapso/webhook/normalize.ts";
 import { coverage, MESSAGE_TYPES, readFixtures } from "../fixtures/kapso/coverage.ts";
 
-const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+const PAGE = await Deno.readTextFile(
+  new URL("../../docs/api/kapso-webhook.md", import.meta.url),
+);
 
-Deno.test("README names every event and message type of the fixtures, with their samples", async () => {
+Deno.test("kapso-webhook.md names every event and message type of the fixtures, with their samples", async () => {
   const fixtures = await readFixtures();
   const covered = new Map(coverage(fixtures).map((row) => [row.name, row.fixtures]));
   const named = [...EVENTS, ...MESSAGE_TYPES].toSorted();
@@ -36,7 +38,7 @@ Deno.test("README names every event and message type of the fixtures, with their
 
 /** Rows whose last cell names fixtures. */
 function tableRows(): { name: string; samples: string[] }[] {
-  return [...README.matchAll(/^\| (any other|`[a-z._]+`) \| [^|]* \| ([^|]*) \|$/gm)]
+  return [...PAGE.matchAll(/^\| (any other|`[a-z._]+`) \| [^|]* \| ([^|]*) \|$/gm)]
     .map(([, name, cell]) => ({
       name: name!.replaceAll("`", ""),
       samples: [...cell!.matchAll(/`((?:event|type|case)_\w+)`/g)].map(([, sample]) => sample!),

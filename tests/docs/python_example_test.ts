@@ -48,7 +48,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "conversation_sync.py answers whatever the API does",
+  name: "conversation_sync.py answers also when the API fails",
   ignore: !hasPython,
   async fn() {
     await using api = startFakeApi();

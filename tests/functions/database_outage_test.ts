@@ -11,7 +11,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "../support/database.ts";
 import { conversation, messages, readThread, threadFaults } from "../support/messages.ts";
 import { startDurableStack } from "../support/durable_stack.ts";
-import { type Answer, DEMO_BRIDGES, getPeople, post } from "../support/users.ts";
+import { DEMO_CONNECTIONS } from "../../local/demo.ts";
+import { type Answer, getPeople, post } from "../support/users.ts";
 
 const SENDERS = 4;
 const REQUESTS = 30;
@@ -19,7 +20,7 @@ const REQUESTS = 30;
 Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
   await using project = await startDurableStack();
   const { info } = project.stack;
-  const bridge = DEMO_BRIDGES.whatsapp;
+  const bridge = DEMO_CONNECTIONS.whatsapp;
   const threads = Array.from(
     { length: SENDERS },
     () => conversation({ messages: messages(REQUESTS) }),

@@ -10,7 +10,8 @@ import { assert, assertEquals, assertObjectMatch } from "@std/assert";
 import { useDatabase } from "../support/database.ts";
 import { at, conversation, message, messages } from "../support/messages.ts";
 import { unique, uniqueNumber } from "../support/people.ts";
-import { createBridge, DEMO_BRIDGES, postAll, rows, signUp, userClient } from "../support/users.ts";
+import { DEMO_CONNECTIONS } from "../../local/demo.ts";
+import { createBridge, postAll, rows, signUp, userClient } from "../support/users.ts";
 
 const database = useDatabase();
 
@@ -23,7 +24,7 @@ Deno.test("the demo user reads what a bridge has sent, and a stranger sees nothi
     participant_name: name,
     messages: [...messages(120), message({ content: `Bye ${name}`, sent_at: at(1000) })],
   });
-  const [stored] = await postAll(info, DEMO_BRIDGES.whatsapp, [given]);
+  const [stored] = await postAll(info, DEMO_CONNECTIONS.whatsapp, [given]);
   const id = stored!.id!;
 
   const member = userClient(info);

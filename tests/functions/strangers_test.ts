@@ -8,7 +8,8 @@
 import { assertEquals } from "@std/assert";
 import { createOpenApi } from "../../cli/openapi_document.ts";
 import { useDatabase } from "../support/database.ts";
-import { call, DEMO_BRIDGES } from "../support/users.ts";
+import { DEMO_CONNECTIONS } from "../../local/demo.ts";
+import { call } from "../support/users.ts";
 
 const database = useDatabase();
 
@@ -34,7 +35,7 @@ function closedOperations(): [method: string, path: string, hasBody: boolean][] 
 }
 
 Deno.test("a wrong key with a wrong request is 401, at every path", async (t) => {
-  const { connection_id, platform } = DEMO_BRIDGES.whatsapp;
+  const { connection_id, platform } = DEMO_CONNECTIONS.whatsapp;
   const headers = {
     authorization: "Bearer nobody",
     "x-api-key": "nobody",

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildApp } from "../../local/app_build.ts";
-import { Failure } from "../../local/failure.ts";
+import { CommandError } from "../../cli/command_error.ts";
 import { sharedStack } from "../../local/spawn_stack.ts";
 
 const APP = join(import.meta.dirname!, "../../app");
@@ -103,7 +103,7 @@ Deno.test("the same sources are built once, and a mistake in them is told", asyn
     assert((await Deno.stat(join(first, "index.html"))).isFile);
 
     await Deno.writeTextFile(join(options.appDir, "src/texts.ts"), "export const texts = {;\n");
-    const failure = await assertRejects(() => buildApp(options), Failure);
+    const failure = await assertRejects(() => buildApp(options), CommandError);
     assertMatch(failure.message, /texts\.ts/);
   } finally {
     await Deno.remove(folder, { recursive: true });

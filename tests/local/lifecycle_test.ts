@@ -138,8 +138,34 @@ Deno.test("a stack on data that stay", async (t) => {
     assertMatch(stack.log(), /applying migrations/);
     await stack.stop();
 
-    await using again = await project.start();
+    const again = await project.start();
     assert(!again.log().includes("applying migrations"));
+    await again.stop();
+  });
+
+  await t.step("data of another version are recognised, named, and kept", async () => {
+    const migration = "supabase/migrations/20250102000000_add_priority.sql";
+    const content = await project.read(migration);
+    const expectRefusal = async (reason: RegExp) => {
+      const { message } = await assertRejects(() => project.start(), Error);
+      assertMatch(
+        message,
+        /error: The local database was made by another version of this project: /,
+      );
+      assertMatch(message, reason);
+      assertMatch(message, new RegExp(`delete ${project.root}/.local/data; to keep the data, `));
+    };
+
+    await project.remove(migration);
+    await expectRefusal(
+      /the migration 20250102000000_add_priority is not in supabase.migrations\./,
+    );
+    await project.write(migration, content.replace("default 3", "default 4"));
+    await expectRefusal(/the migration 20250102000000_add_priority is changed since then\./);
+
+    await project.write(migration, content);
+    await using stack = await project.start();
+    assertEquals(await noteTexts(stack), ["seed", "kept"]);
   });
 });
 
@@ -211,11 +237,12 @@ Deno.test("options that cannot be understood are explained", async () => {
   ]);
   assertEquals([help.code, help.stderr], [0, ""]);
   assertMatch(help.stdout, /--ephemeral/);
-  assertEquals([unknown.code, unknown.stdout], [1, ""]);
-  assertMatch(unknown.stderr, /--verbose.*Usage:/s);
+  assertEquals([unknown.code, unknown.stdout], [2, ""]);
+  assertMatch(unknown.stderr, /--verbose.*--help shows all options/s);
   assertEquals(
     port.stderr,
-    "error: --port many is not a port; it must be a number from 0 to 65535.\n",
+    "error: --port must be a whole number from 0 to 65535.\n" +
+      "deno task start --help shows all options.\n",
   );
   assertMatch(folder.stderr, /config.toml does not exist/);
 });

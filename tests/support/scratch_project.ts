@@ -58,6 +58,14 @@ export class ScratchProject implements AsyncDisposable {
     await Deno.writeTextFile(file, text);
   }
 
+  async read(path: string): Promise<string> {
+    return await Deno.readTextFile(join(this.root, path));
+  }
+
+  async remove(path: string): Promise<void> {
+    await Deno.remove(join(this.root, path));
+  }
+
   /** Starts it on data that stay, on a free port. */
   async start(options: StartStackOptions = {}): Promise<Stack> {
     return await startStack({ args: ["--port", "0"], ...options, workdir: this.root });

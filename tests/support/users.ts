@@ -29,20 +29,6 @@ export interface OwnBridge extends Bridge {
   readonly id: string;
 }
 
-/** The rows of `supabase/seed.sql`. */
-export const DEMO_BRIDGES = {
-  whatsapp: {
-    platform: "whatsapp",
-    connection_id: "wa_business_123",
-    api_key: "msg_DemoKeyForThisMachineOnly0000001",
-  },
-  telegram: {
-    platform: "telegram",
-    connection_id: "tg_bot_456",
-    api_key: "msg_DemoTelegramKeyForThisMachine001",
-  },
-} as const satisfies Record<string, Bridge>;
-
 /** An element of `results`. */
 export interface Result {
   conversation_id: string;

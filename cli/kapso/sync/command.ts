@@ -6,7 +6,7 @@
  */
 
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError } from "../../command_error.ts";
 import type { SyncOptions } from "./options.ts";
 import type { Project } from "./project.ts";
 import type { Report } from "./report.ts";
@@ -26,8 +26,8 @@ export interface CommandDeps {
 /**
  * Runs the command.
  *
- * @returns The exit code: 0 all done, 1 failed, 2 some of it failed, 130 stopped.
- * @throws {Problem} where it could not begin.
+ * @returns The exit code: 0 all done, 1 failed, 3 some of it failed, 130 stopped.
+ * @throws {CommandError} where it could not begin.
  */
 export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promise<number> {
   const { project, report, delay, stop } = deps;
@@ -52,7 +52,7 @@ export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promis
       `Connection ${connectionId} (${phoneNumberId}) is inactive and left out. Switch it on first.`,
     );
   }
-  if (numbers.length === 0) throw new Problem("No connection that is asked for is active.");
+  if (numbers.length === 0) throw new CommandError("No connection that is asked for is active.");
 
   const client = createSyncClient({
     ...project,
@@ -87,8 +87,8 @@ function isFinished({ kind }: Outcome): boolean {
   return kind === "done" || kind === "partial";
 }
 
-function exitCodeOf(outcomes: Outcome[], count: number): 0 | 1 | 2 {
+function exitCodeOf(outcomes: Outcome[], count: number): 0 | 1 | 3 {
   const done = outcomes.filter(({ kind }) => kind === "done").length;
   if (done === count) return 0;
-  return outcomes.some(isFinished) ? 2 : 1;
+  return outcomes.some(isFinished) ? 3 : 1;
 }

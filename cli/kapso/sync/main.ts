@@ -9,7 +9,7 @@
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { Problem } from "../../usage_error.ts";
+import { print, printError, runCommand } from "../../command.ts";
 import { syncKapso } from "./command.ts";
 import { createDisplay } from "./display.ts";
 import { HELP, readOptions, type SyncOptions } from "./options.ts";
@@ -21,21 +21,11 @@ const SAME_KEY_MS = 500;
 const ROOT = resolve(import.meta.dirname!, "../../..");
 
 async function main(args: string[]): Promise<number> {
-  try {
-    const env = Deno.env.toObject();
-    const options = readOptions(args, env);
-    if (options === "help") {
-      print(HELP);
-      return 0;
-    }
-    return await sync(options, env);
-  } catch (error) {
-    // Whoever read the output has gone, as head does: the run is put down, and the next one goes on.
-    if (error instanceof Deno.errors.BrokenPipe) return 1;
-    if (!(error instanceof Problem)) throw error;
-    printError(`✗ ${error.message}\n`);
-    return 1;
-  }
+  const env = Deno.env.toObject();
+  const options = readOptions(args, env);
+  if (options !== "help") return await sync(options, env);
+  print(HELP);
+  return 0;
 }
 
 async function sync(options: SyncOptions, env: Record<string, string>): Promise<number> {
@@ -75,17 +65,4 @@ async function sync(options: SyncOptions, env: Record<string, string>): Promise<
   }
 }
 
-function print(text: string): void {
-  writeAll(Deno.stdout, text);
-}
-
-function printError(text: string): void {
-  writeAll(Deno.stderr, text);
-}
-
-function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(to.writeSync(bytes));
-}
-
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await runCommand("deno task kapso:sync", main);

@@ -9,7 +9,8 @@ import { join } from "node:path";
 
 import { Lock } from "../../../local/lock.ts";
 import { loadSecrets } from "../../../local/secrets.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError, usageError } from "../../command_error.ts";
+import { isHeaderSafe } from "../../options.ts";
 
 /** A project, with the key that passes row level security. */
 export interface Project {
@@ -23,7 +24,7 @@ export interface Project {
  *
  * @param env `SUPABASE_URL` and `SUPABASE_SERVICE_ROLE_KEY`, both or neither.
  * @param folder The folder whose `.local/` a running stack is looked for in.
- * @throws {Problem} where there is none, or half of one.
+ * @throws {CommandError} where there is none, or half of one.
  */
 export async function findProject(
   env: Record<string, string | undefined>,
@@ -33,25 +34,25 @@ export async function findProject(
   const serviceKey = env.SUPABASE_SERVICE_ROLE_KEY?.trim();
   if (!url && !serviceKey) return await findLocal(join(folder, ".local"));
   if (!url || !serviceKey) {
-    throw new Problem(
+    throw usageError(
       `SUPABASE_${url ? "SERVICE_ROLE_KEY" : "URL"} is not set. Set both SUPABASE_URL and ` +
         "SUPABASE_SERVICE_ROLE_KEY, or neither for the project of deno task start.",
     );
   }
   const parsed = URL.parse(url);
   if (parsed === null || !/^https?:$/u.test(parsed.protocol) || parsed.username !== "") {
-    throw new Problem(
+    throw usageError(
       "SUPABASE_URL is not an address like https://<project>.supabase.co or http://127.0.0.1:54321.",
     );
   }
-  if (!/^[\x21-\x7e]+$/u.test(serviceKey)) {
-    throw new Problem("SUPABASE_SERVICE_ROLE_KEY has characters no key has.");
+  if (!isHeaderSafe(serviceKey)) {
+    throw usageError("SUPABASE_SERVICE_ROLE_KEY has characters no key has.");
   }
   return { url: parsed.origin + parsed.pathname.replace(/\/+$/u, ""), serviceKey };
 }
 
 async function findLocal(localDir: string): Promise<Project> {
-  const missing = new Problem(
+  const missing = new CommandError(
     "No project is running on this machine. Start it with deno task start, or set SUPABASE_URL and " +
       "SUPABASE_SERVICE_ROLE_KEY for another one.",
   );
@@ -69,7 +70,7 @@ async function findLocal(localDir: string): Promise<Project> {
     throw missing;
   }
   if (attempt.holder === undefined) {
-    throw new Problem("The project on this machine is still starting. Try again in a moment.");
+    throw new CommandError("The project on this machine is still starting. Try again in a moment.");
   }
   const { secret_key } = await loadSecrets(localDir);
   return { url: attempt.holder.api_url, serviceKey: secret_key };

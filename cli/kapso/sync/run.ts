@@ -11,7 +11,7 @@ import type {
   SyncEnd,
   SyncEvent,
 } from "../../../supabase/functions/kapso-sync/schema.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError } from "../../command_error.ts";
 import { type Line, type SyncBody, type SyncClient, SyncUnavailable } from "./sync_client.ts";
 import { safeText } from "./text.ts";
 
@@ -57,7 +57,7 @@ export async function syncNumber(deps: RunDeps, body: SyncBody): Promise<Outcome
     return await run.work();
   } catch (error) {
     if (deps.stop.aborted) return await run.stopped();
-    if (error instanceof Problem || error instanceof SyncUnavailable) {
+    if (error instanceof CommandError || error instanceof SyncUnavailable) {
       return { kind: "failed", counts: run.counts, problem: error.message };
     }
     throw error;
@@ -161,7 +161,7 @@ class NumberRun {
     if (event.type === "run") {
       const isAnew = this.#runId !== undefined && event.run_id !== this.#runId && !event.resumed;
       if (isAnew && ++this.#beginnings >= MAX_BEGINNINGS) {
-        throw new Problem(
+        throw new CommandError(
           "The run begins anew again and again instead of going on, so it would never end. " +
             "Is somebody else syncing this number with other options?",
         );
@@ -180,7 +180,7 @@ class NumberRun {
     return isEnd(event) ? event : undefined;
   }
 
-  /** Waits as long as the end of a slice says. @throws {Problem} where that is not worth it. */
+  /** Waits as long as the end of a slice says. @throws {CommandError} where that is not worth it. */
   async #pause(end: SyncEnd): Promise<void> {
     const { onNote, delay, stop } = this.#deps;
     if (end.type === "busy") {
@@ -197,11 +197,11 @@ class NumberRun {
     }
     if (end.error === null && this.#hasMoved) return;
     if (++this.#failures >= MAX_FAILURES) {
-      throw new Problem(`${describeFailure(end)} Given up after ${MAX_FAILURES} attempts.`);
+      throw new CommandError(`${describeFailure(end)} Given up after ${MAX_FAILURES} attempts.`);
     }
     const seconds = Math.max(end.retry_after_seconds ?? 5, 1);
     if (seconds > MAX_WAIT_SECONDS) {
-      throw new Problem(
+      throw new CommandError(
         `${describeFailure(end)} It wants to be left alone for ${inWords(seconds)}.`,
       );
     }
@@ -216,7 +216,7 @@ class NumberRun {
       try {
         await this.#deps.client.stop(runId);
       } catch (error) {
-        if (!(error instanceof Problem || error instanceof SyncUnavailable)) throw error;
+        if (!(error instanceof CommandError || error instanceof SyncUnavailable)) throw error;
         this.#deps.onNote(
           `${error.message}. The run could not be asked to stop: the schedule may go on with it.`,
         );

@@ -7,7 +7,7 @@
 import { z } from "zod";
 
 import type { SyncEvent } from "../../../supabase/functions/kapso-sync/schema.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
 import { safeText } from "./text.ts";
 
@@ -33,7 +33,7 @@ export interface SyncClient {
   /**
    * Works on a run.
    *
-   * @throws {Problem} Where the function refuses.
+   * @throws {CommandError} Where the function refuses.
    * @throws {SyncUnavailable} Where it does not answer, or the connection breaks.
    */
   post(body: SyncBody): AsyncGenerator<Line>;
@@ -90,7 +90,7 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
       if (response.ok) return response;
       throw refusal(response, await response.text());
     } catch (error) {
-      if (error instanceof Problem || error instanceof SyncUnavailable) throw error;
+      if (error instanceof CommandError || error instanceof SyncUnavailable) throw error;
       throw new SyncUnavailable(`${endpoint} cannot be reached`);
     }
   };
@@ -135,12 +135,12 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
   };
 }
 
-class NoSuchRun extends Problem {}
+class NoSuchRun extends CommandError {}
 
 function readEvent(text: string, endpoint: string): SyncEvent {
   const event = eventSchema.safeParse(parseJson(text));
   if (event.success) return event.data as unknown as SyncEvent;
-  throw new Problem(`${endpoint} answers, but not as kapso-sync does. Check SUPABASE_URL.`);
+  throw new CommandError(`${endpoint} answers, but not as kapso-sync does. Check SUPABASE_URL.`);
 }
 
 /** What an answer other than 200 means for whoever typed the command. */
@@ -149,13 +149,13 @@ function refusal(response: Response, text: string): Error {
   const { code, message } = errorSchema.safeParse(parseJson(text)).data ?? {};
   if (status === 404 && code === "run_not_found") return new NoSuchRun("There is no such run.");
   if (status === 404 && code !== "connection_not_found") {
-    return new Problem(
+    return new CommandError(
       "The function kapso-sync is not there. Check SUPABASE_URL, and deploy it: " +
         "supabase functions deploy kapso-sync.",
     );
   }
   if (status >= 300 && status < 400) {
-    return new Problem("SUPABASE_URL points to another address, which is not followed.");
+    return new CommandError("SUPABASE_URL points to another address, which is not followed.");
   }
   if (status === 408 || status === 429 || status >= 500) {
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
@@ -168,19 +168,19 @@ function refusal(response: Response, text: string): Error {
     case "missing_authorization":
     case "invalid_token":
     case "service_key_required":
-      return new Problem(
+      return new CommandError(
         "kapso-sync refuses SUPABASE_SERVICE_ROLE_KEY. It must be the key that the functions have " +
           "under this name.",
       );
     case "kapso_api_key_missing":
-      return new Problem(
+      return new CommandError(
         "There is no Kapso API key for this number. Set KAPSO_API_KEY, or keep it for the number with " +
           "deno task kapso:webhook register <connection>.",
       );
     case "connection_inactive":
-      return new Problem("The connection is inactive. Switch it on, then run this again.");
+      return new CommandError("The connection is inactive. Switch it on, then run this again.");
     default:
-      return new Problem(
+      return new CommandError(
         `kapso-sync answered ${status}${code ? ` (${safeText(code)})` : ""}${
           message ? `: ${safeText(message)}` : ""
         }`,

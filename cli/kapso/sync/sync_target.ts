@@ -5,7 +5,7 @@
  */
 
 import type { DatabaseClient } from "../../../supabase/functions/_shared/database/clients.ts";
-import { Problem } from "../../usage_error.ts";
+import { CommandError, usageError } from "../../command_error.ts";
 import { safeText } from "./text.ts";
 
 /** A Kapso number. */
@@ -34,7 +34,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
  * @param client Passes row level security: whoever runs this owns the project.
  * @param asked `workspace` is a slug or an id; `connection` is a connection_id, an id or a
  *   phone_number_id. Without both: the only workspace that has a Kapso number.
- * @throws {Problem} where that is nobody, or not one alone.
+ * @throws {CommandError} where that is nobody, or not one alone.
  */
 export async function findTarget(
   client: DatabaseClient,
@@ -54,7 +54,7 @@ export async function findTarget(
   if (first === undefined) throw await noNumber(client, workspace, asked.connection);
   const slugs = new Set(found.map(({ workspace_slug }) => workspace_slug));
   if (slugs.size > 1) {
-    throw new Problem(
+    throw usageError(
       `Several workspaces have a connection ${safeText(asked.connection!)}: ${
         list([...slugs])
       }. Give the workspace's slug as well.`,
@@ -84,7 +84,7 @@ async function findWorkspace(client: DatabaseClient, wanted: string): Promise<Wo
   );
   if (found) return found;
   const slugs = await slugsWithNumbers(client);
-  throw new Problem(
+  throw usageError(
     `Workspace not found: there is no workspace "${safeText(wanted)}" in this project. ` +
       (slugs.length === 0
         ? "Verify the slug, and that SUPABASE_URL is the right project: no workspace in it has a Kapso number."
@@ -95,7 +95,7 @@ async function findWorkspace(client: DatabaseClient, wanted: string): Promise<Wo
 async function onlySlug(client: DatabaseClient): Promise<string> {
   const slugs = await slugsWithNumbers(client);
   if (slugs.length === 1) return slugs[0]!;
-  throw new Problem(
+  throw usageError(
     slugs.length === 0
       ? `No workspace of this project has a Kapso number. ${HOW_TO_ADD}`
       : `Several workspaces have a Kapso number: ${list(slugs)}. Say which one: ` +
@@ -119,19 +119,19 @@ async function noNumber(
   client: DatabaseClient,
   workspace: Workspace | undefined,
   connection: string | undefined,
-): Promise<Problem> {
+): Promise<CommandError> {
   if (connection === undefined) {
-    return new Problem(`Workspace ${workspace!.slug} has no Kapso number. ${HOW_TO_ADD}`);
+    return usageError(`Workspace ${workspace!.slug} has no Kapso number. ${HOW_TO_ADD}`);
   }
   const wanted = `connection_id, id or phone_number_id ${safeText(connection)}`;
   if (workspace === undefined) {
-    return new Problem(
+    return usageError(
       `No Kapso number has the ${wanted}. Check --connection or PHONE_NUMBER_ID.`,
     );
   }
   const rows = unwrap(await client.rpc("connections_to_sync", { workspace: workspace.id }));
   const known = rows.map((row) => `${row.connection_id} (${row.phone_number_id})`);
-  return new Problem(
+  return usageError(
     `No Kapso number of workspace ${workspace.slug} has the ${wanted}. Check --connection or ` +
       `PHONE_NUMBER_ID; the workspace has ${known.length === 0 ? "none" : list(known)}.`,
   );
@@ -148,27 +148,27 @@ interface Answer<Data> {
   status: number;
 }
 
-/** @throws {Problem} in words for whoever typed the command. */
+/** @throws {CommandError} in words for whoever typed the command. */
 function unwrap<Data>({ data, error, status }: Answer<Data>): Data {
   if (!error) return data!;
   if (status === 401 || status === 403) {
-    throw new Problem(
+    throw usageError(
       "The project refuses SUPABASE_SERVICE_ROLE_KEY. Give the secret key (or service_role key) of " +
         "the project that SUPABASE_URL names.",
     );
   }
   if (status === 0) {
-    throw new Problem(
+    throw new CommandError(
       "The project cannot be reached. Check that it is running, SUPABASE_URL, and the network.",
     );
   }
   if (status === 404) {
-    throw new Problem(
+    throw new CommandError(
       "The project's database has no connections_to_sync(). Check SUPABASE_URL, and apply the " +
         "migrations: supabase db push.",
     );
   }
-  throw new Problem(
+  throw new CommandError(
     `The project's database answered ${status}${error.code ? ` (${safeText(error.code)})` : ""}. ` +
       "Try again; its log has the rest.",
   );

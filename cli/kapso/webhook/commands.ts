@@ -6,14 +6,17 @@
 
 import type { DatabaseClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import type { CredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import type { KapsoClient } from "../../../supabase/functions/_shared/kapso/api/client.ts";
 import {
-  type KapsoClient,
-  KapsoError,
-  type Row,
-} from "../../../supabase/functions/_shared/kapso/api/client.ts";
-import { EVENTS } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
-import { Problem } from "../../usage_error.ts";
-import { type DeliveryRow, readDelivery, readWebhook, type Webhook } from "./webhooks.ts";
+  findWebhook,
+  healthOf,
+  isContactEvent,
+  isCurrentVersion,
+  registerWebhook,
+  type Webhook,
+} from "../../../supabase/functions/_shared/kapso/api/webhook_registration.ts";
+import { CommandError, usageError } from "../../command_error.ts";
+import { type DeliveryRow, readDelivery } from "./deliveries.ts";
 
 /** What the commands need of the outside world. */
 export interface CommandDeps {
@@ -48,45 +51,22 @@ export async function register(
 ): Promise<number> {
   const { kapso, webhookUrl, print } = deps;
   const connection = await findConnection(deps, name);
-  const stored = await readSecret(deps, connection);
-  const isNewSecret = stored === undefined || options.rotate;
-  const secret = isNewSecret ? generateSecret() : stored;
-  const change = (events: readonly string[]) => ({
+  const registered = await registerWebhook({
+    kapso,
     url: webhookUrl,
-    secret_key: secret,
-    payload_version: "v2",
-    active: true,
-    events: [...events],
+    phoneNumberId: connection.phoneNumberId,
+    storedSecret: () => readSecret(deps, connection),
+    storeSecret: (secret) => storeSecret(deps, connection, secret),
+    rotate: options.rotate,
   });
-  const update = (id: string, events: readonly string[]) =>
-    kapso.updateWebhook(id, change(events), { isRepeatable: true });
-  const existing = await findWebhook(deps, connection);
-  // Where the old secret is known, it stays valid, so the new one can be stored first. A webhook that is
-  // adopted signs with one we do not know: there the new one must not be expected before it is used.
-  const storeFirst = existing === undefined || stored !== undefined;
-  if (isNewSecret && storeFirst) await storeSecret(deps, connection, secret);
-  const webhook = readWebhook(
-    await withKnownEvents(print, async (events) => {
-      if (existing !== undefined) return await update(existing.id, events);
-      try {
-        const settings = { ...change(events), kind: "kapso" };
-        return await kapso.createWebhook(connection.phoneNumberId, settings);
-      } catch (error) {
-        if (!(error instanceof KapsoError) || error.status !== 409) throw error;
-      }
-      // Somebody else has made it at this moment.
-      const other = await findWebhook(deps, connection);
-      if (other === undefined) {
-        throw new Problem("Kapso says the webhook exists, and does not list it");
-      }
-      return await update(other.id, events);
-    }),
-  );
-  if (isNewSecret && !storeFirst) await storeSecret(deps, connection, secret);
-  // It has just proved good: history and repair use it from now on.
+  // Kapso has just accepted it: the functions use it for history and repair from now on.
   await storeApiKey(deps, connection);
-  print(`${existing === undefined ? "Created" : "Adopted"} webhook ${webhook.id}`);
-  if (isNewSecret) print("A new secret was made and stored, encrypted.");
+  const { webhook } = registered;
+  if (!registered.hasContactEvents) {
+    print("This account does not know the whatsapp.contact events; registered without them.");
+  }
+  print(`${registered.isCreated ? "Created" : "Adopted"} webhook ${webhook.id}`);
+  if (registered.hasNewSecret) print("A new secret was created and stored, encrypted.");
   print("The Kapso key was stored, encrypted, for history and repair.");
   printWebhook(print, webhook);
   return 0;
@@ -127,7 +107,9 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
   const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
-  if (!webhook.active) throw new Problem("The webhook is paused. Turn it on with resume first.");
+  if (!webhook.active) {
+    throw new CommandError("The webhook is paused. Turn it on with resume first.");
+  }
   const before = new Set((await lastDeliveries(kapso, webhook)).map(({ id }) => id));
   await kapso.testWebhook(webhook.id, event);
   for (let waited = 0; waited < TEST_WAIT_MS; waited += POLL_MS) {
@@ -150,10 +132,12 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
 async function findConnection({ client }: CommandDeps, name: string): Promise<Connection> {
   const { data, error } = await client.from("connections")
     .select("id, platform, phone_number_id").eq("connection_id", name).maybeSingle();
-  if (error) throw new Problem(`The database cannot be asked: ${error.message}`);
-  if (data === null) throw new Problem(`There is no connection ${name}.`);
+  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
+  if (data === null) throw usageError(`There is no connection ${name}.`);
   if (data.platform !== "whatsapp" || data.phone_number_id === null) {
-    throw new Problem(`Connection ${name} has no phone_number_id, so it is not a Kapso number.`);
+    throw usageError(
+      `Connection ${name} has no phone_number_id, so it is not a Kapso number.`,
+    );
   }
   return { id: data.id, phoneNumberId: data.phone_number_id };
 }
@@ -162,13 +146,13 @@ async function readSecret(deps: CommandDeps, connection: Connection): Promise<st
   const { data, error } = await deps.client.rpc("webhook_secrets", {
     phone_number_id: connection.phoneNumberId,
   });
-  if (error) throw new Problem(`The database cannot be asked: ${error.message}`);
+  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
   const sealed = data[0]?.secret;
   if (!sealed) return undefined;
   try {
     return await deps.box.open(sealed);
   } catch {
-    throw new Problem(
+    throw usageError(
       "The stored secret was encrypted with another CREDENTIALS_KEY than the one given here.",
     );
   }
@@ -184,7 +168,7 @@ async function storeSecret(
     secret: await deps.box.seal(secret),
   });
   if (error) {
-    throw new Problem(`The secret could not be stored: ${error.message}. Run register again.`);
+    throw new CommandError(`The secret could not be stored: ${error.message}. Run register again.`);
   }
 }
 
@@ -194,80 +178,46 @@ async function storeApiKey(deps: CommandDeps, connection: Connection): Promise<v
     api_key: await deps.box.seal(deps.apiKey),
   });
   if (error) {
-    throw new Problem(`The Kapso key could not be stored: ${error.message}. Run register again.`);
+    throw new CommandError(
+      `The Kapso key could not be stored: ${error.message}. Run register again.`,
+    );
   }
-}
-
-function generateSecret(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toHex();
 }
 
 // Webhooks ---------------------------------------------------------------------------------------
-
-async function findWebhook(
-  { kapso, webhookUrl }: CommandDeps,
-  connection: Connection,
-): Promise<Webhook | undefined> {
-  const found = (await kapso.listWebhooks(connection.phoneNumberId)).map(readWebhook)
-    .filter(({ url }) => url.replace(/\/+$/, "") === webhookUrl);
-  const usable = found.find(({ kind }) => (kind ?? "kapso") === "kapso");
-  if (usable === undefined && found.length > 0) {
-    throw new Problem(
-      `Webhook ${
-        found[0]!.id
-      } has our URL, and forwards Meta's own payload (kind: meta), which cannot ` +
-        "be changed. Delete it in Kapso, then register again.",
-    );
-  }
-  return usable;
-}
 
 async function requireWebhook(
   deps: CommandDeps,
   connection: Connection,
   name: string,
 ): Promise<Webhook> {
-  const webhook = await findWebhook(deps, connection);
+  const webhook = await findWebhook(deps.kapso, deps.webhookUrl, connection.phoneNumberId);
   if (webhook === undefined) {
-    throw new Problem(
+    throw usageError(
       `The number has no webhook to ${deps.webhookUrl}. Make one: deno task kapso:webhook register ${name}`,
     );
   }
   return webhook;
 }
 
-/** Asks for every event, and without those of contacts where Kapso does not know them yet. */
-async function withKnownEvents(
-  print: (line: string) => void,
-  set: (events: readonly string[]) => Promise<Row>,
-): Promise<Row> {
-  try {
-    return await set(EVENTS);
-  } catch (error) {
-    if (!(error instanceof KapsoError) || error.status !== 422) throw error;
-    const webhook = await set(EVENTS.filter((event) => !event.startsWith("whatsapp.contact.")));
-    print("This account does not know the whatsapp.contact events; registered without them.");
-    return webhook;
-  }
-}
-
 async function lastDeliveries(kapso: KapsoClient, webhook: Webhook): Promise<DeliveryRow[]> {
   return (await kapso.listDeliveries(webhook.id, { pageSize: 10 })).map(readDelivery);
 }
 
-/** @returns whether it delivers what we need. */
+/** @returns whether it delivers what is needed. */
 function printWebhook(print: (line: string) => void, webhook: Webhook): boolean {
-  const missing = EVENTS.filter((event) =>
-    !webhook.events.includes(event) && !event.startsWith("whatsapp.contact.")
-  );
-  const isV2 = (webhook.payload_version ?? "v2") === "v2";
+  const { state, missing_events } = healthOf(webhook);
+  const missing = missing_events.filter((event) => !isContactEvent(event));
+  const payload = isCurrentVersion(webhook)
+    ? "v2"
+    : `${webhook.payload_version}: must be v2. Use register.`;
   print(`  URL      ${webhook.url}`);
   print(`  State    ${webhook.active ? "active" : "PAUSED: Kapso delivers nothing. Use resume."}`);
-  print(`  Payload  ${isV2 ? "v2" : `${webhook.payload_version}: must be v2. Use register.`}`);
+  print(`  Payload  ${payload}`);
   print(`  Events   ${webhook.events.length}${missing.length > 0 ? ", missing:" : ""}`);
   for (const event of missing) print(`             ${event}`);
   if (webhook.buffer_enabled) print("  Batches  on");
-  return webhook.active && isV2 && missing.length === 0;
+  return state === "active";
 }
 
 function describeDelivery(row: DeliveryRow): string {

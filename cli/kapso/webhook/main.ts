@@ -6,9 +6,6 @@
  * @module
  */
 
-// deno-lint-ignore-file no-console -- a program of its own
-
-import { parseArgs } from "node:util";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
@@ -18,10 +15,13 @@ import {
   type KapsoClient,
   KapsoError,
 } from "../../../supabase/functions/_shared/kapso/api/client.ts";
+import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { EVENTS } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
+import { print, runCommand } from "../../command.ts";
+import { CommandError, usageError } from "../../command_error.ts";
+import { oneOf, readArguments } from "../../options.ts";
 import { type CommandDeps, register, resume, status, test } from "./commands.ts";
-import { Problem } from "../../usage_error.ts";
-import { explain } from "./webhooks.ts";
+import { explainRefusal } from "./deliveries.ts";
 
 const HELP = `Registers and watches the webhook of a Kapso number.
 
@@ -59,20 +59,17 @@ interface Options {
 }
 
 async function main(args: string[]): Promise<number> {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = parse(args);
   if (values.help) {
-    console.log(HELP);
+    print(`${HELP}\n`);
     return 0;
   }
   const [name, connection, ...rest] = positionals;
   const command = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name!]! : undefined;
   if (command === undefined || connection === undefined || rest.length > 0) {
-    console.error(HELP);
-    return 2;
+    throw usageError(`Give one of ${Object.keys(COMMANDS).join(", ")}, and one connection.`);
   }
-  if (!EVENTS.some((event) => event === values.event)) {
-    throw new Problem(`--event ${values.event} is not one of\n  ${EVENTS.join("\n  ")}`);
-  }
+  oneOf(values.event, "event", EVENTS);
   const env = Deno.env.toObject();
   const supabaseUrl = required(env, "SUPABASE_URL").replace(/\/+$/, "");
   const apiKey = required(env, "KAPSO_API_KEY");
@@ -85,36 +82,34 @@ async function main(args: string[]): Promise<number> {
     }),
     box: await openBox(required(env, "CREDENTIALS_KEY")),
     webhookUrl: (values.url ?? `${supabaseUrl}/functions/v1/kapso-webhook`).replace(/\/+$/, ""),
-    print: console.log,
+    print: (line) => print(`${line}\n`),
     delay,
   };
   try {
     return await command(deps, connection, values);
   } catch (error) {
-    throw error instanceof KapsoError ? explain(error, deps.kapso.baseUrl) : error;
+    if (error instanceof KapsoError) throw explainRefusal(error, deps.kapso.baseUrl);
+    if (error instanceof AppError) throw new CommandError(`${error.message}.`);
+    throw error;
   }
 }
 
-function readArguments(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        url: { type: "string" },
-        rotate: { type: "boolean", default: false },
-        event: { type: "string", default: "whatsapp.message.received" },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-  } catch (error) {
-    throw new Problem(error instanceof Error ? error.message : String(error));
-  }
+function parse(args: string[]) {
+  return readArguments({
+    args,
+    allowPositionals: true,
+    options: {
+      url: { type: "string" },
+      rotate: { type: "boolean", default: false },
+      event: { type: "string", default: "whatsapp.message.received" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
 }
 
 function required(env: Record<string, string>, name: string): string {
   const value = env[name];
-  if (!value) throw new Problem(`The environment variable ${name} is not set.`);
+  if (!value) throw usageError(`The environment variable ${name} is not set.`);
   return value;
 }
 
@@ -122,7 +117,7 @@ function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
   try {
     return createKapsoClient({ apiKey, ...(baseUrl ? { baseUrl } : {}) });
   } catch (error) {
-    throw new Problem(`KAPSO_API_URL cannot be used: ${(error as Error).message}`);
+    throw usageError(`KAPSO_API_URL cannot be used: ${(error as Error).message}`);
   }
 }
 
@@ -130,18 +125,10 @@ async function openBox(key: string) {
   try {
     return await createCredentialBox(key);
   } catch {
-    throw new Problem(
+    throw usageError(
       "CREDENTIALS_KEY must be 32 bytes in base64, the same as the functions have.",
     );
   }
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exitCode = await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    console.error(error.message);
-    Deno.exitCode = 2;
-  }
-}
+if (import.meta.main) await runCommand("deno task kapso:webhook", main);

@@ -17,7 +17,9 @@ import {
 export interface InitializeArguments extends TenantArguments {
   /** The customer's number, in any spelling. */
   readonly userPhone: string;
+  /** The bot that the session belongs to. */
   readonly botId?: string | undefined;
+  /** Facts about the session, such as `phoneNumberId`; merged key by key. */
   readonly metadata?: Record<string, unknown> | undefined;
 }
 
@@ -56,6 +58,7 @@ export async function addMessageToConversation(
 
 /** Arguments of {@linkcode syncGraphStateToApi}. */
 export interface SyncGraphStateArguments extends SessionArguments {
+  /** The graph's state, as LangGraph returns it. */
   readonly graphState: GraphState;
   /** Only sent together with intent and step. */
   readonly metadata?: Record<string, unknown> | undefined;

@@ -58,15 +58,22 @@ export interface FailureDetails {
 
 /** A call that failed. */
 export class ConversationSyncError extends Error {
+  /** Name of the class, for logs. */
   override readonly name = "ConversationSyncError";
+  /** What went wrong. */
   readonly kind: FailureKind;
+  /** HTTP status of the answer. */
   readonly status: number | undefined;
+  /** The API's own code, such as `version_conflict`, or the system's, such as `ECONNREFUSED`. */
   readonly code: string | undefined;
+  /** The API's id of the request, to find it in the API's log. */
   readonly requestId: string | undefined;
+  /** How long the API asked to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;
   /** Not enumerable, so that printing the error does not print a customer's conversation. */
   declare readonly current: ConversationState | undefined;
 
+  /** Creates an error. `message` must hold no personal data. */
   constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
     super(message);
     this.kind = kind;

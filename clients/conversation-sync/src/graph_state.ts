@@ -35,7 +35,9 @@ export type GraphState = Readonly<Record<string, unknown>>;
 
 /** What of a graph's state the API stores. Absent: the graph says nothing of it. */
 export interface GraphStateMapping {
+  /** What the customer wants. */
   intent?: string;
+  /** How far that has come. */
   step?: string;
   /** Empty when there is nothing to store. */
   context: ConversationContext;

@@ -12,8 +12,11 @@ export type LogFields = Record<string, string | number | boolean | undefined>;
 
 /** Takes entries. `console`, pino and winston fit through a line of adapter code. */
 export interface Logger {
+  /** Takes what is normal. */
   info(message: string, fields: LogFields): void;
+  /** Takes an expected failure, such as a version conflict. */
   warn(message: string, fields: LogFields): void;
+  /** Takes any other failure. */
   error(message: string, fields: LogFields): void;
 }
 

@@ -8,6 +8,7 @@
 export interface CallMetrics {
   /** Finished calls, failed ones included. A repeat within a call is not a call. */
   readonly total: number;
+  /** Calls that ended without a result. */
   readonly failed: number;
   /** Mean duration of the calls that succeeded, repeats included, in milliseconds; 0 before the first. */
   readonly averageMs: number;

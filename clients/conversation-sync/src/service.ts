@@ -73,7 +73,9 @@ export interface ConversationStateServiceOptions {
 
 /** Options of a single call, each before those of the service. */
 export interface CallOptions {
+  /** Throw a {@linkcode ConversationSyncError} instead of returning null. */
   readonly throwOnError?: boolean | undefined;
+  /** How long the call may take, retries and waits included. */
   readonly timeoutMs?: number | undefined;
   /** Ends the call. Whether the API has done it is then unknown. */
   readonly signal?: AbortSignal | undefined;
@@ -81,12 +83,15 @@ export interface CallOptions {
 
 /** A business. Without a `subDomain`, that of the settings. */
 export interface TenantArguments {
+  /** Slug of the workspace. */
   readonly subDomain?: string | undefined;
+  /** Branch of the business. */
   readonly localId?: string | undefined;
 }
 
 /** A session of a business. */
 export interface SessionArguments extends TenantArguments {
+  /** Id of the session. */
   readonly sessionId: string;
 }
 
@@ -98,11 +103,15 @@ export interface WriteArguments extends SessionArguments {
 
 /** Arguments of {@linkcode ConversationStateService.syncConversationFromAgent}. */
 export interface SyncArguments {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** What the customer wants, such as `order`. */
   readonly intent: string;
+  /** How far that has come, such as `cart`. */
   readonly step: string;
   /** Merged into the stored context, key by key. */
   readonly context?: ConversationContext | undefined;
+  /** Facts about the session itself; merged key by key. */
   readonly metadata?: Record<string, unknown> | undefined;
   /** false ends the session. */
   readonly isActive?: boolean | undefined;
@@ -112,7 +121,9 @@ export interface SyncArguments {
 
 /** A message. */
 export interface MessageArguments {
+  /** Who wrote it: the customer (`user`) or the agent (`bot`). */
   readonly role: MessageRole;
+  /** The text, up to 64 KB. */
   readonly content: string;
   /**
    * The platform's own id, such as a wamid: stores the message once, however often it is sent, and files
@@ -127,16 +138,21 @@ export interface MessageArguments {
 export interface CreateArguments extends TenantArguments {
   /** The customer's phone number. */
   readonly userId: string;
+  /** The bot that the session belongs to. */
   readonly botId?: string | undefined;
+  /** Facts about the session, such as `phoneNumberId`; merged key by key. */
   readonly metadata?: Record<string, unknown> | undefined;
 }
 
 /** Arguments of {@linkcode ConversationStateService.listConversations}. */
 export interface ListArguments extends TenantArguments {
+  /** Only sessions of this bot. */
   readonly botId?: string | undefined;
+  /** Only sessions with this intent. */
   readonly intent?: string | undefined;
   /** Up to 100; 50 by default. */
   readonly limit?: number | undefined;
+  /** Number of sessions to skip; 0 by default. */
   readonly offset?: number | undefined;
 }
 

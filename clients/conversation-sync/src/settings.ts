@@ -6,11 +6,17 @@
 
 /** What the client reads from the environment; see {@linkcode readEnvironment}. */
 export interface EnvironmentSettings {
+  /** Where the API is. */
   apiBaseUrl?: string;
+  /** An agent key. */
   apiKey?: string;
+  /** The business that calls without a `subDomain` are about. */
   subDomain?: string;
+  /** The branch of that business. */
   localId?: string;
+  /** False switches the client off. */
   enabled?: boolean;
+  /** How long a call may take, in milliseconds. */
   timeoutMs?: number;
   /** Names of variables whose value says nothing. They count as not set. */
   invalid: string[];

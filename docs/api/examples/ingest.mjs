@@ -1,4 +1,4 @@
-// Sends conversations, and again while that can help. For Node 18 or later, and Deno.
+// Sends conversations, and retries while that can help. For Node 18 or later, and Deno.
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 

@@ -1,4 +1,4 @@
-"""Sends conversations, and again while that can help. Needs Python 3.9 or later, and nothing else."""
+"""Sends conversations, and retries while that can help. Needs Python 3.9 or later, and nothing else."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The same with the requests package, which can repeat by itself."""
+"""The same with the requests package, which retries by itself."""
 
 import os
 

@@ -1,4 +1,4 @@
-// Reads everybody who was changed since a time. For Node 18 or later, and Deno.
+// Reads everyone who changed since a time. For Node 18 or later, and Deno.
 import process from "node:process";
 
 const { SUPABASE_URL, MESSAGING_API_KEY, MESSAGING_CONNECTION_ID } = process.env;

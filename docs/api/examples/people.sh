@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks who has a number.
+# Finds the people with a phone number.
 set -euo pipefail
 
 curl --silent --show-error --fail-with-body --retry 8 --retry-connrefused --get \

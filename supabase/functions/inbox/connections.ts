@@ -9,6 +9,12 @@ import type { Database } from "../_shared/database/database.types.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
 import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
+import {
+  findWebhook,
+  healthOf,
+  registerWebhook,
+  type WebhookHealth,
+} from "../_shared/kapso/api/webhook_registration.ts";
 import type { Log } from "../_shared/http/log.ts";
 import { readInput } from "../_shared/http/validation.ts";
 import type { UserApp } from "./handler.ts";
@@ -20,7 +26,6 @@ import {
   updateConnectionRequest,
 } from "./schema.ts";
 import type { ConnectionSecrets } from "./store.ts";
-import { checkWebhook, registerWebhook, type WebhookHealth } from "./webhook_registration.ts";
 
 /** What managing connections needs of the outside world. */
 export interface ConnectionDeps {
@@ -115,7 +120,7 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
 
   app.post("/connections/:id/webhook", async (context) => {
     const { number, kapso, connection } = await kapsoSide(deps, context);
-    const webhook = await ask(() =>
+    const { health } = await ask(() =>
       registerWebhook({
         kapso,
         url: deps.webhookUrl,
@@ -124,7 +129,7 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
         storeSecret: (secret) => deps.secrets.setWebhookSecret(connection.id, secret),
       })
     );
-    return context.json({ webhook });
+    return context.json({ webhook: health });
   });
 
   app.get("/connections/:id/health", async (context) => {
@@ -134,7 +139,7 @@ export function addConnectionRoutes(app: UserApp, deps: ConnectionDeps): void {
       const number = connection.phone_number_id;
       try {
         const kapso = await deps.kapsoFor(connection.id);
-        webhook = await checkWebhook(kapso, deps.webhookUrl, number);
+        webhook = healthOf(await findWebhook(kapso, deps.webhookUrl, number));
       } catch (error) {
         const hasNoKey = error instanceof AppError && error.code === "kapso_api_key_missing";
         if (!hasNoKey && !(error instanceof KapsoError)) throw error;

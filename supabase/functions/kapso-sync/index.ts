@@ -3,10 +3,13 @@ import { createServiceClient } from "../_shared/database/clients.ts";
 import { createCredentialBox } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
+import {
+  COPY_TIMEOUT_MS,
+  createBackgroundCopier,
+} from "../_shared/kapso/media/background_copier.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { consoleLog } from "../_shared/http/log.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
-import { createCopier, TICK_TIMEOUT_MS } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseRuns } from "./store.ts";
 import { supabaseTargets } from "./target_store.ts";
@@ -31,14 +34,15 @@ const media = projectMedia(client, {
   kapsoFor,
   log: consoleLog,
 });
+const copyInBackground = createBackgroundCopier({ media, waitUntil });
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   ...supabaseTargets(client),
   runs: supabaseRuns(client),
   kapsoFor,
-  onStored: createCopier(media, waitUntil),
-  onTick: () => media.copyDueMedia({ signal: AbortSignal.timeout(TICK_TIMEOUT_MS) }),
+  onStored: (connectionId) => copyInBackground([connectionId]),
+  onTick: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
   waitUntil,
   // Edge Functions end after 150 seconds at the least, and after 2 seconds of processor time.
   budget: { duration: 45_000, pages: 150 },

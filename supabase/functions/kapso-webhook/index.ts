@@ -3,10 +3,10 @@ import { createCredentialBox } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
+import { createBackgroundCopier } from "../_shared/kapso/media/background_copier.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { consoleLog } from "../_shared/http/log.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
-import { createFileCopier } from "./media_copier.ts";
 import { createHandler } from "./handler.ts";
 import { supabaseConnections, supabaseEvents, supabaseSecrets } from "./store.ts";
 
@@ -33,7 +33,11 @@ Deno.serve(createHandler({
     isFor: installationCheck(client, kapso.workspaces),
   }),
   record: supabaseEvents(client),
-  onFiles: createFileCopier({ findConnections: supabaseConnections(client), media, waitUntil }),
+  onFiles: createBackgroundCopier({
+    findConnections: supabaseConnections(client),
+    media,
+    waitUntil,
+  }),
   log: consoleLog,
   now: () => performance.now(),
 }));

@@ -7,7 +7,6 @@ import type { DatabaseClient } from "../_shared/database/clients.ts";
 import { type CredentialBox, toBase64 } from "../_shared/auth/credentials.ts";
 import type { Json } from "../_shared/database/database.types.ts";
 import { databaseError } from "../_shared/http/errors.ts";
-import type { FileCopierDeps } from "./media_copier.ts";
 import type { InstallationCheck } from "../_shared/kapso/api/installation_key.ts";
 import type { HandlerDeps } from "./handler.ts";
 
@@ -59,8 +58,10 @@ export function supabaseEvents(client: DatabaseClient): HandlerDeps["record"] {
   };
 }
 
-/** `findConnections` of a file copier, on a service client. Throws as `databaseError`. */
-export function supabaseConnections(client: DatabaseClient): FileCopierDeps["findConnections"] {
+/** Finds the connections of phone numbers, on a service client. Throws as `databaseError`. */
+export function supabaseConnections(
+  client: DatabaseClient,
+): (phoneNumberIds: string[]) => Promise<string[]> {
   return async (phoneNumberIds) => {
     const { data, error, status } = await client.from("connections").select("id")
       .eq("platform", "whatsapp").in("phone_number_id", phoneNumberIds);

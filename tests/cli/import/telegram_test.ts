@@ -1,15 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 
-import {
-  type ImportItem,
-  type ImportMessage,
-  ImportProblem,
-} from "../../../cli/import/import_item.ts";
+import { type ImportItem, type ImportMessage } from "../../../cli/import/import_item.ts";
 import {
   readTelegram,
   type ReadTelegramOptions,
   surveyTelegram,
 } from "../../../cli/import/telegram.ts";
+import { CommandError } from "../../../cli/command_error.ts";
 
 const FIXTURES = new URL("../../fixtures/import/telegram/", import.meta.url);
 
@@ -148,16 +145,16 @@ Deno.test("readTelegram() imports only the chosen chats", async () => {
   }
   await assertRejects(
     () => read("account.json", { chats: ["Nobody"] }),
-    ImportProblem,
+    CommandError,
     '"Tim Gudang (1500000001)"',
   );
 });
 
 Deno.test("readTelegram() asks who you are where the export does not say", async () => {
-  const error = await assertRejects(() => read("group.json"), ImportProblem, "--me");
-  assertEquals(error.kind, "usage");
+  const error = await assertRejects(() => read("group.json"), CommandError, "--me");
+  assertEquals(error.exitCode, 2);
   assert(error.message.includes('"Budi Santoso", "Toko Melati", "user700000003"'));
-  await assertRejects(() => read("group.json", { me: "Tokko" }), ImportProblem, "Tokko");
+  await assertRejects(() => read("group.json", { me: "Tokko" }), CommandError, "Tokko");
   for (const me of ["toko melati", "user700000009", "700000009"]) {
     const directions = messagesOf(await read("group.json", { me })).map((item) => item.direction);
     assertEquals(directions, ["inbound", "outbound", "inbound", "inbound"], me);
@@ -189,7 +186,7 @@ Deno.test("surveyTelegram() names what is wrong with a file", async () => {
     [new Uint8Array(), "ends in the middle"],
   ];
   for (const [file, message] of cases) {
-    await assertRejects(() => surveyTelegram(chunks(file)), ImportProblem, message);
+    await assertRejects(() => surveyTelegram(chunks(file)), CommandError, message);
   }
 });
 

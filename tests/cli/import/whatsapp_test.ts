@@ -1,10 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 
-import {
-  type ImportItem,
-  type ImportMessage,
-  ImportProblem,
-} from "../../../cli/import/import_item.ts";
+import { type ImportItem, type ImportMessage } from "../../../cli/import/import_item.ts";
 import {
   prepareWhatsApp,
   readWhatsApp,
@@ -12,6 +8,7 @@ import {
 } from "../../../cli/import/whatsapp.ts";
 import { readChatEntries } from "../../../cli/import/whatsapp_lines.ts";
 import { readChatMedia } from "../../../cli/import/whatsapp_media.ts";
+import { CommandError } from "../../../cli/command_error.ts";
 
 const FIXTURES = new URL("../../fixtures/import/whatsapp/", import.meta.url);
 const OPTIONS = {
@@ -252,11 +249,11 @@ Deno.test("readChatEntries() detects the order of day and month", () => {
 
 Deno.test("readChatEntries() asks for the order when the dates can be read both ways", async () => {
   const text = await fixture("ambiguous.txt");
-  const error = assertThrows(() => readChatEntries(text), ImportProblem, "--date-order");
-  assertEquals(error.kind, "usage");
+  const error = assertThrows(() => readChatEntries(text), CommandError, "--date-order");
+  assertEquals(error.exitCode, 2);
   assertEquals(readChatEntries(text, "mdy").entries[0]?.localTime, "2026-03-04T10:00:00");
   assertEquals(readChatEntries(text, "dmy").entries[0]?.localTime, "2026-04-03T10:00:00");
-  assertThrows(() => readChatEntries("hello\n10:30 you"), ImportProblem, "No line of the file");
+  assertThrows(() => readChatEntries("hello\n10:30 you"), CommandError, "No line of the file");
 });
 
 Deno.test("readChatEntries() reads further spellings of date and time", () => {
@@ -349,14 +346,14 @@ Deno.test("prepareWhatsApp() finds out who is who, or asks", async () => {
   for (const [text, fileName, options, message] of refused) {
     const error = await assertRejects(
       () => prepareWhatsApp(text, { ...OPTIONS, fileName, ...options }),
-      ImportProblem,
+      CommandError,
       message,
     );
-    assertEquals(error.kind, "usage");
+    assertEquals(error.exitCode, 2);
   }
   await assertRejects(
     () => prepareWhatsApp(two, { fileName: "WhatsApp Chat with Sari.txt", timeZone: "UTC" }),
-    ImportProblem,
+    CommandError,
     "--participant",
   );
 });

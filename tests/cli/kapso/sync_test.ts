@@ -9,7 +9,6 @@ import { join } from "node:path";
 
 import { Lock } from "../../../local/lock.ts";
 import { generateSecrets } from "../../../local/secrets.ts";
-import { Problem } from "../../../cli/usage_error.ts";
 import { syncKapso } from "../../../cli/kapso/sync/command.ts";
 import { createDisplay } from "../../../cli/kapso/sync/display.ts";
 import { readOptions, type SyncOptions } from "../../../cli/kapso/sync/options.ts";
@@ -28,6 +27,7 @@ import {
   storedIds,
   useWorld,
 } from "../../support/kapso_sync.ts";
+import { CommandError } from "../../../cli/command_error.ts";
 
 const ROOT = join(import.meta.dirname!, "../../..");
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -155,7 +155,7 @@ Deno.test("kapso:sync ends with 2 where a conversation failed, and imports it th
   });
   const slug = await slugOf(business);
   const first = await command([slug]);
-  assertEquals(first.code, 2, first.stderr);
+  assertEquals(first.code, 3, first.stderr);
   assertStringIncludes(
     first.stdout,
     "  ✗ Failed to import conversation: Conversation is damaged\n",
@@ -182,7 +182,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   );
   const slug = await slugOf(business);
   const { code, stdout, stderr } = await command([slug]);
-  assertEquals(code, 2, stderr);
+  assertEquals(code, 3, stderr);
   assertMatch(stdout, new RegExp(`\\(${inactive.phoneNumberId}\\) is inactive and left out`));
   assertStringIncludes(stdout, `--- Number 1 of 2: ${business.line.phoneNumberId}, `);
   assertStringIncludes(stdout, `--- Number 2 of 2: ${unknown.phoneNumberId}, `);
@@ -210,31 +210,31 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
   const [bareWorkspace] = await rows(bare.client.from("workspaces").select("slug"));
   const closed = "http://127.0.0.1:9";
   const cases: [string[], Record<string, string>, number, string][] = [
-    [["nobody-here"], {}, 1, 'Workspace not found: there is no workspace "nobody-here"'],
-    [["nobody-here"], {}, 1, slug],
-    [[], {}, 1, "Several workspaces have a Kapso number"],
-    [[bareWorkspace!.slug], {}, 1, "has no Kapso number. Create a connection"],
-    [[slug, "--connection", uniquePhoneNumberId()], {}, 1, business.line.phoneNumberId],
+    [["nobody-here"], {}, 2, 'Workspace not found: there is no workspace "nobody-here"'],
+    [["nobody-here"], {}, 2, slug],
+    [[], {}, 2, "Several workspaces have a Kapso number"],
+    [[bareWorkspace!.slug], {}, 2, "has no Kapso number. Create a connection"],
+    [[slug, "--connection", uniquePhoneNumberId()], {}, 2, business.line.phoneNumberId],
     [[await slugOf(empty)], {}, 0, "No conversations found in Kapso. Check"],
     [[slug], { KAPSO_API_KEY: "wrong-key-of-kapso" }, 1, "Kapso refuses: Invalid credentials"],
     [
       [slug],
       { SUPABASE_SERVICE_ROLE_KEY: "sb_secret_wrong" },
-      1,
+      2,
       "refuses SUPABASE_SERVICE_ROLE_KEY",
     ],
     [[slug], { SUPABASE_URL: closed }, 1, "The project cannot be reached"],
-    [[slug], { SUPABASE_URL: "" }, 1, "SUPABASE_URL is not set"],
+    [[slug], { SUPABASE_URL: "" }, 2, "SUPABASE_URL is not set"],
     [
       [slug, "--messages", "0"],
       {},
-      1,
+      2,
       "--messages must be a whole number from 1 to 1000000, or all",
     ],
-    [[slug, "--delay-ms", "1e3"], {}, 1, "--delay-ms must be"],
-    [[slug, "--since", "yesterday"], {}, 1, "--since must be a date"],
-    [[slug, "--frob"], {}, 1, "--frob"],
-    [[slug, "other"], {}, 1, "one workspace at a time"],
+    [[slug, "--delay-ms", "1e3"], {}, 2, "--delay-ms must be"],
+    [[slug, "--since", "yesterday"], {}, 2, "--since must be a date"],
+    [[slug, "--frob"], {}, 2, "--frob"],
+    [[slug, "other"], {}, 2, "one workspace at a time"],
   ];
   for (const [args, env, code, text] of cases) {
     const ended = await command(args, env);
@@ -505,6 +505,6 @@ async function commandHere(
 
 async function assertProblem(work: Promise<unknown>, text: string): Promise<void> {
   const error = await work.then(() => undefined, (error) => error);
-  assert(error instanceof Problem);
+  assert(error instanceof CommandError);
   assertStringIncludes(error.message, text);
 }

@@ -99,8 +99,8 @@ Deno.test("what goes wrong is said in a sentence", async () => {
     [["status"], { CREDENTIALS_KEY: "short" }, "32 bytes in base64"],
     [["status"], { CREDENTIALS_KEY: btoa("x".repeat(32)) }, "another CREDENTIALS_KEY"],
     [["status", "--url", "https://elsewhere.example/hook"], {}, "has no webhook to"],
-    [["test", "--event", "nothing"], {}, "is not one of"],
-    [["explode"], {}, "Usage"],
+    [["test", "--event", "nothing"], {}, "must be one of"],
+    [["explode"], {}, "Give one of register"],
   ];
   for (const [args, env, text] of cases) {
     const { code, stderr } = await run(args[0]!, ...args.slice(1), env);

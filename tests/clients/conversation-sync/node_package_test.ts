@@ -9,8 +9,9 @@ import { assert, assertEquals } from "@std/assert";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 
-import { buildPackage } from "../../../clients/conversation-sync/build.ts";
+import { buildPackage, packageManifest } from "../../../clients/conversation-sync/build.ts";
 import manifest from "../../../clients/conversation-sync/npm/package.json" with { type: "json" };
+import denoConfig from "../../../deno.json" with { type: "json" };
 import importMap from "../../../import_map.json" with { type: "json" };
 import { cutOff, failure, held, KEY, ok, startFakeApi, STATE } from "../../../fakes/agent_api.ts";
 
@@ -28,6 +29,15 @@ if (!hasNode) {
 Deno.test("the package has the versions that this repository tests", () => {
   assertEquals(`npm:zod@${manifest.dependencies.zod}`, importMap.imports.zod);
   assertEquals(Object.keys(manifest.dependencies), ["zod"]);
+});
+
+Deno.test("the published package names the repository that its provenance is compared with", () => {
+  const { repository } = JSON.parse(packageManifest("https://github.com/owner/project"));
+  assertEquals(repository, {
+    type: "git",
+    url: "git+https://github.com/owner/project.git",
+    directory: "clients/conversation-sync",
+  });
 });
 
 Deno.test({
@@ -161,6 +171,8 @@ async function installPackage(work: string, project: string): Promise<void> {
   );
   const files = [...Deno.readDirSync(target)].map(({ name }) => name).sort();
   assertEquals(files, ["LICENSE", "README.md", "lib", "package.json"]);
+  const published = JSON.parse(await Deno.readTextFile(join(target, "package.json")));
+  assertEquals(published, { ...manifest, version: denoConfig.version });
 }
 
 async function run(

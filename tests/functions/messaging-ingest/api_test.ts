@@ -17,11 +17,11 @@ import {
   readThread,
   threadFaults,
 } from "../../support/messages.ts";
+import { DEMO_CONNECTIONS } from "../../../local/demo.ts";
 import {
   type Bridge,
   call,
   createBridge,
-  DEMO_BRIDGES,
   type OwnBridge,
   post,
   postAll,
@@ -117,8 +117,12 @@ Deno.test("the examples of the contract are stored, once, and linked to the demo
     delete from public.conversations
     where external_conversation_id in ('chat_abc123', 'chat_user_1', 'chat_user_2')`;
   const examples: [string, Bridge, expected: [string, number, person: string | null][]][] = [
-    [EXAMPLE_1, DEMO_BRIDGES.whatsapp, [["chat_abc123", 2, "John Doe"]]],
-    [EXAMPLE_2, DEMO_BRIDGES.telegram, [["chat_user_1", 1, null], ["chat_user_2", 1, "Jane Doe"]]],
+    [EXAMPLE_1, DEMO_CONNECTIONS.whatsapp, [["chat_abc123", 2, "John Doe"]]],
+    [EXAMPLE_2, DEMO_CONNECTIONS.telegram, [["chat_user_1", 1, null], [
+      "chat_user_2",
+      1,
+      "Jane Doe",
+    ]]],
   ];
   for (const [body, demo, expected] of examples) {
     const first = await postBody(info, demo, body);
@@ -277,7 +281,7 @@ Deno.test("a key opens the connection it belongs to, and no other", async () => 
     createBridge(owner, "telegram"),
     signUp(info).then((user) => createBridge(user)),
   ]);
-  const { whatsapp } = DEMO_BRIDGES;
+  const { whatsapp } = DEMO_CONNECTIONS;
   const cases: [string, Bridge, number, string | undefined][] = [
     ["its own", bridge, 200, undefined],
     ["another of the workspace", { ...second, api_key: bridge.api_key }, 401, "invalid_api_key"],

@@ -16,7 +16,6 @@ import {
   isShowable,
   sizeLimit,
 } from "../../../../../supabase/functions/_shared/kapso/media/file_types.ts";
-import { createFileCopier } from "../../../../../supabase/functions/kapso-webhook/media_copier.ts";
 import { startFakeStorage } from "../../../../../fakes/storage.ts";
 
 const MB = 1024 * 1024;
@@ -186,42 +185,4 @@ Deno.test("the bucket is made once, is private, and a project without Storage is
     () => Promise.resolve(Response.json({ code: "NOT_FOUND" }, { status: 404 })),
   );
   assertEquals(await none.isThere(), false);
-});
-
-Deno.test("a burst of events is copied by one worker, and nothing of it is left out", async () => {
-  const started: string[] = [];
-  const waiting: (() => void)[] = [];
-  const works: Promise<unknown>[] = [];
-  const copy = createFileCopier({
-    findConnections: (lines) =>
-      lines.includes("down") ? Promise.reject(new Error("no database")) : Promise.resolve(lines),
-    media: {
-      copyMedia(line) {
-        started.push(line);
-        const { promise, resolve } = Promise.withResolvers<void>();
-        waiting.push(resolve);
-        return promise.then(() => ({ stored: 1, linked: 0, failed: 0, waiting: 0 }));
-      },
-    },
-    waitUntil: (work) => void works.push(work),
-  });
-  const next = async () => {
-    while (waiting.length === 0) await Promise.resolve();
-    waiting.shift()!();
-  };
-  copy(["a"]);
-  copy(["a"]);
-  copy(["b", "a"]);
-  await next();
-  // What came meanwhile, the same line among it.
-  await next();
-  await next();
-  await works[0];
-  assertEquals([started, works.length], [["a", "a", "b"], 1]);
-  copy(["down"]);
-  await works[1];
-  copy(["c"]);
-  await next();
-  await works[2];
-  assertEquals(started.at(-1), "c");
 });

@@ -1,0 +1,208 @@
+-- Sending queued messages: claimed one per conversation, and the outcome of each attempt.
+
+create function private.callback_data(id uuid, attempt integer)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select callback_data.id || case when callback_data.attempt > 1 then ':' || callback_data.attempt else '' end;
+$$;
+comment on function private.callback_data(uuid, integer) is
+  'biz_opaque_callback_data of an attempt: the id of the outbox row, from the second attempt on with its number.';
+
+create function public.claim_outbox_message(conversation_id uuid, lease_seconds integer default 60)
+returns table (
+  message jsonb,
+  phone_number_id text,
+  recipient jsonb,
+  callback_data text
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  conversation public.conversations;
+  connection public.connections;
+  claimed public.outbox_messages;
+begin
+  perform private.settle_conversation(claim_outbox_message.conversation_id);
+  select known.* into conversation
+  from public.conversations as known
+  where known.id = claim_outbox_message.conversation_id;
+  connection := private.sending_connection(conversation);
+  begin
+    update public.outbox_messages as known
+    set state = 'sending',
+      connection_id = coalesce(connection.id, known.connection_id),
+      attempts = known.attempts + 1,
+      attempt_token = gen_random_uuid(),
+      attempt_started_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => claim_outbox_message.lease_seconds)
+    where known.id = (
+        select next.id
+        from public.outbox_messages as next
+        where next.conversation_id = claim_outbox_message.conversation_id and next.state = 'queued'
+        order by next.queued_at, next.id
+        limit 1
+        for update
+      )
+      and known.state = 'queued'
+    returning known.* into claimed;
+  exception when unique_violation then
+    -- Another message of the thread is on its way. Its sender takes this one next.
+    return;
+  end;
+  if claimed.id is null then
+    return;
+  end if;
+  return query
+  select to_jsonb(claimed),
+    case when connection.is_active then connection.phone_number_id end,
+    private.recipient_of(conversation),
+    private.callback_data(claimed.id, claimed.attempts);
+end;
+$$;
+comment on function public.claim_outbox_message(uuid, integer) is
+  'Take the next message of a thread to send it: one row, or none where nothing waits or another one is on its way. Whoever has it calls Kapso once and then record_outbox_outcome(). For service_role only.';
+
+create function private.store_sent_message(
+  stored public.outbox_messages,
+  conversation public.conversations,
+  message jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  outcome record;
+begin
+  if conversation.id is null or stored.connection_id is null then
+    return;
+  end if;
+  select result.* into outcome
+  from public.ingest_conversations(
+    stored.connection_id,
+    jsonb_build_array(
+      jsonb_build_object(
+        'external_conversation_id', conversation.external_conversation_id,
+        'participant_identifier', conversation.participant_identifier,
+        'messages', case when stored.type = 'reaction' then '[]' else jsonb_build_array(message) end
+      ) || case when stored.type = 'reaction'
+        then jsonb_build_object('changes', jsonb_build_array(message))
+        else '{}' end
+    )
+  ) as result;
+  if outcome.outcome = 'error' then
+    raise exception 'The sent message could not be stored: %', left(outcome.error, 5) using errcode = 'P0001';
+  end if;
+end;
+$$;
+comment on function private.store_sent_message(public.outbox_messages, public.conversations, jsonb) is
+  'Put a message that was sent into its thread, through the one door.';
+
+create function public.record_outbox_outcome(
+  id uuid,
+  attempt_token uuid,
+  outcome text,
+  message jsonb default null,
+  error_code text default null,
+  can_retry boolean default null
+)
+returns setof public.outbox_messages
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  stored public.outbox_messages;
+  conversation public.conversations;
+begin
+  select known.* into stored from public.outbox_messages as known where known.id = record_outbox_outcome.id;
+  if stored.id is null then
+    raise exception 'Unknown message' using errcode = 'P0002';
+  end if;
+  -- The conversation first, as the door has it.
+  select known.* into conversation
+  from public.conversations as known
+  where known.id = stored.conversation_id
+  for no key update;
+  select known.* into stored from public.outbox_messages as known where known.id = stored.id for update;
+
+  if outcome = 'sent' then
+    -- Whatever became of the row meanwhile, the message was sent, and belongs in the thread.
+    perform private.store_sent_message(stored, conversation, record_outbox_outcome.message);
+    -- Kapso's answer names this row. Another one that was taken for the message, by its text and its time,
+    -- is unknown again.
+    update public.outbox_messages as taken
+    set state = 'unconfirmed', message_id = null, sent_at = null, can_retry = false,
+      error_code = 'no_answer', error_message = (private.failure_reason('no_answer')).message
+    where taken.conversation_id = stored.conversation_id
+      and taken.message_id = record_outbox_outcome.message ->> 'id'
+      and taken.id <> stored.id;
+    update public.outbox_messages as known
+    set state = 'sent', sent_at = clock_timestamp(), lease_expires_at = null,
+      error_code = null, error_message = null, can_retry = false,
+      -- Null where it is no message of the thread: a reaction, or nobody is left to put it there.
+      message_id = case
+        when known.type <> 'reaction' and known.connection_id is not null then record_outbox_outcome.message ->> 'id'
+      end
+    where known.id = stored.id
+      and known.attempt_token = record_outbox_outcome.attempt_token
+      -- Queued: it was to be sent again, and nobody has begun to.
+      and known.state in ('queued', 'sending', 'unconfirmed');
+    -- Its statuses may have come before this answer.
+    perform private.follow_statuses(array(
+      select row(conversation.id, message_in_thread.value ->> 'id', null, message_in_thread.value)::private.ingest_change
+      from public.conversations as thread
+      cross join jsonb_array_elements(thread.messages) as message_in_thread (value)
+      where thread.id = conversation.id
+        and message_in_thread.value ->> 'id' = record_outbox_outcome.message ->> 'id'
+    ));
+  elsif outcome = 'failed' then
+    update public.outbox_messages as known
+    set state = 'failed', lease_expires_at = null,
+      error_code = record_outbox_outcome.error_code,
+      error_message = (private.failure_reason(record_outbox_outcome.error_code)).message,
+      can_retry = coalesce(
+        record_outbox_outcome.can_retry, (private.failure_reason(record_outbox_outcome.error_code)).can_retry
+      )
+    where known.id = stored.id
+      and known.attempt_token = record_outbox_outcome.attempt_token
+      and known.state in ('sending', 'unconfirmed');
+  elsif outcome = 'unconfirmed' then
+    -- As if the sender had died.
+    update public.outbox_messages as known
+    set lease_expires_at = '-infinity'
+    where known.id = stored.id
+      and known.attempt_token = record_outbox_outcome.attempt_token
+      and known.state = 'sending';
+    perform private.settle_conversation(stored.conversation_id);
+  else
+    raise exception 'outcome must be sent, failed or unconfirmed' using errcode = '22023';
+  end if;
+  return query select known.* from public.outbox_messages as known where known.id = stored.id;
+end;
+$$;
+comment on function public.record_outbox_outcome(uuid, uuid, text, jsonb, text, boolean) is
+  'Keep what came of an attempt: sent (message: the Message, or for a reaction the MessageChange with the id, for the one door), failed (error_code) or unconfirmed. For service_role only.';
+
+-- Who may call these functions -------------------------------------------------------------------
+
+revoke execute on function
+  private.callback_data(uuid, integer),
+  public.claim_outbox_message(uuid, integer),
+  private.store_sent_message(public.outbox_messages, public.conversations, jsonb),
+  public.record_outbox_outcome(uuid, uuid, text, jsonb, text, boolean)
+from public, anon, authenticated, service_role;
+grant execute on function
+  private.callback_data(uuid, integer),
+  public.claim_outbox_message(uuid, integer),
+  private.store_sent_message(public.outbox_messages, public.conversations, jsonb),
+  public.record_outbox_outcome(uuid, uuid, text, jsonb, text, boolean)
+to service_role;

@@ -1,0 +1,224 @@
+-- Finds the one person a participant is, and links conversations to people who are added later.
+
+create function private.match_person(workspace_id uuid, platform text, identifier text)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+-- Every look-up is by key, and a plan that is made while a workspace is small is kept while it grows.
+set enable_seqscan = off
+as $$
+declare
+  matched uuid[];
+  digits text;
+  country text;
+  -- In variables, because a function in a condition may be called once for each row.
+  spellings text[];
+begin
+  -- 1. A known identity.
+  select array_agg(identity.person_id) into matched
+  from public.person_identities as identity
+  where identity.workspace_id = match_person.workspace_id
+    and identity.platform = match_person.platform
+    and identity.identifier_key = private.identity_key(match_person.platform, match_person.identifier);
+  if matched is not null then
+    return matched[1];
+  end if;
+
+  digits := private.phone_digits_of(match_person.platform, match_person.identifier);
+  if digits is null then
+    return null;
+  end if;
+
+  -- 2. The whole number, as it is.
+  select array_agg(person.id) into matched
+  from public.people as person
+  where person.workspace_id = match_person.workspace_id
+    and person.phone_digits = digits;
+  if matched is not null then
+    return matched[1];
+  end if;
+
+  -- From here on more than one person can fit. Then nobody is linked, and no wider rule is tried: a
+  -- message in the wrong person's history is worse than one in nobody's.
+
+  -- 3. The whole number, in another spelling.
+  select workspace.default_country into country
+  from public.workspaces as workspace
+  where workspace.id = match_person.workspace_id;
+  spellings := private.phone_spellings(digits, country);
+  select array_agg(person.id) into matched
+  from public.people as person
+  where person.workspace_id = match_person.workspace_id
+    and person.phone_digits = any (spellings);
+  if matched is not null then
+    return case when cardinality(matched) = 1 then matched[1] end;
+  end if;
+
+  -- 4. The last ten digits.
+  if length(digits) >= 10 then
+    select array_agg(person.id) into matched
+    from public.people as person
+    where person.workspace_id = match_person.workspace_id
+      and person.phone_last10 = right(digits, 10)
+      and private.have_same_last10(person.phone_digits, digits);
+    if matched is not null then
+      return case when cardinality(matched) = 1 then matched[1] end;
+    end if;
+  end if;
+
+  -- 5. Another number that reaches the same phone.
+  spellings := private.phone_variant_spellings(digits, country);
+  if cardinality(spellings) = 0 then
+    return null;
+  end if;
+  select array_agg(person.id) into matched
+  from public.people as person
+  where person.workspace_id = match_person.workspace_id
+    and person.phone_digits = any (spellings);
+  return case when cardinality(matched) = 1 then matched[1] end;
+end;
+$$;
+comment on function private.match_person(uuid, text, text) is
+  'The one person of the workspace whom a participant identifier belongs to: by identity, whole number, its spellings, last ten digits, national variants, in this order. Null where nobody or more than one fits.';
+
+create function private.adopt_conversations(workspace_id uuid, platform text, identifier text)
+returns void
+language plpgsql
+-- Definer because members may add people but not write conversations. Called by the triggers below
+-- alone, for a person the caller was just allowed to write.
+security definer
+set search_path = ''
+-- Shorter than the time after which Postgres looks for deadlocks (1 s): see below.
+set lock_timeout = '100ms'
+set enable_seqscan = off
+as $$
+declare
+  digits text := coalesce(
+    private.phone_digits_of(adopt_conversations.platform, adopt_conversations.identifier),
+    regexp_replace(adopt_conversations.identifier, '[^0-9]', '', 'g')
+  );
+  country text;
+  spellings text[];
+  identity_key text := private.identity_key(adopt_conversations.platform, adopt_conversations.identifier);
+begin
+  select workspace.default_country into country
+  from public.workspaces as workspace
+  where workspace.id = adopt_conversations.workspace_id;
+  spellings := private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country);
+
+  begin
+    -- Candidates by index, then the same rule as for a new message decides. A conversation that is being
+    -- written at this moment is left out: waiting for it while holding the person could be a deadlock, and
+    -- its next batch links it.
+    with candidate as (
+      select conversation.id, conversation.platform, conversation.participant_identifier
+      from public.conversations as conversation
+      where conversation.workspace_id = adopt_conversations.workspace_id
+        and conversation.person_id is null
+        and (
+          conversation.participant_digits = any (spellings)
+          or (length(conversation.participant_digits) >= 10 and right(conversation.participant_digits, 10) = right(digits, 10))
+        )
+      union
+      select conversation.id, conversation.platform, conversation.participant_identifier
+      from public.conversations as conversation
+      where adopt_conversations.platform is not null
+        and conversation.workspace_id = adopt_conversations.workspace_id
+        and conversation.person_id is null
+        and conversation.platform = adopt_conversations.platform
+        and private.identity_key(conversation.platform, conversation.participant_identifier)
+          = identity_key
+    ),
+    matched as (
+      select candidate.id, private.match_person(
+        adopt_conversations.workspace_id, candidate.platform, candidate.participant_identifier
+      ) as person_id
+      from candidate
+    ),
+    locked as (
+      select conversation.id
+      from public.conversations as conversation
+      where conversation.id in (select matched.id from matched where matched.person_id is not null)
+        and conversation.person_id is null
+      order by conversation.external_conversation_id
+      for no key update skip locked
+    ),
+    linked as (
+      update public.conversations as conversation
+      set person_id = matched.person_id
+      from matched
+      where conversation.id = matched.id
+        and conversation.id in (select locked.id from locked)
+      returning conversation.person_id, conversation.last_message_at
+    )
+    update public.people as person
+    set last_activity_at = newest.last_message_at
+    from (
+      select linked.person_id, max(linked.last_message_at) as last_message_at
+      from linked
+      group by linked.person_id
+    ) as newest
+    where person.id = newest.person_id
+      and person.workspace_id = adopt_conversations.workspace_id
+      and newest.last_message_at > coalesce(person.last_activity_at, '-infinity');
+  exception when lock_not_available then
+    -- "skip locked" still waits for some rows that were updated a moment ago.
+    null;
+  end;
+end;
+$$;
+comment on function private.adopt_conversations(uuid, text, text) is
+  'Link the conversations of a workspace that waited for a person with this phone number (platform null) or identifier.';
+
+create function private.adopt_conversations_of_person()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.adopt_conversations(new.workspace_id, null, new.phone);
+  return null;
+end;
+$$;
+comment on function private.adopt_conversations_of_person() is
+  'Trigger: a person who is added, or gets another number, adopts the conversations that waited for it. Definer because members may not execute private.adopt_conversations themselves.';
+
+create trigger people_adopt_conversations_on_insert
+  after insert on public.people
+  for each row when (new.phone is not null)
+  execute function private.adopt_conversations_of_person();
+
+create trigger people_adopt_conversations_on_update
+  after update of phone on public.people
+  for each row when (new.phone is distinct from old.phone and new.phone is not null)
+  execute function private.adopt_conversations_of_person();
+
+create function private.adopt_conversations_of_identity()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.adopt_conversations(new.workspace_id, new.platform, new.identifier);
+  return null;
+end;
+$$;
+comment on function private.adopt_conversations_of_identity() is
+  'Trigger: a person who gets an identity adopts the conversations that waited for it. Definer because members may not execute private.adopt_conversations themselves.';
+
+create trigger person_identities_adopt_conversations
+  after insert on public.person_identities
+  for each row execute function private.adopt_conversations_of_identity();
+
+-- Who may call these functions -------------------------------------------------------------------
+
+revoke execute on function
+  private.match_person(uuid, text, text),
+  private.adopt_conversations(uuid, text, text),
+  private.adopt_conversations_of_person(),
+  private.adopt_conversations_of_identity()
+from public, anon, authenticated, service_role;
+grant execute on function private.match_person(uuid, text, text) to service_role;

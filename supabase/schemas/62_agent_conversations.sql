@@ -1,0 +1,235 @@
+-- The conversation an agent session belongs to, and the agent's messages in it.
+
+create function private.thread_id_of(source public.connections, key text)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (
+      select conversation.id from public.conversations as conversation
+      where conversation.user_id = source.user_id
+        and conversation.workspace_id = source.workspace_id
+        and conversation.platform = source.platform
+        and conversation.external_conversation_id = thread_id_of.key
+    ),
+    (
+      select alias.conversation_id from private.thread_aliases as alias
+      where alias.user_id = source.user_id
+        and alias.workspace_id = source.workspace_id
+        and alias.alias = thread_id_of.key
+    )
+  );
+end;
+$$;
+comment on function private.thread_id_of(public.connections, text) is 'The thread that has a key or alias; null where none has it.';
+
+create function private.line_of_agent_session(session public.agent_sessions)
+returns public.connections
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  named text := coalesce(session.metadata ->> 'phoneNumberId', session.metadata ->> 'phone_number_id');
+  line public.connections;
+  lines uuid[];
+begin
+  if coalesce(session.metadata ->> 'platform', 'whatsapp') <> 'whatsapp' then
+    return null;
+  end if;
+  -- 1. The line the agent names. If it is not one of ours, or switched off, no other takes its place.
+  if named is null then
+    select connection.phone_number_id into named
+    from public.connections as connection
+    where connection.workspace_id = session.workspace_id
+      and connection.platform = 'whatsapp'
+      and connection.phone_number_id in (session.bot_id, session.local_id)
+    limit 1;
+  end if;
+  if named is not null then
+    select connection.* into line
+    from public.connections as connection
+    where connection.phone_number_id = named
+      and connection.workspace_id = session.workspace_id
+      and connection.platform = 'whatsapp'
+      and connection.is_active;
+    return line;
+  end if;
+  -- 2. The only line of the business. 3. Of several, the only one on which this customer has a thread. A
+  -- guess would put a message into two threads: the webhook knows the line, and brings it to the right one.
+  select array_agg(connection.id) into lines
+  from public.connections as connection
+  where connection.workspace_id = session.workspace_id
+    and connection.platform = 'whatsapp'
+    and connection.phone_number_id is not null
+    and connection.is_active;
+  if cardinality(lines) > 1 then
+    select array_agg(connection.id) into lines
+    from public.connections as connection
+    where connection.id = any (lines)
+      and private.thread_id_of(connection, connection.phone_number_id || ':' || session.participant_key) is not null;
+  end if;
+  if cardinality(lines) = 1 then
+    select connection.* into line from public.connections as connection where connection.id = lines[1];
+  end if;
+  return line;
+end;
+$$;
+comment on function private.line_of_agent_session(public.agent_sessions) is
+  'The active WhatsApp connection a session belongs to: named by phoneNumberId in its metadata or by its botId or localId, else the only one of the business, else the only one on which the customer has a thread. Null where it cannot be told.';
+
+create function private.locate_participant(session public.agent_sessions)
+returns public.agent_sessions
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  located public.agent_sessions := session;
+  spoken_on text := coalesce(session.metadata ->> 'platform', 'whatsapp');
+  line public.connections := private.line_of_agent_session(session);
+begin
+  located.conversation_id := null;
+  located.person_id := null;
+  -- The rows are kept from being deleted before the session points at them. Whoever is deleting one at
+  -- this moment is not waited for: the next message finds what is left.
+  if line.id is not null then
+    select conversation.id, conversation.person_id into located.conversation_id, located.person_id
+    from public.conversations as conversation
+    where conversation.id = private.thread_id_of(line, line.phone_number_id || ':' || session.participant_key)
+    for key share skip locked;
+  end if;
+  if located.person_id is null then
+    located.person_id := private.match_person(session.workspace_id, spoken_on, session.participant_key);
+  end if;
+  select person.id into located.person_id
+  from public.people as person
+  where person.workspace_id = session.workspace_id and person.id = located.person_id
+  for key share skip locked;
+  if located.conversation_id is null and located.person_id is not null then
+    select conversation.id into located.conversation_id
+    from public.conversations as conversation
+    where conversation.workspace_id = session.workspace_id
+      and conversation.person_id = located.person_id
+      and conversation.platform = spoken_on
+    order by conversation.activity_at desc
+    limit 1
+    for key share skip locked;
+  end if;
+  return located;
+end;
+$$;
+comment on function private.locate_participant(public.agent_sessions) is
+  'The session, pointing at the thread and the person of its customer as they are now, or at nothing.';
+
+create function private.keep_newest_messages(messages jsonb, message jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  kept jsonb := keep_newest_messages.messages || jsonb_build_array(message);
+begin
+  if (message ->> 'timestamp')::timestamptz < (messages #>> '{-1,timestamp}')::timestamptz then
+    select jsonb_agg(every.value order by (every.value ->> 'timestamp')::timestamptz, every.ordinal) into kept
+    from jsonb_array_elements(kept) with ordinality as every (value, ordinal);
+  end if;
+  return case when jsonb_array_length(kept) > 50 then kept - 0 else kept end;
+end;
+$$;
+comment on function private.keep_newest_messages(jsonb, jsonb) is 'A session''s messages with another one in its place by time, and the oldest left out where there are more than 50.';
+
+create function private.file_agent_message(
+  session public.agent_sessions,
+  message_id text,
+  role text,
+  content text,
+  sent_at text
+)
+returns public.agent_sessions
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  filed public.agent_sessions := session;
+  line public.connections := private.line_of_agent_session(session);
+  is_phone boolean := session.participant_key ~ '^[0-9]{7,15}$';
+  person uuid;
+  stored record;
+begin
+  if line.id is null
+    or not (is_phone or session.participant_key ~ '^[A-Za-z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$')
+  then
+    return private.locate_participant(session);
+  end if;
+  -- The lock of private.lock_contacts: the webhook's copy of this message may be on its way.
+  perform pg_catalog.pg_advisory_xact_lock(
+    pg_catalog.hashtextextended('kapso contact ' || session.participant_key, 0)
+  );
+  person := private.ensure_person(
+    session.workspace_id,
+    case when is_phone then jsonb_build_object('phone', '+' || session.participant_key)
+      else jsonb_build_object('identifiers', jsonb_build_array(session.participant_key)) end,
+    false
+  );
+  -- Kept from being deleted until the thread and the session point there. Somebody who is being deleted at
+  -- this moment is not waited for, and not linked.
+  select known.id into person
+  from public.people as known
+  where known.workspace_id = session.workspace_id and known.id = person
+  for key share skip locked;
+  select outcome.* into stored
+  from public.ingest_conversations(line.id, jsonb_build_array(jsonb_build_object(
+    'external_conversation_id',
+      private.thread_of(line, array[line.phone_number_id || ':' || session.participant_key]),
+    'participant_identifier', case when is_phone then '+' else '' end || session.participant_key,
+    'messages', jsonb_build_array(jsonb_build_object(
+      'id', file_agent_message.message_id,
+      'direction', case file_agent_message.role when 'user' then 'inbound' else 'outbound' end,
+      'type', 'text',
+      'content', file_agent_message.content,
+      'media_url', null,
+      'sent_at', file_agent_message.sent_at,
+      'metadata', '{"source": "agent"}'::jsonb
+    ))
+  ))) as outcome;
+  if stored.outcome = 'error' then
+    raise exception 'The door refused a message: %', left(stored.error, 5);
+  end if;
+  update public.conversations as conversation
+  set person_id = person
+  where conversation.id = stored.id and conversation.person_id is null and person is not null;
+  select conversation.id, conversation.person_id into filed.conversation_id, filed.person_id
+  from public.conversations as conversation
+  where conversation.id = stored.id;
+  select known.id into filed.person_id
+  from public.people as known
+  where known.workspace_id = session.workspace_id and known.id = filed.person_id
+  for key share skip locked;
+  return filed;
+end;
+$$;
+comment on function private.file_agent_message(public.agent_sessions, text, text, text, text) is
+  'Put a message into the customer''s WhatsApp thread through the one door, as the webhook would, and return the session pointing there. Without a line it is left to the session alone.';
+
+-- Who may call these functions -------------------------------------------------------------------
+
+revoke execute on function
+  private.thread_id_of(public.connections, text),
+  private.line_of_agent_session(public.agent_sessions),
+  private.locate_participant(public.agent_sessions),
+  private.keep_newest_messages(jsonb, jsonb),
+  private.file_agent_message(public.agent_sessions, text, text, text, text)
+from public, anon, authenticated, service_role;
+grant execute on function
+  private.thread_id_of(public.connections, text),
+  private.line_of_agent_session(public.agent_sessions),
+  private.locate_participant(public.agent_sessions),
+  private.keep_newest_messages(jsonb, jsonb),
+  private.file_agent_message(public.agent_sessions, text, text, text, text)
+to service_role;
