@@ -1,5 +1,5 @@
 /**
- * Starts the app: reads where Supabase is, connects, and draws.
+ * Starts the app: reads the configuration, creates the client and renders.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * WhatsApp lets a business answer freely for 24 hours after the customer's last message.
+ * The reply window: WhatsApp lets a business reply freely for 24 hours after the customer's last message.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { useEffect, useState } from "react";
 import type { Conversation } from "../api/types.ts";
 
 const WINDOW_MS = 24 * 3600_000;
-/** In the last hours the indicator warns. */
+/** The notice warns when less time is left. */
 const SOON_MS = 2 * 3600_000;
 
-/** What may be sent. */
+/** State of the reply window: `open`, `closed`, or `never` opened because the customer has not written. */
 export type ReplyWindow =
   | { state: "open"; leftMs: number; isClosingSoon: boolean }
   | { state: "closed" }
@@ -19,7 +19,7 @@ export type ReplyWindow =
   /** The platform has no such rule. */
   | { state: "none" };
 
-/** The window of a conversation, kept up to the minute. */
+/** The reply window of a conversation, updated twice a minute. */
 export function useReplyWindow(conversation: Conversation): ReplyWindow {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -1,19 +1,19 @@
 /**
- * Templates: their placeholders, what they read like when these are filled in, and how they are sent.
+ * Templates: their placeholders, their preview, and the components that are sent.
  *
  * @module
  */
 
 import type { Template, TemplateComponentValue } from "../api/types.ts";
 
-/** A field to fill in. */
+/** A placeholder to fill in. */
 export interface TemplateField {
-  /** Names the field among the others of the template. */
+  /** Unique among the fields of the template. */
   key: string;
   part: "header" | "body" | "button";
-  /** Place of the button. */
+  /** Index of the button. */
   index: number;
-  /** What stands between the braces: a number or a name. */
+  /** Name between the braces: a number or a word. */
   placeholder: string;
   /** Text of the button. */
   label?: string | undefined;
@@ -46,7 +46,7 @@ export function templateFields(template: Template): TemplateField[] {
   });
 }
 
-/** What the header must be, where it is a file. */
+/** The type of file that the header needs; undefined for none. */
 export function headerMedia(
   template: Template,
 ): "image" | "video" | "document" | undefined {
@@ -55,7 +55,7 @@ export function headerMedia(
   return format === "image" || format === "video" || format === "document" ? format : undefined;
 }
 
-/** Header, body and footer as the customer will read them. Empty fields keep their braces. */
+/** Header, body and footer as the customer will see them. Empty placeholders keep their braces. */
 export function renderTemplate(
   template: Template,
   values: ReadonlyMap<string, string>,
@@ -77,7 +77,7 @@ export function renderTemplate(
   };
 }
 
-/** The components as Meta takes them. */
+/** The components in Meta's format. */
 export function templateComponents(
   template: Template,
   values: ReadonlyMap<string, string>,

@@ -8,7 +8,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
 import type { Upload } from "../api/types.ts";
 
-/** Uploads a file, so that it can be sent by its id. */
+/** Uploads a file; messages name it by the `media_id` of the answer. */
 export function useUpload(conversationId: string) {
   const api = useApi();
   return useMutation({

@@ -1,5 +1,5 @@
 /**
- * Fetches what was written before a number was connected, and shows how far that is.
+ * Fetches the messages from before a number was connected, and shows the progress.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const DEPTH_OPTIONS: readonly { value: Depth; label: string }[] = [
   { value: "all", label: texts.backfill.all },
 ];
 
-/** The bar and the button. */
+/** Progress bar and buttons. */
 export function Backfill({ connection }: { connection: Connection }) {
   const canWrite = useCanWrite();
   const query = useSyncRun(connection);

@@ -1,5 +1,5 @@
 /**
- * One connection: how it is, and what can be changed.
+ * One connection: its state, and what can be changed.
  *
  * @module
  */
@@ -156,7 +156,7 @@ function StateTag({ connection }: { connection: Connection }) {
   if (!connection.is_active) {
     return <span className="tag" data-tone="bad">{texts.connections.off}</span>;
   }
-  // One that has never had anything is new, and no reason to worry.
+  // A connection without any message is new, not silent.
   if (connection.is_silent && connection.last_synced_at !== null) {
     return (
       <span className="tag" data-tone="warning">

@@ -1,5 +1,5 @@
 /**
- * Takes the keys of a Kapso project. They go in and cannot be read back.
+ * Stores the keys of a Kapso project. They cannot be read back.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function KapsoDialog({ connection, onClose }: {
   const api = useApi();
   const queryClient = useQueryClient();
   const save = useMutation({
-    // Keys must not be kept by the cache of the app.
+    // The cache must not keep the keys.
     gcTime: 0,
     mutationFn: (keys: Partial<Record<typeof FIELDS[number], string>>) =>
       api.inbox({

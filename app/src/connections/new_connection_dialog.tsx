@@ -1,5 +1,5 @@
 /**
- * Creates a connection and shows its secret, this once.
+ * Creates a connection and shows its secret once.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [typedId, setTypedId] = useState<string>();
   const create = useMutation({
-    // The secret must not be kept by the cache of the app.
+    // The cache must not keep the secret.
     gcTime: 0,
     mutationFn: (body: object) =>
       api.inbox<{ connection: Connection; api_secret: string }>({
@@ -92,7 +92,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
     );
   }
   return (
-    // Whoever left now would never see the secret.
+    // Closing now would lose the secret.
     <Dialog
       title={texts.connections.newTitle}
       onClose={onClose}
@@ -152,7 +152,7 @@ function suggestId(platform: Platform, name: string): string {
   return word === "" ? "" : `${platform}_${word}`;
 }
 
-/** A first message as the bridge sends it, to be run as it is. */
+/** A command that sends a first message, as the bridge would. */
 function curlCommand(
   { connection, api_secret }: { connection: Connection; api_secret: string },
   url: string,

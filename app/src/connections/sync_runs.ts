@@ -1,6 +1,6 @@
 /**
- * Backfills: how far they are, and how to work on one. The database keeps the place, so a run goes on
- * whoever works on it, and when this page is closed the schedule does.
+ * Backfills: progress, start and stop. The database keeps the position, so the schedule continues a run when
+ * this page is closed.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Connection } from "../api/types.ts";
 import { conversationKeys } from "../conversations/queries.ts";
 import { connectionKeys, type SyncRun, syncRunQuery } from "./queries.ts";
 
-/** Counts as a stream tells them, and how a slice ended. */
+/** An event of the stream: counts, and how a slice ended. */
 interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
   type: string;
   run_id?: string;
@@ -26,7 +26,7 @@ export function useSyncRun(connection: Connection) {
   return useQuery(syncRunQuery(useApi(), connection));
 }
 
-/** Begins a backfill or goes on with it, until it is done or somebody stops it. */
+/** Starts or resumes a backfill, and continues until it ends or is stopped. */
 export function useRunSync(connection: Connection) {
   const api = useApi();
   const queryClient = useQueryClient();
@@ -40,7 +40,7 @@ export function useRunSync(connection: Connection) {
           body: JSON.stringify({
             connection_id: connection.connection_id,
             messages_per_conversation: messagesPerConversation,
-            // Whoever stops it during a pause has stopped it.
+            // A run that was stopped during a pause stays stopped.
             run_id: runId,
           }),
         });
@@ -52,7 +52,7 @@ export function useRunSync(connection: Connection) {
           end = event;
           showProgress(queryClient, connection.id, event);
         }
-        // A slice is over, and the next one may begin. All else is the end, or somebody else's work.
+        // After a pause the next slice starts. Any other event is the end, or another request runs it.
         if (end?.type !== "paused") return undefined;
         runId = end.run_id;
         await new Promise((resolve) => setTimeout(resolve, (end.retry_after_seconds ?? 0) * 1000));
@@ -82,13 +82,13 @@ export function useStopSync(connection: Connection) {
   });
 }
 
-/** How much of a run is done, from 0 to 100; undefined while the conversations are being counted. */
+/** Progress of a run in percent; undefined while the conversations are being counted. */
 export function percentOf(run: SyncRun): number | undefined {
   if (run.state === "done" || run.state === "partial") return 100;
   if (run.phase === "conversations" || run.conversations_total === 0) {
     return undefined;
   }
-  // What came in meanwhile is still to be looked at, so it is not all until the run says so.
+  // New conversations may still be added, so only the end of the run is 100 %.
   return Math.min(
     99,
     Math.floor(run.conversations_done / run.conversations_total * 100),
@@ -123,7 +123,7 @@ function showProgress(
   }));
 }
 
-/** Lines of JSON as they come in. */
+/** Parses lines of JSON as they arrive. */
 async function* readLines(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<SyncEvent> {

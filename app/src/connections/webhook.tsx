@@ -1,5 +1,5 @@
 /**
- * The webhook of a number at Kapso: whether it is there, and how to get it back.
+ * The webhook of a number at Kapso: its health, and a button that registers or repairs it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const TONES = {
   unknown: undefined,
 } as const;
 
-/** Its state, checked when the page is opened and on demand. */
+/** Health of the webhook, checked when the page is opened and on demand. */
 export function Webhook({ connection }: { connection: Connection }) {
   const api = useApi();
   const queryClient = useQueryClient();
@@ -40,7 +40,7 @@ export function Webhook({ connection }: { connection: Connection }) {
   });
   const health = query.data?.webhook;
   const state = health?.state ?? "unknown";
-  const canMend = state === "paused" || state === "missing" ||
+  const canRepair = state === "paused" || state === "missing" ||
     state === "incomplete";
   return (
     <section className="connection-part">
@@ -63,7 +63,7 @@ export function Webhook({ connection }: { connection: Connection }) {
         >
           {texts.connections.checkHealth}
         </Button>
-        {canMend && (
+        {canRepair && (
           <Button
             icon={Wrench}
             variant="primary"

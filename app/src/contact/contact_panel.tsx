@@ -1,5 +1,5 @@
 /**
- * Who is at the other end: names, numbers, notes, and their other conversations.
+ * The contact of a conversation: names, numbers, notes, and other conversations.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { PersonNotes } from "./person_notes.tsx";
 import { PersonSummaries } from "./person_summaries.tsx";
 import { personQuery, refreshPerson } from "./queries.ts";
 
-/** As in contact.css. */
+/** As in contact.css: here the panel covers the thread. */
 const OVER_THREAD = "(max-width: 1199px)";
 
 /** The panel beside a thread. */
@@ -35,7 +35,7 @@ export function ContactPanel({ conversation, onClose }: {
 }) {
   const name = conversationName(conversation);
   const closeButton = useRef<HTMLButtonElement>(null);
-  // Where it lies over the thread, whoever uses the keyboard is taken there and back.
+  // Where the panel covers the thread, the focus moves into it and back.
   useEffect(() => {
     if (!matchMedia(OVER_THREAD).matches) return;
     const before = document.activeElement;

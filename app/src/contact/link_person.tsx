@@ -1,5 +1,5 @@
 /**
- * Gives a conversation the contact it has not got yet.
+ * Links a conversation to a contact.
  *
  * @module
  */
@@ -52,7 +52,7 @@ export function LinkPerson({ conversation }: { conversation: Conversation }) {
         phone: identifier.startsWith("+") ? identifier : null,
       });
       if (answer.error) unwrap(answer);
-      // One with a number finds its conversations by itself; one without is told.
+      // A new person is linked by phone number; without one it has to be linked here.
       await api.inbox({
         method: "POST",
         path: `people/${id}/link`,

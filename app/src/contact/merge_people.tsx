@@ -1,5 +1,5 @@
 /**
- * Makes one contact of two, and undoes it.
+ * Merges two contacts, and undoes merges.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { showError, showToast } from "../ui/toast.ts";
 import { PersonSearch } from "./person_search.tsx";
 import { personMergesQuery } from "./queries.ts";
 
-/** The button, its dialog, and what can be undone. */
+/** The button, its dialog, and the merge that can be undone. */
 export function MergePeople(
   { person, onChanged }: { person: Person; onChanged: () => void },
 ) {

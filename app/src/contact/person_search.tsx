@@ -1,5 +1,5 @@
 /**
- * Finds a person of the workspace by name, number or e-mail.
+ * Finds a person of the workspace by name, number or email.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { Avatar } from "../ui/avatar.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { peopleSearchQuery } from "./queries.ts";
 
-/** A field, and the people that fit; `exceptId` is left out. */
+/** A search field and the people that match, without the one with `exceptId`. */
 export function PersonSearch({ label, exceptId, onChoose }: {
   label: string;
   exceptId?: string;

@@ -75,7 +75,7 @@ export function conversationListQuery(api: ApiClient, options: ConversationListO
     queryFn: async ({ pageParam, signal, direction, client }): Promise<ConversationPage> => {
       const read = reader(api, options, signal);
       if (pageParam.cursor === null && direction === "backward") {
-        // Back at the top: rows that were added meanwhile belong on this page too.
+        // Back at the top: rows that were added since belong on this page too.
         const pages = client.getQueryData<ConversationPages>(queryKey);
         const end = pages?.pages[0]?.param.cursor ?? null;
         const fresh = await readUntil(read, end, PAGE_SIZE);
@@ -168,7 +168,7 @@ function reader(
 }
 
 /**
- * Reads the top of a list and merges it with the pages in the cache. If those changed meanwhile, the answer
+ * Reads the top of a list and merges it with the pages in the cache. If those changed in between, the answer
  * may be older than the change, so it reads again.
  */
 async function refreshNewest(

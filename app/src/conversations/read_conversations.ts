@@ -1,5 +1,5 @@
 /**
- * Reads pages of conversations. Never the threads: the view has no messages in it.
+ * Reads pages of conversations, without their messages.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import { unwrap } from "../api/client.ts";
 import type { Conversation } from "../api/types.ts";
 import type { ConversationFilters } from "./filters.ts";
 
-/** Place of a conversation in the list. */
+/** Position of a conversation in the list. */
 export interface ConversationCursor {
   activity_at: string;
   id: string;
 }
 
-/** Which conversations. */
+/** Which conversations to read. */
 export interface ReadConversationsOptions {
   workspaceId: string;
   userId: string;
   filters: ConversationFilters;
   /** Older than this; null for the newest. */
   before: ConversationCursor | null;
-  /** At most so many; up to 200. */
+  /** Most rows to return, up to 200. */
   max: number;
   signal?: AbortSignal | undefined;
 }
@@ -33,7 +33,7 @@ export interface ConversationRows {
   next: ConversationCursor | null;
 }
 
-/** The place of a conversation. */
+/** The position of a conversation. */
 export function cursorOf(
   { activity_at, id }: Conversation,
 ): ConversationCursor {
@@ -43,7 +43,7 @@ export function cursorOf(
 /**
  * Reads a page.
  *
- * @throws {ApiError}
+ * @throws {ApiError} when the request fails.
  */
 export async function readConversations(
   supabase: SupabaseClient,

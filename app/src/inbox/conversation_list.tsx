@@ -1,5 +1,5 @@
 /**
- * The list of conversations, with search and filters. Only the rows that can be seen are drawn.
+ * The list of conversations, with search and filters. Only visible rows are drawn.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import {
 import { useConversationList } from "./use_conversation_list.ts";
 
 const ROW_HEIGHT = 76;
-/** So long after the last key the search is sent. */
+/** The search is sent this long after the last keystroke. */
 const SEARCH_DELAY_MS = 250;
 
 /** The list of the current workspace. */
@@ -38,7 +38,7 @@ export function ConversationList(
   const workspace = useWorkspace();
   const [filters, setFilters] = useState(DEFAULT_FILTERS);
   const { query, tags } = useTags({ polls: true });
-  // A deleted tag narrows nothing any more.
+  // A deleted tag no longer narrows the list.
   const isTagGone = filters.tagId !== null && query.isSuccess && !tags.has(filters.tagId);
   const current = isTagGone ? { ...filters, tagId: null } : filters;
   const settled = useSettledSearch(current);
@@ -67,7 +67,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
   const hasMoreFailed = query.isFetchNextPageError || query.isFetchPreviousPageError;
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
-  // Rows that were let go keep their place, so that nothing jumps.
+  // Dropped rows keep their space, so that nothing jumps.
   const offset = query.data?.pages[0]?.param.offset ?? 0;
   const count = offset + rows.length + (query.hasNextPage ? 1 : 0);
   const virtualizer = useVirtualizer({
@@ -90,7 +90,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
     }
   }, [query, hasMoreFailed, firstShown, lastShown, offset, rows.length]);
 
-  // Another search starts at the top.
+  // A new search starts at the top.
   const key = JSON.stringify(filters);
   useEffect(() => {
     scroller.current?.scrollTo({ top: 0 });
@@ -182,7 +182,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
   );
 }
 
-/** Stands where the list could not go on. */
+/** Stands where more rows could not be loaded. */
 function MoreFailed({ onRetry }: { onRetry: () => void }) {
   return (
     <p className="row row-failed" role="alert">
@@ -194,7 +194,7 @@ function MoreFailed({ onRetry }: { onRetry: () => void }) {
   );
 }
 
-/** An empty list: nothing fits, nothing is open, or nothing is there yet and what to do about it. */
+/** An empty list: nothing matches, nothing is open, or there are no conversations yet. */
 function NothingHere({ filters, onClear }: {
   filters: ConversationFilters;
   onClear: (filters?: Partial<ConversationFilters>) => void;
@@ -260,7 +260,7 @@ function SkeletonRow() {
   );
 }
 
-/** The filters, with the search as it was when the typing stopped. The same object while they say the same. */
+/** The filters, with the search as it was when the typing stopped. The object changes only with its content. */
 function useSettledSearch(filters: ConversationFilters): ConversationFilters {
   const { status, platform, assignee, isUnread, tagId } = filters;
   const [search, setSearch] = useState(filters.search);

@@ -13,11 +13,11 @@ import { type Tags, tagsOf } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 
-/** Name, preview, time, unread count, tags; a link to the thread. */
+/** Name, preview, time, unread count and tags; links to the conversation. */
 export const ConversationRow = memo(
   function ConversationRow({ conversation, tags, isSelected, href }: {
     conversation: Conversation;
-    /** Those of the workspace. */
+    /** The tags of the workspace. */
     tags: Tags;
     isSelected: boolean;
     href: string;

@@ -40,7 +40,7 @@ export function outboxQuery(api: ApiClient, conversationId: string) {
   });
 }
 
-/** Whether the state of a row will change without anyone's doing, soon. */
+/** Whether a row is waiting to be sent, so that its state changes soon. */
 export function isOnItsWay(row: OutboxMessage): boolean {
   return row.state === "queued" || row.state === "sending";
 }

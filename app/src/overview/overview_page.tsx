@@ -1,5 +1,5 @@
 /**
- * How many messages there were, and how fast they were answered.
+ * Number of messages, and response times.
  *
  * @module
  */
@@ -47,7 +47,7 @@ export default function OverviewPage() {
                 checked={days === range}
                 onChange={() => setDays(range)}
               />
-              <span>{texts.overview.days(range)}</span>
+              <span className="segment">{texts.overview.days(range)}</span>
             </label>
           ))}
         </fieldset>

@@ -1,5 +1,5 @@
 /**
- * Writes, changes and deletes the canned replies of a workspace.
+ * Creates, changes and deletes the canned replies of a workspace.
  *
  * @module
  */

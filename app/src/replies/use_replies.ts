@@ -1,5 +1,5 @@
 /**
- * The canned replies of a workspace, and what changes them.
+ * Reads and changes the canned replies of a workspace.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export function useReplies(isNeeded: boolean) {
   return useQuery({ ...repliesQuery(api, workspace.id), enabled: isNeeded });
 }
 
-/** Makes a canned reply, or changes the one with the `id`. */
+/** Creates a canned reply, or changes the one with the `id`. */
 export function useSaveReply() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();

@@ -1,5 +1,5 @@
 /**
- * Who is signed in.
+ * The session: who is signed in.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import { createContext, type ReactNode, useContext, useEffect, useRef, useState 
 import { useApi } from "../api/context.tsx";
 import { announceSessionEnd } from "./session_end.ts";
 
-/** A signed-in user, nobody, or not known yet. */
+/** The signed-in user, or that there is none, or that it is not known yet. */
 export type SessionState = User | "signed-out" | "unknown";
 
 const SessionContext = createContext<SessionState>("unknown");
 
-/** Keeps the session, and forgets everything that was read when it ends. */
+/** Provides the session, and clears the cache when it ends. */
 export function SessionProvider({ children }: { children: ReactNode }) {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -43,19 +43,19 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   return <SessionContext value={state}>{children}</SessionContext>;
 }
 
-/** The state of the session. */
+/** Returns the state of the session. */
 export function useSession(): SessionState {
   return useContext(SessionContext);
 }
 
-/** The user, on pages that only users see. */
+/** Returns the user, on pages that require one. */
 export function useUser(): User {
   const session = useContext(SessionContext);
-  if (typeof session !== "object") throw new Error("nobody is signed in");
+  if (typeof session !== "object") throw new Error("useUser without a signed-in user");
   return session;
 }
 
-/** Signs out, on this device. */
+/** Returns a function that signs out on this device. */
 export function useSignOut(): () => void {
   const { supabase } = useApi();
   return () => {

@@ -1,5 +1,5 @@
 /**
- * When summaries are made, in which language, and whether an AI may write them.
+ * Settings of summaries: time, language, and whether an AI may write them.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const HOUR_OPTIONS = Array.from({ length: 24 }, (_, hour) => ({
   value: String(hour),
   label: formatHour(hour),
 }));
-/** Those that extracts know, and more that models write well. Any other can be set through the API. */
+/** Languages of extracts, then languages that models write well. Others can be set through the API. */
 const LANGUAGES = ["en", "de", "es", "id", "pt"].concat(
   ["ar", "bn", "cs", "da", "el", "fi", "fr", "he", "hi", "hu", "it", "ja", "ko", "ms", "nl", "no"],
   ["pl", "ro", "ru", "sv", "sw", "th", "tr", "uk", "ur", "vi", "zh"],

@@ -1,5 +1,5 @@
 /**
- * Daily summaries: everybody who has a note of a day.
+ * The daily summaries of all contacts who wrote on a day.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import {
 } from "./use_summaries.ts";
 
 /**
- * The page of a day; without one, of the newest that has notes. The default export, so that it is loaded
+ * The page of a day; without one, of the newest with summaries. The default export, so that it is loaded
  * when it is opened.
  */
 export default function SummariesPage({ date }: { date: string | undefined }) {
@@ -70,7 +70,9 @@ export default function SummariesPage({ date }: { date: string | undefined }) {
                 checked={isOpenOnly === choice}
                 onChange={() => setIsOpenOnly(choice)}
               />
-              <span>{choice ? texts.summaries.filterOpen : texts.summaries.filterAll}</span>
+              <span className="segment">
+                {choice ? texts.summaries.filterOpen : texts.summaries.filterAll}
+              </span>
             </label>
           ))}
         </fieldset>
@@ -172,7 +174,7 @@ function DayChooser({ day }: { day: string }) {
   const today = todayIn(workspace.time_zone);
   const oldest = oldestDay(today);
   const go = (to: string) => navigate(`/${workspace.slug}${PAGES.summaries}/${to}`);
-  // The field is the browser's while somebody types in it: half a date is no date.
+  // Uncontrolled, because a partly typed date has no value.
   useEffect(() => {
     if (input.current && input.current.value !== day) input.current.value = day;
   }, [day]);
@@ -209,7 +211,7 @@ function DayChooser({ day }: { day: string }) {
   );
 }
 
-/** What stands on a day without notes, and the next step. */
+/** A day without summaries, and the next step. */
 function NoSummaries({ onCreate }: { onCreate: (() => void) | undefined }) {
   const settings = useSummarySettings().data;
   return (

@@ -1,5 +1,5 @@
 /**
- * A person's day.
+ * The summary of a person's day.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { PersonConversation } from "./queries.ts";
 import { SummaryFacts, SummaryTags } from "./summary_facts.tsx";
 import type { PersonSummary } from "./types.ts";
 
-/** Who it was, how much was written, what about, and the way to the conversations. */
+/** Name, counts, text, and links to the conversations. */
 export function SummaryCard({ note, conversations }: {
   note: PersonSummary;
   conversations: PersonConversation[];
@@ -30,7 +30,7 @@ export function SummaryCard({ note, conversations }: {
           <SummaryTags metadata={note.metadata} />
         </div>
         <SummaryFacts metadata={note.metadata} />
-        {/* Plain text: what customers have written may be in it. */}
+        {/* Plain text: it may quote customers. */}
         <p className="summary-text">{note.content}</p>
         <p className="summary-links">
           {conversations.map(({ id, platform }) => (

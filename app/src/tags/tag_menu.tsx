@@ -1,5 +1,5 @@
 /**
- * Puts tags on the open conversation and takes them off.
+ * Adds tags to the open conversation and removes them.
  *
  * @module
  */

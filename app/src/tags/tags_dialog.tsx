@@ -1,5 +1,5 @@
 /**
- * Makes, changes and deletes the tags of a workspace.
+ * Creates, changes and deletes the tags of a workspace.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The tags of a workspace, and what changes them.
+ * Reads and changes the tags of a workspace.
  *
  * @module
  */
@@ -23,8 +23,8 @@ export type Tags = ReadonlyMap<string, Tag>;
 /**
  * All tags of the current workspace.
  *
- * @param options.polls Looks again from time to time. One component is enough: the list, whose rows name
- * tags by their ids alone.
+ * @param options.polls Whether to poll. One component is enough: the list, whose rows have only the ids of
+ * tags.
  */
 export function useTags({ polls = false } = {}) {
   const api = useApi();
@@ -44,12 +44,12 @@ export function useTags({ polls = false } = {}) {
   return { query, tags };
 }
 
-/** The tags with these ids, in the order of their names. What was deleted meanwhile is left out. */
+/** The tags with these ids, in the order of their names. Deleted ones are left out. */
 export function tagsOf(tags: Tags, ids: readonly string[]): Tag[] {
   return ids.length === 0 ? [] : [...tags.values()].filter(({ id }) => ids.includes(id));
 }
 
-/** Makes a tag, or changes the one with the `id`. */
+/** Creates a tag, or changes the one with the `id`. */
 export function useSaveTag() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -68,7 +68,7 @@ export function useSaveTag() {
   });
 }
 
-/** Deletes a tag, and takes it off whatever has it. */
+/** Deletes a tag, which removes it from all conversations. */
 export function useDeleteTag() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -82,7 +82,7 @@ export function useDeleteTag() {
   });
 }
 
-/** Puts one tag on a conversation, or takes it off. */
+/** Adds a tag to a conversation, or removes it. */
 export function useTagging(conversation: Conversation, tagId: string) {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -93,7 +93,7 @@ export function useTagging(conversation: Conversation, tagId: string) {
       const answer = isOn
         ? await supabase.from("conversation_tags").insert(row)
         : await supabase.from("conversation_tags").delete().match(row);
-      // Somebody else was faster, and wanted the same.
+      // Another user added it first.
       if (answer.error && answer.error.code !== "23505") unwrap(answer);
     },
     onSuccess(_, isOn) {

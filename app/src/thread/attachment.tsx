@@ -1,6 +1,6 @@
 /**
- * Pictures, audio, video and files. They lie behind links that work for some minutes, which the function
- * `inbox` makes for whoever may see the conversation.
+ * Attachments: pictures, audio, video and files. They are loaded by links that expire after some minutes,
+ * which the function `inbox` creates for members of the workspace.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { attachmentLinkQuery } from "./queries.ts";
 
-/** The file of a message. Its box has the same size before and after it has loaded. */
+/** The attachment of a message. Its box has the same size before and after it has loaded. */
 export function Attachment({ message, media, conversationId }: {
   message: Message;
   media: "image" | "sticker" | "audio" | "video" | "file";

@@ -6,7 +6,7 @@
 
 import { RotateCw, Trash2 } from "lucide-react";
 import { useState } from "react";
-import { describeError } from "../api/api_error.ts";
+import { describeCode, describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -80,7 +80,9 @@ export function MessageFailure({ item, canWrite, actions }: {
 function reasonOf({ message, outbox, unsent }: ThreadItem, state: string): string {
   if (unsent?.error) return `${texts.thread.requestFailed} ${describeError(unsent.error)}`;
   if (state === "unconfirmed") return texts.thread.unconfirmedHint;
-  return outbox?.error_message || message?.error?.message || texts.thread.failedWithoutReason;
+  const known = outbox?.error_code ? describeCode(outbox.error_code) : undefined;
+  return known || outbox?.error_message || message?.error?.message ||
+    texts.thread.failedWithoutReason;
 }
 
 /** Asks before a message that may have arrived is sent again. */

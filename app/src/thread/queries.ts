@@ -55,7 +55,7 @@ export function threadQuery(api: ApiClient, conversationId: string) {
     queryFn: async ({ pageParam, signal, direction, client }): Promise<MessagePage> => {
       const read = reader(api, conversationId, signal);
       if (pageParam.cursor === null && direction === "backward") {
-        // Back at the newest end, where messages were added meanwhile.
+        // Back at the newest end, where messages were added since.
         const pages = client.getQueryData<MessagePages>(queryKey);
         const rows = await catchUp(read, pages?.pages[0]?.rows[0]?.id);
         if (rows) {

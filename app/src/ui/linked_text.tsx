@@ -1,5 +1,5 @@
 /**
- * Text with its links made links: web addresses alone, and never as markup.
+ * Text with clickable web addresses. Nothing in the text becomes markup.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { Fragment } from "react";
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`]+/gi;
-/** What ends a sentence and not an address. */
+/** Characters that end a sentence rather than an address. */
 const TRAILING = /[.,;:!?)\]}'"»”]+$/;
 
-/** The text as it is, line breaks included. */
+/** The text, including its line breaks. */
 export function LinkedText({ text }: { text: string }) {
   const parts: { text: string; href?: string }[] = [];
   let end = 0;
@@ -36,7 +36,7 @@ export function LinkedText({ text }: { text: string }) {
   );
 }
 
-/** Cuts off what follows an address. A bracket that was opened in it belongs to it: `/wiki/Rose_(flower)`. */
+/** Cuts trailing punctuation off. A bracket that the address opened belongs to it: `/wiki/Rose_(flower)`. */
 function trim(address: string): string {
   const cut = address.replace(TRAILING, "");
   return address[cut.length] === ")" && cut.lastIndexOf("(") > cut.lastIndexOf(")")
@@ -44,7 +44,7 @@ function trim(address: string): string {
     : cut;
 }
 
-/** An address that may be opened: http and https, nothing that runs. */
+/** Returns the address if it is http or https; undefined for schemes that could run code. */
 export function safeUrl(text: string | null | undefined): string | undefined {
   const url = text ? URL.parse(text) : null;
   return url && (url.protocol === "https:" || url.protocol === "http:") ? url.href : undefined;

@@ -10,7 +10,7 @@ import { texts } from "../texts.ts";
 import { Button } from "./button.tsx";
 import { IconButton } from "./icon_button.tsx";
 
-/** The list. Whoever deletes an entry is asked first, in its place. */
+/** The list. Deleting an entry asks first, below the entry. */
 export function ManagedList<Item extends { id: string }>(
   { label, items, render, editLabel, onEdit, deleteLabel, deleteQuestion, onDelete, isDeleting }: {
     label: string;

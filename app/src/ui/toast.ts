@@ -1,5 +1,5 @@
 /**
- * Short messages at the edge of the page. What draws them is loaded with the first of them at the latest.
+ * Short messages at the edge of the page. The code that draws them is loaded after the page.
  *
  * @module
  */

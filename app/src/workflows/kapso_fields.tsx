@@ -1,5 +1,5 @@
 /**
- * Which workflow at Kapso a setting belongs to, and which nodes of it.
+ * The workflow at Kapso that a setting belongs to, and its nodes.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export function KapsoFields({ draft, field, onChange }: FormPartProps & {
 
 type PartProps = Parameters<typeof KapsoFields>[0];
 
-/** One of those that Kapso has; where they cannot be listed, an id. */
+/** A choice of the workflows at Kapso, or a field for the ID where they cannot be listed. */
 function WorkflowChoice({ draft, field, onChange }: PartProps) {
   const query = useKapsoWorkflows(draft.connection_id);
   const { kapso_workflow_id: id, kapso_workflow_name: name } = draft;
@@ -105,7 +105,7 @@ function WorkflowChoice({ draft, field, onChange }: PartProps) {
   );
 }
 
-/** Which nodes are meant, where the workflow leaves that open. */
+/** The nodes, for workflows where they are ambiguous. */
 function Nodes({ draft, field, onChange }: PartProps) {
   const id = useId();
   const { agent_nodes: agents, keyword_conditions: conditions } = draft;

@@ -1,5 +1,5 @@
 /**
- * Guides a person through Kapso's dashboard, where no program may do it.
+ * Guides through Kapso's dashboard, where a sync is impossible.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { showError, showToast } from "../ui/toast.ts";
 import type { WorkflowSetting } from "./types.ts";
 import { useConfirm, useManual } from "./use_workflows.ts";
 
-/** Steps, the workflow as JSON, and "I have updated Kapso". */
+/** The steps, the workflow as JSON, and a button that confirms the update. */
 export function ManualSetup({ setting, isDirty, onConfirmed }: {
   setting: WorkflowSetting;
   isDirty: boolean;

@@ -1,5 +1,5 @@
 /**
- * Asks which workflow another setting is for.
+ * Asks which workflow a new setting is for.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { useWorkspace } from "../workspace/workspace.tsx";
 const TYPES = ["sarah", "brain", "rules_engine"] as const;
 const OTHER = "";
 
-/** The choice, and on to an empty form. */
+/** The choice; leads to an empty form. */
 export function NewWorkflowDialog({ taken, onClose }: { taken: string[]; onClose: () => void }) {
   const workspace = useWorkspace();
   const [, navigate] = useLocation();

@@ -1,5 +1,5 @@
 /**
- * One workflow: its settings, what Kapso has of them, and who changed them.
+ * One workflow: its settings, their comparison with Kapso, and their history.
  *
  * @module
  */
@@ -25,14 +25,14 @@ import type { WorkflowSetting } from "./types.ts";
 import { useDeleteWorkflow, useSaveWorkflow } from "./use_workflows.ts";
 import { WorkflowForm } from "./workflow_form.tsx";
 
-/** A form of what was read, or of nothing for a workflow that has no settings yet. */
+/** The form of a setting; empty for a workflow without settings. */
 export function WorkflowEditor({ type, setting, models }: {
   type: string;
   setting: WorkflowSetting | undefined;
   models: string[];
 }) {
   const workspace = useWorkspace();
-  // What is edited stays compared with what was there when the editing began.
+  // The draft is compared with the values from when the editing began.
   const [edit, setEdit] = useEdit(type);
   const save = useSaveWorkflow(type);
   const base = edit ? edit.base : setting;
@@ -78,7 +78,7 @@ export function WorkflowEditor({ type, setting, models }: {
         <form
           className="workflow-form"
           aria-label={texts.workflows.title}
-          // What is wrong is said by the server, in the same words to everybody.
+          // The server validates, so that every client gets the same rules.
           noValidate
           onSubmit={(event: FormEvent) => {
             event.preventDefault();
@@ -121,13 +121,13 @@ export function WorkflowEditor({ type, setting, models }: {
   );
 }
 
-/** What is being edited: the draft, and the setting as it was when the editing began. */
+/** An edit: the draft, and the setting from when the editing began. */
 interface Edit {
   base: WorkflowSetting | undefined;
   draft: Draft;
 }
 
-/** The edit, which stays while other pages are looked at and ends with the session. */
+/** The edit. It survives a visit to other pages and ends with the session. */
 function useEdit(type: string): [Edit | undefined, (edit: Edit | undefined) => void] {
   const queryClient = useQueryClient();
   const workspace = useWorkspace();
@@ -187,7 +187,7 @@ function isConflict(error: Error | null): boolean {
   return error instanceof ApiError && error.code === "version_conflict";
 }
 
-/** Lets the browser ask before the window is closed with changes in it. */
+/** Makes the browser ask before a window with unsaved changes is closed. */
 function useWarningBeforeLeaving(isDirty: boolean): void {
   useEffect(() => {
     if (!isDirty) return;

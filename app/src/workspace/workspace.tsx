@@ -1,5 +1,5 @@
 /**
- * The workspace that the address names, and what the user may do in it.
+ * The workspace in the address, and the role of the user in it.
  *
  * @module
  */
@@ -25,7 +25,7 @@ interface WorkspaceValue {
 const WorkspaceContext = createContext<WorkspaceValue | undefined>(undefined);
 const LAST_KEY = "inbox.workspace";
 
-/** Finds the workspaces of the user and provides the current one. */
+/** Loads the workspaces of the user and provides the current one. */
 export function WorkspaceProvider(
   { children }: { children: (workspace: Workspace) => ReactNode },
 ) {
@@ -43,7 +43,7 @@ export function WorkspaceProvider(
 
   useEffect(() => {
     if (named) localStorage.setItem(LAST_KEY, named.slug);
-    // An address of a workspace one is not in, or of none.
+    // The address has no workspace, or one the user is not a member of.
     else if (current) navigate(`/${current.slug}${PAGES.inbox}`, { replace: true });
   }, [named, current, navigate]);
 
@@ -83,12 +83,12 @@ export function useWorkspaces(): Workspace[] {
   return useWorkspaceValue().workspaces;
 }
 
-/** Whether the user's role in the current workspace allows to answer and edit. */
+/** Whether the user may reply and edit in the current workspace. */
 export function useCanWrite(): boolean {
   return useWorkspace().role !== "viewer";
 }
 
-/** Whether the user's role in the current workspace allows to manage connections. */
+/** Whether the user may manage connections, tags and settings of the current workspace. */
 export function useCanManage(): boolean {
   const { role } = useWorkspace();
   return role === "owner" || role === "admin";
@@ -101,7 +101,7 @@ export function useMembers(): Member[] {
   return useQuery(membersQuery(api, workspace.id)).data ?? [];
 }
 
-/** What a member is called: by name, by e-mail, or not at all. */
+/** Name or email of a member; a placeholder where neither is known. */
 export function memberName(member: Member | undefined): string {
   return member?.name || member?.email || texts.common.someone;
 }

@@ -1,5 +1,5 @@
 /**
- * Texts that are sent by themselves, by name.
+ * Automatic replies, by name.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { Button } from "../ui/button.tsx";
 import { IconButton } from "../ui/icon_button.tsx";
 import type { FormPartProps } from "./draft.ts";
 
-/** The texts, and another one. */
-export function AutomaticAnswers({ draft, onChange }: FormPartProps) {
+/** The replies, and a button that adds one. */
+export function AutomaticReplies({ draft, onChange }: FormPartProps) {
   const replies = draft.auto_reply_templates;
   const change = (index: number, changed: Partial<typeof replies[number]>) =>
     onChange({
@@ -24,7 +24,7 @@ export function AutomaticAnswers({ draft, onChange }: FormPartProps) {
       <legend className="field-legend">{texts.workflows.replies}</legend>
       <p className="field-hint">{texts.workflows.repliesHint}</p>
       {replies.map((reply, index) => (
-        // Rows have nothing else that stays the same while they are typed.
+        // Rows have no other key that stays the same while they are edited.
         <div className="reply-row" key={index}>
           <input
             className="input"
