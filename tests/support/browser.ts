@@ -1,6 +1,6 @@
 /**
- * What the browser tests have in common: one Chromium and one stack with a fake Kapso, a window of its
- * own for whoever looks at the app, and a record of everything that reached a browser.
+ * The world of the browser tests: one Chromium and one stack with a fake Kapso, a window for each user, and a record
+ * of everything that reached a browser.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { launchChromium } from "../../local/chromium.ts";
 /** How long a window may take to show what is expected, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 
-/** Somebody's window. Closes when it is disposed of. */
+/** The window of a user. Closes when it is disposed of. */
 export interface Window extends AsyncDisposable {
   page: Page;
 }
@@ -36,7 +36,7 @@ export interface BrowserWorld extends AsyncDisposable {
   searched(): number;
   /** Resolves when all answers so far have been searched. */
   settled(): Promise<void>;
-  /** Opens the app as somebody, or as nobody. */
+  /** Opens the app as a user, or signed out. */
   open(
     person: Person | undefined,
     path?: string,
@@ -197,7 +197,7 @@ export async function send(page: Page, text: string): Promise<void> {
   await composer(page).press("Enter");
 }
 
-/** What a browser says when somebody comes back to the window: the app looks what is new. */
+/** Sends the event of a user who returns to the window: the app refreshes. */
 export async function lookAgain(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new Event("visibilitychange")));
 }
