@@ -15,7 +15,6 @@ import {
   rows,
   rpc,
 } from "../_shared/database/rpc.ts";
-import { AppError } from "../_shared/http/errors.ts";
 import { LeaseLost, type RunStore } from "./run.ts";
 
 /** A Kapso phone number that the caller may sync. */
@@ -115,14 +114,8 @@ export function createRunStore(client: DatabaseClient): RunStore {
     try {
       return await rpc(client, name, args);
     } catch (error) {
-      switch (sqlStateOf(error)) {
-        case "55006":
-          throw new LeaseLost("another slice holds the run");
-        case "55000":
-          throw new AppError(403, "connection_inactive", "Connection is inactive");
-        default:
-          throw error;
-      }
+      if (sqlStateOf(error) === "55006") throw new LeaseLost("another slice holds the run");
+      throw error;
     }
   }
   const held = (run: SyncRun) => ({ run_id: run.id, lease: run.lease! });

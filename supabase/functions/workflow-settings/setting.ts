@@ -1,5 +1,5 @@
 /**
- * A workflow setting: its row, how callers see it, and the errors about it.
+ * A workflow setting: its row, and how callers see it.
  *
  * @module
  */
@@ -29,13 +29,4 @@ export function toUtc(time: string): string {
 /** The workspace has no setting of this type. */
 export function settingNotFound(): AppError {
   return new AppError(404, "setting_not_found", "This workspace has no setting of this type yet");
-}
-
-/** The setting has another version than the caller has read. */
-export function versionConflict(): AppError {
-  return new AppError(
-    409,
-    "version_conflict",
-    "This setting was changed in the meantime: read it again and send its version",
-  );
 }

@@ -32,6 +32,11 @@ export const REFUSALS = {
   person_not_found: { status: 404, message: "Contact not found" },
   merge_not_found: { status: 404, message: "Merge not found" },
   connection_not_found: { status: 404, message: "Connection not found" },
+  connection_inactive: { status: 403, message: "Connection is inactive" },
+  version_conflict: {
+    status: 409,
+    message: "This setting was changed in the meantime: read it again and send its version",
+  },
   upload_not_found: {
     status: 404,
     message:
