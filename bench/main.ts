@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: measures the door against a row per message and against one growing array, on a
+ * `deno task bench`: measures the ingest function against a row per message and against one growing array, on a
  * Postgres of its own, prints one table and writes `bench/results.json` and `bench/plans.md`.
  *
  * @module
@@ -11,6 +11,7 @@ import { runCommand } from "../cli/command.ts";
 import { oneOf, readArguments, wholeNumber } from "../cli/options.ts";
 import { startFakeKapso } from "../fakes/kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
+import { startDurableStack } from "../local/spawn_durable_stack.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureApp } from "./cases/app.ts";
 import { measureConversationSync } from "./cases/conversation_sync.ts";
@@ -22,7 +23,6 @@ import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
 import { measureLongThread } from "./cases/long_thread.ts";
 import { measurePageSizes } from "./cases/page_size.ts";
 import { measureWriting } from "./cases/writing.ts";
-import { startDurableStack } from "./project.ts";
 import { type Environment, type Figure, formatTable, writeResults } from "./report.ts";
 
 const CASES: Readonly<Record<string, BenchCase>> = {
@@ -45,9 +45,9 @@ const HELP = `Measures how fast and how small the database stores conversations.
 Usage: deno task bench [options]
 
   --only <case>    one of ${Object.keys(CASES).join(", ")}
-  --size <number>  messages in the longest thread and conversations in the inbox (${FULL_SIZE})
+  --size <number>  messages in the longest conversation and conversations in the inbox (${FULL_SIZE})
   --quick          less of everything, in under a minute
-  --help           print this
+  --help           print this help
 
 Only a whole run at full size writes bench/results.json and bench/plans.md.`;
 
@@ -76,13 +76,14 @@ async function main(args: string[]): Promise<number> {
 
   note("starting Postgres and the functions");
   await using kapso = await startFakeKapso({ rateLimit: null });
-  await using stack = await startDurableStack({
-    KAPSO_API_URL: kapso.url,
-    KAPSO_API_KEY: kapso.apiKey,
+  await using project = await startDurableStack({
+    env: { KAPSO_API_URL: kapso.url, KAPSO_API_KEY: kapso.apiKey },
+    hasApp: true,
   });
+  const { stack } = project;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, async () => {
-      await stack[Symbol.asyncDispose]();
+      await project[Symbol.asyncDispose]();
       Deno.exit(130);
     });
   }

@@ -1,57 +1,92 @@
 /**
- * What pg_cron does on hosted Supabase: calls functions with the service key, every minute.
+ * What pg_cron does on hosted Supabase: runs the jobs of `private.scheduled_jobs`
+ * (supabase/schemas/95_schedule.sql) at their times.
  *
  * @module
  */
 
+import { Cron } from "croner";
+import postgres from "postgres";
 import { logWarning } from "./log.ts";
 
-/** Paths below `/functions/v1/` that are called, and how often, in seconds. The migrations schedule the same. */
-const SCHEDULE = [
-  { path: "kapso-sync/tick", everySeconds: 60 },
-  { path: "inbox/tick", everySeconds: 60 },
-  { path: "daily-summary/tick", everySeconds: 300 },
-] as const;
+/** A job of the list: it has either a path or a command. */
+export interface ScheduledJob {
+  readonly name: string;
+  /** Cron expression of five fields, in UTC. */
+  readonly schedule: string;
+  /** Path of an Edge Function below `/functions/v1/`. */
+  readonly function_path: string | null;
+  /** SQL. */
+  readonly command: string | null;
+}
 
-/** What `startSchedule` needs. */
+/** What the jobs need. */
 export interface ScheduleOptions {
+  readonly databaseUrl: string;
   readonly apiUrl: string;
   readonly secretKey: string;
 }
 
 /** A running schedule. */
 export interface Schedule {
-  stop(): void;
+  /** Stops the jobs; resolves when the connection to the database is closed. */
+  stop(): Promise<void>;
 }
 
 /**
- * Starts the schedule. The first calls come after a whole interval, so that a start costs nothing. A call
- * that fails is made again when its time comes the next time.
+ * Starts the schedule. A job that fails is logged and runs again at its next time; one that still runs at its next
+ * time is left alone.
  */
-export function startSchedule(options: ScheduleOptions): Schedule {
+export async function startSchedule(options: ScheduleOptions): Promise<Schedule> {
+  const sql = postgres(options.databaseUrl, { max: 1, onnotice: () => {} });
   const stopped = new AbortController();
-  const timers = SCHEDULE.map(({ path, everySeconds }) =>
-    setInterval(() => call(path, options, stopped.signal), everySeconds * 1000)
+  const timers = (await readJobs(sql)).map((job) =>
+    new Cron(job.schedule, { timezone: "UTC", protect: true }, async () => {
+      try {
+        await runJob(job, sql, options, stopped.signal);
+      } catch (error) {
+        if (!stopped.signal.aborted) logWarning(`the scheduled job ${job.name} failed: ${error}`);
+      }
+    })
   );
   return {
-    stop() {
+    async stop() {
       stopped.abort();
-      timers.forEach(clearInterval);
+      for (const timer of timers) timer.stop();
+      await sql.end({ timeout: 1 });
     },
   };
 }
 
-async function call(path: string, options: ScheduleOptions, signal: AbortSignal): Promise<void> {
-  try {
-    const response = await fetch(`${options.apiUrl}/functions/v1/${path}`, {
-      method: "POST",
-      headers: { apikey: options.secretKey, "content-type": "application/json" },
-      body: "{}",
-      signal,
-    });
-    await response.body?.cancel();
-    if (!response.ok) logWarning(`the schedule called ${path} and got ${response.status}`);
-  } catch (error) {
-    if (!signal.aborted) logWarning(`the schedule could not call ${path}: ${error}`);
+/** Reads the list of jobs; a project without one has no scheduled work. */
+export async function readJobs(sql: postgres.Sql): Promise<ScheduledJob[]> {
+  const [list] = await sql`select to_regclass('private.scheduled_jobs') as name`;
+  if (list!.name === null) return [];
+  return await sql<ScheduledJob[]>`
+    select name, schedule, function_path, command from private.scheduled_jobs order by name`;
+}
+
+/**
+ * Runs a job once.
+ *
+ * @throws {Error} when the function does not answer with success, or the database refuses the command.
+ */
+export async function runJob(
+  job: ScheduledJob,
+  sql: postgres.Sql,
+  { apiUrl, secretKey }: Omit<ScheduleOptions, "databaseUrl">,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (job.command !== null) {
+    await sql.unsafe(job.command);
+    return;
   }
+  const response = await fetch(`${apiUrl}/functions/v1/${job.function_path}`, {
+    method: "POST",
+    headers: { apikey: secretKey, "content-type": "application/json" },
+    body: "{}",
+    ...(signal === undefined ? {} : { signal }),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`${job.function_path} answered ${response.status}`);
 }

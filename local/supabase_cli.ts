@@ -4,9 +4,9 @@
  * @module
  */
 
-/** The CLI as Deno runs it, and the environment it gets. */
+/** Arguments for Deno before those of the CLI, and the environment of the CLI. */
 export const SUPABASE_CLI = {
-  /** Has a program for every platform; some later versions lack one, and then cannot be installed. */
-  program: "npm:supabase@2.117.0",
+  // This version has a program for every platform; some later ones lack one, and cannot be installed there.
+  args: ["run", "-A", "--quiet", "npm:supabase@2.117.0"],
   env: { DO_NOT_TRACK: "1", SUPABASE_TELEMETRY_DISABLED: "1", NO_COLOR: "1" },
 } as const;

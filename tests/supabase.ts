@@ -9,10 +9,9 @@
 
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { SUPABASE_CLI } from "../local/supabase_cli.ts";
 import { createSettings, envFile, readStatus, usesGivenStack } from "./supabase_stack.ts";
 
-/** The version that also applies the migrations of the local stack; see local/migrate.ts. */
-const CLI = ["run", "-A", "--quiet", "npm:supabase@2.117.0"];
 /** Services that no test of the API uses. */
 const EXCLUDED = "imgproxy,logflare,mailpit,postgres-meta,studio,supavisor,vector";
 const READY_TIMEOUT_MS = 180_000;
@@ -29,9 +28,7 @@ export interface RunOptions {
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cliEnv = {
-  DO_NOT_TRACK: "1",
-  SUPABASE_TELEMETRY_DISABLED: "1",
-  NO_COLOR: "1",
+  ...SUPABASE_CLI.env,
   // Each test signs up its own users; Auth allows 30 in five minutes by default.
   SUPABASE_AUTH_RATE_LIMIT_SIGN_IN_SIGN_UPS: "100000",
 };
@@ -107,5 +104,9 @@ if (import.meta.main) {
     : globSync("tests/functions/**/*_test.ts", { cwd: root })
       .filter((file) => usesGivenStack(Deno.readTextFileSync(`${root}${file}`)))
       .sort();
-  Deno.exitCode = await runOnSupabase({ files, cli: [Deno.execPath(), ...CLI], output: "inherit" });
+  Deno.exitCode = await runOnSupabase({
+    files,
+    cli: [Deno.execPath(), ...SUPABASE_CLI.args],
+    output: "inherit",
+  });
 }

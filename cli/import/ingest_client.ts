@@ -1,22 +1,20 @@
 /**
- * Sends batches to the messaging-ingest API, and again when that may help.
+ * Sends batches to the messaging-ingest API, and retries what may pass.
  *
- * Sending a batch twice is harmless: the API stores every message id once. So everything that may pass is
- * retried (429, 408, 5xx, broken connections, cut answers), and what cannot pass (any other 4xx) is not.
+ * Sending a batch twice is harmless: the API stores every message id once. So the client retries 429, 408,
+ * 5xx, broken connections and cut answers, and gives up at any other 4xx.
  *
  * @module
  */
 
-import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod";
 
-import pRetry from "p-retry";
-import { z } from "zod";
-
+import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import { CommandError, usageError } from "../command_error.ts";
 import type { Batch } from "./batches.ts";
 import { type ImportMessage, type Platform } from "./import_item.ts";
 
-/** What became of one conversation of a batch. */
+/** The result of one conversation of a batch. */
 export type ConversationOutcome =
   | { externalId: string; kind: "stored"; messagesSent: number; messagesAdded: number }
   | { externalId: string; kind: "failed"; messagesSent: number; reason: string };
@@ -29,10 +27,10 @@ export interface IngestClientOptions {
   connectionId: string;
   platform: Platform;
   signal?: AbortSignal;
-  /** Told before every wait. */
-  onRetry?: (retry: { reason: string; attempt: number; retriesLeft: number }) => void;
+  /** Called before each wait. `attempt` counts from 1. */
+  onRetry?: (retry: { reason: string; attempt: number; retries: number }) => void;
   retries?: number;
-  /** The first wait; every further one is twice as long, plus up to as much again at random. */
+  /** The first wait; each further one is twice as long, plus up to as much again at random. */
   minWaitMs?: number;
   maxWaitMs?: number;
   /** A server that asks for a longer wait than this ends the import. */
@@ -48,12 +46,12 @@ export interface IngestClient {
    *
    * @returns One outcome per conversation, in the order of the batch.
    * @throws {IngestRefusal} When the server refuses the request.
-   * @throws {IngestUnavailable} When no try succeeded.
+   * @throws {IngestUnavailable} When each attempt failed.
    */
   send(batch: Batch): Promise<ConversationOutcome[]>;
 }
 
-/** The server refused a request, and will again. */
+/** The server refused a request, and would refuse it again. */
 export class IngestRefusal extends CommandError {
   override name = "IngestRefusal";
   readonly status: number;
@@ -64,7 +62,7 @@ export class IngestRefusal extends CommandError {
   }
 }
 
-/** The server could not be reached, or did not work, every time. */
+/** The server could not be reached or failed, at each attempt. */
 export class IngestUnavailable extends CommandError {
   override name = "IngestUnavailable";
   readonly retryAfterMs: number;
@@ -92,7 +90,7 @@ const ErrorSchema = z.object({
 });
 
 /**
- * Makes a client for one connection.
+ * Creates a client for one connection.
  *
  * @param options See {@linkcode IngestClientOptions}.
  * @returns The client.
@@ -118,11 +116,11 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
         method: "POST",
         headers: { "content-type": "application/json", "x-api-key": options.apiKey },
         body,
-        // A redirect would carry the key to wherever it points.
+        // A redirect would carry the key to another address.
         redirect: "manual",
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      // Inside the try: a connection can break in the middle of the answer, too.
+      // Inside the try, because a connection can also break in the middle of the answer.
       answer = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
@@ -137,7 +135,7 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
     const { status } = response;
     const reason = describeError(status, answer, options.apiKey);
     if (status === 429 || status === 408 || status >= 500) {
-      throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")));
+      throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")) ?? 0);
     }
     throw new IngestRefusal(status, reason + hint(status));
   };
@@ -145,24 +143,16 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
   return {
     async send(batch) {
       const body = JSON.stringify(toWire(batch, options));
-      const answer = await pRetry(() => attempt(body), {
-        retries,
-        factor: 2,
-        minTimeout: minWaitMs,
-        maxTimeout: maxWaitMs,
-        randomize: true,
-        ...(signal ? { signal } : {}),
-        shouldRetry: ({ error }) =>
-          error instanceof IngestUnavailable && error.retryAfterMs <= maxRetryAfterMs,
-        onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
-          if (!(error instanceof IngestUnavailable) || retriesLeft === 0) return;
-          if (error.retryAfterMs > maxRetryAfterMs) return;
-          onRetry?.({ reason: error.message, attempt: attemptNumber, retriesLeft });
-          // The server's wish is the least we wait; the backoff comes on top and spreads clients out.
-          if (error.retryAfterMs > 0) {
-            await delay(error.retryAfterMs, undefined, signal ? { signal } : {});
-          }
-        },
+      const answer = await retry(() => attempt(body), {
+        retryAfterOf: (error) =>
+          error instanceof IngestUnavailable ? error.retryAfterMs : undefined,
+        attempts: retries + 1,
+        backoffMs: minWaitMs,
+        maxBackoffMs: maxWaitMs,
+        maxRetryAfterMs,
+        signal,
+        onRetry: ({ error, attempt }) =>
+          onRetry?.({ reason: (error as IngestUnavailable).message, attempt, retries }),
       });
       return readOutcomes(batch, answer, endpoint);
     },
@@ -196,7 +186,7 @@ function toWire(batch: Batch, options: IngestClientOptions): unknown {
       external_conversation_id: conversation.externalId,
       participant_identifier: conversation.participantIdentifier,
       participant_name: conversation.participantName,
-      // Keeps its time, raises no unread count and starts no automation.
+      // Stored without raising the unread count or starting an automation.
       is_history: true,
       messages: messages.map(toWireMessage),
     })),
@@ -221,7 +211,7 @@ function readOutcomes(batch: Batch, answer: string, endpoint: string): Conversat
   if (!parsed.success || parsed.data.results.length !== batch.conversations.length) {
     throw new IngestRefusal(
       200,
-      `${endpoint} answered, but not as the messaging-ingest API does. Check --url.`,
+      `The answer of ${endpoint} is not that of messaging-ingest. Check --url.`,
     );
   }
   return batch.conversations.map(({ conversation, messages }, index) => {
@@ -243,7 +233,7 @@ function readOutcomes(batch: Batch, answer: string, endpoint: string): Conversat
 
 function describeError(status: number, answer: string, apiKey: string): string {
   const parsed = ErrorSchema.safeParse(parseJson(answer));
-  // A proxy's page of HTML tells nobody anything.
+  // A proxy's page of HTML says nothing about the cause.
   if (!parsed.success) return `The server answered ${status}`;
   const { error, code, request_id: requestId } = parsed.data;
   const details = [code, requestId && `request ${requestId}`].filter(Boolean).join(", ");
@@ -259,17 +249,10 @@ function hint(status: number): string {
     case 403:
       return ". Activate the connection, or give another --connection.";
     case 404:
-      return ". Check --url: the function messaging-ingest is not there.";
+      return ". Check --url: the function messaging-ingest was not found.";
     default:
       return status >= 300 && status < 400 ? ". Check --url: it points to another address." : "";
   }
-}
-
-function readRetryAfter(value: string | null): number {
-  if (value === null) return 0;
-  const seconds = Number(value);
-  const waitMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
-  return waitMs > 0 ? waitMs : 0;
 }
 
 function parseJson(text: string): unknown {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Problem } from "../usage_error.ts";
+import { CommandError } from "../command_error.ts";
 
 /** The section of one version. */
 export interface Release {
@@ -38,21 +38,21 @@ export function readRelease(changelog: string, version: string): Release | undef
  *
  * @param tag The tag, such as `v0.1.0`.
  * @param version The version of the project, as deno.json has it.
- * @throws {Problem} when tag and version differ, or the changelog has no dated section with notes for it.
+ * @throws {CommandError} when tag and version differ, or the changelog has no dated section with notes for it.
  */
 export function releaseNotes(tag: string, version: string, changelog: string): string {
   if (tag !== `v${version}`) {
-    throw new Problem(`The tag is ${tag}, but deno.json has version ${version}.`);
+    throw new CommandError(`The tag is ${tag}, but deno.json has version ${version}.`);
   }
   const release = readRelease(changelog, version);
   if (release === undefined) {
-    throw new Problem(`CHANGELOG.md has no section "## [${version}] - <date>".`);
+    throw new CommandError(`CHANGELOG.md has no section "## [${version}] - <date>".`);
   }
   if (!/^\d{4}-\d{2}-\d{2}$/.test(release.date)) {
-    throw new Problem(
+    throw new CommandError(
       `CHANGELOG.md gives ${version} no date. Write "## [${version}] - YYYY-MM-DD".`,
     );
   }
-  if (release.notes === "") throw new Problem(`CHANGELOG.md says nothing about ${version}.`);
+  if (release.notes === "") throw new CommandError(`CHANGELOG.md says nothing about ${version}.`);
   return release.notes;
 }

@@ -1,20 +1,15 @@
 /**
  * `deno task release:notes v0.1.0`: prints the changelog section of a release, for the GitHub release.
- * Exits with code 1 when the tag does not match the version in deno.json or the section is incomplete.
+ * Ends with code 1 when the tag does not match the version in deno.json or the section is incomplete.
  *
  * @module
  */
 import project from "../../deno.json" with { type: "json" };
-import { Problem } from "../usage_error.ts";
+import { print, runCommand } from "../command.ts";
 import { releaseNotes } from "./changelog.ts";
 
-const [tag = ""] = Deno.args;
-const changelog = await Deno.readTextFile(new URL("../../CHANGELOG.md", import.meta.url));
-try {
-  const notes = releaseNotes(tag, project.version, changelog);
-  await Deno.stdout.write(new TextEncoder().encode(`${notes}\n`));
-} catch (error) {
-  if (!(error instanceof Problem)) throw error;
-  await Deno.stderr.write(new TextEncoder().encode(`${error.message}\n`));
-  Deno.exitCode = 1;
-}
+await runCommand("deno task release:notes", async ([tag = ""]) => {
+  const changelog = await Deno.readTextFile(new URL("../../CHANGELOG.md", import.meta.url));
+  print(`${releaseNotes(tag, project.version, changelog)}\n`);
+  return 0;
+});

@@ -6,9 +6,12 @@
 
 import { resolve } from "node:path";
 import { readProject } from "../../local/project.ts";
+import { print, runCommand } from "../command.ts";
 import { writeBaseline } from "./baseline.ts";
 
-const project = await readProject(resolve(import.meta.dirname!, "../.."));
-const changed = await writeBaseline(project);
-const lines = [...changed, `${changed.length} migrations changed`];
-Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
+await runCommand("deno task schema:baseline", async () => {
+  const project = await readProject(resolve(import.meta.dirname!, "../.."));
+  const changed = await writeBaseline(project);
+  print(`${[...changed, `${changed.length} migrations changed`].join("\n")}\n`);
+  return 0;
+});

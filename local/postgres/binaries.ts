@@ -1,16 +1,17 @@
 /**
  * The PostgreSQL programs, copied out of Deno's package cache.
  *
- * They are copied because they cannot be used where they are: the links between shared libraries that
- * `native/pg-symlinks.json` lists are made by an install script, which Deno does not run; and the
- * cache of the root user lies in a folder that the user Postgres runs as may not enter.
+ * They cannot run from the cache: an install script, which Deno does not run, would create the links between
+ * shared libraries that `native/pg-symlinks.json` lists, and the cache of root is in a folder that the user of
+ * Postgres cannot enter.
  *
  * @module
  */
 
 import { basename, dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CommandError } from "../../cli/command_error.ts";
+import { readIfPresent, removeIfPresent } from "../files.ts";
 import type { PostgresUser } from "./os_user.ts";
 
 /** Where the programs of one PostgreSQL installation are. */
@@ -19,7 +20,7 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-/** The programs, who runs them, and the folder for what they need. */
+/** The programs, the user that runs them, and the folder for their files. */
 export interface PostgresInstallation {
   readonly home: string;
   readonly user: PostgresUser;
@@ -29,24 +30,24 @@ export interface PostgresInstallation {
 const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
- * Returns the programs in `<home>/postgres`, after copying them there if they are not there yet.
- * Must not run twice at the same time for the same folder.
+ * Returns the programs in `<home>/postgres`, after copying them there if necessary. Two calls for one folder
+ * must not overlap.
  *
- * @throws {CommandError} when there is no package for this platform.
+ * @throws {CommandError} if there is no package for this platform.
  */
 export async function installPostgres(home: string): Promise<PostgresBinaries> {
   const folder = join(home, "postgres");
   const version = await packageVersion();
   const stamp = join(folder, "version");
   if (await readIfPresent(stamp) !== version) {
-    await Deno.remove(folder, { recursive: true }).catch(ignoreNotFound);
+    await removeIfPresent(folder);
     await copyPackage(await findPackage(), folder);
     await Deno.writeTextFile(stamp, version);
   }
   return { initdb: join(folder, "bin", "initdb"), postgres: join(folder, "bin", "postgres") };
 }
 
-/** The version that the import map asks for, which changes when the package must be copied anew. */
+/** The version that the import map asks for, which changes when the package must be copied again. */
 async function packageVersion(): Promise<string> {
   const importMap = z.object({ imports: z.record(z.string(), z.string()) }).parse(
     JSON.parse(await Deno.readTextFile(new URL("../../import_map.json", import.meta.url))),
@@ -68,42 +69,29 @@ async function findPackage(): Promise<string> {
 
 async function copyPackage(packageDir: string, folder: string): Promise<void> {
   for (const part of ["bin", "lib", "share"]) {
-    await copyFolder(join(packageDir, "native", part), join(folder, part));
+    await copyReadable(join(packageDir, "native", part), join(folder, part));
   }
   const list = await readIfPresent(join(packageDir, "native", "pg-symlinks.json"));
   for (const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))) {
     const link = join(folder, target.replace(/^native\//, ""));
-    await Deno.remove(link).catch(ignoreNotFound);
-    // Every link of the list points to a file beside it.
+    await removeIfPresent(link);
+    // Each link of the list points to a file in the same folder.
     if (dirname(source) !== dirname(target)) throw new Error(`unexpected link ${target}`);
     await Deno.symlink(basename(source), link);
   }
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+async function copyReadable(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true, mode: 0o755 });
   for await (const entry of Deno.readDir(from)) {
     const source = join(from, entry.name);
     const target = join(to, entry.name);
     if (entry.isDirectory) {
-      await copyFolder(source, target);
+      await copyReadable(source, target);
     } else {
       await Deno.copyFile(source, target);
-      // The user Postgres runs as is not the one who copies, and the cache may keep files private.
+      // Postgres may run as another user than the one who copies, and files in the cache may be private.
       if (Deno.build.os !== "windows") await Deno.chmod(target, 0o755);
     }
   }
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function ignoreNotFound(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

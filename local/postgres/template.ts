@@ -1,6 +1,6 @@
 /**
- * A finished database to copy throw-away databases from. Creating one and applying every migration
- * takes seconds, copying one takes a tenth of a second, and tests start many.
+ * A complete database to copy throw-away databases from. Creating one with every migration takes seconds, copying
+ * one takes a tenth of a second, and tests start many.
  *
  * @module
  */
@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { PostgresInstallation } from "./binaries.ts";
+import { readIfPresent } from "../files.ts";
 import { Lock } from "../lock.ts";
 import { databaseFiles } from "./migrate.ts";
 import { findFreePort } from "../ports.ts";
@@ -19,7 +20,7 @@ import type { Project } from "../project.ts";
 export interface CopyTemplateOptions {
   readonly project: Project;
   readonly installation: PostgresInstallation;
-  /** Where the copy goes; must not exist yet. */
+  /** The path of the copy, which must not exist. */
   readonly target: string;
   /** Applies everything to the new database at this address. */
   readonly prepare: (url: string) => Promise<void>;
@@ -27,7 +28,7 @@ export interface CopyTemplateOptions {
 }
 
 /**
- * Copies the template, and makes it first where there is none for the present migrations and seed.
+ * Copies the template, and creates it first if there is none for the present migrations and seed.
  *
  * @returns the password of the database user `postgres` in the copy.
  */
@@ -43,7 +44,7 @@ export async function copyTemplate(options: CopyTemplateOptions): Promise<{ pass
       await makeTemplate(options, folder);
       await Deno.writeTextFile(join(folder, "fingerprint"), fingerprint);
     }
-    await copyFolder(join(folder, "data"), target);
+    await cloneFolder(join(folder, "data"), target);
     return { password: await Deno.readTextFile(join(folder, "password")) };
   });
 }
@@ -60,7 +61,7 @@ async function makeTemplate(options: CopyTemplateOptions, folder: string): Promi
     user,
     dataDir,
     port,
-    // Stopped in an orderly way, unlike a throw-away server: a copy must not begin with a recovery.
+    // Shut down cleanly, unlike a throw-away server: a copy must not begin with a recovery.
     isThrowaway: false,
   });
   try {
@@ -78,7 +79,7 @@ async function fingerprintOf(project: Project): Promise<string> {
     join(project.supabaseDir, "config.toml"),
     ...migrations,
     ...seeds,
-    // The versions of Postgres and of the package that makes the schema of Auth.
+    // The versions of Postgres and of the package that creates the schema of Auth.
     join(import.meta.dirname!, "../..", "import_map.json"),
     join(import.meta.dirname!, "bootstrap.sql"),
   ];
@@ -89,7 +90,7 @@ async function fingerprintOf(project: Project): Promise<string> {
   return hash.digest("hex");
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+async function cloneFolder(from: string, to: string): Promise<void> {
   // `cp` keeps owners and modes, and shares the blocks where the file system can.
   const reflink = Deno.build.os === "darwin" ? ["-c"] : ["--reflink=auto"];
   for (const args of [["-a", ...reflink, from, to], ["-a", from, to]]) {
@@ -97,14 +98,5 @@ async function copyFolder(from: string, to: string): Promise<void> {
     if (success) return;
     await Deno.remove(to, { recursive: true }).catch(() => {});
     if (args.length === 3) throw new Error(new TextDecoder().decode(stderr));
-  }
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

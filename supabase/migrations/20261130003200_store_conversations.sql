@@ -1,9 +1,12 @@
--- Stores conversations and messages: the only way in, whatever their source.
+-- Stores conversations and messages: the only way in for messages of any source.
+--
+-- ingest_conversations() is called by functions and stores batches; private.store_conversations() stores one
+-- batch in seven steps. Unread is decided in 39_unread.sql, archive pages and changes in 33_archives.sql, the
+-- outbox in 52_outbox_settling.sql.
 
--- What the steps hand to each other --------------------------------------------------------------
+-- What the steps pass on -------------------------------------------------------------------------
 
--- What the steps of a batch hand to each other. Composite types and not temporary tables: those would
--- write to the catalogue with every call.
+-- Composite types and not temporary tables: those would write to the catalogue with every call.
 create type private.ingest_item as (
   ordinal bigint,
   external_conversation_id text,
@@ -14,7 +17,8 @@ create type private.ingest_item as (
   changes jsonb
 );
 comment on type private.ingest_item is
-  'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than everything else together.';
+  'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than '
+  'all other work together.';
 
 create type private.ingest_thread as (
   conversation_id uuid,
@@ -24,10 +28,14 @@ create type private.ingest_thread as (
   head_started_at timestamptz,
   last_read_at timestamptz,
   last_message_at timestamptz,
+  closed_at timestamptz,
   person_id uuid,
-  participant_identifier text
+  participant_identifier text,
+  participant_name text,
+  is_created boolean
 );
-comment on type private.ingest_thread is 'A conversation of the batch, as it was when its row was locked.';
+comment on type private.ingest_thread is
+  'A conversation of the batch, as it was when its row was locked. is_created: the batch created it.';
 
 create type private.ingest_message as (
   conversation_id uuid,
@@ -39,7 +47,8 @@ create type private.ingest_message as (
   body jsonb
 );
 comment on type private.ingest_message is
-  'A new message of the batch. is_live: not imported history. is_late: older than the head of a thread that has archives.';
+  'A new message of the batch. is_live: not imported history. is_late: older than the head of a conversation that has '
+  'archives.';
 
 create type private.ingest_arrival as (
   conversation_id uuid,
@@ -53,7 +62,8 @@ create type private.ingest_arrival as (
   last_live_inbound_at timestamptz
 );
 comment on type private.ingest_arrival is
-  'What the new messages of one element of the batch add up to. late_added of them are late; first_sent_at is without those.';
+  'What the new messages of one element of the batch add up to. late_added of them are late; first_sent_at is without '
+  'those.';
 
 create type private.ingest_head as (
   conversation_id uuid,
@@ -69,55 +79,40 @@ create type private.ingest_change as (
   message_digest uuid,
   change jsonb
 );
-comment on type private.ingest_change is 'A change to a message that is, or will be, stored: see private.change_message.';
+comment on type private.ingest_change is
+  'A change to a message that is, or will be, stored: see private.change_message.';
 
--- Storing ----------------------------------------------------------------------------------------
+create type private.ingest_judgement as (
+  messages private.ingest_message[],
+  arrivals private.ingest_arrival[],
+  repeated private.ingest_change[]
+);
+comment on type private.ingest_judgement is
+  'What the ledger says of a batch: its new messages, what they add up to, and what known messages bring again. Each '
+  'is null where it is empty.';
 
-create function private.store_conversations(source public.connections, conversations jsonb)
-returns table (item_ordinal bigint, id uuid, external_conversation_id text, outcome text, messages_added integer)
+-- Steps ------------------------------------------------------------------------------------------
+
+-- The functions of this section are steps of private.store_conversations() and run under its settings.
+
+create function private.create_and_lock_conversations(source public.connections, items private.ingest_item[])
+returns private.ingest_thread[]
 language plpgsql
 volatile
 set search_path = ''
--- Every look-up below is by key, whatever the batch: planning it anew for each of the first calls of
--- every session would cost more than running it. And a plan that is made while the tables are small must
--- not be a scan of them, because it is kept while they grow.
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_mergejoin = off
-set random_page_cost = 0.1
 as $$
 #variable_conflict use_column
 declare
-  -- Messages in conversations.messages before they are sealed into an archive page. bench/ compares
-  -- sizes: smaller costs more pages to read, larger makes every append rewrite more.
-  page_size constant integer := 50;
-  items private.ingest_item[];
+  wanted_count constant bigint := (
+    select count(distinct item.external_conversation_id) from unnest(items) as item
+  );
   created uuid[] := '{}';
   threads private.ingest_thread[];
-  fresh private.ingest_message[];
-  growing uuid[];
-  heads private.ingest_head[];
-  pending private.ingest_change[];
-  arrivals private.ingest_arrival[];
 begin
-  select coalesce(array_agg(
-    row(
-      item.ordinal,
-      item.value ->> 'external_conversation_id',
-      item.value ->> 'participant_identifier',
-      nullif(btrim(item.value ->> 'participant_name'), ''),
-      not coalesce((item.value ->> 'is_history')::boolean, false),
-      item.value -> 'messages',
-      item.value -> 'changes'
-    )::private.ingest_item
-  ), '{}')
-  into items
-  from jsonb_array_elements(store_conversations.conversations) with ordinality as item (value, ordinal);
-
-  -- Once, unless somebody deletes a conversation of the batch between the two steps.
+  -- One attempt is enough, unless a conversation of the batch is deleted between the two statements.
   for attempt in 1..5 loop
-    -- 1. Conversations that are not there yet. Inserted in the order of their ids, as they are locked
-    --    below, so that two batches can never wait for each other in a circle.
+    -- Inserted in the order of their ids, as they are locked below, so that two batches can never wait for each
+    -- other in a circle.
     with made as (
       insert into public.conversations
         (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
@@ -143,13 +138,13 @@ begin
     )
     select created || coalesce(array_agg(made.id), '{}') into created from made;
 
-    -- 2. Lock them all, in the same order.
     select coalesce(array_agg(locked.thread), '{}') into threads
     from (
       select row(
         conversation.id, conversation.external_conversation_id, conversation.message_count,
         conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
-        conversation.last_message_at, conversation.person_id, conversation.participant_identifier
+        conversation.last_message_at, conversation.closed_at, conversation.person_id,
+        conversation.participant_identifier, conversation.participant_name, conversation.id = any (created)
       )::private.ingest_thread as thread
       from public.conversations as conversation
       where conversation.user_id = source.user_id
@@ -161,13 +156,30 @@ begin
       order by conversation.external_conversation_id
       for no key update
     ) as locked;
-    exit when cardinality(threads) = (select count(distinct item.external_conversation_id) from unnest(items) as item);
+    if cardinality(threads) = wanted_count then
+      return threads;
+    end if;
   end loop;
-  if cardinality(threads) is distinct from (select count(distinct item.external_conversation_id) from unnest(items) as item) then
-    raise exception 'The conversations of the batch keep being deleted' using errcode = '40001';
-  end if;
+  raise exception 'The conversations of the batch keep being deleted' using errcode = '40001';
+end;
+$$;
+comment on function private.create_and_lock_conversations(public.connections, private.ingest_item[]) is
+  'Create the conversations of a batch that do not exist yet, and lock all of them in the order of their ids.';
 
-  -- 3. The ledger decides what is new.
+create function private.judge_messages(
+  source public.connections,
+  items private.ingest_item[],
+  threads private.ingest_thread[]
+)
+returns private.ingest_judgement
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  judgement private.ingest_judgement;
+begin
   with incoming as (
     select
       thread.conversation_id,
@@ -175,15 +187,16 @@ begin
       message.ordinal as message_ordinal,
       (message.value ->> 'sent_at')::timestamptz as sent_at,
       item.is_live,
+      message.value ->> 'direction' as direction,
       message.value as body,
-      encode(substr(sha256(convert_to(message.value ->> 'id', 'UTF8')), 1, 16), 'hex')::uuid as message_digest,
+      private.message_digest(message.value ->> 'id') as message_digest,
       case when thread.archived_message_count > 0 then thread.head_started_at end as late_before,
       thread.last_read_at
     from unnest(items) as item
     join unnest(threads) as thread using (external_conversation_id)
     cross join lateral jsonb_array_elements(item.messages) with ordinality as message (value, ordinal)
   ),
-  -- Ids that come twice in the batch: nearly always none, so this is cheaper than numbering the occurrences of each.
+  -- Ids that occur twice in the batch: nearly always none, so this is cheaper than numbering the occurrences of each.
   repeated as (
     select incoming.conversation_id, incoming.message_digest,
       min(incoming.item_ordinal << 32 | incoming.message_ordinal) as first_place
@@ -194,9 +207,12 @@ begin
   judged as (
     select incoming.*,
       coalesce(incoming.sent_at < incoming.late_before, false) as is_late,
-      (repeated.first_place is null or repeated.first_place = (incoming.item_ordinal << 32 | incoming.message_ordinal))
-        -- The lock on the conversation keeps everybody else out of its ledger, so looking first is safe,
-        -- and 2 µs a message cheaper than "on conflict". The primary key stands behind it all the same.
+      (
+        repeated.first_place is null
+        or repeated.first_place = (incoming.item_ordinal << 32 | incoming.message_ordinal)
+      )
+        -- The lock on the conversation keeps every other writer out of its ledger, so a look-up is safe, and 2 µs
+        -- a message cheaper than "on conflict". The primary key guards it all the same.
         -- Not "not exists", which may be planned as a scan of the whole ledger.
         and (
           select true from private.message_keys as key
@@ -205,15 +221,17 @@ begin
     from incoming
     left join repeated using (conversation_id, message_digest)
   ),
-  -- Once, for the counts of the day and for every step below.
+  -- Added up once, for the counts of the day and for every later step.
   summed as (
-    select judged.conversation_id, judged.item_ordinal, judged.is_live, judged.body ->> 'direction' as direction,
+    select judged.conversation_id, judged.item_ordinal, judged.is_live, judged.direction,
       (judged.sent_at at time zone (
         select workspace.time_zone from public.workspaces as workspace where workspace.id = source.workspace_id
       ))::date as local_date,
       count(*)::integer as messages,
       (count(*) filter (where judged.is_late))::integer as late_messages,
-      (count(*) filter (where judged.sent_at > coalesce(judged.last_read_at, '-infinity')))::integer as unread,
+      (count(*) filter (
+        where private.is_unread(judged.direction, judged.is_live, judged.sent_at, judged.last_read_at)
+      ))::integer as unread,
       min(judged.sent_at) filter (where not judged.is_late) as first_sent_at,
       max(judged.sent_at) as last_sent_at
     from judged
@@ -240,13 +258,6 @@ begin
         case when judged.is_live then judged.body else judged.body || '{"is_history": true}' end
       )::private.ingest_message
     ) filter (where judged.is_new),
-    -- A message that is already here may still bring its newer status, a reaction or its media.
-    array_agg(
-      row(judged.conversation_id, judged.body ->> 'id', judged.message_digest, judged.body)::private.ingest_change
-    ) filter (
-      where not judged.is_new
-        and (judged.body ->> 'status' is not null or judged.body ->> 'media_url' is not null or judged.body ? 'reactions')
-    ),
     (
       select array_agg(row(
         every.conversation_id, every.item_ordinal, every.added, every.late_added, every.unread,
@@ -256,7 +267,7 @@ begin
         select summed.conversation_id, summed.item_ordinal,
           sum(summed.messages)::integer as added,
           sum(summed.late_messages)::integer as late_added,
-          coalesce(sum(summed.unread) filter (where summed.is_live and summed.direction = 'inbound'), 0)::integer as unread,
+          sum(summed.unread)::integer as unread,
           min(summed.first_sent_at) as first_sent_at,
           max(summed.last_sent_at) as last_sent_at,
           max(summed.last_sent_at) filter (where summed.direction = 'inbound') as last_inbound_at,
@@ -265,35 +276,44 @@ begin
         from summed
         group by summed.conversation_id, summed.item_ordinal
       ) as every
+    ),
+    -- A known message may still bring its newer status, a reaction or its media.
+    array_agg(
+      row(judged.conversation_id, judged.body ->> 'id', judged.message_digest, judged.body)::private.ingest_change
+    ) filter (
+      where not judged.is_new
+        and (
+          judged.body ->> 'status' is not null
+          or judged.body ->> 'media_url' is not null
+          or judged.body ? 'reactions'
+        )
     )
-  into fresh, pending, arrivals
+  into judgement.messages, judgement.arrivals, judgement.repeated
   from judged;
+  return judgement;
+end;
+$$;
+comment on function private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]) is
+  'Decide which messages of a batch are new: those whose key the ledger does not have. Writes their keys and counts '
+  'them per day.';
 
-  if exists (select 1 from unnest(arrivals) as arrival where arrival.late_added > 0) then
-    perform private.file_late_messages(
-      source.workspace_id,
-      array(select message from unnest(fresh) as message where message.is_late),
-      page_size
-    );
-  end if;
-
-  -- Heads that would grow over the page size.
-  select array_agg(grown.conversation_id) into growing
-  from (
-    select thread.conversation_id
-    from unnest(arrivals) as arrival
-    join unnest(threads) as thread using (conversation_id)
-    group by thread.conversation_id, thread.message_count, thread.archived_message_count
-    having sum(arrival.added - arrival.late_added) > 0
-      and thread.message_count - thread.archived_message_count + sum(arrival.added - arrival.late_added) > page_size
-  ) as grown;
-  if growing is not null then
-    select array_agg(head) into heads
-    from private.seal_pages(source.workspace_id, growing, fresh, page_size) as head;
-  end if;
-
-  -- 4. The conversations, one update each. One, because a second update of a row in a transaction checks
-  --    its foreign keys again, and would wait for somebody who is deleting the person.
+create function private.update_conversations(
+  source public.connections,
+  items private.ingest_item[],
+  threads private.ingest_thread[],
+  messages private.ingest_message[],
+  arrivals private.ingest_arrival[],
+  heads private.ingest_head[]
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  -- One update for each conversation: a second update of a row in a transaction checks its foreign keys again, and
+  -- would wait for a transaction that deletes the person.
   with named as (
     select
       thread.conversation_id,
@@ -301,7 +321,7 @@ begin
         filter (where item.participant_name is not null and item.is_live))[1] as live_name,
       (array_agg(item.participant_name order by item.ordinal desc)
         filter (where item.participant_name is not null))[1] as any_name,
-      -- An old export knows the participant as they were then: only live batches change what is there.
+      -- An old export has the participant as they were then: only live batches change an existing one.
       (array_agg(item.participant_identifier order by item.ordinal desc) filter (where item.is_live))[1]
         as participant_identifier,
       bool_or(item.is_live) as is_live
@@ -312,13 +332,14 @@ begin
   given as (
     select
       named.conversation_id,
-      named.live_name,
-      named.any_name,
       named.is_live,
+      thread.last_message_at,
+      thread.closed_at,
       thread.person_id,
+      left(coalesce(named.live_name, thread.participant_name, named.any_name), 300) as participant_name,
       case
         when named.participant_identifier <> thread.participant_identifier
-          -- A number is never replaced by an identifier that is none: it is where answers go.
+          -- A phone number is never replaced by another kind of identifier: replies go to it.
           and (
             private.phone_digits_of(source.platform, named.participant_identifier) is not null
             or private.phone_digits_of(source.platform, thread.participant_identifier) is null
@@ -329,7 +350,7 @@ begin
     from named
     join unnest(threads) as thread using (conversation_id)
   ),
-  -- Matched again with every batch while nobody is linked: the person may have been added since.
+  -- Matched again with every batch while no person is linked: one may have been added since.
   matched as (
     select
       given.conversation_id,
@@ -337,7 +358,7 @@ begin
     from given
     where given.person_id is null
   ),
-  -- Somebody who is being renumbered or deleted at this moment is linked by the next batch: waiting for a
+  -- A person who is being renumbered or deleted at this moment is linked by the next batch: waiting for a
   -- transaction that may wait for these conversations would be a deadlock.
   free as (
     select person.id
@@ -368,26 +389,27 @@ begin
     select message.conversation_id,
       to_jsonb(array_agg(message.body order by message.sent_at, message.item_ordinal, message.message_ordinal))
         as messages
-    from unnest(fresh) as message
+    from unnest(messages) as message
     where not message.is_late
-      and message.conversation_id <> all (coalesce(growing, '{}'))
+      and message.conversation_id <> all (array(select head.conversation_id from unnest(heads) as head))
     group by message.conversation_id
   )
   update public.conversations as conversation
   set
     connection_id = case when given.is_live then source.id else coalesce(conversation.connection_id, source.id) end,
     participant_identifier = given.participant_identifier,
-    participant_name = left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300),
+    participant_name = given.participant_name,
     person_id = linked.person_id,
     messages = case
       when head.messages is not null then head.messages
       when appended.messages is null then conversation.messages
-      -- The common case, an append: nothing has to be unpacked and sorted.
-      when arrived.first_sent_at >= coalesce(conversation.last_message_at, '-infinity')
+      -- The common case, an append, needs no unpacking and sorting.
+      when arrived.first_sent_at >= coalesce(given.last_message_at, '-infinity')
         then conversation.messages || appended.messages
       else (
         select jsonb_agg(stored.value order by (stored.value ->> 'sent_at')::timestamptz, stored.ordinal)
-        from jsonb_array_elements(conversation.messages || appended.messages) with ordinality as stored (value, ordinal)
+        from jsonb_array_elements(conversation.messages || appended.messages) with ordinality
+          as stored (value, ordinal)
       )
     end,
     head_started_at = coalesce(head.started_at, least(conversation.head_started_at, arrived.first_sent_at)),
@@ -397,107 +419,203 @@ begin
     unread_count = conversation.unread_count + coalesce(arrived.unread, 0),
     last_inbound_at = greatest(conversation.last_inbound_at, arrived.last_inbound_at),
     last_message_at = greatest(conversation.last_message_at, arrived.last_sent_at),
-    last_message_preview = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then coalesce(
-        nullif(btrim(regexp_replace(left(newest.body ->> 'content', 200), '\s+', ' ', 'g')), ''),
-        '[' || (newest.body ->> 'type') || ']'
-      ) else conversation.last_message_preview end,
-    last_message_type = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then newest.body ->> 'type'
-      else conversation.last_message_type end,
-    last_message_direction = case when arrived.last_sent_at >= coalesce(conversation.last_message_at, '-infinity') then newest.body ->> 'direction'
-      else conversation.last_message_direction end,
-    -- The customer wrote after it was closed.
-    status = case when arrived.last_live_inbound_at > conversation.closed_at then 'open' else conversation.status end,
-    closed_at = case when arrived.last_live_inbound_at > conversation.closed_at then null else conversation.closed_at end,
+    last_message_preview = case
+      when becomes.has_newer_message then private.message_preview(newest.body ->> 'content', newest.body ->> 'type')
+      else conversation.last_message_preview
+    end,
+    last_message_type = case
+      when becomes.has_newer_message then newest.body ->> 'type' else conversation.last_message_type
+    end,
+    last_message_direction = case
+      when becomes.has_newer_message then newest.body ->> 'direction' else conversation.last_message_direction
+    end,
+    status = case when becomes.is_reopened then 'open' else conversation.status end,
+    closed_at = case when becomes.is_reopened then null else conversation.closed_at end,
     updated_at = now()
   from given
   join linked using (conversation_id)
   left join arrived using (conversation_id)
   left join appended using (conversation_id)
   left join unnest(heads) as head using (conversation_id)
-  -- Where it is newer than what is there, the newest message is the last one.
+  -- Where it is newer than the stored ones, the newest message is the last one.
   cross join lateral (select coalesce(head.messages, appended.messages) -> -1 as body) as newest
+  cross join lateral (
+    select
+      arrived.last_sent_at >= coalesce(given.last_message_at, '-infinity') as has_newer_message,
+      private.is_reopened(given.closed_at, arrived.last_live_inbound_at) as is_reopened
+  ) as becomes
   where conversation.id = given.conversation_id
     -- A batch that brings nothing new writes nothing.
     and (
       arrived.added > 0
       or linked.person_id is distinct from conversation.person_id
       or given.participant_identifier <> conversation.participant_identifier
-      or left(coalesce(given.live_name, conversation.participant_name, given.any_name), 300)
-        is distinct from conversation.participant_name
+      or given.participant_name is distinct from conversation.participant_name
     );
+end;
+$$;
+comment on function private.update_conversations(
+  public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
+  private.ingest_arrival[], private.ingest_head[]
+) is
+  'Write what a batch brings into the rows of its conversations: participant, person, messages, counts, preview, '
+  'status.';
 
-  -- 5. What people sent, and nobody knew whether it went out.
-  if exists (
-    select 1 from public.outbox_messages as waiting
-    where waiting.conversation_id = any (array(select thread.conversation_id from unnest(threads) as thread))
-      and waiting.state in ('queued', 'sending', 'unconfirmed')
-  ) then
-    perform private.settle_arrivals(fresh);
-  end if;
-
-  -- 6. Changes: what the batch says outright, what repeated messages brought, and what waited for
-  --    messages that are here now.
+create function private.collect_changes(
+  items private.ingest_item[],
+  threads private.ingest_thread[],
+  messages private.ingest_message[]
+)
+returns private.ingest_change[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  waited private.ingest_change[];
+  given private.ingest_change[];
+begin
   if exists (
     select 1 from private.waiting_updates as waiting
     where waiting.conversation_id = any (array(select thread.conversation_id from unnest(threads) as thread))
   ) then
     with released as (
       delete from private.waiting_updates as waiting
-      using unnest(fresh) as message
+      using unnest(messages) as message
       where waiting.conversation_id = message.conversation_id
         and waiting.message_id = message.body ->> 'id'
       returning waiting.conversation_id, waiting.message_id, waiting.change
     )
-    select pending || array_agg(
+    select array_agg(
       row(
-        released.conversation_id, released.message_id,
-        encode(substr(sha256(convert_to(released.message_id, 'UTF8')), 1, 16), 'hex')::uuid,
-        released.change
+        released.conversation_id, released.message_id, private.message_digest(released.message_id), released.change
       )::private.ingest_change
     )
-    into pending
+    into waited
     from released;
   end if;
   if exists (select 1 from unnest(items) as item where item.changes is not null) then
-    select pending || array_agg(
+    select array_agg(
       row(
         thread.conversation_id, change.value ->> 'message_id',
-        encode(substr(sha256(convert_to(change.value ->> 'message_id', 'UTF8')), 1, 16), 'hex')::uuid,
-        change.value
+        private.message_digest(change.value ->> 'message_id'), change.value
       )::private.ingest_change
     )
-    into pending
+    into given
     from unnest(items) as item
     join unnest(threads) as thread using (external_conversation_id)
     cross join lateral jsonb_array_elements(item.changes) as change (value);
   end if;
-  if pending is not null then
-    perform private.apply_changes(pending);
+  return waited || given;
+end;
+$$;
+comment on function private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]) is
+  'The changes a batch brings and those that waited for its new messages, which wait no longer; null where there is '
+  'none.';
+
+create function private.touch_people(arrivals private.ingest_arrival[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  -- A person who is being changed or deleted at this moment is left out: waiting for a transaction that waits for
+  -- these conversations would be a deadlock.
+  with active as (
+    select conversation.person_id, max(arrival.last_sent_at) as last_activity_at
+    from unnest(arrivals) as arrival
+    join public.conversations as conversation on conversation.id = arrival.conversation_id
+    where conversation.person_id is not null
+    group by conversation.person_id
+  ),
+  locked as (
+    select person.id, active.last_activity_at
+    from active
+    join public.people as person on person.id = active.person_id
+    where active.last_activity_at > coalesce(person.last_activity_at, '-infinity')
+    order by person.id
+    for no key update of person skip locked
+  )
+  update public.people as person
+  set last_activity_at = locked.last_activity_at
+  from locked
+  where person.id = locked.id
+    and locked.last_activity_at > coalesce(person.last_activity_at, '-infinity');
+end;
+$$;
+comment on function private.touch_people(private.ingest_arrival[]) is
+  'Move last_activity_at of the people behind the conversations of a batch.';
+
+-- Storing ----------------------------------------------------------------------------------------
+
+create function private.store_conversations(source public.connections, conversations jsonb)
+returns table (item_ordinal bigint, id uuid, external_conversation_id text, outcome text, messages_added integer)
+language plpgsql
+volatile
+set search_path = ''
+-- Every look-up of the steps is by key, for any batch: planning it again for each of the first calls of every session
+-- would cost more than running it. And a plan that is made while the tables are small must not be a scan of them,
+-- because it is kept while they grow.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_mergejoin = off
+set random_page_cost = 0.1
+as $$
+#variable_conflict use_column
+declare
+  items private.ingest_item[];
+  threads private.ingest_thread[];
+  judged private.ingest_judgement;
+  heads private.ingest_head[];
+  changes private.ingest_change[];
+begin
+  select coalesce(array_agg(
+    row(
+      item.ordinal,
+      item.value ->> 'external_conversation_id',
+      item.value ->> 'participant_identifier',
+      nullif(btrim(item.value ->> 'participant_name'), ''),
+      not coalesce((item.value ->> 'is_history')::boolean, false),
+      item.value -> 'messages',
+      item.value -> 'changes'
+    )::private.ingest_item
+  ), '{}')
+  into items
+  from jsonb_array_elements(store_conversations.conversations) with ordinality as item (value, ordinal);
+
+  -- 1. The rows of the conversations, locked.
+  threads := private.create_and_lock_conversations(source, items);
+
+  -- 2. The ledger decides what is new.
+  judged := private.judge_messages(source, items, threads);
+
+  -- 3. Archive pages of long conversations.
+  heads := private.archive_messages(source.workspace_id, threads, judged.messages, judged.arrivals);
+
+  -- 4. The conversations.
+  perform private.update_conversations(source, items, threads, judged.messages, judged.arrivals, heads);
+
+  -- 5. Messages members sent whose outcome is unknown.
+  if exists (
+    select 1 from public.outbox_messages as waiting
+    where waiting.conversation_id = any (array(select thread.conversation_id from unnest(threads) as thread))
+      and waiting.state in ('queued', 'sending', 'unconfirmed')
+  ) then
+    perform private.settle_arrivals(judged.messages);
   end if;
 
-  -- 7. The people behind the conversations. A person who is being changed or deleted at this moment is
-  --    left out: waiting for somebody who waits for these conversations would be a deadlock.
-  if fresh is not null then
-    with active as (
-      select conversation.person_id, max(arrival.last_sent_at) as last_activity_at
-      from unnest(arrivals) as arrival
-      join public.conversations as conversation on conversation.id = arrival.conversation_id
-      where conversation.person_id is not null
-      group by conversation.person_id
-    ),
-    locked as (
-      select person.id, active.last_activity_at
-      from active
-      join public.people as person on person.id = active.person_id
-      where active.last_activity_at > coalesce(person.last_activity_at, '-infinity')
-      order by person.id
-      for no key update of person skip locked
-    )
-    update public.people as person
-    set last_activity_at = locked.last_activity_at
-    from locked
-    where person.id = locked.id
-      and locked.last_activity_at > coalesce(person.last_activity_at, '-infinity');
+  -- 6. Statuses, reactions and media.
+  changes := judged.repeated || private.collect_changes(items, threads, judged.messages);
+  if changes is not null then
+    perform private.apply_changes(changes);
+  end if;
+
+  -- 7. The people behind the conversations.
+  if judged.arrivals is not null then
+    perform private.touch_people(judged.arrivals);
   end if;
 
   return query
@@ -506,7 +624,7 @@ begin
     thread.conversation_id,
     thread.external_conversation_id,
     case
-      when thread.conversation_id = any (created)
+      when thread.is_created
         and row_number() over (partition by thread.conversation_id order by item.ordinal) = 1 then 'created'
       when arrival.added > 0 then 'updated'
       else 'no_new_messages'
@@ -514,11 +632,12 @@ begin
     coalesce(arrival.added, 0)
   from unnest(items) as item
   join unnest(threads) as thread using (external_conversation_id)
-  left join unnest(arrivals) as arrival on arrival.item_ordinal = item.ordinal;
+  left join unnest(judged.arrivals) as arrival on arrival.item_ordinal = item.ordinal;
 end;
 $$;
 comment on function private.store_conversations(public.connections, jsonb) is
-  'Store a batch as a whole: one row per element, or an exception and nothing stored. Called by ingest_conversations alone.';
+  'Store a batch as a whole: one row per element, or an exception and nothing stored. Called by ingest_conversations '
+  'alone.';
 
 create function public.ingest_conversations(connection_id uuid, conversations jsonb)
 returns table (id uuid, external_conversation_id text, outcome text, messages_added integer, error text)
@@ -549,9 +668,9 @@ begin
     select jsonb_agg(to_jsonb(stored)) into results
     from private.store_conversations(source, ingest_conversations.conversations) as stored;
   exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
-    -- Something in the batch cannot be stored. Callers validate first, so this is rare. Each element is
-    -- tried on its own and undone, which frees its locks; then the good ones are stored as one batch,
-    -- with all locks in their order.
+    -- An element of the batch cannot be stored. Callers validate first, so this is rare. Each element is tried
+    -- alone and rolled back, which frees its locks; then the good ones are stored as one batch, with all locks in
+    -- their order.
     for item in
       select given.value, given.ordinal
       from jsonb_array_elements(ingest_conversations.conversations) with ordinality as given (value, ordinal)
@@ -579,8 +698,8 @@ begin
   end;
   results := coalesce(results, '[]') || failed;
 
-  -- A busy connection takes many batches at once. Whoever finds the row taken leaves it: the other
-  -- one is writing the same moment, and nobody waits.
+  -- A busy connection takes many batches at once. A batch that finds the row locked skips it instead of waiting:
+  -- the other one is writing the same moment.
   update public.connections as busy
   set last_synced_at = now()
   where busy.id in (
@@ -600,15 +719,33 @@ begin
 end;
 $$;
 comment on function public.ingest_conversations(uuid, jsonb) is
-  'The one door: store a batch of conversations of a connection and return one row per element, in order: outcome created, updated, no_new_messages or error; the error text begins with its SQLSTATE. For service_role only. The shape of an element is IngestConversation in supabase/functions/_shared/conversations/conversation.ts.';
+  'Store a batch of conversations of a connection and return one row per element, in order: outcome created, updated, '
+  'no_new_messages or error; the error text begins with its SQLSTATE. For service_role only. The shape of an element '
+  'is IngestConversation in supabase/functions/_shared/contracts/ingest_conversation.ts.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
+  private.update_conversations(
+    public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
+    private.ingest_arrival[], private.ingest_head[]
+  ),
+  private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]),
+  private.touch_people(private.ingest_arrival[]),
   private.store_conversations(public.connections, jsonb),
   public.ingest_conversations(uuid, jsonb)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
+  private.update_conversations(
+    public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
+    private.ingest_arrival[], private.ingest_head[]
+  ),
+  private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]),
+  private.touch_people(private.ingest_arrival[]),
   private.store_conversations(public.connections, jsonb),
   public.ingest_conversations(uuid, jsonb)
 to service_role;

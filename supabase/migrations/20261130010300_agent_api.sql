@@ -9,20 +9,16 @@ create function public.find_agent_session(
   local_id text default null,
   bot_id text default null
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(find_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(find_agent_session.key_sha256);
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select session.* into found
   from public.agent_sessions as session
   join public.workspaces as workspace on workspace.id = session.workspace_id
@@ -35,29 +31,24 @@ begin
     and (find_agent_session.bot_id is null or session.bot_id = find_agent_session.bot_id)
   order by session.created_at desc, session.id desc
   limit 1;
-  return query select
-    case when found.id is null then 'not_found' else 'ok' end,
-    case when found.id is not null then private.agent_session_state(found) end;
+  return case when found.id is not null then private.agent_session_state(found) end;
 end;
 $$;
 comment on function public.find_agent_session(text, text, text, text, text) is
-  'The newest active session of a customer in the workspaces of a key, or in the one that is named. For service_role only.';
+  'The newest active session of a customer in the workspaces of a key, or in the one that is named; null where there '
+  'is none. For service_role only.';
 
 create function public.find_agent_business(key_sha256 text, phone_number_id text)
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(find_agent_business.key_sha256);
+  workspaces uuid[] := private.require_agent_key(find_agent_business.key_sha256);
   business jsonb;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select jsonb_build_object(
     'sub_domain', workspace.slug, 'connection_id', connection.connection_id, 'is_active', connection.is_active
   ) into business
@@ -65,11 +56,12 @@ begin
   join public.workspaces as workspace on workspace.id = connection.workspace_id
   where connection.phone_number_id = find_agent_business.phone_number_id
     and connection.workspace_id = any (workspaces);
-  return query select case when business is null then 'not_found' else 'ok' end, business;
+  return business;
 end;
 $$;
 comment on function public.find_agent_business(text, text) is
-  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key. For service_role only.';
+  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key; null '
+  'where there is none. For service_role only.';
 
 create function public.read_agent_session(
   key_sha256 text,
@@ -77,20 +69,16 @@ create function public.read_agent_session(
   sub_domain text,
   local_id text default null
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(read_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(read_agent_session.key_sha256);
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select session.* into found
   from public.agent_sessions as session
   join public.workspaces as workspace on workspace.id = session.workspace_id
@@ -98,13 +86,11 @@ begin
     and session.workspace_id = any (workspaces)
     and workspace.slug = read_agent_session.sub_domain
     and (read_agent_session.local_id is null or session.local_id = read_agent_session.local_id);
-  return query select
-    case when found.id is null then 'not_found' else 'ok' end,
-    case when found.id is not null then private.agent_session_state(found) end;
+  return case when found.id is not null then private.agent_session_state(found) end;
 end;
 $$;
 comment on function public.read_agent_session(text, text, text, text) is
-  'A session by its id, also an ended or expired one. For service_role only.';
+  'A session by its id, also an ended or expired one; null where there is none. For service_role only.';
 
 create function public.list_agent_sessions(
   key_sha256 text,
@@ -115,28 +101,23 @@ create function public.list_agent_sessions(
   max_sessions integer default 50,
   skip integer default 0
 )
-returns table (outcome text, data jsonb)
+returns jsonb
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(list_agent_sessions.key_sha256);
+  workspaces uuid[] := private.require_agent_key(list_agent_sessions.key_sha256);
   wanted uuid;
+  listed jsonb;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select workspace.id into wanted
   from public.workspaces as workspace
   where workspace.slug = list_agent_sessions.sub_domain and workspace.id = any (workspaces);
   if wanted is null then
-    return query select 'workspace_not_found'::text, null::jsonb;
-    return;
+    raise exception 'workspace_not_found' using errcode = 'PT404';
   end if;
-  return query
   with active as (
     select session.id, session.created_at
     from public.agent_sessions as session
@@ -153,14 +134,15 @@ begin
     order by active.created_at desc, active.id desc
     limit list_agent_sessions.max_sessions offset list_agent_sessions.skip
   )
-  select 'ok'::text, jsonb_build_object(
+  select jsonb_build_object(
     'total', (select count(*) from active),
     'sessions', coalesce(to_jsonb(array_agg(
       private.agent_session_state(session) order by session.created_at desc, session.id desc
     )), '[]')
-  )
+  ) into listed
   from page
   join public.agent_sessions as session on session.id = page.id;
+  return listed;
 end;
 $$;
 comment on function public.list_agent_sessions(text, text, text, text, text, integer, integer) is
@@ -183,25 +165,20 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(create_agent_session.key_sha256);
+  workspaces uuid[] := private.require_agent_key(create_agent_session.key_sha256);
   wanted uuid;
   opened private.opened_agent_session;
   found public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   select workspace.id into wanted
   from public.workspaces as workspace
   where workspace.slug = create_agent_session.sub_domain and workspace.id = any (workspaces);
   if wanted is null then
-    return query select 'workspace_not_found'::text, null::jsonb;
-    return;
+    raise exception 'workspace_not_found' using errcode = 'PT404';
   end if;
 
-  -- First without a lock, for nearly always it is there. Then again with one that keeps away everybody
-  -- else who wants a session of this customer, whatever branch or bot they name.
+  -- First without a lock, because the session nearly always exists. Then again under a lock that covers all branches
+  -- and bots of this customer.
   for attempt in 1..2 loop
     select session.* into found
     from public.agent_sessions as session
@@ -222,12 +199,11 @@ begin
       return;
     end if;
     if found.id is not null and private.is_too_large(found.metadata || create_agent_session.metadata, 65536) then
-      return query select 'metadata_too_large'::text, null::jsonb;
-      return;
+      raise exception 'metadata_too_large' using errcode = 'PT413';
     end if;
     if found.id is not null then
-      -- What the agent says of itself is kept, and a session that is about to expire is carried on: whoever
-      -- gets it here is going to write to it.
+      -- The agent's metadata is stored, and a session that is about to expire is extended: the caller is about to
+      -- write to it.
       update public.agent_sessions as session
       set metadata = session.metadata || create_agent_session.metadata,
         version = session.version + 1,
@@ -247,7 +223,7 @@ begin
     );
   end loop;
 
-  -- What still says active has expired.
+  -- Sessions that are still marked as active have expired.
   update public.agent_sessions as session
   set is_active = false
   where session.participant_key = create_agent_session.participant_key
@@ -278,7 +254,8 @@ begin
 end;
 $$;
 comment on function public.create_agent_session(text, text, text, text, text, jsonb) is
-  'The active session of a customer with a business, or a new one (outcome created). local_id and bot_id choose among several where they are given. For service_role only.';
+  'The active session of a customer with a business, or a new one (outcome created). local_id and bot_id choose among '
+  'several where they are given. For service_role only.';
 
 create function public.sync_agent_session(
   key_sha256 text,
@@ -298,7 +275,7 @@ as $$
 #variable_conflict use_column
 declare
   opened private.opened_agent_session := private.open_agent_session(
-    sync_agent_session.key_sha256, sync_agent_session.session_id, null, null, sync_agent_session.version, false
+    sync_agent_session.key_sha256, sync_agent_session.session_id, null, null, sync_agent_session.version, 'active'
   );
   new_context jsonb;
   changed public.agent_sessions;
@@ -306,12 +283,10 @@ begin
   if opened.outcome = 'ok' then
     new_context := private.change_agent_context(opened.session, sync_agent_session.context, true);
     if private.is_too_large(new_context, 262144) then
-      opened.outcome := 'context_too_large';
+      raise exception 'context_too_large' using errcode = 'PT413';
     elsif private.is_too_large((opened.session).metadata || sync_agent_session.metadata, 65536) then
-      opened.outcome := 'metadata_too_large';
+      raise exception 'metadata_too_large' using errcode = 'PT413';
     end if;
-  end if;
-  if opened.outcome = 'ok' then
     update public.agent_sessions as session
     set current_intent = sync_agent_session.intent,
       current_step = sync_agent_session.step,
@@ -335,7 +310,8 @@ begin
 end;
 $$;
 comment on function public.sync_agent_session(text, text, text, text, jsonb, jsonb, boolean, bigint) is
-  'Write intent, step, context (key by key) and metadata of a session in one; is_active false ends it. For service_role only.';
+  'Write intent, step, context (key by key) and metadata of a session at once; is_active false ends it. For '
+  'service_role only.';
 
 create function public.change_agent_intent(
   key_sha256 text,
@@ -355,7 +331,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     change_agent_intent.key_sha256, change_agent_intent.session_id, change_agent_intent.sub_domain,
-    change_agent_intent.local_id, change_agent_intent.version, false
+    change_agent_intent.local_id, change_agent_intent.version, 'active'
   );
   changed public.agent_sessions;
   new_step text := coalesce(change_agent_intent.step, (opened.session).current_step);
@@ -364,7 +340,7 @@ begin
     update public.agent_sessions as session
     set current_intent = change_agent_intent.intent,
       current_step = new_step,
-      -- A repeat of the same change must not make the former pair forgotten.
+      -- A repeat of the same change must keep the previous pair.
       previous_intent = case
         when (session.current_intent, session.current_step) = (change_agent_intent.intent, new_step)
         then session.previous_intent else session.current_intent end,
@@ -382,7 +358,7 @@ begin
 end;
 $$;
 comment on function public.change_agent_intent(text, text, text, text, text, text, bigint) is
-  'Write intent and step of a session; the former pair becomes the previous one. For service_role only.';
+  'Write intent and step of a session; the current pair becomes the previous one. For service_role only.';
 
 create function public.write_agent_context(
   key_sha256 text,
@@ -402,7 +378,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     write_agent_context.key_sha256, write_agent_context.session_id, write_agent_context.sub_domain,
-    write_agent_context.local_id, write_agent_context.version, false
+    write_agent_context.local_id, write_agent_context.version, 'active'
   );
   new_context jsonb;
   changed public.agent_sessions;
@@ -410,10 +386,8 @@ begin
   if opened.outcome = 'ok' then
     new_context := private.change_agent_context(opened.session, write_agent_context.context, write_agent_context.merge);
     if private.is_too_large(new_context, 262144) then
-      opened.outcome := 'context_too_large';
+      raise exception 'context_too_large' using errcode = 'PT413';
     end if;
-  end if;
-  if opened.outcome = 'ok' then
     update public.agent_sessions as session
     set context = new_context,
       version = session.version + 1,
@@ -447,8 +421,8 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.workspaces_of_agent_key(add_agent_message.key_sha256);
-  digest uuid := encode(substr(sha256(convert_to(add_agent_message.message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+  workspaces uuid[] := private.require_agent_key(add_agent_message.key_sha256);
+  digest uuid := private.message_digest(add_agent_message.message_id);
   time text := coalesce(
     add_agent_message.sent_at, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
   );
@@ -457,10 +431,6 @@ declare
   located public.agent_sessions;
   changed public.agent_sessions;
 begin
-  if workspaces is null then
-    return query select 'invalid_key'::text, null::jsonb;
-    return;
-  end if;
   for attempt in 1..3 loop
     begin
       select session.* into known
@@ -471,8 +441,7 @@ begin
         and (add_agent_message.sub_domain is null or workspace.slug = add_agent_message.sub_domain)
         and (add_agent_message.local_id is null or session.local_id = add_agent_message.local_id);
       if known.id is null then
-        opened.outcome := 'not_found';
-        raise exception using errcode = 'ZZ002';
+        raise exception 'session_not_found' using errcode = 'PT404';
       end if;
       if digest is not null then
         insert into private.agent_message_keys (session_id, message_digest)
@@ -483,19 +452,18 @@ begin
         )
         on conflict on constraint agent_message_keys_pkey do nothing;
         if not found then
-          -- A repeat, however late: the state as it is.
+          -- A repeat: the state is returned unchanged.
           select session.* into known from public.agent_sessions as session where session.id = known.id;
           opened.outcome := 'ok';
           opened.session := known;
-          raise exception using errcode = 'ZZ002';
+          exit;
         end if;
       end if;
       if known.expires_at <= now() then
-        opened.outcome := 'not_active';
-        raise exception using errcode = 'ZZ002';
+        raise exception 'session_not_active' using errcode = 'PT404';
       end if;
 
-      -- The thread first and the session last: see "Locks" above.
+      -- The conversation first and the session last, the order in which all functions lock.
       located := null;
       if digest is not null then
         located := private.file_agent_message(
@@ -505,12 +473,12 @@ begin
         located := private.locate_participant(known);
       end if;
 
-      -- A last word after the end still belongs to the session.
+      -- A last message after the end still belongs to the session.
       opened := private.open_agent_session(
-        add_agent_message.key_sha256, add_agent_message.session_id, null, null, add_agent_message.version, true
+        add_agent_message.key_sha256, add_agent_message.session_id, null, null, add_agent_message.version, 'ended'
       );
       if opened.outcome <> 'ok' then
-        -- Undo what was filed: to the caller nothing has happened.
+        -- A conflict: rolls back what was stored, because for the caller nothing has changed.
         raise exception using errcode = 'ZZ002';
       end if;
       update public.agent_sessions as session
@@ -524,7 +492,7 @@ begin
           ) then add_agent_message.content
           else session.last_user_message
         end,
-        -- What the agent kept in the context itself until now.
+        -- Keys that the agent kept in the context until now.
         context = session.context - '{previousMessages,lastUserMessage}'::text[],
         conversation_id = coalesce(located.conversation_id, session.conversation_id),
         person_id = coalesce(located.person_id, session.person_id),
@@ -539,7 +507,7 @@ begin
       when sqlstate 'ZZ002' then
         exit;
       when deadlock_detected or serialization_failure then
-        -- Somebody else, such as an import, wanted the same rows in another order. It has them now.
+        -- Another transaction, such as an import, locked the same rows in another order. It has them now.
         if attempt = 3 then
           raise;
         end if;
@@ -549,7 +517,8 @@ begin
 end;
 $$;
 comment on function public.add_agent_message(text, text, text, text, text, text, text, text, bigint) is
-  'Add a message (role user or bot) to a session. With message_id it is taken once, and filed in the customer''s thread through the one door. For service_role only.';
+  'Add a message (role user or bot) to a session. With message_id it is stored once, also in the customer''s '
+  'conversation. For service_role only.';
 
 create function public.reset_agent_session(
   key_sha256 text,
@@ -567,7 +536,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     reset_agent_session.key_sha256, reset_agent_session.session_id, reset_agent_session.sub_domain, null,
-    reset_agent_session.version, false
+    reset_agent_session.version, 'active'
   );
   changed public.agent_sessions;
 begin
@@ -595,7 +564,8 @@ begin
 end;
 $$;
 comment on function public.reset_agent_session(text, text, text, boolean, bigint) is
-  'Begin a session anew: intent idle, step initial, no context. Orders stay; messages stay with keep_history. For service_role only.';
+  'Reset a session: intent idle, step initial, no context. Orders stay; messages stay with keep_history. For '
+  'service_role only.';
 
 create function public.extend_agent_session(
   key_sha256 text,
@@ -613,7 +583,7 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     extend_agent_session.key_sha256, extend_agent_session.session_id, extend_agent_session.sub_domain, null,
-    extend_agent_session.version, false
+    extend_agent_session.version, 'active'
   );
   changed public.agent_sessions;
 begin
@@ -633,7 +603,7 @@ begin
 end;
 $$;
 comment on function public.extend_agent_session(text, text, text, numeric, bigint) is
-  'Keep a session active for at least so many hours from now. For service_role only.';
+  'Keep a session active for at least the given hours from now. For service_role only.';
 
 create function public.link_agent_order(
   key_sha256 text,
@@ -650,11 +620,11 @@ as $$
 #variable_conflict use_column
 declare
   opened private.opened_agent_session := private.open_agent_session(
-    link_agent_order.key_sha256, link_agent_order.session_id, link_agent_order.sub_domain, null, null, true
+    link_agent_order.key_sha256, link_agent_order.session_id, link_agent_order.sub_domain, null, null, 'ended'
   );
   changed public.agent_sessions;
 begin
-  -- An order that is already linked changes nothing, whatever version the repeat carries.
+  -- An order that is already linked changes nothing, for any version.
   if opened.outcome = 'ok' and link_agent_order.order_id <> all ((opened.session).order_history) then
     if (opened.session).version <> link_agent_order.version then
       opened.outcome := 'conflict';
@@ -692,12 +662,12 @@ as $$
 declare
   opened private.opened_agent_session := private.open_agent_session(
     end_agent_session.key_sha256, end_agent_session.session_id, end_agent_session.sub_domain, null,
-    end_agent_session.version, false
+    end_agent_session.version, 'expired'
   );
   changed public.agent_sessions;
 begin
-  if opened.outcome = 'not_active' then
-    -- It is what the caller wants.
+  if not (opened.session).is_active or (opened.session).expires_at <= now() then
+    -- It has ended already, as the caller wants, for any version of the request.
     opened.outcome := 'ok';
   elsif opened.outcome = 'ok' then
     update public.agent_sessions as session
@@ -726,7 +696,8 @@ begin
   return true;
 end;
 $$;
-comment on function public.is_database_up() is 'True, from whoever can be asked. For the health check of the functions; for service_role only.';
+comment on function public.is_database_up() is
+  'True: the database answers. For the health check of the functions; for service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

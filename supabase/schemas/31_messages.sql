@@ -1,4 +1,61 @@
--- One message: which status or media wins, and how a change is applied to it.
+-- One message: its digest, which status or media wins, and how a change is applied to it.
+
+-- Digest and preview -----------------------------------------------------------------------------
+
+-- The two functions of this section have a standard body and no search path: Postgres resolved their names when they
+-- were made, and only so can they be inlined into the statements that store every message.
+
+-- Stable because convert_to is.
+create function private.message_digest(message_id text)
+returns uuid
+language sql
+stable
+parallel safe
+return encode(substr(sha256(convert_to(message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+comment on function private.message_digest(text) is
+  'First 16 bytes of the SHA-256 of a message id: what the ledgers keep instead of ids of up to 512 characters '
+  '(docs/adr/0002).';
+
+create function private.message_preview(content text, type text)
+returns text
+language sql
+immutable
+parallel safe
+return coalesce(nullif(btrim(regexp_replace(left(content, 200), '\s+', ' ', 'g')), ''), '[' || type || ']');
+comment on function private.message_preview(text, text) is
+  'What the list of conversations shows of a message: its first 200 characters on one line, or [type] where it has no '
+  'text.';
+
+-- Statuses ---------------------------------------------------------------------------------------
+
+-- The only list of message statuses in SQL. A new one is added here, in its place; what ranks, settles, follows,
+-- allows and prunes statuses is derived from the order. MESSAGE_STATUSES in TypeScript is the same list.
+create function private.message_statuses()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  -- failed ranks highest because it is final: nothing overwrites it, in any order of events.
+  select array['pending', 'sent', 'delivered', 'read', 'failed'];
+$$;
+comment on function private.message_statuses() is
+  'Message statuses in their order: a status only moves to a later one. From sent on, Kapso has accepted the message; '
+  'every status after sent is reported by WhatsApp.';
+
+create function private.accepted_statuses()
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  select known.statuses[array_position(known.statuses, 'sent'):]
+  from (select private.message_statuses()) as known (statuses);
+$$;
+comment on function private.accepted_statuses() is
+  'Statuses of a message that Kapso has accepted: sent, and those that WhatsApp reports afterwards.';
 
 create function private.status_rank(status text)
 returns integer
@@ -8,14 +65,27 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  -- failed ranks highest because it is final: nothing overwrites it, in whatever order events come.
-  return case status_rank.status
-    when 'pending' then 1 when 'sent' then 2 when 'delivered' then 3 when 'read' then 4 when 'failed' then 5
-    else 0
-  end;
+  return coalesce(array_position(private.message_statuses(), status_rank.status), 0);
 end;
 $$;
-comment on function private.status_rank(text) is 'Order of message statuses. A status only moves to a higher rank.';
+comment on function private.status_rank(text) is
+  'Place of a status in private.message_statuses(); 0 for null and for anything else.';
+
+create function private.is_reported_status(status text)
+returns boolean
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return private.status_rank(is_reported_status.status) > private.status_rank('sent');
+end;
+$$;
+comment on function private.is_reported_status(text) is
+  'Whether WhatsApp reports this status of a message that was sent: it replaces the state of the outbox row.';
+
+-- Media ------------------------------------------------------------------------------------------
 
 create function private.media_rank(state text)
 returns integer
@@ -29,6 +99,8 @@ begin
 end;
 $$;
 comment on function private.media_rank(text) is 'Order of the states of a copy. A message shows the highest.';
+
+-- Changes ----------------------------------------------------------------------------------------
 
 create function private.change_message(message jsonb, changes jsonb[])
 returns jsonb
@@ -44,11 +116,11 @@ declare
   old_rank integer;
   new_rank integer;
 begin
-  -- Every rule below gives the same result in any order and when repeated, because events come
-  -- late, twice and out of order.
+  -- Every rule below gives the same result in any order and when repeated, because events
+  -- arrive late, twice and out of order.
   foreach change in array change_message.changes loop
-    -- What an agent filed gives way to the message itself, which knows its type, its file and what it answers.
-    -- An agent's text stays where the message has none: it may be what is said in a voice note.
+    -- The message itself replaces what an agent filed: it has the type, the file and the message it replies to.
+    -- The agent's text stays where the message has none: it may be the transcript of a voice note.
     if changed #>> '{metadata,source}' = 'agent' and change ? 'type'
       and change #>> '{metadata,source}' is distinct from 'agent'
     then
@@ -77,12 +149,12 @@ begin
         ));
     end if;
 
-    -- Media that came later than its message. What is there is never replaced.
+    -- Media that arrived later than its message. An existing link is never replaced.
     if changed ->> 'media_url' is null and change ->> 'media_url' is not null then
       changed := changed || jsonb_build_object('media_url', change -> 'media_url');
     end if;
 
-    -- A copy that was made is not taken back by one that failed; of the same kind, the later one holds.
+    -- A failed copy does not replace one that succeeded; of two in the same state, the later wins.
     if jsonb_typeof(change -> 'media') = 'object' and (
       private.media_rank(change #>> '{media,state}'), coalesce(change #>> '{media,at}', '') collate "C"
     ) > (
@@ -97,14 +169,14 @@ begin
     for reaction in
       select item.value from jsonb_array_elements(coalesce(change -> 'reactions', '[]')) as item (value)
     loop
-      -- One reaction per sender, the newest. A reaction taken back stays as one without emoji, so
-      -- that an older one that comes late does not bring it back.
+      -- One reaction per sender, the newest. A removed reaction stays as one without emoji, so that an older
+      -- one that arrives late does not restore it.
       if not exists (
         select 1
         from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
         where kept.value ->> 'sender' = reaction ->> 'sender'
-          -- WhatsApp's times are whole seconds. Of the same second, what takes a reaction back is the
-          -- later: there was one to take back.
+          -- WhatsApp's times are whole seconds. Within one second a removal is the later: it needs a
+          -- reaction to remove.
           and (
             (kept.value ->> 'reacted_at')::timestamptz, kept.value ->> 'emoji' is null,
             coalesce(kept.value ->> 'id', '') collate "C"
@@ -130,17 +202,28 @@ begin
 end;
 $$;
 comment on function private.change_message(jsonb, jsonb[]) is
-  'Apply changes (status forward only, reactions, late media, what became of its copy, the message itself in place of an agent''s text) to a Message. The result does not depend on their order.';
+  'Apply changes (status forward only, reactions, late media, the state of its copy, the message itself in place of '
+  'an agent''s text) to a Message. The result does not depend on their order.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.message_digest(text),
+  private.message_preview(text, text),
+  private.message_statuses(),
+  private.accepted_statuses(),
   private.status_rank(text),
+  private.is_reported_status(text),
   private.media_rank(text),
   private.change_message(jsonb, jsonb[])
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.message_digest(text),
+  private.message_preview(text, text),
+  private.message_statuses(),
+  private.accepted_statuses(),
   private.status_rank(text),
+  private.is_reported_status(text),
   private.media_rank(text),
   private.change_message(jsonb, jsonb[])
 to service_role;

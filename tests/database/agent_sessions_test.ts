@@ -5,7 +5,14 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { size, type Sql, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
+import {
+  refusalOf,
+  size,
+  type Sql,
+  sqlStateOf,
+  untilBlocked,
+  useDatabase,
+} from "../support/database.ts";
 import {
   createConnection,
   createUser,
@@ -104,24 +111,22 @@ Deno.test("a key without a workspace opens nothing, nor does one that was revoke
   const { sql, service } = database;
   const workspace = await createWorkspace(sql);
   const key = await createKey(workspace);
-  const outcome = async () => {
-    const [row] = await service`
-      select outcome from public.find_agent_session(${key.sha256}, '51999999999')`;
-    return row!.outcome;
-  };
-  assertEquals(await outcome(), "not_found");
+  const refusal = () =>
+    refusalOf(service`select public.find_agent_session(${key.sha256}, '51999999999')`);
+  const invalid = { code: "PT401", message: "invalid_agent_key", details: null };
+  assertEquals(await refusal(), null);
   const revoke = () =>
     database.as(
       { userId: workspace.admin },
       (member) => member<{ at: Date }[]>`select public.revoke_agent_key(${key.id}) as at`,
     );
   const [first] = await revoke();
-  assertEquals(await outcome(), "invalid_key");
+  assertEquals(await refusal(), invalid);
   assertEquals((await revoke())[0], first, "a repeat changes nothing");
   await sql`update public.agent_keys set revoked_at = null where id = ${key.id}`;
-  assertEquals(await outcome(), "not_found");
+  assertEquals(await refusal(), null);
   await sql`delete from public.workspaces where id = ${workspace.id}`;
-  assertEquals(await outcome(), "invalid_key");
+  assertEquals(await refusal(), invalid);
 });
 
 Deno.test("prune_agent_sessions deletes what expired long ago, and nothing else", async () => {
@@ -277,4 +282,49 @@ Deno.test("people and threads are deleted while agents write, and no message is 
     select sum(version - 1)::integer as messages from public.agent_sessions
     where workspace_id = ${workspace.id}`;
   assertEquals(written!.messages, outcomes.length);
+});
+
+Deno.test("a refused write raises its code, and nothing of it is kept", async () => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  const { sha256 } = await createKey(workspace);
+  const connection = await createConnection(sql, workspace);
+  await sql`
+    update public.connections set phone_number_id = ${
+    uniqueNumber().slice(1)
+  } where id = ${connection.id}`;
+  const phone = uniqueNumber().slice(1);
+  const { sessionId } = await createSession(service, sha256, workspace, phone);
+  const { slug } = workspace;
+  const large = service.json({ large: "x".repeat(300_000) });
+  const refuse = (code: string, message: string) => ({ code, message, details: null });
+  const add = (id: string) =>
+    service`select from public.add_agent_message(${sha256}, ${id}, 'user', 'x', message_id => 'm')`;
+  const sync = (context: unknown, metadata: unknown) =>
+    service`
+      select from public.sync_agent_session(
+        ${sha256}, ${sessionId}, 'i', 's', ${context as string}, ${metadata as string})`;
+  const write = (id: string) =>
+    service`select from public.end_agent_session(${sha256}, ${id}, ${slug})`;
+
+  assertEquals(await refusalOf(write("unknown")), refuse("PT404", "session_not_found"));
+  assertEquals(await refusalOf(add("unknown")), refuse("PT404", "session_not_found"));
+  assertEquals(await refusalOf(sync(large, "{}")), refuse("PT413", "context_too_large"));
+  assertEquals(await refusalOf(sync("{}", large)), refuse("PT413", "metadata_too_large"));
+  assertEquals(
+    await refusalOf(service`select from public.create_agent_session(${sha256}, ${phone}, 'none')`),
+    refuse("PT404", "workspace_not_found"),
+  );
+  await sql`
+    update public.agent_sessions set expires_at = now() - interval '1 hour'
+    where session_id = ${sessionId}`;
+  assertEquals(await refusalOf(add(sessionId)), refuse("PT404", "session_not_active"));
+  const [kept] = await sql`
+    select session.version::integer, session.context, session.messages,
+      (select count(*)::integer from private.agent_message_keys as key
+        where key.session_id = session.id) as message_keys,
+      (select count(*)::integer from public.conversations as conversation
+        where conversation.workspace_id = session.workspace_id) as conversations
+    from public.agent_sessions as session where session.session_id = ${sessionId}`;
+  assertEquals(kept, { version: 1, context: {}, messages: [], message_keys: 0, conversations: 0 });
 });

@@ -75,7 +75,8 @@ async function record(
   more: { message?: TestMessage; code?: string } = {},
 ): Promise<{ state: string; message_id: string | null }> {
   const [row] = await database.service<{ state: string; message_id: string | null }[]>`
-    select state, message_id from public.record_outbox_outcome(
+    select outbox_message ->> 'state' as state, outbox_message ->> 'message_id' as message_id
+    from public.record_outbox_outcome(
       ${claimed.id}, ${claimed.token}, ${outcome},
       ${more.message === undefined ? null : database.sql.json(more.message as never)},
       ${more.code ?? null}

@@ -6,6 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import type postgres from "postgres";
 import { type Json, sqlStateOf, useDatabase } from "../support/database.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
@@ -22,21 +23,26 @@ interface Setting {
   last_synced_at: Date | null;
 }
 
-/** Saves as the owner. @returns nothing where somebody else was faster. */
+/** Saves as the owner. @returns undefined where the setting has another version. */
 async function save(
   workspace: Workspace,
   version: number | null,
   changes: Record<string, Json>,
 ): Promise<Setting | undefined> {
-  const [setting] = await database.as(
-    { userId: workspace.owner },
-    async (sql) =>
-      await sql<Setting[]>`
-      select * from public.save_workflow_settings(
-        ${workspace.id}, 'sarah', ${version}, ${sql.json(changes)}
-      )`,
-  );
-  return setting;
+  try {
+    const [setting] = await database.as(
+      { userId: workspace.owner },
+      async (sql) =>
+        await sql<Setting[]>`
+        select * from public.save_workflow_settings(
+          ${workspace.id}, 'sarah', ${version}, ${sql.json(changes)}
+        )`,
+    );
+    return setting;
+  } catch (error) {
+    if ((error as postgres.PostgresError).message === "version_conflict") return undefined;
+    throw error;
+  }
 }
 
 /** What a look at Kapso found. */

@@ -6,18 +6,20 @@
 
 import { assertEquals } from "@std/assert";
 import { join, relative } from "node:path";
+import { REFUSALS } from "../../supabase/functions/_shared/database/refusals.ts";
 
 const ROOT = join(import.meta.dirname!, "../..");
 const FUNCTIONS = join(ROOT, "supabase/functions");
 
 // A code of zod's, and codes of KapsoError, which functions translate: no caller sees them.
-const NOT_OURS = ["custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
+const NOT_OURS = ["aborted", "custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
 
 Deno.test("docs/errors.md lists every error code of the functions, with its status", async () => {
   const documented = documentedCodes(await Deno.readTextFile(join(ROOT, "docs/errors.md")));
   const faults: string[] = [];
   const used = new Set<string>();
-  for await (const { code, status, file } of usedCodes(FUNCTIONS)) {
+  const found = [...await Array.fromAsync(usedCodes(FUNCTIONS)), ...refusals()];
+  for (const { code, status, file } of found) {
     used.add(code);
     const statuses = documented.get(code);
     if (!statuses) faults.push(`${code} (${file}) is not in docs/errors.md`);
@@ -39,9 +41,24 @@ function documentedCodes(text: string): Map<string, string[]> {
   );
 }
 
-async function* usedCodes(
-  folder: string,
-): AsyncGenerator<{ code: string; status: string | undefined; file: string }> {
+/** A code in the functions. */
+interface UsedCode {
+  code: string;
+  /** HTTP status; undefined where the source does not say it beside the code. */
+  status: string | undefined;
+  file: string;
+}
+
+/** Codes that SQL functions raise. */
+function refusals(): UsedCode[] {
+  return Object.entries(REFUSALS).map(([code, { status }]) => ({
+    code,
+    status: String(status),
+    file: "_shared/database/refusals.ts",
+  }));
+}
+
+async function* usedCodes(folder: string): AsyncGenerator<UsedCode> {
   for await (const entry of Deno.readDir(folder)) {
     const path = join(folder, entry.name);
     if (entry.isDirectory) yield* usedCodes(path);
@@ -51,8 +68,15 @@ async function* usedCodes(
     for (const [, status, code] of source.matchAll(/new AppError\(\s*(\d{3}),\s*"(\w+)"/g)) {
       yield { code: code!, status, file };
     }
-    for (const [, code] of source.matchAll(/(?:\bcode: |errorResult\([\w.]+, )"([a-z]\w*)"/g)) {
-      if (!NOT_OURS.includes(code!)) yield { code: code!, status: undefined, file };
+    // `code: "a"`, `code: condition ? "a" : "b"`, and options such as `queryErrorCode: "a"`.
+    for (
+      const [, one, other] of source.matchAll(
+        /(?:(?:\bcode|ErrorCode): (?:[^",\n]+ \? )?|errorResult\([\w.]+, )"([a-z]\w*)"(?: : "([a-z]\w*)")?/g,
+      )
+    ) {
+      for (const code of [one!, ...other === undefined ? [] : [other]]) {
+        if (!NOT_OURS.includes(code)) yield { code, status: undefined, file };
+      }
     }
   }
 }

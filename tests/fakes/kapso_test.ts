@@ -5,6 +5,7 @@ import { normalize } from "../../supabase/functions/_shared/kapso/webhook/normal
 import { size } from "../support/database.ts";
 import { type FakeKapsoOptions, startFakeKapso } from "../../fakes/kapso/fake_kapso.ts";
 import { metaRefusal } from "../../fakes/kapso/server.ts";
+import { eventually } from "../support/eventually.ts";
 
 const SECRET = "secret-of-the-test";
 
@@ -45,11 +46,6 @@ function startReceiver(answer: (received: Received, count: number) => number | P
 }
 
 const start = (options: FakeKapsoOptions = {}) => startFakeKapso({ timeScale: 0.01, ...options });
-
-/** Wait for something that will be true soon. */
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
 
 /** Which of the ids came, in order. */
 const idsOf = (received: Received[]) => received.map(({ body }) => body.message?.id);
@@ -148,7 +144,7 @@ Deno.test("the fake holds later messages of a conversation back, but no statuses
   const sent = fake.sendMessage(rita, "answer");
   fake.setStatus(sent, "delivered");
   // Three messages and two new conversations.
-  await until(() => receiver.received.length >= 5);
+  await eventually("five events have arrived", () => receiver.received.length >= 5);
   const early = receiver.received.filter(({ event }) => event.includes(".message."));
   assertEquals(
     new Set(early.map(({ body, event }) => `${event.split(".")[2]} ${body.message.id}`)),
@@ -256,7 +252,10 @@ Deno.test("the fake fails what waits for a webhook that is paused", async () => 
   await using fake = await start();
   const webhook = fake.addWebhook({ url: receiver.url, secretKey: SECRET });
   fake.receiveMessage(fake.addContact(), "hi");
-  await until(() => fake.deliveries.log.every(({ attempts }) => attempts.length > 0));
+  await eventually(
+    "each delivery was attempted",
+    () => fake.deliveries.log.every(({ attempts }) => attempts.length > 0),
+  );
   fake.deliveries.setActive(webhook, false);
   await fake.settled();
   for (const { status, error } of fake.deliveries.log) {
@@ -506,7 +505,10 @@ Deno.test("the fake says that a message did not arrive", async () => {
   await using fake = await start();
   const gone = fake.addContact({ isUnreachable: true });
   fake.sendMessage(gone, "hello?");
-  await until(() => fake.events.at(-1)?.event === "whatsapp.message.failed");
+  await eventually(
+    "the message has failed",
+    () => fake.events.at(-1)?.event === "whatsapp.message.failed",
+  );
   const { event, body } = fake.events.at(-1)!;
   const [element] = normalize({ event }, body);
   if (element?.kind !== "conversation") throw new Error("expected a conversation");

@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { connect } from "../support/database.ts";
 import { conversation, messages, readThread, threadFaults } from "../support/messages.ts";
-import { startDurableStack } from "../support/durable_stack.ts";
+import { startOutageStack } from "../support/outage_stack.ts";
 import { DEMO_CONNECTIONS } from "../../local/demo.ts";
 import { type Answer, getPeople, post } from "../support/users.ts";
 
@@ -18,7 +18,7 @@ const SENDERS = 4;
 const REQUESTS = 30;
 
 Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
-  await using project = await startDurableStack();
+  await using project = await startOutageStack();
   const { info } = project.stack;
   const bridge = DEMO_CONNECTIONS.whatsapp;
   const threads = Array.from(

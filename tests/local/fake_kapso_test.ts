@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { setTimeout as delay } from "node:timers/promises";
 import { banner } from "../../local/banner.ts";
+import { eventually } from "../support/eventually.ts";
 import { userClient } from "../support/users.ts";
 import { startStack } from "../../local/spawn_stack.ts";
 
@@ -14,13 +14,11 @@ Deno.test("start --with-fake-kapso brings live conversations to the demo workspa
     const { email, password, kapso_phone_number_id } = info.demo;
     const { error } = await client.auth.signInWithPassword({ email, password });
     assertEquals(error, null);
-    let names: (string | null)[] = [];
-    for (let wait = 0; wait < 100 && names.length < 2; wait++) {
-      await delay(100);
+    const names = await eventually("two customers have written", async () => {
       const { data } = await client.from("conversations").select("participant_name")
         .like("external_conversation_id", `${kapso_phone_number_id}:%`).gt("message_count", 0);
-      names = data!.map((row) => row.participant_name);
-    }
+      return data!.length >= 2 && data!.map((row) => row.participant_name);
+    });
     assert(names.includes("Sari"), `conversations with ${names}`);
   } finally {
     assertEquals(await stack.stop(), 0);

@@ -8,7 +8,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SignJWT } from "jose";
 import postgres from "postgres";
-import { call, eventually, rest, ScratchProject, text } from "../support/scratch_project.ts";
+import { eventually } from "../support/eventually.ts";
+import { call, rest, ScratchProject, text } from "../support/scratch_project.ts";
 
 const ECHO = `
 Deno.serve((request) => {

@@ -5,7 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { call, eventually, ScratchProject, text } from "../support/scratch_project.ts";
+import { eventually } from "../support/eventually.ts";
+import { call, ScratchProject, text } from "../support/scratch_project.ts";
 
 Deno.test("with --watch the next request after a change gets the new code", async () => {
   await using project = await ScratchProject.create({

@@ -8,7 +8,7 @@
 import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
-import type { AgentSession } from "../../supabase/functions/_shared/contracts/agent_session.ts";
+import type { ConversationState } from "../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { uniqueNumber } from "./people.ts";
 import { type Answer, call, rows, signUp, type User } from "./users.ts";
 
@@ -67,7 +67,7 @@ export function uniquePhone(): string {
 }
 
 /** Sends a request that must be answered with data, and returns them. */
-export async function data<T = AgentSession>(
+export async function data<T = ConversationState>(
   info: StackInfo,
   method: string,
   path: string,
@@ -83,7 +83,7 @@ export function createSession(
   info: StackInfo,
   business: Business,
   body: Record<string, unknown> = {},
-): Promise<AgentSession> {
+): Promise<ConversationState> {
   return data(info, "POST", CONVERSATIONS, {
     key: business.key,
     body: { userId: uniquePhone(), subDomain: business.slug, ...body },
@@ -93,7 +93,7 @@ export function createSession(
 /** Makes a session as old as if nobody had written to it for some hours. */
 export async function letPass(
   sql: postgres.Sql,
-  session: Pick<AgentSession, "sessionId">,
+  session: Pick<ConversationState, "sessionId">,
   hours: number,
 ): Promise<void> {
   await sql`

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import axe, { type AxeResults } from "axe-core";
 import type {
   Browser,
@@ -18,6 +18,7 @@ import type {
 } from "playwright-core";
 import { type Inbox, type Person, startInbox, threadOf } from "./inbox.ts";
 import { size } from "./database.ts";
+import { eventually } from "./eventually.ts";
 import type { Contact } from "../../fakes/kapso/state.ts";
 import { unique } from "./people.ts";
 import { launchChromium } from "../../local/chromium.ts";
@@ -270,11 +271,7 @@ export async function until(
   what: string,
   isSo: () => Promise<boolean> | boolean,
 ): Promise<void> {
-  const deadline = Date.now() + size(TIMEOUT_MS, 60 * TIMEOUT_MS);
-  while (!await isSo()) {
-    assert(Date.now() < deadline, `${what} did not happen`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await eventually(what, isSo, { timeoutMs: size(TIMEOUT_MS, 60 * TIMEOUT_MS) });
 }
 
 /** Fails where the page is wider than the window. */

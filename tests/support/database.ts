@@ -142,6 +142,25 @@ export async function sqlStateOf(statements: PromiseLike<unknown>): Promise<stri
   }
 }
 
+/** A refusal of a SQL function: SQLSTATE `PT<status>`, the code, and its details. */
+export interface SqlRefusal {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Record<string, unknown> | null;
+}
+
+/** Waits for statements, and returns the refusal they failed with, or null. Any other error is thrown. */
+export async function refusalOf(statements: PromiseLike<unknown>): Promise<SqlRefusal | null> {
+  try {
+    await statements;
+    return null;
+  } catch (error) {
+    if (!(error instanceof postgres.PostgresError) || !/^PT4\d\d$/.test(error.code)) throw error;
+    const { code, message, detail } = error;
+    return { code, message, details: detail ? JSON.parse(detail) : null };
+  }
+}
+
 /** Resolves when as many sessions of the database wait for a lock. */
 export async function untilBlocked(sql: Sql, sessions = 1): Promise<void> {
   while (true) {

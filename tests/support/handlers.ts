@@ -9,17 +9,16 @@ import { assert, assertEquals } from "@std/assert";
 
 import { verifyApiKey } from "../../supabase/functions/_shared/auth/api_keys.ts";
 import type { DatabaseClient } from "../../supabase/functions/_shared/database/clients.ts";
+import { sha256Hex } from "../../supabase/functions/_shared/auth/hash.ts";
+import type { IngestConversation } from "../../supabase/functions/_shared/contracts/ingest_conversation.ts";
 import type {
   ConversationStore,
-  IngestConversation,
-  IngestOutcome,
-} from "../../supabase/functions/_shared/contracts/ingest.ts";
+  StoredConversation,
+} from "../../supabase/functions/_shared/messages/conversation_store.ts";
 import type { Log } from "../../supabase/functions/_shared/http/log.ts";
 import { createHandler as createIngestHandler } from "../../supabase/functions/messaging-ingest/handler.ts";
-import {
-  createHandler as createPeopleHandler,
-  type HandlerDeps as PeopleDeps,
-} from "../../supabase/functions/messaging-people/handler.ts";
+import { createHandler as createPeopleHandler } from "../../supabase/functions/messaging-people/handler.ts";
+import type { PeopleStore } from "../../supabase/functions/messaging-people/store.ts";
 
 /** What must never be in a log. The builders below use nothing else. */
 export const PRIVATE = {
@@ -62,7 +61,7 @@ export interface FakeOptions {
   /** Replaces the store, which by default creates everything. */
   ingest?: ConversationStore["ingest"];
   /** Replaces the list of people, which by default is empty. */
-  listPeople?: PeopleDeps["listPeople"];
+  listPeople?: PeopleStore["list"];
 }
 
 /** A handler, and what it has said and stored. */
@@ -103,7 +102,9 @@ export function peopleHarness(options: FakeOptions = {}): Harness {
   return harness(options, (deps) =>
     createPeopleHandler({
       ...deps,
-      listPeople: options.listPeople ?? (() => Promise.resolve({ total: 0, people: [] })),
+      store: {
+        list: options.listPeople ?? (() => Promise.resolve({ total: 0, people: [] })),
+      },
     }));
 }
 
@@ -114,7 +115,7 @@ interface CommonDeps {
     platform?: string,
   ) => ReturnType<typeof verifyApiKey>;
   log: Log;
-  now: () => number;
+  monotonic: () => number;
 }
 
 function harness(
@@ -135,7 +136,7 @@ function harness(
       logged.push(line);
       everythingLogged.push(line);
     },
-    now: () => 0,
+    monotonic: () => 0,
   }, stored);
   return { send: async (request) => await handler(request), logged, stored };
 }
@@ -161,12 +162,7 @@ function keyClient({ isActive = true, keyFailure }: FakeOptions): DatabaseClient
   });
 }
 
-async function sha256Hex(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toHex();
-}
-
-function created(_: IngestConversation, index: number): IngestOutcome {
+function created(_: IngestConversation, index: number): StoredConversation {
   return { id: `id-${index}`, outcome: "created", messagesAdded: 1 };
 }
 

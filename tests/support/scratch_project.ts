@@ -105,17 +105,6 @@ export class ScratchProject implements AsyncDisposable {
   }
 }
 
-/** Asks until the answer is truthy, and returns it. Fails when that takes too long. */
-export async function eventually<T>(what: string, ask: () => T | Promise<T>): Promise<T> {
-  const deadline = Date.now() + 15_000;
-  while (true) {
-    const answer = await ask();
-    if (answer) return answer;
-    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 /** Sends a request to the REST API with the publishable key. */
 export function rest(stack: Stack, path: string, init: RequestInit = {}): Promise<Response> {
   return fetch(`${stack.info.api_url}/rest/v1/${path}`, {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 
 import type { KapsoError, Row } from "../../../supabase/functions/_shared/kapso/api/client.ts";
 import { CommandError, usageError } from "../../command_error.ts";

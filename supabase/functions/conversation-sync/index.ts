@@ -2,12 +2,12 @@ import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { consoleLog } from "../_shared/http/log.ts";
 import { createHandler } from "./handler.ts";
-import { supabaseSessions } from "./store.ts";
+import { createSessionStore } from "./store.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));
 
 Deno.serve(createHandler({
-  sessions: supabaseSessions(client),
+  store: createSessionStore(client),
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

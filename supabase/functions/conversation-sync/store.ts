@@ -1,21 +1,22 @@
 /**
- * Agents' sessions in this project's database: one call for each request. The key goes along, and the
- * function that does the work checks it first.
+ * Agents' sessions in this project's database: one call per request. The hash of the key goes along, and
+ * the SQL function that does the work checks it first.
  *
  * @module
  */
+import type { AgentSessionRow, AgentWriteOutcome } from "../_shared/database/agent_rows.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import type { Database, Json } from "../_shared/database/database.types.ts";
-import { databaseError } from "../_shared/http/errors.ts";
+import { type Arguments, type Returned, rpc } from "../_shared/database/rpc.ts";
 
-type Functions = Database["public"]["Functions"];
-
-/** The SQL functions that answer agents. Each returns an outcome and data. */
-export type SessionFunction =
+/** SQL functions that read. */
+export type ReadFunction =
   | "find_agent_session"
   | "find_agent_business"
   | "read_agent_session"
-  | "list_agent_sessions"
+  | "list_agent_sessions";
+
+/** SQL functions that write a session. */
+export type WriteFunction =
   | "create_agent_session"
   | "sync_agent_session"
   | "change_agent_intent"
@@ -26,66 +27,77 @@ export type SessionFunction =
   | "link_agent_order"
   | "end_agent_session";
 
-/** Arguments of a function; what is undefined takes the function's default. */
-export type SessionArguments<Name extends SessionFunction> = {
-  [Key in keyof Functions[Name]["Args"]]: Functions[Name]["Args"][Key] | undefined;
-};
+/** Arguments of a SQL function, without the key. An undefined one takes the function's default. */
+export type SessionArguments<Name extends ReadFunction | WriteFunction> = Omit<
+  Arguments<Name>,
+  "key_sha256"
+>;
 
-/** What became of a call. */
-export interface SessionOutcome {
-  /** `ok`, `created`, or why nothing was done. */
-  outcome: string;
-  /** What was asked for; of `conflict`, the state as it is. */
-  data: unknown;
+/** Result of a write. */
+export interface WrittenSession {
+  outcome: AgentWriteOutcome;
+  /** The session as it is now; after a conflict, as another writer left it. */
+  session: AgentSessionRow;
 }
 
 /** Where sessions are kept. */
-export interface AgentSessions {
+export interface SessionStore {
   /**
-   * Call a function, once.
+   * Calls a SQL function that reads, once.
    *
-   * @throws {AppError} as {@linkcode databaseError}: then nothing was written, or it cannot be known.
+   * @param keySha256 SHA-256 of the agent key.
+   * @throws {AppError} invalid_agent_key (401), or as `databaseError`.
    */
-  call<Name extends SessionFunction>(
+  read<Name extends ReadFunction>(
+    keySha256: string,
     name: Name,
     args: SessionArguments<Name>,
-  ): Promise<SessionOutcome>;
+  ): Promise<Returned<Name>>;
   /**
-   * Whether a key, of which this is the SHA-256, is one. Only for requests without a call.
+   * Calls a SQL function that writes, once.
    *
-   * @throws {AppError} as {@linkcode databaseError}.
+   * @param keySha256 SHA-256 of the agent key.
+   * @throws {AppError} invalid_agent_key (401), or as `databaseError`: nothing was written, or, for 503, the
+   *   result is unknown.
+   */
+  write<Name extends WriteFunction>(
+    keySha256: string,
+    name: Name,
+    args: SessionArguments<Name>,
+  ): Promise<WrittenSession>;
+  /**
+   * Whether a key is valid. Only for requests that make no other call.
+   *
+   * @throws {AppError} as `databaseError`.
    */
   hasKey(keySha256: string): Promise<boolean>;
   /**
    * Resolves if the database answers.
    *
-   * @throws {AppError} as {@linkcode databaseError}.
+   * @throws {AppError} as `databaseError`.
    */
   ping(): Promise<void>;
 }
 
-/** {@linkcode AgentSessions} on a service client. Every call carries the hash of a key. */
-export function supabaseSessions(client: DatabaseClient): AgentSessions {
+/** Creates a {@linkcode SessionStore} on a service client. Every call carries the hash of a key. */
+export function createSessionStore(client: DatabaseClient): SessionStore {
   return {
-    async call(name, args) {
-      const given = Object.fromEntries(
-        Object.entries(args as Record<string, Json | undefined>)
-          .filter(([, value]) => value !== undefined),
-      );
-      const { data, error, status } = await client.rpc(name, given as never);
-      if (error) throw databaseError(error, status);
-      return (data as unknown as SessionOutcome[])[0]!;
+    read(keySha256, name, args) {
+      return rpc(client, name, { ...args, key_sha256: keySha256 } as Arguments<typeof name>);
     },
-    async hasKey(keySha256) {
-      const { data, error, status } = await client.rpc("check_agent_key", {
-        key_sha256: keySha256,
-      });
-      if (error) throw databaseError(error, status);
-      return data;
+    async write(keySha256, name, args) {
+      const [written] = await rpc(
+        client,
+        name,
+        { ...args, key_sha256: keySha256 } as Arguments<typeof name>,
+      );
+      return { outcome: written!.outcome, session: written!.data };
+    },
+    hasKey(keySha256) {
+      return rpc(client, "check_agent_key", { key_sha256: keySha256 });
     },
     async ping() {
-      const { error, status } = await client.rpc("is_database_up");
-      if (error) throw databaseError(error, status);
+      await rpc(client, "is_database_up", {});
     },
   };
 }

@@ -1,25 +1,25 @@
 /**
- * Any endpoint with OpenAI's `POST /chat/completions`. It is not trusted: what it answers is read up to a
+ * Calls an endpoint with OpenAI's `POST /chat/completions`. It is not trusted: its answer is read up to a
  * limit, checked and turned into plain text.
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { plainText } from "./plain_text.ts";
 import type { ChatMessage } from "./prompt.ts";
 
 /** Settings from the environment. */
 export interface AiSettings {
-  /** Without a slash at its end, e.g. `https://api.openai.com/v1`. */
+  /** Without a trailing slash, e.g. `https://api.openai.com/v1`. */
   baseUrl: string;
   model: string;
   key: string | undefined;
   timeoutMs: number;
-  /** Of one day of one workspace. */
+  /** Tokens for one day of one workspace. */
   maxTokensPerRun: number;
-  /** Messages that are sent for one day of one workspace. */
+  /** Messages sent for one day of one workspace. */
   maxMessagesPerRun: number;
-  /** Of one answer, with what a model thinks before it. */
+  /** Tokens of one answer, including what a model thinks before it. */
   maxAnswerTokens: number;
 }
 
@@ -29,30 +29,30 @@ export interface AiSummary {
   hasOpenQuestion: boolean;
 }
 
-/** What an attempt came to; tokens are counted also where the answer is of no use. */
+/** The result of a call. An unusable answer costs tokens as well. */
 export type AiAnswer =
   | { outcome: "summary"; summary: AiSummary; tokens: number }
   | { outcome: "unusable"; tokens: number }
   | { outcome: "failed"; tokens: number };
 
-/** Asks an endpoint. */
+/** An AI endpoint. */
 export interface Ai {
   settings: AiSettings;
-  /** Never throws. */
+  /** Summarises the messages of a prompt. Never throws. */
   summarise(prompt: readonly ChatMessage[]): Promise<AiAnswer>;
 }
 
 /** Characters of a note. */
 export const MAX_SUMMARY_LENGTH = 1200;
 const MAX_ANSWER_BYTES = 256 * 1024;
-/** No day of a person costs more: an endpoint that says so has counted wrong. */
+/** More tokens than a day of a person can cost: an endpoint that reports more has counted wrong. */
 const MAX_TOKENS_PER_PERSON = 1_000_000;
 
 /**
- * Read the settings of the AI endpoint.
+ * Reads the settings of the AI endpoint.
  *
- * @returns undefined where none is set: notes are extracts then.
- * @throws {Error} for settings that are there and cannot be used.
+ * @returns undefined where no endpoint is set; all notes are extracts then.
+ * @throws {Error} for settings that cannot be used.
  */
 export function readAiSettings(env: Record<string, string>): AiSettings | undefined {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
@@ -77,16 +77,16 @@ export function readAiSettings(env: Record<string, string>): AiSettings | undefi
     baseUrl: url.href.replace(/\/+$/, ""),
     model: given.SUMMARY_AI_MODEL,
     key: given.SUMMARY_AI_KEY,
-    // Three people one after the other must be done before a lease ends.
+    // A slice asks for three people one after the other, which must take less than its lease.
     timeoutMs: number("SUMMARY_AI_TIMEOUT_MS", 20_000, 30_000),
     maxTokensPerRun: number("SUMMARY_AI_MAX_TOKENS_PER_RUN", 200_000, 100_000_000),
     maxMessagesPerRun: number("SUMMARY_AI_MAX_MESSAGES_PER_RUN", 5_000, 100_000_000),
-    // A note has some 150. Models that think first count that, too, and are cut off in the middle of it.
+    // A note takes about 150. The rest is for models that think first.
     maxAnswerTokens: number("SUMMARY_AI_MAX_ANSWER_TOKENS", 2_000, 100_000),
   };
 }
 
-/** Tokens of a prompt and the longest answer, before the endpoint has counted them: rather too many. */
+/** Estimates the tokens of a prompt and the longest answer; rather too many than too few. */
 export function estimateTokens(
   prompt: readonly ChatMessage[],
   { maxAnswerTokens }: Pick<AiSettings, "maxAnswerTokens">,
@@ -115,9 +115,9 @@ const answer = z.object({
   open_question: z.boolean(),
 });
 
-/** An {@linkcode Ai} at an endpoint. */
+/** Creates an {@linkcode Ai} for an endpoint. */
 export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
-  // Endpoints differ in two names; what one refuses is not sent to it again.
+  // Endpoints differ in these two fields. One that the endpoint refuses is not sent again.
   let limitField = "max_tokens";
   let hasFormat = true;
 
@@ -168,7 +168,7 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
         const summary = readAnswer(content);
         return summary ? { outcome: "summary", summary, tokens } : { outcome: "unusable", tokens };
       } catch {
-        // No connection, no answer in time, an answer without end. It may have cost something.
+        // No connection, a timeout or an endless answer. It may have cost tokens.
         return { outcome: "failed", tokens: estimated };
       }
     },
@@ -176,8 +176,8 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
 }
 
 /**
- * What a model has written, or undefined where it is not what was asked for. Endpoints without a format
- * for answers put words around it, and some models their thoughts before it.
+ * Reads a model's answer; undefined where it is not the requested JSON. Endpoints without a response format
+ * may put words around the JSON, and some models put their thoughts before it.
  */
 export function readAnswer(content: string): AiSummary | undefined {
   const spoken = content.slice(content.lastIndexOf("</think>") + 1);
@@ -185,7 +185,7 @@ export function readAnswer(content: string): AiSummary | undefined {
   const parsed = answer.safeParse(parseJson(bare));
   if (!parsed.success) return undefined;
   const text = plainText(parsed.data.summary, MAX_SUMMARY_LENGTH);
-  // Nothing but links, or dots.
+  // Only links or punctuation.
   if (!/\p{L}{2}/u.test(text)) return undefined;
   return { text, hasOpenQuestion: parsed.data.open_question };
 }

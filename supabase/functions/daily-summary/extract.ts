@@ -1,10 +1,10 @@
 /**
- * A summary without an AI: counts, and the first and last words of the customer. Pure.
+ * Summarises a day without an AI: counts, and the first and last message of the customer. Pure.
  *
  * @module
  */
+import type { PersonDay } from "../_shared/contracts/daily_summary.ts";
 import { plainText } from "./plain_text.ts";
-import type { PersonDay } from "./schema.ts";
 
 /** Characters of a quoted message. */
 const QUOTE_LENGTH = 200;
@@ -99,7 +99,11 @@ const PHRASES: Record<string, Phrases> = {
   },
 };
 
-/** An extract of a day; its first words say that it is one. */
+/**
+ * An extract of a day; its first words say that it is one.
+ *
+ * @param language BCP 47 tag; English where the language is not supported.
+ */
 export function extractSummary(day: PersonDay, language: string): string {
   const phrases = PHRASES[language.split("-")[0]!] ?? PHRASES.en!;
   const counts = [
@@ -117,7 +121,7 @@ export function extractSummary(day: PersonDay, language: string): string {
       : [phrases.firstAnswer(durationOf(day.first_answer_seconds, phrases))]),
     ...(day.unanswered_count === 0 ? [] : [phrases.unanswered(day.unanswered_count)]),
     ...(day.has_open_question ? [phrases.openQuestion] : []),
-    // Of a long day only the newest messages are known, and the first of them was not the first.
+    // Of a long day only the newest messages are known, so its first message is not.
     ...(first === undefined || quotes.length === 1 || day.messages.length < day.message_count
       ? []
       : [`${phrases.first}: “${first}”`]),

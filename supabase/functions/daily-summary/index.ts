@@ -6,7 +6,7 @@ import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createAi, readAiSettings } from "./ai.ts";
 import { createHandler } from "./handler.ts";
 import { createNoteWriter } from "./notes.ts";
-import { summaryStore } from "./store.ts";
+import { createSummaryStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
@@ -15,11 +15,11 @@ const ai = settings && createAi(settings);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(supabaseEnv),
-  store: summaryStore(createServiceClient(supabaseEnv)),
+  store: createSummaryStore(createServiceClient(supabaseEnv)),
   createWriter: () => createNoteWriter(ai, () => crypto.randomUUID()),
   waitUntil,
-  // Edge Functions end after 150 seconds at the least, and a slice takes up to 90.
+  // Edge Functions live for at least 150 seconds, and a slice takes up to 90.
   budgetMs: 45_000,
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

@@ -1,13 +1,13 @@
 /**
- * From what was written on a day to notes: by the AI where that is allowed, there and within its budget,
+ * Writes notes about the messages of a day: by an AI where the workspace allows it and the budget lasts,
  * else as extracts.
  *
  * @module
  */
+import type { FallbackReason, PersonDay, SummaryNote } from "../_shared/contracts/daily_summary.ts";
 import { type Ai, type AiAnswer, type AiSummary, estimateTokens } from "./ai.ts";
 import { extractSummary } from "./extract.ts";
 import { buildPrompt } from "./prompt.ts";
-import type { FallbackReason, Note, PersonDay } from "./schema.ts";
 
 /** People of one run, to be summarised together. */
 export interface Slice {
@@ -20,17 +20,17 @@ export interface Slice {
   /** Of the whole run, before this slice. */
   tokensUsed: number;
   messagesSent: number;
-  /** Everybody who is looked at. */
+  /** All people of the slice. */
   personIds: string[];
-  /** Those of them whose notes are still right. */
+  /** Those whose notes are still up to date. */
   keptIds: string[];
-  /** Those who have messages that are in no note yet. */
+  /** The days of those with messages that are in no note yet. */
   days: PersonDay[];
 }
 
 /** Notes of a slice, and what they cost. */
 export interface SliceNotes {
-  notes: Note[];
+  notes: SummaryNote[];
   aiNotes: number;
   tokens: number;
   messages: number;
@@ -39,16 +39,16 @@ export interface SliceNotes {
 /** Writes notes. */
 export type NoteWriter = (slice: Slice) => Promise<SliceNotes>;
 
-/** People who are summarised at the same time. */
+/** People summarised at the same time. */
 const CONCURRENCY = 4;
-/** An endpoint that failed so often in a row is left alone for the rest of the request. */
+/** Failures in a row after which the rest of the request does not call the endpoint. */
 const MAX_FAILURES = 3;
 
 /**
- * A writer of notes for one request.
+ * Creates a writer of notes for one request.
  *
  * @param ai undefined where none is configured.
- * @param randomMark A text that nobody can guess.
+ * @param randomMark Returns an unguessable text, different for each prompt.
  */
 export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): NoteWriter {
   let failures = 0;
@@ -67,7 +67,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
       ) {
         return "budget_used_up";
       }
-      // Counted before the answer is there: the others of the slice ask at the same time.
+      // Counted before the answer arrives, because the calls of a slice run at the same time.
       spent.tokens += estimated;
       spent.messages += day.messages.length;
       const answer: AiAnswer = await ai.summarise(prompt);
@@ -77,7 +77,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
       return answer.outcome === "failed" ? "ai_failed" : "ai_answer_unusable";
     }
 
-    const notes: Note[] = [];
+    const notes: SummaryNote[] = [];
     const waiting = [...slice.days.entries()];
     await Promise.all(Array.from({ length: CONCURRENCY }, async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
@@ -96,7 +96,7 @@ export function createNoteWriter(ai: Ai | undefined, randomMark: () => string): 
             first_inbound_at: day.first_inbound_at,
             first_answer_seconds: day.first_answer_seconds,
             unanswered_count: day.unanswered_count,
-            // Nobody can talk the model out of a question that is there.
+            // A customer's instructions to the model cannot hide a question that the database found.
             has_open_question: day.has_open_question || (isAi && answer.hasOpenQuestion),
             source: isAi ? "ai" : "extract",
             fallback_reason: isAi ? null : answer,

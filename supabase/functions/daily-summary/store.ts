@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { userCallError } from "../_shared/auth/caller.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import type { Database, Json } from "../_shared/database/database.types.ts";
-import { AppError, databaseError } from "../_shared/http/errors.ts";
+import type { Database } from "../_shared/database/database.types.ts";
+import { sqlStateOf } from "../_shared/database/errors.ts";
+import { rows, rpc } from "../_shared/database/rpc.ts";
+import { AppError } from "../_shared/http/errors.ts";
 import type { Slice, SliceNotes } from "./notes.ts";
-import type { PersonDay } from "./schema.ts";
 
 /** A row of `summary_runs`. */
 export type RunRow = Database["public"]["Tables"]["summary_runs"]["Row"];
@@ -19,11 +19,11 @@ export interface Scope {
   localDate: string | undefined;
 }
 
-/** What the function does with the service key. */
+/** What the function does with the service key. Every call throws as `databaseError`. */
 export interface SummaryStore {
-  /** The next people; undefined where there is nobody left, or others are at it. */
+  /** Leases the next people; undefined where none are left, or other calls hold them. */
   claim(scope: Scope): Promise<Slice | undefined>;
-  /** @returns false where somebody else has the lease by now: nothing was written. */
+  /** Stores notes. @returns false where the lease was lost: then nothing was written. */
   write(slice: Slice, notes: SliceNotes): Promise<boolean>;
   run(workspaceId: string, localDate: string): Promise<RunRow | undefined>;
 }
@@ -33,17 +33,15 @@ const MAX_PEOPLE = 10;
 const LEASE_SECONDS = 180;
 
 /** {@linkcode SummaryStore} on a service client. Every call carries its workspace, or is for all. */
-export function summaryStore(client: DatabaseClient): SummaryStore {
+export function createSummaryStore(client: DatabaseClient): SummaryStore {
   return {
     async claim({ workspaceId, localDate }) {
-      const { data, error, status } = await client.rpc("claim_summary_slice", {
+      const [row] = await rpc(client, "claim_summary_slice", {
         max_people: MAX_PEOPLE,
         lease_seconds: LEASE_SECONDS,
-        ...(workspaceId === undefined ? {} : { only_workspace: workspaceId }),
-        ...(localDate === undefined ? {} : { only_date: localDate }),
+        only_workspace: workspaceId,
+        only_date: localDate,
       });
-      if (error) throw databaseError(error, status);
-      const [row] = data;
       return row && {
         workspaceId: row.workspace_id,
         localDate: row.local_date,
@@ -55,65 +53,70 @@ export function summaryStore(client: DatabaseClient): SummaryStore {
         messagesSent: row.messages_sent,
         personIds: row.person_ids,
         keptIds: row.kept_ids,
-        // Ours, from the same migration: nothing that could fail for one customer alone.
-        days: row.days as unknown as PersonDay[],
+        days: row.days,
       };
     },
     async write(slice, { notes, aiNotes, tokens, messages }) {
-      const { data, error, status } = await client.rpc("write_daily_summaries", {
+      return await rpc(client, "write_daily_summaries", {
         workspace_id: slice.workspaceId,
         local_date: slice.localDate,
         lease_token: slice.leaseToken,
         person_ids: slice.personIds,
         kept_ids: slice.keptIds,
-        notes: notes as unknown as Json,
+        notes,
         ai_notes: aiNotes,
         tokens,
         messages,
       });
-      if (error) throw databaseError(error, status);
-      return data;
     },
     async run(workspaceId, localDate) {
-      const { data, error, status } = await client.from("summary_runs").select()
-        .eq("workspace_id", workspaceId).eq("local_date", localDate);
-      if (error) throw databaseError(error, status);
-      return data[0];
+      const [run] = await rows(
+        client,
+        client.from("summary_runs").select()
+          .eq("workspace_id", workspaceId).eq("local_date", localDate),
+      );
+      return run;
     },
   };
 }
 
-/** Begin a day of a workspace from the start, as a member. */
+/**
+ * Starts a day of a workspace from its beginning, as a member.
+ *
+ * @param date Today in the workspace's time zone by default.
+ * @throws {AppError} invalid_request (400) for a date out of range, or as `databaseError`.
+ */
 export async function startRun(
   client: DatabaseClient,
   workspaceId: string,
   date: string | undefined,
 ): Promise<RunRow> {
-  const { data, error, status } = await client.rpc("start_summary_run", {
-    workspace_id: workspaceId,
-    ...(date === undefined ? {} : { local_date: date }),
-  });
-  if (error?.code === "22023") {
+  try {
+    const [run] = await rpc(client, "start_summary_run", {
+      workspace_id: workspaceId,
+      local_date: date,
+    });
+    return run!;
+  } catch (error) {
+    if (sqlStateOf(error) !== "22023") throw error;
     throw new AppError(
       400,
       "invalid_request",
       "date must be within the last 366 days, and not in the future",
     );
   }
-  if (error) throw userCallError(error, status);
-  return data[0]!;
 }
 
-/** The run of a day, as a member sees it. */
+/**
+ * The run of a day, as a member sees it.
+ *
+ * @param date Today in the workspace's time zone by default.
+ */
 export async function findRun(
   client: DatabaseClient,
   workspaceId: string,
   date: string | undefined,
 ): Promise<RunRow | undefined> {
-  const { data, error, status } = await client.rpc("summary_run", {
-    workspace_id: workspaceId,
-    ...(date === undefined ? {} : { local_date: date }),
-  });
-  if (error) throw userCallError(error, status);
-  return data[0];
+  const [run] = await rpc(client, "summary_run", { workspace_id: workspaceId, local_date: date });
+  return run;
 }

@@ -1,17 +1,19 @@
 /**
- * /inbox: what people do in the inbox. Each request acts with the token of the user who makes it, so the
- * database decides what they may; the function's own rights are used for sending and for secrets alone.
+ * /inbox: what members do in the inbox. Each request acts with the token of its user, so the database decides
+ * what they may do; the function's own rights serve sending and credentials alone.
  *
  * @module
  */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
-import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { runScheduledSending } from "../_shared/contracts/inbox/schedule.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import type { AppVariables } from "../_shared/http/app.ts";
+import { addRoute } from "../_shared/http/routes.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
+import type { MemberApp, OpenApp } from "./context.ts";
 import { addConversationRoutes, type ConversationDeps } from "./conversations.ts";
-import { addMediaRoutes, type MediaDeps } from "./media_links.ts";
+import { addMediaLinkRoute, addMediaRoute, type MediaDeps } from "./media_links.ts";
+import { createMemberStore } from "./member_store.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
 import { drainAll } from "./sender.ts";
@@ -20,62 +22,43 @@ import { drainAll } from "./sender.ts";
 export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
-  /** Deletes some of what nobody needs any more. @returns How much of what; whether there is more. */
-  prune: () => Promise<{ deleted: Record<string, number>; hasMore: boolean }>;
 }
-
-/** A request of a signed-in user. */
-export type UserContext = Context<AppVariables & { Variables: { user: DatabaseClient } }>;
-
-/** An app whose requests have a user. */
-export type UserApp = Hono<AppVariables & { Variables: { user: DatabaseClient } }>;
-
-/** Once an hour is enough to delete what is old. */
-const PRUNE_MINUTE = 17;
-/** Calls an hour at most, so that it never takes long. */
-const MAX_PRUNE_CALLS = 20;
 
 /** The handler of the function. */
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
   const app = createCallerApp({ name: "inbox", ...deps });
-
-  const users: UserApp = new Hono({ strict: false });
-  users.use(async (context, next) => {
-    const caller = await deps.readCaller(context.req.raw);
-    if (caller.kind !== "user") {
-      throw new AppError(403, "user_required", "Only a signed-in person can do this");
-    }
-    context.set("user", caller.client);
-    await next();
-  });
-  addMessageRoutes(users, deps);
-  addConversationRoutes(users, deps);
-  addPeopleRoutes(users);
-  addConnectionRoutes(users, deps);
-
-  addMediaRoutes(app, users, deps);
-  app.post("/tick", async (context) => {
-    requireService(await deps.readCaller(context.req.raw));
-    const threads = await deps.outbox.settle();
-    deps.waitUntil(drainAll(deps, threads));
-    if (new Date(deps.now()).getUTCMinutes() === PRUNE_MINUTE) deps.waitUntil(prune(deps));
-    return context.json({ threads: threads.length }, 202);
-  });
-  app.route("/", users);
+  addMediaRoute(app, deps);
+  addScheduleRoute(app, deps);
+  // Last: its check of the caller holds for every path that is left.
+  app.route("/", createMemberApp(deps));
   return (request) => app.fetch(request);
 }
 
-/** Delete what is old. What fails, or is left, goes the next hour. */
-async function prune(deps: HandlerDeps): Promise<void> {
-  try {
-    for (let calls = 0; calls < MAX_PRUNE_CALLS; calls++) {
-      const { deleted, hasMore } = await deps.prune();
-      if (Object.keys(deleted).length > 0) deps.log("info", "pruned", deleted);
-      if (!hasMore) return;
+function createMemberApp(deps: HandlerDeps): MemberApp {
+  const app: MemberApp = new Hono({ strict: false });
+  app.use(async (context, next) => {
+    const caller = await deps.readCaller(context.req.raw);
+    if (caller.kind !== "user") {
+      throw new AppError(403, "user_required", "Only a signed-in user can do this");
     }
-  } catch (error) {
-    deps.log("error", "prune_failed", { cause: error instanceof Error ? error.name : "unknown" });
-  }
+    context.set("member", createMemberStore(caller.client));
+    await next();
+  });
+  addMessageRoutes(app, deps);
+  addConversationRoutes(app, deps);
+  addPeopleRoutes(app);
+  addConnectionRoutes(app, deps);
+  addMediaLinkRoute(app, deps);
+  return app;
+}
+
+function addScheduleRoute(app: OpenApp, deps: HandlerDeps): void {
+  addRoute(app, runScheduledSending, async ({ reply }, context) => {
+    requireService(await deps.readCaller(context.req.raw));
+    const waiting = await deps.outbox.waiting();
+    deps.waitUntil(drainAll(deps, waiting));
+    return reply(202, { threads: waiting.length });
+  });
 }

@@ -1,21 +1,22 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { wait } from "../_shared/http/retry.ts";
+import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
-import { consoleLog } from "../_shared/http/log.ts";
-import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKey } from "./media_links.ts";
-import { supabaseMediaSources, supabaseOutbox, supabasePrune, supabaseSecrets } from "./store.ts";
+import { createCredentialStore, createMediaSourceStore, createOutboxStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
-const kapsoFor = kapsoAccounts(client, box, {
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
+const kapsoFor = kapsoAccounts(client, cipher, {
   baseUrl: env.KAPSO_API_URL,
   apiKey: env.KAPSO_API_KEY,
   workspaces: env.KAPSO_WORKSPACES,
@@ -25,9 +26,8 @@ const kapsoFor = kapsoAccounts(client, box, {
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
-  outbox: supabaseOutbox(client),
-  prune: supabasePrune(client),
-  secrets: supabaseSecrets(client, box),
+  outbox: createOutboxStore(client),
+  credentials: createCredentialStore(client, cipher),
   kapsoFor,
   media: projectMedia(client, {
     ...projectEnv,
@@ -36,9 +36,9 @@ Deno.serve(createHandler({
     mediaHosts: env.KAPSO_MEDIA_HOSTS,
     log: consoleLog,
   }),
-  sources: supabaseMediaSources(client),
+  mediaSources: createMediaSourceStore(client),
   mediaLinkKey: await mediaLinkKey(projectEnv.serviceRoleKey),
-  // In a container the project has another address than for browsers.
+  // In a container, browsers reach the project at another address than the function does.
   inboxUrl: env.INBOX_URL ?? `${projectEnv.supabaseUrl}/functions/v1/inbox`,
   hasInstallationKey: env.KAPSO_API_KEY
     ? installationCheck(client, env.KAPSO_WORKSPACES)
@@ -47,5 +47,6 @@ Deno.serve(createHandler({
   waitUntil,
   log: consoleLog,
   now: () => Date.now(),
-  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  monotonic: () => performance.now(),
+  delay: wait,
 }));

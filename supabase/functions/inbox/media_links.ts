@@ -1,81 +1,71 @@
 /**
- * Files of messages, by links that <img>, <video> and <a> can open: they send no headers, so the link
- * itself carries a signed permission for one file and some minutes.
+ * Routes of links to the files of messages. <img>, <video> and <a> send no headers, so the link itself
+ * carries a signed permission for one file and some minutes.
  *
  * @module
  */
-import type { Context } from "hono";
 import { jwtVerify, SignJWT } from "jose";
-import { z } from "zod";
-import type { DatabaseClient } from "../_shared/database/clients.ts";
+import * as z from "zod";
+import { linkMedia, openMedia } from "../_shared/contracts/inbox/media.ts";
+import { refused } from "../_shared/database/errors.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import { type AppVariables, limitBody, readJson, requireJson } from "../_shared/http/app.ts";
-import { isShowable, MediaError, type MediaLibrary } from "../_shared/kapso/media/library.ts";
-import { readInput } from "../_shared/http/validation.ts";
-import type { UserApp } from "./handler.ts";
-import { refusal } from "./refusals.ts";
-import { mediaLinkRequest } from "./schema.ts";
-import type { MediaSource, MediaSources } from "./store.ts";
+import { addRoute } from "../_shared/http/routes.ts";
+import { MediaError } from "../_shared/kapso/media/download.ts";
+import { isShowable } from "../_shared/kapso/media/file_types.ts";
+import type { MediaLibrary } from "../_shared/kapso/media/library.ts";
+import type { MemberApp, OpenApp } from "./context.ts";
+import type { MediaSource, MediaSourceStore } from "./store.ts";
 
 /** What links to files need of the outside world. */
 export interface MediaDeps {
   media: Pick<MediaLibrary, "openMedia">;
-  sources: MediaSources;
+  mediaSources: MediaSourceStore;
   /** Key of the signatures, at least 32 bytes. */
   mediaLinkKey: Uint8Array;
   /** Address of this function, as browsers reach it. */
   inboxUrl: string;
+  /** Milliseconds since 1970. */
   now: () => number;
 }
 
-/** How long a link opens its file. */
+/** How long a link is valid. */
 const LINK_SECONDS = 10 * 60;
-/** Links of one period are the same, so that a page that asks again does not load its pictures again. */
+/** Links of one period are the same, so that a page that asks again takes its pictures from the cache. */
 const PERIOD_SECONDS = 5 * 60;
 const MAX_BODY_BYTES = 16 * 1024;
 const AUDIENCE = "inbox-media";
 
-const claims = z.object({ conversation: z.uuid(), message: z.string() });
+const claims = z.object({ conversation: z.guid(), message: z.string() });
 
-/** What routes for everybody are added to: they come without a user. */
-interface OpenApp {
-  get(
-    path: "/media/:token",
-    handler: (context: Context<AppVariables, "/media/:token">) => Promise<Response>,
-  ): unknown;
-}
-
-/**
- * Adds the routes.
- *
- * @param open Where whoever has a link comes in.
- * @param app Where members ask for links.
- */
-export function addMediaRoutes(open: OpenApp, app: UserApp, deps: MediaDeps): void {
-  app.post("/media-links", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
-    const request = readInput(mediaLinkRequest, await readJson(context));
-    await requireReader(context.var.user, request.conversation_id);
-    const source = await deps.sources.find(request.conversation_id, request.message_id);
+/** Adds the route by which members ask for links. */
+export function addMediaLinkRoute(app: MemberApp, deps: MediaDeps): void {
+  addRoute(app, linkMedia, async ({ body, reply }, context) => {
+    const { conversation_id: conversation, message_id: message } = body;
+    // A member who sees the conversation may see its files.
+    if (await context.var.member.findConversation(conversation) === null) {
+      throw refused("conversation_not_found");
+    }
+    const source = await deps.mediaSources.find(conversation, message);
     if (source === undefined || !hasFile(source)) throw notFound();
     const now = Math.floor(deps.now() / 1000);
     const expiresAt = now - now % PERIOD_SECONDS + LINK_SECONDS;
-    const token = await new SignJWT({
-      conversation: request.conversation_id,
-      message: request.message_id,
-    })
+    const token = await new SignJWT({ conversation, message })
       .setProtectedHeader({ alg: "HS256" })
       .setAudience(AUDIENCE)
       .setExpirationTime(expiresAt)
       .sign(deps.mediaLinkKey);
-    return context.json({
+    return reply(200, {
       url: `${deps.inboxUrl}/media/${token}`,
       expires_at: new Date(expiresAt * 1000).toISOString(),
     });
-  });
+  }, { maxBodyBytes: MAX_BODY_BYTES });
+}
 
-  open.get("/media/:token", async (context) => {
-    const { conversation, message } = await readToken(deps, context.req.param("token"));
-    const source = await deps.sources.find(conversation, message);
+/** Adds the route of the links themselves, which needs no sign-in. */
+export function addMediaRoute(app: OpenApp, deps: MediaDeps): void {
+  addRoute(app, openMedia, async ({ params }, context) => {
+    const { conversation, message } = await readToken(deps, params.token);
+    const source = await deps.mediaSources.find(conversation, message);
     if (source === undefined) throw notFound();
     try {
       const file = await deps.media.openMedia({ ...source, signal: context.req.raw.signal });
@@ -84,7 +74,7 @@ export function addMediaRoutes(open: OpenApp, app: UserApp, deps: MediaDeps): vo
         headers: {
           "Content-Type": file.mimeType,
           ...(file.size === undefined ? {} : { "Content-Length": String(file.size) }),
-          // What a browser could run is saved and not shown.
+          // A browser saves what it could run, and shows the rest.
           "Content-Disposition": `${
             isShowable(file.mimeType) ? "inline" : "attachment"
           }; filename*=UTF-8''${name}`,
@@ -98,7 +88,7 @@ export function addMediaRoutes(open: OpenApp, app: UserApp, deps: MediaDeps): vo
     } catch (error) {
       if (!(error instanceof MediaError)) throw error;
       if (!error.isPassing) throw notFound();
-      throw new AppError(503, "media_unavailable", "The file cannot be fetched now. Try again", {
+      throw new AppError(503, "media_unavailable", "Couldn't fetch the file. Try again", {
         cause: error,
         retryAfterSeconds: 10,
       });
@@ -115,24 +105,9 @@ async function readToken(deps: MediaDeps, token: string): Promise<z.output<typeo
     });
     return claims.parse(payload);
   } catch (cause) {
-    throw new AppError(
-      403,
-      "link_expired",
-      "This link is not valid any more. Open the file again",
-      {
-        cause,
-      },
-    );
-  }
-}
-
-/** Whoever sees the thread may see its files. */
-async function requireReader(user: DatabaseClient, conversationId: string): Promise<void> {
-  const { data, error, status } = await user.from("conversation_list").select("id")
-    .eq("id", conversationId).maybeSingle();
-  if (error) throw refusal(error, status);
-  if (data === null) {
-    throw new AppError(404, "conversation_not_found", "There is no such conversation");
+    throw new AppError(403, "link_expired", "This link has expired. Open the file again", {
+      cause,
+    });
   }
 }
 
@@ -145,11 +120,15 @@ function hasFile({ message }: MediaSource): boolean {
 }
 
 function notFound(): AppError {
-  return new AppError(404, "media_not_found", "This message has no file, or it is gone");
+  return new AppError(
+    404,
+    "media_not_found",
+    "This message has no file, or the file no longer exists",
+  );
 }
 
 /**
- * The key of media links, made of a secret of the project that the function has anyway.
+ * Derives the key of media links from a secret of the project.
  *
  * @param secret At least 32 characters.
  */
@@ -159,11 +138,9 @@ export async function mediaLinkKey(secret: string): Promise<Uint8Array> {
     new TextEncoder().encode(secret),
     "HKDF",
     false,
-    [
-      "deriveBits",
-    ],
+    ["deriveBits"],
   );
-  // A key of its own: a link's signature says nothing of the secret, and is good for nothing else.
+  // Not the secret itself: a link's signature reveals nothing of it and is valid for nothing else.
   const bits = await crypto.subtle.deriveBits(
     {
       name: "HKDF",

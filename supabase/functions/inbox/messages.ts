@@ -1,145 +1,96 @@
 /**
- * Sending: messages, retries, uploads, templates.
+ * Routes of sending: messages, retries, uploads, templates.
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/database/clients.ts";
-import type { Json } from "../_shared/database/database.types.ts";
-import { AppError } from "../_shared/http/errors.ts";
-import { limitBody, readJson, requireJson } from "../_shared/http/app.ts";
-import { type KapsoClient, KapsoError, type Row } from "../_shared/kapso/api/client.ts";
-import { outboundContent, outboundText } from "../_shared/kapso/api/outbound_message.ts";
-import type { Log } from "../_shared/http/log.ts";
-import { readInput } from "../_shared/http/validation.ts";
-import type { UserApp } from "./handler.ts";
-import { kapsoFailure, refusal } from "./refusals.ts";
-import { retryRequest, sendRequest } from "./schema.ts";
+import { uploadFile } from "../_shared/contracts/inbox/media.ts";
+import {
+  discardMessage,
+  listTemplates,
+  type OutboxMessage,
+  retryMessage,
+  sendMessage,
+  type Template,
+  template,
+} from "../_shared/contracts/inbox/messages.ts";
+import { limitBody } from "../_shared/http/app.ts";
+import { addRoute, honoPath } from "../_shared/http/routes.ts";
+import type { KapsoClient, Row } from "../_shared/kapso/api/client.ts";
+import { outboundText } from "../_shared/kapso/api/outbound_message.ts";
+import type { MemberApp } from "./context.ts";
+import { askKapso } from "./kapso_calls.ts";
 import { drain, type SenderDeps } from "./sender.ts";
-import type { OutboxMessage } from "./store.ts";
 import { readUpload } from "./upload.ts";
 
 /** What sending needs of the outside world. */
 export interface MessageDeps extends SenderDeps {
-  /** @throws {AppError} kapso_api_key_missing (422). */
-  kapsoFor: (connectionId: string) => Promise<KapsoClient>;
-  /** Lets work go on after the answer. */
+  /** Keeps the function alive for work after the answer. */
   waitUntil: (work: Promise<unknown>) => void;
-  log: Log;
 }
 
-/** Bodies of JSON, in bytes. */
+/** JSON bodies, in bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
 /** The body of an upload: the largest file, and the form around it. */
 const MAX_UPLOAD_BYTES = 21 * 1024 * 1024;
-/** Templates of a number that are looked at: pages of 100. */
+/** Pages of 100 templates that are read of a phone number. */
 const MAX_TEMPLATE_PAGES = 10;
 const WINDOW_MS = 24 * 60 * 60 * 1000;
 
-/** Where a thread is sent from. */
-interface SendingSide {
-  connection_id: string | null;
-  phone_number_id: string | null;
-  last_inbound_at: string | null;
-}
-
 /** Adds the routes. */
-export function addMessageRoutes(app: UserApp, deps: MessageDeps): void {
-  app.post("/messages", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
-    const body = await readJson(context);
-    const request = readInput(sendRequest, body);
-    const payload = outboundContent.parse(body);
-    const { data, error, status } = await context.var.user.rpc("enqueue_message", {
-      conversation_id: request.conversation_id,
-      idempotency_key: request.idempotency_key,
-      message: {
-        type: payload.type,
-        content: outboundText(payload, request.content),
-        payload: payload as unknown as Json,
-        reply_to: request.reply_to,
-      },
+export function addMessageRoutes(app: MemberApp, deps: MessageDeps): void {
+  addRoute(app, sendMessage, async ({ body, reply }, context) => {
+    const { conversation_id, idempotency_key, reply_to, content, ...payload } = body;
+    const queued = await context.var.member.enqueueMessage(conversation_id, idempotency_key, {
+      type: payload.type,
+      content: outboundText(payload, content),
+      payload,
+      reply_to,
     });
-    if (error) throw refusal(error, status);
-    const queued = data[0]!.stored as unknown as OutboxMessage;
-    const message = await send(deps, queued);
-    return context.json(
-      { message, window: await readWindow(deps, context.var.user, request.conversation_id) },
-      data[0]!.is_new ? 201 : 200,
-    );
+    return reply(queued.isNew ? 201 : 200, {
+      message: await sendQueued(deps, queued.message),
+      window: replyWindow(queued.lastInboundAt, deps.now()),
+    });
+  }, { maxBodyBytes: MAX_BODY_BYTES });
+
+  addRoute(app, retryMessage, async ({ params, body, reply }, context) => {
+    const queued = await context.var.member.retryMessage(params.id, body.confirm_possible_double);
+    return reply(200, { message: await sendQueued(deps, queued) });
+  }, { maxBodyBytes: MAX_BODY_BYTES });
+
+  addRoute(app, discardMessage, async ({ params, reply }, context) => {
+    return reply(200, { message: await context.var.member.discardMessage(params.id) });
   });
 
-  app.post("/messages/:id/retry", limitBody(MAX_BODY_BYTES), requireJson, async (context) => {
-    const request = readInput(retryRequest, await readJson(context));
-    const { data, error, status } = await context.var.user.rpc("retry_message", {
-      id: context.req.param("id"),
-      confirm_possible_double: request.confirm_possible_double,
-    });
-    if (error) throw refusal(error, status);
-    return context.json({ message: await send(deps, data[0]!) });
-  });
-
-  app.delete("/messages/:id", async (context) => {
-    const { data, error, status } = await context.var.user.rpc("discard_message", {
-      id: context.req.param("id"),
-    });
-    if (error) throw refusal(error, status);
-    return context.json({ message: data[0]! });
-  });
-
-  app.post("/uploads", limitBody(MAX_UPLOAD_BYTES, "choose a smaller file"), async (context) => {
-    const upload = await readUpload(context.req.raw);
-    const side = await sendingSide(context.var.user, upload.conversationId);
-    const kapso = await deps.kapsoFor(side.connectionId);
-    const { id } = await ask(() =>
-      kapso.uploadMedia(side.phoneNumberId, upload.file, upload.fileName)
-    );
-    await deps.outbox.noteUpload({ ...upload, connectionId: side.connectionId, mediaId: id });
-    return context.json({
+  app.use(honoPath(uploadFile.path), limitBody(MAX_UPLOAD_BYTES, "choose a smaller file"));
+  addRoute(app, uploadFile, async ({ reply }, context) => {
+    const { conversationId, file, fileName, mimeType, type } = await readUpload(context.req.raw);
+    const number = await context.var.member.sendingNumber(conversationId);
+    const kapso = await deps.kapsoFor(number.connectionId);
+    const { id } = await askKapso(() => kapso.uploadMedia(number.phoneNumberId, file, fileName));
+    const upload = {
       media_id: id,
-      type: upload.type,
-      file_name: upload.fileName,
-      mime_type: upload.mimeType,
-      size: upload.file.size,
-    }, 201);
+      type,
+      file_name: fileName,
+      mime_type: mimeType,
+      size: file.size,
+    };
+    await deps.outbox.recordUpload(conversationId, number, upload);
+    return reply(201, upload);
   });
 
-  app.get("/templates", async (context) => {
-    const conversationId = context.req.query("conversation_id");
-    if (!conversationId) {
-      throw new AppError(400, "invalid_request", "conversation_id is required");
-    }
-    const side = await sendingSide(context.var.user, conversationId);
-    const kapso = await deps.kapsoFor(side.connectionId);
-    const templates = await ask(async () => {
-      const account = (await kapso.getPhoneNumber(side.phoneNumberId)).business_account_id;
-      const found: Row[] = [];
-      if (typeof account !== "string") return found;
-      let pages = 0;
-      for await (const { rows } of kapso.listTemplates(account, { pageSize: 100 })) {
-        found.push(...rows);
-        if (++pages === MAX_TEMPLATE_PAGES) break;
-      }
-      return found;
-    });
-    return context.json({
-      templates: templates
-        .filter((row) => String(row.status).toUpperCase() === "APPROVED")
-        .map(({ id, name, language, category, components, parameter_format }) => ({
-          id,
-          name,
-          language,
-          category,
-          components: components ?? [],
-          parameter_format: parameter_format ?? "POSITIONAL",
-        })),
-    });
+  addRoute(app, listTemplates, async ({ query, reply }, context) => {
+    const number = await context.var.member.sendingNumber(query.conversation_id);
+    const kapso = await deps.kapsoFor(number.connectionId);
+    const templates = await askKapso(() => readTemplates(kapso, number.phoneNumberId));
+    return reply(200, { templates: templates.flatMap(toApproved) });
   });
 }
 
 /**
- * Send what waits in the thread of a message, and return the message as it then is. What others have queued
- * behind it goes on after the answer.
+ * Sends the queued messages of a conversation up to the given one, and returns that one as it then is.
+ * Messages queued behind it are sent after the answer.
  */
-async function send(deps: MessageDeps, queued: OutboxMessage): Promise<OutboxMessage> {
+async function sendQueued(deps: MessageDeps, queued: OutboxMessage): Promise<OutboxMessage> {
   if (queued.state !== "queued") return queued;
   const own = Promise.withResolvers<OutboxMessage>();
   const work = drain(deps, queued.conversation_id, (message) => {
@@ -147,52 +98,40 @@ async function send(deps: MessageDeps, queued: OutboxMessage): Promise<OutboxMes
   });
   const finished = work.then(() => queued);
   deps.waitUntil(work.catch(() => {}));
-  // Where somebody else is sending in this thread, it stays queued and is theirs to send.
+  // Where another sender holds the conversation, the message stays queued and that sender takes it.
   return await Promise.race([own.promise, finished]);
 }
 
-/** Ask Kapso for something, and turn its refusal into an answer. */
-async function ask<T>(question: () => Promise<T>): Promise<T> {
-  try {
-    return await question();
-  } catch (error) {
-    throw error instanceof KapsoError ? kapsoFailure(error) : error;
-  }
+/** The 24 hours after a customer's message. */
+function replyWindow(
+  lastInboundAt: string | null,
+  now: number,
+): { is_open: boolean; closes_at: string | null } {
+  if (lastInboundAt === null) return { is_open: false, closes_at: null };
+  const closesAt = new Date(lastInboundAt).getTime() + WINDOW_MS;
+  return { is_open: closesAt > now, closes_at: new Date(closesAt).toISOString() };
 }
 
-async function readSide(user: DatabaseClient, conversationId: string): Promise<SendingSide> {
-  const { data, error, status } = await user.rpc("sending_side", {
-    conversation_id: conversationId,
+/** The templates of the WhatsApp account that a phone number belongs to, as Kapso has them. */
+async function readTemplates(kapso: KapsoClient, phoneNumberId: string): Promise<Row[]> {
+  const { business_account_id: account } = await kapso.getPhoneNumber(phoneNumberId);
+  const found: Row[] = [];
+  if (typeof account !== "string") return found;
+  let pages = 0;
+  for await (const { rows } of kapso.listTemplates(account, { pageSize: 100 })) {
+    found.push(...rows);
+    if (++pages === MAX_TEMPLATE_PAGES) break;
+  }
+  return found;
+}
+
+/** A template that can be sent; none where it is not approved or Kapso's row lacks a field. */
+function toApproved(row: Row): Template[] {
+  if (String(row.status).toUpperCase() !== "APPROVED") return [];
+  const { data } = template.safeParse({
+    ...row,
+    components: row.components ?? [],
+    parameter_format: row.parameter_format ?? "POSITIONAL",
   });
-  if (error) throw refusal(error, status);
-  return data as unknown as SendingSide;
-}
-
-/** The number a thread is answered by, for a member who may answer. */
-async function sendingSide(
-  user: DatabaseClient,
-  conversationId: string,
-): Promise<{ connectionId: string; phoneNumberId: string }> {
-  const side = await readSide(user, conversationId);
-  if (side.connection_id === null || side.phone_number_id === null) {
-    throw new AppError(
-      422,
-      "connection_not_ready",
-      "The number this conversation came in by is switched off, was removed, or is not connected to Kapso",
-    );
-  }
-  return { connectionId: side.connection_id, phoneNumberId: side.phone_number_id };
-}
-
-async function readWindow(
-  deps: MessageDeps,
-  user: DatabaseClient,
-  conversationId: string,
-): Promise<{ is_open: boolean; closes_at: string | null }> {
-  const { last_inbound_at: last } = await readSide(user, conversationId);
-  const closesAt = last === null ? undefined : new Date(last).getTime() + WINDOW_MS;
-  return {
-    is_open: closesAt !== undefined && closesAt > deps.now(),
-    closes_at: closesAt === undefined ? null : new Date(closesAt).toISOString(),
-  };
+  return data === undefined ? [] : [data];
 }

@@ -1,50 +1,53 @@
 /**
- * From the outbox to Kapso. One message of a thread at a time, in the order in which they were queued;
- * each is handed over once, and what became of it is recorded.
+ * Sends the messages of the outbox through Kapso: one message of a conversation at a time, in the order of
+ * the queue. Each is sent once, and its outcome is recorded.
  *
  * @module
  */
+import type { OutboxMessage } from "../_shared/contracts/inbox/messages.ts";
+import { outboundContent } from "../_shared/contracts/outbound_content.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import type { Log } from "../_shared/http/log.ts";
+import { retry } from "../_shared/http/retry.ts";
 import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/api/client.ts";
 import {
   type Outbound,
   outboundBody,
-  outboundContent,
   outboundMessage,
   outboundReaction,
-  outboundRecipient,
   outboundText,
 } from "../_shared/kapso/api/outbound_message.ts";
-import type { Log } from "../_shared/http/log.ts";
-import type { Claim, Outbox, OutboxMessage, SendOutcome } from "./store.ts";
+import type { KapsoFor } from "./kapso_calls.ts";
+import type { Claim, OutboxStore, RecordedMessage, SendOutcome } from "./store.ts";
 
 /** What sending needs of the outside world. */
 export interface SenderDeps {
-  outbox: Outbox;
-  /** @throws {AppError} kapso_api_key_missing (422). */
-  kapsoFor: (connectionId: string) => Promise<KapsoClient>;
+  outbox: OutboxStore;
+  kapsoFor: KapsoFor;
   log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
+  /** Monotonic clock in milliseconds, for time limits. */
+  monotonic: () => number;
   delay: (ms: number) => Promise<unknown>;
 }
 
 /**
- * How long a message is tried again while Kapso says that it was not sent. With the time a last attempt
- * may take it stays well below the lease of a claim, which is a minute.
+ * How long a message is retried while Kapso says that it was not sent. Together with the last attempt this
+ * stays well below the lease of a claim, one minute.
  */
 const RETRY_MS = 15_000;
 const BACKOFF_MS = 300;
-/** How long one caller goes on sending what others have queued. Edge Functions end after 150 seconds. */
+/** How long one caller sends messages that others have queued. Edge Functions end after 150 seconds. */
 const DRAIN_MS = 90_000;
 const RECORD_ATTEMPTS = 4;
 
 /**
- * Send what waits in threads, one after the other. What fails, or is left when the time is up, is for the
- * next call: a function that is ended in the middle of a message leaves it unconfirmed.
+ * Sends the queued messages of conversations, one after the other. What fails, or is left when the time is
+ * up, is for the next call: a function that is stopped while it sends leaves an unconfirmed message.
  */
 export async function drainAll(deps: SenderDeps, conversationIds: string[]): Promise<void> {
-  const deadline = deps.now() + DRAIN_MS;
+  const deadline = deps.monotonic() + DRAIN_MS;
   for (const conversationId of conversationIds) {
     try {
       await drain(deps, conversationId, () => {}, deadline);
@@ -55,18 +58,18 @@ export async function drainAll(deps: SenderDeps, conversationIds: string[]): Pro
 }
 
 /**
- * Send what is queued in a thread, until nothing is left or somebody else is at it.
+ * Sends the queued messages of a conversation until the queue is empty or another sender holds it.
  *
  * @param onDone Called with each message whose outcome was recorded.
- * @param deadline When no further message is begun, in milliseconds since 1970.
+ * @param deadline When no further message is begun, on the monotonic clock.
  */
 export async function drain(
   deps: SenderDeps,
   conversationId: string,
   onDone: (message: OutboxMessage) => void = () => {},
-  deadline: number = deps.now() + DRAIN_MS,
+  deadline: number = deps.monotonic() + DRAIN_MS,
 ): Promise<void> {
-  while (deps.now() < deadline) {
+  while (deps.monotonic() < deadline) {
     const claim = await deps.outbox.claim(conversationId);
     if (claim === undefined) return;
     const outcome = await attempt(deps, claim);
@@ -76,24 +79,26 @@ export async function drain(
       outcome: outcome.outcome,
       error_code: outcome.errorCode,
     });
-    onDone(await record(deps, claim, outcome));
+    const { message, hasMore } = await record(deps, claim, outcome);
+    onDone(message);
+    if (!hasMore) return;
   }
 }
 
-/** Hand a message to Kapso. Repeated only where it is certain that it was not sent. */
+/** Sends a message. Retries only where Kapso has certainly not sent it. */
 async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
+  const { recipient, phoneNumberId } = claim;
+  // Members can call enqueue_message() themselves, which checks the type of the row but not its payload.
   const content = outboundContent.safeParse(claim.message.payload);
-  const recipient = outboundRecipient.safeParse(claim.recipient);
-  // Also where somebody has queued it past this function: the checks before were for the type of the row.
   if (!content.success || content.data.type !== claim.message.type) {
     return { outcome: "failed", errorCode: "invalid_message" };
   }
-  if (!recipient.success || claim.phoneNumberId === null || claim.message.connection_id === null) {
+  if (recipient === null || phoneNumberId === null || claim.message.connection_id === null) {
     return { outcome: "failed", errorCode: "connection_not_ready" };
   }
   const outbound: Outbound = {
     content: content.data,
-    recipient: recipient.data,
+    recipient,
     replyTo: claim.message.reply_to,
     callbackData: claim.callbackData,
     fileName: claim.message.file_name,
@@ -106,32 +111,38 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
     if (error instanceof AppError && error.status === 422) {
       return { outcome: "failed", errorCode: "connection_not_ready" };
     }
-    // Whatever it is, such as a key that cannot be decrypted: nothing has left, and that is worth saying.
+    // For example a key that cannot be decrypted. Nothing was sent, and the member learns that.
     deps.log("error", "kapso_not_ready", {
       outbox_id: claim.message.id,
       cause: error instanceof Error ? error.name : "unknown",
     });
     return { outcome: "failed", errorCode: "not_attempted" };
   }
-  const startedAt = deps.now();
-  for (let attempts = 0;; attempts++) {
-    try {
-      const sent = await kapso.sendMessage(claim.phoneNumberId, outboundBody(outbound));
-      // Of the payload, which is what was sent; the row is read for a template's rendering alone.
-      const text = outboundText(content.data, claim.message.content);
-      return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
-    } catch (error) {
-      if (!(error instanceof KapsoError)) throw error;
-      if (error.isAmbiguous) return { outcome: "unconfirmed" };
-      const wait = Math.max(BACKOFF_MS * 2 ** attempts, error.retryAfterMs ?? 0);
-      // Only where Kapso itself says "not now": 409 while another one is on its way, 429, and limits.
-      const isPassing = error.isRetryable && error.status !== 0;
-      if (!isPassing || deps.now() - startedAt + wait > RETRY_MS) {
-        return { outcome: "failed", errorCode: errorCode(error) };
-      }
-      await deps.delay(wait);
-    }
+  try {
+    const sent = await retry(() => kapso.sendMessage(phoneNumberId, outboundBody(outbound)), {
+      retryAfterOf,
+      backoffMs: BACKOFF_MS,
+      maxElapsedMs: RETRY_MS,
+      // The lease lets one sender at a time hold the conversation, so there is no crowd to spread out.
+      random: () => 0,
+      delay: deps.delay,
+      now: deps.monotonic,
+    });
+    // From the payload, which was sent; the row only adds the rendering of a template.
+    const text = outboundText(content.data, claim.message.content);
+    return accepted(outbound, text, sent, new Date(deps.now()).toISOString());
+  } catch (error) {
+    if (!(error instanceof KapsoError)) throw error;
+    if (error.isAmbiguous) return { outcome: "unconfirmed" };
+    return { outcome: "failed", errorCode: errorCode(error) };
   }
+}
+
+/** Only if Kapso itself says "not now": 409 while another message is on its way, 429, and limits. */
+function retryAfterOf(error: unknown): number | undefined {
+  const isPassing = error instanceof KapsoError && error.isRetryable && !error.isAmbiguous &&
+    error.status !== 0;
+  return isPassing ? error.retryAfterMs ?? 0 : undefined;
 }
 
 function accepted(outbound: Outbound, text: string, sent: SentMessage, at: string): SendOutcome {
@@ -167,20 +178,14 @@ function errorCode(error: KapsoError): string {
 }
 
 /**
- * Keep the outcome. Tried more than once, because what Kapso has said is said only here; where it cannot be
- * kept, the lease runs out and the message becomes unconfirmed.
+ * Records the outcome, with retries because nothing else holds Kapso's answer. Where it cannot be recorded,
+ * the lease runs out and the message becomes unconfirmed.
  */
-async function record(
-  deps: SenderDeps,
-  claim: Claim,
-  outcome: SendOutcome,
-): Promise<OutboxMessage> {
-  for (let attempts = 1;; attempts++) {
-    try {
-      return await deps.outbox.record(claim, outcome);
-    } catch (error) {
-      if (attempts === RECORD_ATTEMPTS) throw error;
-      await deps.delay(BACKOFF_MS * 2 ** attempts);
-    }
-  }
+function record(deps: SenderDeps, claim: Claim, outcome: SendOutcome): Promise<RecordedMessage> {
+  return retry(() => deps.outbox.record(claim, outcome), {
+    retryAfterOf: () => 0,
+    attempts: RECORD_ATTEMPTS,
+    backoffMs: 2 * BACKOFF_MS,
+    delay: deps.delay,
+  });
 }

@@ -1,125 +1,95 @@
 /**
- * The outbox and the secrets of connections in this project's database, for the function itself. What
- * members do goes through clients with their own token instead.
+ * The outbox, the files of messages and the credentials of connections in this project's database, with the
+ * function's own rights. What members do goes through `member_store.ts` instead.
  *
  * @module
  */
-import type { DatabaseClient } from "../_shared/database/clients.ts";
+import type { CredentialCipher } from "../_shared/auth/credentials.ts";
+import type { Upload } from "../_shared/contracts/inbox/media.ts";
+import type { OutboxMessage } from "../_shared/contracts/inbox/messages.ts";
 import type { Message, MessageChange } from "../_shared/contracts/message.ts";
-import type { CredentialBox } from "../_shared/auth/credentials.ts";
-import type { Database, Json } from "../_shared/database/database.types.ts";
-import { databaseError } from "../_shared/http/errors.ts";
-import type { HandlerDeps } from "./handler.ts";
+import type { OutboundRecipient } from "../_shared/contracts/outbound_content.ts";
+import type { DatabaseClient } from "../_shared/database/clients.ts";
+import { rpc } from "../_shared/database/rpc.ts";
+import type { SendingNumber } from "./member_store.ts";
 
-/** A row of `outbox_messages`. */
-export type OutboxMessage = Database["public"]["Tables"]["outbox_messages"]["Row"];
-
-/** A message that is this caller's to send. */
+/** A message that this caller alone sends. */
 export interface Claim {
   message: OutboxMessage;
-  /** Null where the number is gone or switched off. */
+  /** Null where the phone number was removed or is switched off. */
   phoneNumberId: string | null;
-  /** Checked by `outboundRecipient`. */
-  recipient: unknown;
+  /** Null where the contact has no address. */
+  recipient: OutboundRecipient | null;
   callbackData: string;
 }
 
-/** What became of an attempt. */
+/** Outcome of an attempt to send. */
 export interface SendOutcome {
   outcome: "sent" | "failed" | "unconfirmed";
-  /** For `sent`: what the one door stores. */
+  /** For `sent`: the message or reaction to store in the conversation. */
   message?: Message | MessageChange;
   /** For `failed`. */
   errorCode?: string;
 }
 
-/** The outbox, as whoever sends sees it. */
-export interface Outbox {
-  /** The next message of a thread; undefined where none waits or another one is on its way. */
+/** A message whose outcome is recorded. */
+export interface RecordedMessage {
+  message: OutboxMessage;
+  /** Whether another message of the conversation waits to be claimed. */
+  hasMore: boolean;
+}
+
+/** The outbox of all conversations. */
+export interface OutboxStore {
+  /** The next message of a conversation; undefined where none waits or another is being sent. */
   claim(conversationId: string): Promise<Claim | undefined>;
-  /** @returns The row afterwards. */
-  record(claim: Claim, outcome: SendOutcome): Promise<OutboxMessage>;
-  /** Settle what can be settled. @returns Threads in which messages wait for a sender. */
-  settle(): Promise<string[]>;
-  noteUpload(upload: Upload): Promise<void>;
+  record(claim: Claim, outcome: SendOutcome): Promise<RecordedMessage>;
+  /** Conversations in which messages wait for a sender, longest waiting first. */
+  waiting(): Promise<string[]>;
+  /** Remembers a file that was uploaded for a conversation. */
+  recordUpload(conversationId: string, number: SendingNumber, upload: Upload): Promise<void>;
 }
 
-/** A file that was uploaded for a thread. */
-export interface Upload {
-  conversationId: string;
-  connectionId: string;
-  mediaId: string;
-  type: string;
-  fileName: string;
-  mimeType: string;
-}
-
-/** {@linkcode Outbox} on a service client. Threads and messages were made by members who may. */
-export function supabaseOutbox(client: DatabaseClient): Outbox {
+/** {@linkcode OutboxStore} on a service client. Its callers have made sure that the member may send. */
+export function createOutboxStore(client: DatabaseClient): OutboxStore {
   return {
     async claim(conversationId) {
-      const { data, error, status } = await client.rpc("claim_outbox_message", {
-        conversation_id: conversationId,
-      });
-      if (error) throw databaseError(error, status);
-      const row = data[0];
+      const [row] = await rpc(client, "claim_outbox_message", { conversation_id: conversationId });
       return row && {
-        message: row.message as unknown as OutboxMessage,
-        phoneNumberId: row.phone_number_id as string | null,
+        message: row.message,
+        phoneNumberId: row.phone_number_id,
         recipient: row.recipient,
         callbackData: row.callback_data,
       };
     },
     async record({ message }, { outcome, message: stored, errorCode }) {
-      const { data, error, status } = await client.rpc("record_outbox_outcome", {
+      const [recorded] = await rpc(client, "record_outbox_outcome", {
         id: message.id,
         attempt_token: message.attempt_token!,
         outcome,
-        ...(stored === undefined ? {} : { message: stored as unknown as Json }),
-        ...(errorCode === undefined ? {} : { error_code: errorCode }),
+        message: stored,
+        error_code: errorCode,
       });
-      if (error) throw databaseError(error, status);
-      return data[0]!;
+      return { message: recorded!.outbox_message, hasMore: recorded!.has_more };
     },
-    async settle() {
-      const { data, error, status } = await client.rpc("settle_outbox", {});
-      if (error) throw databaseError(error, status);
-      const folded = await client.rpc("fold_message_counts", {});
-      if (folded.error) throw databaseError(folded.error, folded.status);
-      return data.map((row) => row.conversation_id);
+    async waiting() {
+      const waiting = await rpc(client, "conversations_to_send", {});
+      return waiting.map((row) => row.conversation_id);
     },
-    async noteUpload(upload) {
-      const { error, status } = await client.rpc("record_upload", {
-        conversation_id: upload.conversationId,
-        connection_id: upload.connectionId,
-        media_id: upload.mediaId,
+    async recordUpload(conversationId, { connectionId }, upload) {
+      await rpc(client, "record_upload", {
+        conversation_id: conversationId,
+        connection_id: connectionId,
+        media_id: upload.media_id,
         type: upload.type,
-        file_name: upload.fileName,
-        mime_type: upload.mimeType,
+        file_name: upload.file_name,
+        mime_type: upload.mime_type,
       });
-      if (error) throw databaseError(error, status);
     },
   };
 }
 
-/** Rows of each table that a call deletes at most: well within the time limit of a statement. */
-const PRUNE_ROWS = 2000;
-
-/** {@linkcode HandlerDeps.prune} on a service client: it is for no workspace alone. */
-export function supabasePrune(client: DatabaseClient): HandlerDeps["prune"] {
-  return async () => {
-    const { data, error, status } = await client.rpc("prune_records", { max_rows: PRUNE_ROWS });
-    if (error) throw databaseError(error, status);
-    return {
-      deleted: Object.fromEntries(
-        data.filter((row) => row.deleted > 0).map((row) => [row.source, row.deleted]),
-      ),
-      hasMore: data.some((row) => row.deleted === PRUNE_ROWS),
-    };
-  };
-}
-
-/** A message with a file, and where its thread is answered from. */
+/** A message with a file, and the phone number of its conversation. */
 export interface MediaSource {
   workspaceId: string;
   conversationId: string;
@@ -132,83 +102,73 @@ export interface MediaSource {
   };
 }
 
-/** Finds messages with files. */
-export interface MediaSources {
-  /** @returns undefined where the thread has no such message. The caller has made sure who may see it. */
+/** Messages with files. */
+export interface MediaSourceStore {
+  /** Undefined where the conversation has no such message. The caller checks who may see it. */
   find(conversationId: string, messageId: string): Promise<MediaSource | undefined>;
 }
 
-/** {@linkcode MediaSources} on a service client. */
-export function supabaseMediaSources(client: DatabaseClient): MediaSources {
+/** {@linkcode MediaSourceStore} on a service client. */
+export function createMediaSourceStore(client: DatabaseClient): MediaSourceStore {
   return {
     async find(conversationId, messageId) {
-      const { data, error, status } = await client.rpc("message_source", {
+      const [row] = await rpc(client, "message_source", {
         conversation_id: conversationId,
         message_id: messageId,
       });
-      if (error) throw databaseError(error, status);
-      const row = data[0];
       return row && {
         workspaceId: row.workspace_id,
         conversationId,
-        connectionId: (row.connection_id as string | null) ?? undefined,
-        phoneNumberId: (row.phone_number_id as string | null) ?? undefined,
+        connectionId: row.connection_id ?? undefined,
+        phoneNumberId: row.phone_number_id ?? undefined,
         message: {
           id: messageId,
-          media_url: row.media_url as string | null,
-          metadata: (row.metadata as Record<string, unknown> | null) ?? undefined,
+          media_url: row.media_url,
+          metadata: row.metadata ?? undefined,
         },
       };
     },
   };
 }
 
-/** The secrets of connections. Whoever asks has made sure that the user may manage the connection. */
-export interface ConnectionSecrets {
+/** The credentials of connections. The caller checks that the member may manage the connection. */
+export interface CredentialStore {
   /** @param apiKey Null removes it. */
   setKapsoKey(connectionId: string, apiKey: string | null): Promise<void>;
   setWebhookSecret(connectionId: string, secret: string): Promise<void>;
-  /** The current webhook secret of a number; undefined where it has none of its own. */
+  /** The current webhook secret of a phone number; undefined where it has none of its own. */
   webhookSecret(phoneNumberId: string): Promise<string | undefined>;
 }
 
 /**
- * {@linkcode ConnectionSecrets} on a service client.
+ * {@linkcode CredentialStore} on a service client.
  *
- * @param box Seals and opens them; undefined where no CREDENTIALS_KEY is set.
+ * @param cipher Undefined where no CREDENTIALS_KEY is set: then no credential can be stored.
  */
-export function supabaseSecrets(
+export function createCredentialStore(
   client: DatabaseClient,
-  box: CredentialBox | undefined,
-): ConnectionSecrets {
-  const requireBox = () => {
-    if (!box) throw new Error("CREDENTIALS_KEY is not set, so no credential can be stored");
-    return box;
+  cipher: CredentialCipher | undefined,
+): CredentialStore {
+  const requireCipher = () => {
+    if (!cipher) throw new Error("CREDENTIALS_KEY is not set, so no credential can be stored");
+    return cipher;
   };
   return {
     async setKapsoKey(connectionId, apiKey) {
-      const sealed = apiKey === null ? null : await requireBox().seal(apiKey);
-      const { error, status } = await client.rpc("set_kapso_api_key", {
+      await rpc(client, "set_kapso_api_key", {
         connection_id: connectionId,
-        // The generated type does not know that it may be null.
-        api_key: sealed as string,
+        api_key: apiKey === null ? null : await requireCipher().encrypt(apiKey),
       });
-      if (error) throw databaseError(error, status);
     },
     async setWebhookSecret(connectionId, secret) {
-      const { error, status } = await client.rpc("set_webhook_secret", {
+      await rpc(client, "set_webhook_secret", {
         connection_id: connectionId,
-        secret: await requireBox().seal(secret),
+        secret: await requireCipher().encrypt(secret),
       });
-      if (error) throw databaseError(error, status);
     },
     async webhookSecret(phoneNumberId) {
-      const { data, error, status } = await client.rpc("webhook_secrets", {
-        phone_number_id: phoneNumberId,
-      });
-      if (error) throw databaseError(error, status);
-      const sealed = data[0]?.secret;
-      return sealed ? await requireBox().open(sealed) : undefined;
+      const [stored] = await rpc(client, "webhook_secrets", { phone_number_id: phoneNumberId });
+      return stored?.secret ? await requireCipher().decrypt(stored.secret) : undefined;
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * From rows of Kapso's lists to elements for the database, few and large: one transaction per element
- * would be a hundred for a page.
+ * Turns rows of Kapso's lists into elements for the database. Messages of one conversation are merged into
+ * one element, because each element costs a transaction.
  *
  * @module
  */
@@ -13,38 +13,38 @@ import type {
 } from "../_shared/kapso/webhook/elements.ts";
 import { normalize } from "../_shared/kapso/webhook/normalize.ts";
 
-/** A row of a list, as it came. */
+/** A row of a list, as Kapso sends it. */
 export type Row = Record<string, unknown>;
 
 /** A page for {@linkcode readPage}. */
 export interface ListPage {
   phoneNumberId: string;
   messages: Row[];
-  /** The conversation they belong to; undefined for a list of all messages of a number. */
+  /** The conversation they belong to; undefined for a list of all messages of a phone number. */
   conversation?: Row;
-  /** Messages sent before are history: read already, and nothing for automation. Milliseconds since 1970. */
+  /** Messages sent before this epoch time in milliseconds are history: they count as read and start no automation. */
   historyBefore: number;
 }
 
-/** What a page comes to. */
+/** A page, ready to store. */
 export interface ReadPage {
   elements: NormalizedElement[];
-  /** Rows that nothing can be made of: no id, no contact, or not readable. */
+  /** Rows that cannot be stored: without an id or a contact, or unreadable. */
   unusable: number;
 }
 
 /**
- * Read a page.
+ * Reads a page.
  *
- * @returns Elements in the order of Kapso's list turned round, oldest message first; messages of one
- *   thread are one element.
+ * @returns Elements, the oldest message first (Kapso lists the newest first); messages of one conversation
+ *   are one element.
  */
 export function readPage(page: ListPage): ReadPage {
   const merged = new Map<string, ConversationElement>();
   const others: NormalizedElement[] = [];
   let unusable = 0;
   const rows = page.messages.toReversed().map((message) => ({ message }));
-  // Without messages there is still a thread, with a contact and a session.
+  // A conversation without messages still has a contact and a session.
   const bodies: Row[] = rows.length > 0 || !page.conversation ? rows : [{}];
   for (const row of bodies) {
     const body = {
@@ -62,7 +62,7 @@ export function readPage(page: ListPage): ReadPage {
   return { elements: [...merged.values(), ...others], unusable };
 }
 
-/** What a person is told a conversation is with. */
+/** The contact of a conversation, for people who watch a run. */
 export function contactOf(conversation: Row): { name: string | null; phone: string | null } {
   const kapso = isObject(conversation.kapso) ? conversation.kapso : {};
   const name = [kapso.contact_name, conversation.contact_name, conversation.username].find((
@@ -95,7 +95,7 @@ function merge(merged: Map<string, ConversationElement>, element: ConversationEl
   );
 }
 
-/** Two conversations of one thread and session, the later one last. */
+/** Joins two conversations with the same id and session, the earlier one first. */
 function join(earlier: KapsoConversation, later: KapsoConversation): KapsoConversation {
   const changes = [...earlier.changes ?? [], ...later.changes ?? []];
   const person = joinPeople(earlier.person, later.person);

@@ -1,24 +1,24 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
+import { consoleLog } from "../_shared/http/log.ts";
+import { wait } from "../_shared/http/retry.ts";
+import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import {
   COPY_TIMEOUT_MS,
   createBackgroundCopier,
 } from "../_shared/kapso/media/background_copier.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
-import { consoleLog } from "../_shared/http/log.ts";
-import { waitUntil } from "../_shared/http/wait_until.ts";
 import { createHandler } from "./handler.ts";
-import { supabaseRuns } from "./store.ts";
-import { supabaseTargets } from "./target_store.ts";
+import { createRunStore, createSyncStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
 const client = createServiceClient(projectEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
-// Shorter than a lease, which is kept by storing: what takes longer is for the next slice.
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
+// Waits shorter than a lease, which storing renews. The next slice retries what takes longer.
 const kapso = {
   baseUrl: env.KAPSO_API_URL,
   apiKey: env.KAPSO_API_KEY,
@@ -26,7 +26,7 @@ const kapso = {
   maxWaitMs: 15_000,
   deadlineMs: 40_000,
 };
-const kapsoFor = kapsoAccounts(client, box, kapso);
+const kapsoFor = kapsoAccounts(client, cipher, kapso);
 const media = projectMedia(client, {
   ...projectEnv,
   kapsoBaseUrl: kapso.baseUrl,
@@ -38,15 +38,15 @@ const copyInBackground = createBackgroundCopier({ media, waitUntil });
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
-  ...supabaseTargets(client),
-  runs: supabaseRuns(client),
+  store: createSyncStore(client),
+  runs: createRunStore(client),
   kapsoFor,
   onStored: (connectionId) => copyInBackground([connectionId]),
-  onTick: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
+  copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
   waitUntil,
-  // Edge Functions end after 150 seconds at the least, and after 2 seconds of processor time.
+  // Edge Functions live for at least 150 seconds, with 2 seconds of processor time.
   budget: { duration: 45_000, pages: 150 },
   log: consoleLog,
-  now: () => Date.now(),
-  delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  monotonic: () => performance.now(),
+  delay: wait,
 }));

@@ -1,42 +1,43 @@
 /**
- * One slice of a run: it goes on where the one before stopped, stores page after page, and ends when the
- * run is done, asked to stop, out of budget, or in trouble. Every page is stored together with the place
- * where the next one begins, so a slice can be cut off anywhere.
+ * One slice of a run: resumes where the previous slice ended, stores page after page, and ends when the run
+ * is done, asked to stop or out of budget, or when an error occurs. Every page is stored together with the
+ * cursor of the next one, so a slice can be cut off anywhere.
  *
  * @module
  */
+import type { SyncEnd, SyncEvent, SyncRun } from "../_shared/contracts/kapso_sync.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import type { Log } from "../_shared/http/log.ts";
 import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
 import { readSessionRow } from "../_shared/kapso/webhook/normalize.ts";
-import type { Log } from "../_shared/http/log.ts";
+import { countsOf, endOf, type EndReason } from "./events.ts";
 import { contactOf, type ReadPage, readPage, type Row } from "./history_page.ts";
-import type { RunCounts, SyncEvent } from "./schema.ts";
-import { LeaseLost, type Run, type RunStore, type WaitingConversation } from "./store.ts";
+import { LeaseLost, type RunStore, type StorablePage, type WaitingConversation } from "./run.ts";
 
-/** Rows of a page: the most Kapso gives. */
+/** Rows of a page: Kapso's maximum. */
 const PAGE_SIZE = 100;
-/** Messages, and sessions, that are looked up in one run. Each costs a request, and keys allow as few as 100 a minute. */
+/** Conversations whose messages are read before the next ones are fetched from the database. */
+const CONVERSATIONS_AT_ONCE = 25;
+/** Messages, and sessions, looked up in one run. Each costs a request, and keys allow as few as 100 a minute. */
 const MAX_CHECKS = 30;
-/**
- * Those that are looked up, at most and for at most so many milliseconds, before what was found is stored:
- * the lease is kept by storing.
- */
+/** Look-ups, and milliseconds of look-ups, before the results are stored: storing renews the lease. */
 const CHECKS_AT_ONCE = 10;
 const CHECKING_MS = 10_000;
-/** Whatever Kapso asks for, a day later somebody looks again. */
+/** The longest wait that Kapso can ask for. */
 const MAX_RETRY_SECONDS = 24 * 60 * 60;
 /**
- * Messages that are older than this when a history run begins are history. What is newer may be on its
- * way as an event as well, and must count as unread whichever comes first: Kapso repeats an event for
- * about two minutes.
+ * Messages older than this when a history run begins are history. Newer ones may also arrive as events,
+ * which Kapso repeats for about two minutes, and must count as unread whichever comes first.
  */
 const LIVE_MS = 2 * 60 * 1000;
+/** How far before its beginning a history run looks for recent messages: clocks differ, lists lag behind. */
+const RECENT_MARGIN_MS = 10 * 60 * 1000;
 
-/** What a slice may use up. */
+/** How much a slice may use. */
 export interface SliceBudget {
   /** Milliseconds. */
   duration: number;
-  /** Pages that are read and stored: processor time, of which an Edge Function has little. */
+  /** Pages read and stored: they cost processor time, of which an Edge Function has little. */
   pages: number;
 }
 
@@ -47,115 +48,72 @@ export interface SliceDeps {
   /** Called with the connection after each stored page, to copy the files of its messages. */
   onStored: (connectionId: string) => void;
   log: Log;
-  /** Clock in milliseconds since 1970. */
-  now: () => number;
+  /** Monotonic clock in milliseconds. */
+  monotonic: () => number;
   delay: (ms: number) => Promise<void>;
 }
 
-/** How to go about it. */
+/** How a slice works. */
 export interface SliceOptions {
   phoneNumberId: string;
   delayMs: number;
   budget: SliceBudget;
-  /** Whoever reads the events has gone: stop at the next page. */
+  /** Aborted once the reader of the events is gone: the slice stops at the next page. */
   signal: AbortSignal;
 }
 
 /**
- * Work on a run.
+ * Works on a run.
  *
- * @param run As `begin` returned it: the lease is the caller's.
+ * @param run As `begin` returned it, with the caller's lease.
  * @returns Events; the last one says how the slice ended. Throws {@linkcode LeaseLost} where another slice
- *   has taken the run over, and what the database throws while it is away.
+ *   has taken the run over, and `databaseError` while the database is not available.
  */
 export async function* runSlice(
   deps: SliceDeps,
-  run: Run,
+  run: SyncRun,
   options: SliceOptions,
 ): AsyncGenerator<SyncEvent> {
   const slice = new Slice(deps, run, options);
+  let end: SyncEnd;
   try {
     yield* slice.work();
-    const { run } = slice;
-    if (run.phase !== "finished" && slice.isStopAsked) {
-      yield* slice.end("stopped", {});
-    } else if (run.phase !== "finished") {
-      yield* slice.end("paused", {});
-    } else {
-      const failed = run.conversations_failed;
-      yield* slice.end(failed > 0 ? "partial" : "done", {
-        ...(failed > 0 ? { error: `${failed} conversations could not be read or stored` } : {}),
-      });
-    }
+    end = await slice.end();
   } catch (error) {
-    if (error instanceof LeaseLost) {
-      throw error;
-    } else if (options.signal.aborted) {
-      yield* slice.end("paused", {});
-    } else if (error instanceof AppError && error.code === "connection_inactive") {
-      yield* slice.end("paused", { error: error.message, code: error.code });
-    } else if (error instanceof KapsoError && error.isRetryable) {
-      const wait = error.retryAfterMs ?? Math.min(5_000 * 2 ** slice.run.failures, 300_000);
-      yield* slice.end("paused", {
-        ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
-        error: error.message,
-        retrySeconds: Math.min(Math.ceil(wait / 1000), MAX_RETRY_SECONDS),
-      });
-    } else if (error instanceof KapsoError) {
-      yield* slice.end("failed", { error: error.message, code: "kapso_refused" });
-    } else {
-      // The lease runs out by itself, and the next slice begins after the last stored page.
-      throw error;
-    }
+    end = await slice.endAfter(error);
   }
-}
-
-/** The counts of a run, as events have them. */
-export function counts(run: Run): RunCounts {
-  return {
-    run_id: run.id,
-    phase: run.phase,
-    conversations_total: run.conversations_total,
-    conversations_done: run.conversations_done,
-    conversations_failed: run.conversations_failed,
-    messages_read: run.messages_read,
-    messages_added: run.messages_added,
-    people_created: run.people_created,
-    conversations_created: run.conversations_created,
-    statuses_checked: run.statuses_checked,
-    sessions_checked: run.sessions_checked,
-  };
+  yield end;
 }
 
 class Slice {
-  run: Run;
+  run: SyncRun;
   readonly #deps: SliceDeps;
   readonly #options: SliceOptions;
   readonly #until: number;
   readonly #historyBefore: number;
   #pagesLeft: number;
 
-  constructor(deps: SliceDeps, run: Run, options: SliceOptions) {
+  constructor(deps: SliceDeps, run: SyncRun, options: SliceOptions) {
     this.#deps = deps;
     this.run = run;
     this.#options = options;
-    this.#until = deps.now() + options.budget.duration;
+    this.#until = deps.monotonic() + options.budget.duration;
     this.#pagesLeft = options.budget.pages;
     this.#historyBefore = run.mode === "history" ? Date.parse(run.started_at) - LIVE_MS : 0;
   }
 
-  get isStopAsked(): boolean {
+  get #isStopRequested(): boolean {
     return this.run.stop_requested_at !== null;
   }
 
   /** Whether another page may be read. */
-  get #mayGoOn(): boolean {
-    return !this.isStopAsked && !this.#options.signal.aborted && this.#pagesLeft > 0 &&
-      this.#deps.now() < this.#until;
+  get #mayContinue(): boolean {
+    return !this.#isStopRequested && !this.#options.signal.aborted && this.#pagesLeft > 0 &&
+      this.#deps.monotonic() < this.#until;
   }
 
   async *work(): AsyncGenerator<SyncEvent> {
-    while (this.#mayGoOn && this.run.phase !== "finished") {
+    while (this.#mayContinue && this.run.phase !== "finished") {
       switch (this.run.phase) {
         case "conversations":
           yield* this.#listConversations();
@@ -172,27 +130,54 @@ class Slice {
     }
   }
 
-  /** Ends the slice, and says so. */
-  async *end(
-    type: "paused" | "stopped" | "failed" | "partial" | "done",
-    end: { error?: string; code?: string; retrySeconds?: number },
-  ): AsyncGenerator<SyncEvent> {
-    this.run = await this.#deps.runs.release(this.run, {
-      state: type === "paused" ? "running" : type,
-      ...(end.error === undefined ? {} : { error: end.error }),
-      ...(end.retrySeconds === undefined ? {} : { retrySeconds: end.retrySeconds }),
-    });
-    yield {
-      // A member asked for it while something failed.
-      type: type === "paused" && this.run.state === "stopped" ? "stopped" : type,
-      ...counts(this.run),
-      error: end.error ?? null,
-      code: end.code ?? null,
-      retry_after_seconds: end.retrySeconds ?? null,
-    };
+  /** Ends the slice after its work. */
+  async end(): Promise<SyncEnd> {
+    const { phase, conversations_failed: failed } = this.run;
+    if (phase !== "finished") {
+      return await this.#release(this.#isStopRequested ? "stopped" : "paused");
+    }
+    if (failed === 0) return await this.#release("done");
+    const error = `${failed} conversations could not be read or stored`;
+    return await this.#release("partial", { error });
   }
 
-  /** One walk through the list of conversations, or what the budget allows of it. */
+  /**
+   * Ends the slice after an error.
+   *
+   * @throws the error, unless it is Kapso's or says that the connection is inactive: then the lease expires,
+   *   and the next slice begins after the last stored page.
+   */
+  async endAfter(error: unknown): Promise<SyncEnd> {
+    if (error instanceof LeaseLost) throw error;
+    if (this.#options.signal.aborted) return await this.#release("paused");
+    if (error instanceof AppError && error.code === "connection_inactive") {
+      return await this.#release("paused", { error: error.message, code: error.code });
+    }
+    if (!(error instanceof KapsoError)) throw error;
+    if (!error.isRetryable) {
+      return await this.#release("failed", { error: error.message, code: "kapso_refused" });
+    }
+    const waitMs = error.retryAfterMs ?? Math.min(5_000 * 2 ** this.run.failures, 300_000);
+    return await this.#release("paused", {
+      ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
+      error: error.message,
+      retrySeconds: Math.min(Math.ceil(waitMs / 1000), MAX_RETRY_SECONDS),
+    });
+  }
+
+  /** Gives the lease back. */
+  async #release(type: Exclude<SyncEnd["type"], "busy">, reason: EndReason = {}): Promise<SyncEnd> {
+    this.run = await this.#deps.runs.release(this.run, {
+      state: type === "paused" ? "running" : type,
+      error: reason.error,
+      retrySeconds: reason.retrySeconds,
+    });
+    // A member may have asked the run to stop while something failed.
+    const isStopped = type === "paused" && this.run.state === "stopped";
+    return endOf(this.run, isStopped ? "stopped" : type, reason);
+  }
+
+  /** Walks through the list of conversations once, as far as the budget allows. */
   async *#listConversations(): AsyncGenerator<SyncEvent> {
     const { runs, kapso } = this.#deps;
     const pages = kapso.listConversations(this.#options.phoneNumberId, {
@@ -219,14 +204,14 @@ class Slice {
       if (this.run.phase !== "conversations") {
         yield { type: "conversations", run_id: this.run.id, total: this.run.conversations_total };
       }
-      if (!this.#mayGoOn) return;
+      if (!this.#mayContinue) return;
     }
   }
 
   async *#readConversations(): AsyncGenerator<SyncEvent> {
-    const waiting = await this.#deps.runs.nextConversations(this.run, 25);
+    const waiting = await this.#deps.runs.nextConversations(this.run, CONVERSATIONS_AT_ONCE);
     if (waiting.length === 0) {
-      // A dry run has counted them.
+      // A dry run ends after counting them.
       this.run = await this.#deps.runs.advance(
         this.run,
         this.run.is_dry_run ? "finished" : "recent",
@@ -234,7 +219,7 @@ class Slice {
       return;
     }
     for (const conversation of waiting) {
-      if (!this.#mayGoOn) return;
+      if (!this.#mayContinue) return;
       yield* this.#readConversation(conversation);
       if (this.#options.delayMs > 0) await this.#deps.delay(this.#options.delayMs);
     }
@@ -252,8 +237,8 @@ class Slice {
     try {
       yield* this.#readMessages(waiting);
     } catch (error) {
-      // Something is wrong with this conversation alone. What concerns the key ends the run.
-      if (!(error instanceof KapsoError) || error.isRetryable || isAboutTheKey(error)) throw error;
+      // An error of this conversation alone is noted; one of the API key ends the run.
+      if (!(error instanceof KapsoError) || error.isRetryable || isKeyRefused(error)) throw error;
       this.run = await this.#deps.runs.failConversation(this.run, sessionId, error.message);
       yield { type: "conversation_failed", run_id: this.run.id, index, error: error.message };
     }
@@ -286,8 +271,8 @@ class Slice {
       );
       messagesAdded += added;
       if (!isLast) {
-        yield { type: "progress", ...counts(this.run) };
-        if (!this.#mayGoOn) return;
+        yield { type: "progress", ...countsOf(this.run) };
+        if (!this.#mayContinue) return;
         continue;
       }
       yield errors.length === 0
@@ -299,17 +284,16 @@ class Slice {
           messages_added: messagesAdded,
         }
         : { type: "conversation_failed", run_id: this.run.id, index, error: errors[0]! };
-      yield { type: "progress", ...counts(this.run) };
+      yield { type: "progress", ...countsOf(this.run) };
       return;
     }
   }
 
-  /** Whatever Kapso stored since the run began; for a repair, since the last one. */
+  /** Reads what Kapso stored since the run began; for a repair, since the previous one. */
   async *#readRecent(): AsyncGenerator<SyncEvent> {
     const since = this.run.mode === "repair"
       ? this.run.since!
-      // The clocks may differ, and what was stored a moment before may become visible a moment after.
-      : new Date(Date.parse(this.run.started_at) - 10 * 60 * 1000).toISOString();
+      : new Date(Date.parse(this.run.started_at) - RECENT_MARGIN_MS).toISOString();
     const pages = this.#deps.kapso.listMessages(this.#options.phoneNumberId, {
       pageSize: PAGE_SIZE,
       since,
@@ -325,17 +309,17 @@ class Slice {
         }),
         { messagesRead: rows.length, cursor: after, isLast: after === undefined },
       );
-      yield { type: "progress", ...counts(this.run) };
-      if (!this.#mayGoOn) return;
+      yield { type: "progress", ...countsOf(this.run) };
+      if (!this.#mayContinue) return;
     }
   }
 
-  /** Looks up what no list tells: how messages fared, and whether sessions go on. */
+  /** Looks up what Kapso's lists do not contain: statuses of messages, and whether sessions are open. */
   async *#checkStatuses(): AsyncGenerator<SyncEvent> {
     if (this.run.mode === "repair" && !this.run.is_dry_run) {
       yield* this.#checkMessages();
       yield* this.#checkSessions();
-      if (!this.#mayGoOn) return;
+      if (!this.#mayContinue) return;
     }
     this.run = await this.#deps.runs.advance(this.run, "finished");
   }
@@ -343,7 +327,7 @@ class Slice {
   async *#checkMessages(): AsyncGenerator<SyncEvent> {
     const { runs, kapso } = this.#deps;
     const { phoneNumberId, signal } = this.#options;
-    while (this.#mayGoOn && this.run.statuses_checked < MAX_CHECKS) {
+    while (this.#mayContinue && this.run.statuses_checked < MAX_CHECKS) {
       const due = await runs.dueStatusChecks(this.run, CHECKS_AT_ONCE);
       if (due.length === 0) return;
       const looked = await this.#lookUp(
@@ -359,7 +343,7 @@ class Slice {
       }
       const last = due[looked.checked - 1];
       if (last) this.run = await runs.noteStatusChecks(this.run, looked.checked, last.dueAt);
-      yield { type: "progress", ...counts(this.run) };
+      yield { type: "progress", ...countsOf(this.run) };
       if (looked.failure) throw looked.failure;
       if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
     }
@@ -368,7 +352,7 @@ class Slice {
   async *#checkSessions(): AsyncGenerator<SyncEvent> {
     const { runs, kapso } = this.#deps;
     const { phoneNumberId, signal } = this.#options;
-    while (this.#mayGoOn && this.run.sessions_checked < MAX_CHECKS) {
+    while (this.#mayContinue && this.run.sessions_checked < MAX_CHECKS) {
       const due = await runs.dueSessionChecks(this.run, CHECKS_AT_ONCE);
       if (due.length === 0) return;
       const looked = await this.#lookUp(
@@ -385,34 +369,34 @@ class Slice {
         });
         this.run = await runs.storeSessionChecks(this.run, reports, looked.checked, last.dueAt);
       }
-      yield { type: "progress", ...counts(this.run) };
+      yield { type: "progress", ...countsOf(this.run) };
       if (looked.failure) throw looked.failure;
       if (due.length < CHECKS_AT_ONCE && looked.checked === due.length) return;
     }
   }
 
   /**
-   * Looks up one after the other, for a while.
+   * Looks up items one by one, for at most {@linkcode CHECKING_MS}.
    *
-   * @returns What was found; how many are done with; and what to throw once they are stored. One that Kapso
-   *   cannot give is done with as well: it must not keep the others from their turn.
+   * @returns The rows found, the number of items that are done, and the error to throw once the rows are stored.
+   *   An item that Kapso refuses is done as well, so that it does not block the others.
    */
   async #lookUp<Item>(
     items: readonly Item[],
     read: (item: Item) => Promise<Row>,
   ): Promise<{ found: { item: Item; row: Row }[]; checked: number; failure?: unknown }> {
-    const until = this.#deps.now() + CHECKING_MS;
+    const until = this.#deps.monotonic() + CHECKING_MS;
     const found: { item: Item; row: Row }[] = [];
     let checked = 0;
     for (const item of items) {
-      if (checked > 0 && (!this.#mayGoOn || this.#deps.now() >= until)) break;
+      if (checked > 0 && (!this.#mayContinue || this.#deps.monotonic() >= until)) break;
       try {
         found.push({ item, row: await read(item) });
       } catch (error) {
         if (!(error instanceof KapsoError)) return { found, checked, failure: error };
-        const isItsOwn = error.status !== 429 && !isAboutTheKey(error);
-        if (isItsOwn) checked++;
-        if (error.isRetryable || !isItsOwn) return { found, checked, failure: error };
+        const isOfItem = error.status !== 429 && !isKeyRefused(error);
+        if (isOfItem) checked++;
+        if (error.isRetryable || !isOfItem) return { found, checked, failure: error };
         continue;
       }
       checked++;
@@ -422,10 +406,10 @@ class Slice {
 
   async #store(
     { elements, unusable }: ReadPage,
-    at: { messagesRead: number; sessionId?: string; cursor: string | undefined; isLast: boolean },
+    place: Omit<StorablePage, "elements">,
   ): Promise<{ messagesAdded: number; errors: string[] }> {
     this.#pagesLeft--;
-    const stored = await this.#deps.runs.storePage(this.run, { elements, ...at });
+    const stored = await this.#deps.runs.storePage(this.run, { elements, ...place });
     this.run = stored.run;
     if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
     if (unusable > 0 || stored.errors.length > 0) {
@@ -442,21 +426,7 @@ class Slice {
   }
 }
 
-/** No other request will fare better. */
-function isAboutTheKey(error: KapsoError): boolean {
+/** Whether Kapso refused the API key itself, so that other requests would fail as well. */
+function isKeyRefused(error: KapsoError): boolean {
   return error.status === 401 || error.status === 402 || error.status === 403;
-}
-
-/** What a thrown error is to whoever reads the events: the database's, in this project's words. */
-export function failureEvent(run: Run, error: unknown): SyncEvent {
-  const failure = error instanceof AppError
-    ? error
-    : new AppError(500, "internal_error", "Internal server error", { cause: error });
-  return {
-    type: "paused",
-    ...counts(run),
-    error: failure.message,
-    code: failure.code,
-    retry_after_seconds: failure.retryAfterSeconds ?? 60,
-  };
 }

@@ -1,249 +1,239 @@
 /**
- * Runs in this project's database.
+ * Runs and phone numbers in this project's database.
  *
  * @module
  */
+import * as z from "zod";
+import type { Caller } from "../_shared/auth/caller.ts";
+import type { SyncMode, SyncRequest, SyncRun } from "../_shared/contracts/kapso_sync.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import type { Database, Json } from "../_shared/database/database.types.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../_shared/http/errors.ts";
-import type { KapsoSession, NormalizedElement } from "../_shared/kapso/webhook/elements.ts";
-import type { Row } from "./history_page.ts";
+import { sqlStateOf } from "../_shared/database/errors.ts";
+import {
+  type Arguments,
+  type FunctionName,
+  type Returned,
+  rows,
+  rpc,
+} from "../_shared/database/rpc.ts";
+import { LeaseLost, type RunStore } from "./run.ts";
 
-/** A row of `sync_runs`. */
-export type Run = Database["public"]["Tables"]["sync_runs"]["Row"];
-
-/** What a run is to do. */
-export interface RunOptions {
+/** A Kapso phone number that the caller may sync. */
+export interface KapsoNumber {
+  /** Primary key of the connection. */
+  id: string;
   connectionId: string;
-  mode: "history" | "repair";
-  /** Null: all. */
-  messagesPerConversation: number | null;
-  since: string | null;
-  isDryRun: boolean;
+  workspaceSlug: string;
+  phoneNumberId: string;
+  isActive: boolean;
+  /** The signed-in user; null for the service key. */
   requestedBy: string | null;
-  /** The run that the caller goes on with: it is not taken up where somebody stopped it meanwhile. */
-  runId?: string | undefined;
 }
 
-/** A conversation whose messages are to be read. */
-export interface WaitingConversation {
-  sessionId: string;
-  position: number;
-  conversation: Row;
-  cursor: string | undefined;
-  messagesRead: number;
-  messagesAdded: number;
+/** A run that the schedule has to begin or resume. */
+export interface DueRun {
+  connectionId: string;
+  phoneNumberId: string;
+  mode: SyncMode;
 }
 
-/** A page of messages for {@linkcode RunStore.storePage}. */
-export interface StorablePage {
-  elements: NormalizedElement[];
-  messagesRead: number;
-  /** Undefined in the phase `recent`. */
-  sessionId?: string;
-  cursor: string | undefined;
-  isLast: boolean;
+/** What callers and the schedule may work on. Every call throws as `databaseError`. */
+export interface SyncStore {
+  findNumbers(
+    caller: Caller,
+    request: Pick<SyncRequest, "workspace" | "connection_id">,
+  ): Promise<KapsoNumber[]>;
+  /** The newest runs that the caller may see. */
+  listRuns(
+    caller: Caller,
+    filter: { workspace: string | undefined; connection: string | undefined; max: number },
+  ): Promise<SyncRun[]>;
+  /** Asks a run to stop; undefined where the caller has no such open run. */
+  stopRun(caller: Caller, runId: string): Promise<SyncRun | undefined>;
+  dueRuns(): Promise<DueRun[]>;
+  /** Keeps the schedule from a connection, in seconds. */
+  postpone(connectionId: string, seconds: number): Promise<void>;
 }
 
-/** A run and who has it. */
-export interface BegunRun {
-  run: Run;
-  /** False: another slice is at work on it, or it was stopped. */
-  isMine: boolean;
-  isResumed: boolean;
-}
+/** More due runs than a scheduled call has time for. */
+const MAX_DUE = 100;
 
-/** What Kapso says of the newest session of a thread. */
-export interface SessionReport {
-  conversationId: string;
-  session: KapsoSession;
-}
-
-/** Another slice holds the run: whatever the caller was about to store was not stored. */
-export class LeaseLost extends Error {
-  override name = "LeaseLost";
-}
-
-/**
- * Where runs are kept. Every write keeps the lease, and fails with {@linkcode LeaseLost} without it; what
- * Kapso listed fails with {@linkcode AppError} connection_inactive once the connection is switched off.
- */
-export interface RunStore {
-  begin(options: RunOptions): Promise<BegunRun>;
-  /** The same for the schedule; undefined where the run is not due any more. */
-  beginDue(connectionId: string, mode: "history" | "repair"): Promise<BegunRun | undefined>;
-  addConversations(
-    run: Run,
-    page: { conversations: Row[]; cursor: string | undefined; isLast: boolean },
-  ): Promise<Run>;
-  nextConversations(run: Run, max: number): Promise<WaitingConversation[]>;
-  storePage(
-    run: Run,
-    page: StorablePage,
-  ): Promise<{ run: Run; messagesAdded: number; errors: string[] }>;
-  failConversation(run: Run, sessionId: string, error: string): Promise<Run>;
-  advance(run: Run, phase: string): Promise<Run>;
-  dueStatusChecks(run: Run, max: number): Promise<{ messageId: string; dueAt: string }[]>;
-  noteStatusChecks(run: Run, checked: number, until: string): Promise<Run>;
-  dueSessionChecks(
-    run: Run,
-    max: number,
-  ): Promise<{ conversationId: string; sessionId: string; dueAt: string }[]>;
-  storeSessionChecks(
-    run: Run,
-    reports: SessionReport[],
-    checked: number,
-    until: string,
-  ): Promise<Run>;
-  release(
-    run: Run,
-    end: { state: string; error?: string; retrySeconds?: number },
-  ): Promise<Run>;
+/** {@linkcode SyncStore} on a service client. */
+export function createSyncStore(service: DatabaseClient): SyncStore {
+  // A user's client sees what row level security lets it see.
+  const clientOf = (caller: Caller) => caller.kind === "service" ? service : caller.client;
+  return {
+    async findNumbers(caller, request) {
+      const found = await rpc(clientOf(caller), "connections_to_sync", {
+        workspace: request.workspace,
+        connection: request.connection_id,
+      });
+      return found.map((row) => ({
+        id: row.id,
+        connectionId: row.connection_id,
+        workspaceSlug: row.workspace_slug,
+        phoneNumberId: row.phone_number_id,
+        isActive: row.is_active,
+        requestedBy: row.requested_by,
+      }));
+    },
+    async listRuns(caller, { workspace, connection, max }) {
+      const client = clientOf(caller);
+      let query = client.from("sync_runs").select("*").order("started_at", { ascending: false })
+        .limit(max);
+      if (workspace !== undefined) query = query.eq("workspace_id", workspace);
+      if (connection !== undefined) query = query.eq("connection_id", connection);
+      return await rows(client, query);
+    },
+    async stopRun(caller, runId) {
+      // Text that is no id is the id of no run.
+      if (!z.guid().safeParse(runId).success) return undefined;
+      const [run] = await rpc(clientOf(caller), "stop_sync_run", { run_id: runId });
+      return run;
+    },
+    async dueRuns() {
+      const due = await rpc(service, "due_sync_runs", { max_runs: MAX_DUE });
+      return due.map((row) => ({
+        connectionId: row.connection_id,
+        phoneNumberId: row.phone_number_id,
+        mode: row.mode,
+      }));
+    },
+    async postpone(connectionId, seconds) {
+      await rpc(service, "postpone_sync", { connection_id: connectionId, seconds });
+    },
+  };
 }
 
 /** {@linkcode RunStore} on a service client. */
-export function supabaseRuns(client: DatabaseClient): RunStore {
-  const held = (run: Run) => ({ run_id: run.id, lease: run.lease! });
+export function createRunStore(client: DatabaseClient): RunStore {
+  /** Calls a function that holds the run. */
+  async function hold<Name extends FunctionName>(
+    name: Name,
+    args: Arguments<Name>,
+  ): Promise<Returned<Name>> {
+    try {
+      return await rpc(client, name, args);
+    } catch (error) {
+      if (sqlStateOf(error) === "55006") throw new LeaseLost("another slice holds the run");
+      throw error;
+    }
+  }
+  const held = (run: SyncRun) => ({ run_id: run.id, lease: run.lease! });
+
   return {
     async begin(options) {
-      const [begun] = unwrap(
-        await client.rpc("begin_sync_run", {
-          connection_id: options.connectionId,
-          mode: options.mode,
-          messages_per_conversation: options.messagesPerConversation as number,
-          since: options.since as string,
-          is_dry_run: options.isDryRun,
-          requested_by: options.requestedBy as string,
-          ...(options.runId === undefined ? {} : { run_id: options.runId }),
-        }),
-      );
-      return readBegun(begun!);
+      const [begun] = await rpc(client, "begin_sync_run", {
+        connection_id: options.connectionId,
+        mode: options.mode,
+        messages_per_conversation: options.messagesPerConversation,
+        since: options.since,
+        is_dry_run: options.isDryRun,
+        requested_by: options.requestedBy,
+        run_id: options.runId,
+      });
+      const { run, is_mine: isMine, is_resumed: isResumed } = begun!;
+      return { run, isMine, isResumed };
     },
     async beginDue(connectionId, mode) {
-      const [begun] = unwrap(
-        await client.rpc("begin_due_sync_run", { connection_id: connectionId, mode }),
-      );
-      return begun && readBegun(begun);
+      const [begun] = await rpc(client, "begin_due_sync_run", {
+        connection_id: connectionId,
+        mode,
+      });
+      return begun && { run: begun.run, isMine: begun.is_mine, isResumed: begun.is_resumed };
     },
     async addConversations(run, { conversations, cursor, isLast }) {
-      return unwrap(
-        await client.rpc("add_sync_conversations", {
-          ...held(run),
-          conversations: conversations as Json,
-          cursor: (cursor ?? null) as string,
-          is_last: isLast,
-        }),
-      )[0]!;
+      const [stored] = await hold("add_sync_conversations", {
+        ...held(run),
+        conversations,
+        cursor: cursor ?? null,
+        is_last: isLast,
+      });
+      return stored!;
     },
     async nextConversations(run, max) {
-      return unwrap(
-        await client.rpc("next_sync_conversations", { run_id: run.id, max_conversations: max }),
-      ).map((row) => ({
+      const waiting = await rpc(client, "next_sync_conversations", {
+        run_id: run.id,
+        max_conversations: max,
+      });
+      return waiting.map((row) => ({
         sessionId: row.session_id,
         position: row.position,
-        conversation: row.conversation as Row,
-        // The generated type does not know that it can be null.
-        cursor: (row.cursor as string | null) ?? undefined,
+        conversation: row.conversation,
+        cursor: row.cursor ?? undefined,
         messagesRead: row.messages_read,
         messagesAdded: row.messages_added,
       }));
     },
     async storePage(run, page) {
-      const [stored] = unwrap(
-        await client.rpc("store_sync_page", {
-          ...held(run),
-          elements: page.elements as unknown as Json,
-          messages_read: page.messagesRead,
-          session_id: (page.sessionId ?? null) as string,
-          cursor: (page.cursor ?? null) as string,
-          is_last: page.isLast,
-        }),
-      );
-      return {
-        run: stored!.run as unknown as Run,
-        messagesAdded: stored!.messages_added,
-        errors: stored!.errors,
-      };
+      const [stored] = await hold("store_sync_page", {
+        ...held(run),
+        elements: page.elements,
+        messages_read: page.messagesRead,
+        session_id: page.sessionId ?? null,
+        cursor: page.cursor ?? null,
+        is_last: page.isLast,
+      });
+      const { run: after, messages_added: messagesAdded, errors } = stored!;
+      return { run: after, messagesAdded, errors };
     },
     async failConversation(run, sessionId, error) {
-      return unwrap(
-        await client.rpc("fail_sync_conversation", { ...held(run), session_id: sessionId, error }),
-      )[0]!;
+      const [stored] = await hold("fail_sync_conversation", {
+        ...held(run),
+        session_id: sessionId,
+        error,
+      });
+      return stored!;
     },
     async advance(run, phase) {
-      return unwrap(await client.rpc("advance_sync_run", { ...held(run), phase }))[0]!;
+      const [stored] = await hold("advance_sync_run", { ...held(run), phase });
+      return stored!;
     },
     async dueStatusChecks(run, max) {
-      return unwrap(
-        await client.rpc("due_status_checks", {
-          connection_id: run.connection_id,
-          max_messages: max,
-        }),
-      ).map((row) => ({ messageId: row.message_id, dueAt: row.due_at }));
+      const due = await rpc(client, "due_status_checks", {
+        connection_id: run.connection_id,
+        max_messages: max,
+      });
+      return due.map((row) => ({ messageId: row.message_id, dueAt: row.due_at }));
     },
     async noteStatusChecks(run, checked, until) {
-      return unwrap(
-        await client.rpc("note_status_checks", {
-          ...held(run),
-          statuses_checked: checked,
-          checked_until: until,
-        }),
-      )[0]!;
+      const [stored] = await hold("note_status_checks", {
+        ...held(run),
+        statuses_checked: checked,
+        checked_until: until,
+      });
+      return stored!;
     },
     async dueSessionChecks(run, max) {
-      return unwrap(
-        await client.rpc("due_session_checks", {
-          connection_id: run.connection_id,
-          max_sessions: max,
-        }),
-      ).map((row) => ({
+      const due = await rpc(client, "due_session_checks", {
+        connection_id: run.connection_id,
+        max_sessions: max,
+      });
+      return due.map((row) => ({
         conversationId: row.conversation_id,
         sessionId: row.session_id,
         dueAt: row.due_at,
       }));
     },
     async storeSessionChecks(run, reports, checked, until) {
-      return unwrap(
-        await client.rpc("store_session_checks", {
-          ...held(run),
-          reports: reports.map(({ conversationId, session }) => ({
-            conversation_id: conversationId,
-            session,
-          })) as unknown as Json,
-          sessions_checked: checked,
-          checked_until: until,
-        }),
-      )[0]!;
+      const [stored] = await hold("store_session_checks", {
+        ...held(run),
+        reports: reports.map(({ conversationId, session }) => ({
+          conversation_id: conversationId,
+          session,
+        })),
+        sessions_checked: checked,
+        checked_until: until,
+      });
+      return stored!;
     },
     async release(run, { state, error, retrySeconds }) {
-      return unwrap(
-        await client.rpc("release_sync_run", {
-          ...held(run),
-          state,
-          ...(error === undefined ? {} : { error }),
-          ...(retrySeconds === undefined ? {} : { retry_seconds: retrySeconds }),
-        }),
-      )[0]!;
+      const [stored] = await hold("release_sync_run", {
+        ...held(run),
+        state,
+        error,
+        retry_seconds: retrySeconds,
+      });
+      return stored!;
     },
   };
-}
-
-function readBegun(row: { run: Json; is_mine: boolean; is_resumed: boolean }): BegunRun {
-  return { run: row.run as unknown as Run, isMine: row.is_mine, isResumed: row.is_resumed };
-}
-
-interface RpcAnswer<Data> {
-  data: Data | null;
-  error: DatabaseFailure | null;
-  status: number;
-}
-
-/** @throws {LeaseLost}, {AppError} connection_inactive (403), or as {@linkcode databaseError}. */
-function unwrap<Data>({ data, error, status }: RpcAnswer<Data>): Data {
-  if (error?.code === "55006") throw new LeaseLost(error.message);
-  if (error?.code === "55000") {
-    throw new AppError(403, "connection_inactive", "Connection is inactive");
-  }
-  if (error) throw databaseError(error, status);
-  return data!;
 }

@@ -4,60 +4,52 @@
  * @module
  */
 import { requireApiKey, type VerifiedConnection } from "../_shared/auth/api_keys.ts";
+import { listPeople } from "../_shared/contracts/messaging_people.ts";
+import { createApp, messagingErrorBody } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import { createApp } from "../_shared/http/app.ts";
 import type { Log } from "../_shared/http/log.ts";
-import { parseQuery, type PeopleQuery } from "./schema.ts";
+import { addRoute } from "../_shared/http/routes.ts";
+import type { PeopleStore } from "./store.ts";
 
-/** A person as bridges see them. */
-export interface Person {
-  id: string;
-  name: string | null;
-  email: string | null;
-  phone: string | null;
-  avatar_url: string | null;
-  updated_at: string;
-}
-
-/** What the handler needs of the outside world. */
+/** What the handler needs from outside. */
 export interface HandlerDeps {
-  /** Find the connection a key opens; throws as `verifyApiKey` does. */
+  /** Finds the connection that a key opens; throws as `verifyApiKey` does. */
   verifyApiKey: (apiKey: string, connectionId: string) => Promise<VerifiedConnection>;
-  /** A page of the people of one workspace, least recently changed first, and how many there are. */
-  listPeople: (
-    workspaceId: string,
-    query: PeopleQuery,
-  ) => Promise<{ total: number; people: Person[] }>;
+  store: PeopleStore;
   log: Log;
-  now: () => number;
+  /** Monotonic clock, milliseconds. */
+  monotonic: () => number;
 }
 
-/** The handler of the function. */
+/** Creates the handler of the function. */
 export function createHandler(
   deps: HandlerDeps,
 ): (request: Request) => Response | Promise<Response> {
-  const app = createApp({
+  const app = createApp<{ connection: VerifiedConnection }>({
     name: "messaging-people",
     log: deps.log,
-    now: deps.now,
+    monotonic: deps.monotonic,
     allowHeaders: ["x-api-key", "x-connection-id"],
-    errorBody: (error, requestId) => ({
-      error: error.message,
-      code: error.code,
-      request_id: requestId,
-    }),
+    errorBody: messagingErrorBody,
   });
 
-  app.get("/", async (context) => {
+  // Authenticates before the query is checked, so that strangers learn nothing else.
+  app.get("/", async (context, next) => {
     const apiKey = requireApiKey(context.req.header("x-api-key"));
     const connectionId = context.req.header("x-connection-id");
     if (!connectionId) {
       throw new AppError(400, "missing_connection_id", "Missing x-connection-id header");
     }
-    const connection = await deps.verifyApiKey(apiKey, connectionId);
-    const query = parseQuery(context.req.query());
-    const { total, people } = await deps.listPeople(connection.workspaceId, query);
-    return context.json({ success: true, total, limit: query.limit, offset: query.offset, people });
+    context.set("connection", await deps.verifyApiKey(apiKey, connectionId));
+    await next();
   });
+  addRoute(app, listPeople, async ({ query, reply }, context) => {
+    const { total, people } = await deps.store.list(
+      context.get("connection").workspaceId,
+      query,
+    );
+    const { limit, offset } = query;
+    return reply(200, { success: true, total, limit, offset, people });
+  }, { queryErrorCode: "invalid_query" });
   return (request) => app.fetch(request);
 }

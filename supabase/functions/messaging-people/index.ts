@@ -3,13 +3,13 @@ import { createServiceClient } from "../_shared/database/clients.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
 import { consoleLog } from "../_shared/http/log.ts";
 import { createHandler } from "./handler.ts";
-import { supabasePeople } from "./store.ts";
+import { createPeopleStore } from "./store.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));
 
 Deno.serve(createHandler({
   verifyApiKey: (apiKey, connectionId) => verifyApiKey(client, apiKey, connectionId),
-  listPeople: supabasePeople(client),
+  store: createPeopleStore(client),
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

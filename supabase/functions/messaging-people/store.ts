@@ -3,34 +3,47 @@
  *
  * @module
  */
+import type { PeopleQuery, Person } from "../_shared/contracts/messaging_people.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import { databaseError } from "../_shared/http/errors.ts";
-import type { HandlerDeps, Person } from "./handler.ts";
+import { rpc } from "../_shared/database/rpc.ts";
 
-/** `listPeople` on a service client. Every call carries its workspace. */
-export function supabasePeople(client: DatabaseClient): HandlerDeps["listPeople"] {
-  return async (workspaceId, query) => {
-    const { data, error, status } = await client.rpc("list_people", {
-      workspace_id: workspaceId,
-      max_people: query.limit,
-      skip: query.offset,
-      ...(query.search === undefined ? {} : { search: query.search }),
-      ...(query.phone === undefined ? {} : { phone: query.phone }),
-      ...(query.updated_since === undefined ? {} : { updated_since: query.updated_since }),
-    });
-    if (error) throw databaseError(error, status);
-    return {
-      total: data[0]?.total ?? 0,
-      // A page past the end is one row with the total and no person.
-      people: data.filter((row) => row.id !== null).map((row): Person => ({
-        id: row.id,
-        name: row.name,
-        email: row.email,
-        phone: row.phone_number,
-        avatar_url: row.avatar_url,
-        // In milliseconds, as JavaScript has it: rounded down, so that updated_since misses nobody.
-        updated_at: new Date(row.updated_at).toISOString(),
-      })),
-    };
+/** Where people are read. */
+export interface PeopleStore {
+  /**
+   * Lists a page of the people of one workspace, least recently changed first, and counts all that match.
+   *
+   * @throws {AppError} as `databaseError`.
+   */
+  list(workspaceId: string, query: PeopleQuery): Promise<{ total: number; people: Person[] }>;
+}
+
+/** Creates a {@linkcode PeopleStore} on a service client. Every call carries its workspace. */
+export function createPeopleStore(client: DatabaseClient): PeopleStore {
+  return {
+    async list(workspaceId, query) {
+      const rows = await rpc(client, "list_people", {
+        workspace_id: workspaceId,
+        max_people: query.limit,
+        skip: query.offset,
+        search: query.search,
+        phone: query.phone,
+        updated_since: query.updated_since,
+      });
+      return {
+        total: rows[0]?.total ?? 0,
+        people: rows.flatMap((row): Person[] =>
+          // A page past the end is one row with the total and no person.
+          row.id === null ? [] : [{
+            id: row.id,
+            name: row.name,
+            email: row.email,
+            phone: row.phone_number,
+            avatar_url: row.avatar_url,
+            // In milliseconds, as JavaScript has it: rounded down, so that updated_since misses no change.
+            updated_at: new Date(row.updated_at).toISOString(),
+          }]
+        ),
+      };
+    },
   };
 }

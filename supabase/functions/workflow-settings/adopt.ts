@@ -1,31 +1,31 @@
 /**
- * Kapso's side of a difference, as a change of the setting. Pure.
+ * Turns Kapso's values into changes of the setting. Pure.
  *
  * @module
  */
-import { AppError } from "../_shared/http/errors.ts";
+import type { FieldChange } from "../_shared/contracts/workflow_settings.ts";
 import {
   MAX_PROMPT_LENGTH,
   type SettingChanges,
   settingChanges,
-} from "../_shared/contracts/workflow_setting.ts";
-import type { Change } from "./comparison.ts";
+} from "../_shared/contracts/workflow_values.ts";
+import { AppError } from "../_shared/http/errors.ts";
 import { readKeywordDescription } from "./keywords.ts";
 
 /**
- * What a setting has to become to be as Kapso is. An empty field at Kapso becomes null here: it is left
- * alone then.
+ * The changes that make a setting equal to Kapso. An empty field at Kapso becomes null, which leaves Kapso's
+ * value alone.
  *
- * @throws {AppError} cannot_adopt (409) where the setting has no way to say it.
+ * @throws {AppError} cannot_adopt (409) where a setting cannot express Kapso's values.
  */
-export function adoptedChanges(changes: readonly Change[]): SettingChanges {
+export function adoptedChanges(changes: readonly FieldChange[]): SettingChanges {
   const adopted = new Map<string, unknown>();
   for (const { field, kapso, label } of changes) {
     const value = field === "keywords" ? keywordsOf(String(kapso ?? ""), label!) : kapso || null;
     const other = adopted.get(field);
     if (other !== undefined && JSON.stringify(other) !== JSON.stringify(value)) {
       throw cannotAdopt(
-        `The nodes have different values for ${field}: name fewer in kapso_mapping`,
+        `The nodes have different values for ${field}: list fewer nodes in kapso_mapping`,
       );
     }
     adopted.set(field, field === "temperature" || field === "max_tokens" ? kapso : value);
@@ -45,10 +45,10 @@ function keywordsOf(description: string, label: string): string[] {
   const words = readKeywordDescription(description);
   if (words !== undefined) return words;
   throw cannotAdopt(
-    `The description of the condition ${label} is no list of keywords: take the condition out of kapso_mapping, or write the keywords over it`,
+    `The description of the condition ${label} is not a list of keywords: remove the condition from kapso_mapping, or overwrite it with the keywords`,
   );
 }
 
 function cannotAdopt(why: string): AppError {
-  return new AppError(409, "cannot_adopt", `Kapso's values cannot be taken over. ${why}`);
+  return new AppError(409, "cannot_adopt", `Kapso's values cannot be adopted. ${why}`);
 }

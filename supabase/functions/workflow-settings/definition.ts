@@ -1,11 +1,11 @@
 /**
- * The graph of a workflow as Kapso sends it: read as JSON, changed as text. Whatever is not changed on
- * purpose goes back as the bytes that came, also what this project knows nothing of.
+ * The graph of a workflow as Kapso sends it: read as JSON, edited as text. Everything that is not edited is
+ * sent back byte for byte, including fields that this project does not know.
  *
  * @module
  */
 import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
-import { z } from "zod";
+import * as z from "zod";
 
 const looseObject = z.record(z.string(), z.unknown());
 
@@ -29,27 +29,27 @@ export interface WorkflowNode {
   /** The name people see in the editor, or the id. */
   name: string;
   config: Record<string, unknown>;
-  /** Where its config is in the answer. */
+  /** Path of its config in Kapso's answer. */
   configPath: JSONPath;
 }
 
-/** A graph, and the text it was read from. */
+/** A graph and the text it was read from. */
 export interface WorkflowGraph {
   /** Kapso's whole answer. */
   text: string;
-  /** Where `definition` is in it. */
+  /** Path of `definition` in it. */
   path: JSONPath;
   nodes: WorkflowNode[];
 }
 
 /**
- * Read Kapso's answer to a question for a definition: `{"data": {"definition": {"nodes", "edges"}}}`, or
- * the same without `data`.
+ * Reads a definition from Kapso's answer, `{"data": {"definition": {"nodes", "edges"}}}` with or without
+ * `data`.
  *
- * @returns undefined for anything else, and where two nodes have one id.
+ * @returns undefined for any other shape, and where two nodes share an id.
  */
 export function readGraph(text: string): WorkflowGraph | undefined {
-  const answer = parse(text);
+  const answer = parseJson(text);
   for (const path of [["data", "definition"], ["definition"]]) {
     const parsed = graph.safeParse(path.reduce<unknown>(child, answer));
     if (!parsed.success) continue;
@@ -66,19 +66,19 @@ export function readGraph(text: string): WorkflowGraph | undefined {
   return undefined;
 }
 
-/** A value to put somewhere into an answer. */
+/** A value to write at a path of the answer. */
 export interface Edit {
   path: JSONPath;
   value: string | number | null;
 }
 
-/** The text of the definition, with some values replaced and every other byte as it came. */
+/** The text of the definition with the edits applied and every other byte unchanged. */
 export function editDefinition({ text, path }: WorkflowGraph, edits: readonly Edit[]): string {
   const tree = parseTree(text)!;
-  const [replaced, added] = [true, false].map((isThere) =>
-    edits.filter((edit) => (findNodeAtLocation(tree, edit.path) !== undefined) === isThere)
-  ) as [Edit[], Edit[]];
-  // All at once: reading a large text anew for each of a hundred values takes a second.
+  const exists = ({ path }: Edit) => findNodeAtLocation(tree, path) !== undefined;
+  const replaced = edits.filter(exists);
+  const added = edits.filter((edit) => !exists(edit));
+  // All at once: parsing a large text again for each of a hundred values takes a second.
   const before = applyEdits(
     text,
     replaced.map((edit) => {
@@ -86,7 +86,7 @@ export function editDefinition({ text, path }: WorkflowGraph, edits: readonly Ed
       return { offset, length, content: JSON.stringify(edit.value) };
     }),
   );
-  // Fields that are not there yet go behind each other.
+  // New fields shift each other, so they are added one by one.
   const edited = added.reduce(
     (all, edit) => applyEdits(all, modify(all, edit.path, edit.value, {})),
     before,
@@ -95,7 +95,7 @@ export function editDefinition({ text, path }: WorkflowGraph, edits: readonly Ed
   return edited.slice(offset, offset + length);
 }
 
-function parse(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

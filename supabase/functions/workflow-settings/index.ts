@@ -1,18 +1,18 @@
 import { createCallerReader } from "../_shared/auth/caller.ts";
+import { createCredentialCipher } from "../_shared/auth/credentials.ts";
 import { createServiceClient } from "../_shared/database/clients.ts";
-import { createCredentialBox } from "../_shared/auth/credentials.ts";
 import { readSupabaseEnv } from "../_shared/database/env.ts";
-import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { consoleLog } from "../_shared/http/log.ts";
+import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { createHandler } from "./handler.ts";
 import { createConnect } from "./kapso.ts";
-import { serviceStore } from "./store.ts";
+import { createSyncStore } from "./store.ts";
 
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
 const client = createServiceClient(supabaseEnv);
-const box = env.CREDENTIALS_KEY ? await createCredentialBox(env.CREDENTIALS_KEY) : undefined;
-const store = serviceStore(client);
+const cipher = env.CREDENTIALS_KEY ? await createCredentialCipher(env.CREDENTIALS_KEY) : undefined;
+const store = createSyncStore(client);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(supabaseEnv),
@@ -20,12 +20,12 @@ Deno.serve(createHandler({
   connect: createConnect({
     connectionsOf: store.connectionsOf,
     workspacesOf: store.workspacesOf,
-    accounts: kapsoAccounts(client, box, {
+    accounts: kapsoAccounts(client, cipher, {
       baseUrl: env.KAPSO_API_URL,
       apiKey: env.KAPSO_API_KEY,
       workspaces: env.KAPSO_WORKSPACES,
     }),
   }),
   log: consoleLog,
-  now: () => performance.now(),
+  monotonic: () => performance.now(),
 }));

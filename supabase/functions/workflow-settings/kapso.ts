@@ -1,5 +1,5 @@
 /**
- * Kapso's workflows, as far as a workspace may reach them.
+ * Access to the Kapso workflows of a workspace.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { AppError } from "../_shared/http/errors.ts";
 import type { KapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import type { KapsoClient } from "../_shared/kapso/api/client.ts";
 
-/** What is asked of Kapso. Every call throws `KapsoError`. */
+/** The calls to Kapso. Each throws `KapsoError`. */
 export type KapsoWorkflows = Pick<
   KapsoClient,
   | "listWorkflows"
@@ -17,7 +17,7 @@ export type KapsoWorkflows = Pick<
   | "listProviderModels"
 >;
 
-/** A connection of a workspace that may lead to Kapso. */
+/** A connection of a workspace that may give access to Kapso. */
 export interface KapsoConnection {
   id: string;
   phoneNumberId: string | null;
@@ -25,7 +25,7 @@ export interface KapsoConnection {
   hasKey: boolean;
 }
 
-/** Kapso, or why it cannot be reached. */
+/** A client of Kapso, or why the workspace has none. */
 export type Connected =
   | { kapso: KapsoWorkflows; reason?: never }
   | { reason: "no_kapso_key" | "several_kapso_keys" };
@@ -34,35 +34,44 @@ export type Connected =
 export interface ConnectDeps {
   /** The active WhatsApp connections of a workspace. */
   connectionsOf: (workspaceId: string) => Promise<KapsoConnection[]>;
-  /** The workspaces that have any of these numbers. */
+  /** The workspaces that have any of these phone numbers. */
   workspacesOf: (phoneNumberIds: string[]) => Promise<string[]>;
   accounts: KapsoAccounts;
 }
 
 /**
- * Makes the way from a workspace to Kapso.
+ * Finds the Kapso client for a workspace.
  *
- * A connection's own key is the workspace's. The key of the whole installation opens a Kapso project
- * whose workflows, prompts and all, belong to whoever has its numbers: it is used where those numbers are
- * this workspace's and nobody else's.
+ * @param connectionId The connection whose key is used; null for the workspace's only one.
  */
-export function createConnect(
-  { connectionsOf, workspacesOf, accounts }: ConnectDeps,
-): (workspaceId: string, connectionId: string | null, signal: AbortSignal) => Promise<Connected> {
+export type Connect = (
+  workspaceId: string,
+  connectionId: string | null,
+  signal: AbortSignal,
+) => Promise<Connected>;
+
+/**
+ * Creates a {@linkcode Connect}.
+ *
+ * A connection's own key belongs to the workspace. The key of the whole installation opens a Kapso project
+ * whose workflows, with their prompts, belong to the owners of its phone numbers, so it is used only where
+ * all those numbers belong to this workspace.
+ */
+export function createConnect({ connectionsOf, workspacesOf, accounts }: ConnectDeps): Connect {
   return async (workspaceId, connectionId, signal) => {
     const all = await connectionsOf(workspaceId);
-    const meant = connectionId === null ? all : all.filter(({ id }) => id === connectionId);
-    const own = meant.filter(({ hasKey }) => hasKey);
+    const chosen = connectionId === null ? all : all.filter(({ id }) => id === connectionId);
+    const own = chosen.filter(({ hasKey }) => hasKey);
     if (own.length > 1) return { reason: "several_kapso_keys" };
     if (own.length === 1) return { kapso: await accounts(own[0]!.id) };
-    const shared = meant.find(({ phoneNumberId }) => phoneNumberId !== null);
+    const shared = chosen.find(({ phoneNumberId }) => phoneNumberId !== null);
     if (shared === undefined) return { reason: "no_kapso_key" };
     try {
       const kapso = await accounts(shared.id);
       const numbers = (await kapso.listPhoneNumbers({ signal }))
         .map((row) => row.phone_number_id)
         .filter((number) => typeof number === "string");
-      const isKnown = meant.some(({ phoneNumberId }) =>
+      const isKnown = chosen.some(({ phoneNumberId }) =>
         phoneNumberId !== null && numbers.includes(phoneNumberId)
       );
       const owners = isKnown ? await workspacesOf(numbers) : [];

@@ -1,5 +1,5 @@
 /**
- * Keywords as a sentence for the model that decides: the `description` of a condition.
+ * Keywords as a sentence for the deciding model: the `description` of a condition.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export function keywordDescription(keywords: readonly string[]): string {
 /**
  * The keywords of a description.
  *
- * @returns undefined for a description that somebody has written in other words.
+ * @returns undefined for a description in other words.
  */
 export function readKeywordDescription(description: string): string[] | undefined {
   if (!description.startsWith(BEGINNING)) return undefined;

@@ -1,49 +1,31 @@
 /**
- * What a person does in Kapso's dashboard where no program may: steps, and the workflow as JSON. Pure.
+ * Instructions for people where the function cannot update Kapso: steps in Kapso's dashboard, and the
+ * workflow as JSON. Pure.
  *
  * @module
  */
-import { editDefinition, type WorkflowGraph } from "./definition.ts";
+import type { WorkflowManual, WorkflowProblem } from "../_shared/contracts/workflow_settings.ts";
+import { editDefinition } from "./definition.ts";
+import type { ReadWorkflow } from "./finding.ts";
 import { keywordDescription } from "./keywords.ts";
-import type { Setting } from "./store.ts";
-import { editsOf, type Model, type Problem, type Target } from "./editable_fields.ts";
-
-/** A step; `value` is what to paste in it. */
-export interface Step {
-  number: number;
-  text: string;
-  value: string | null;
-}
-
-/** Instructions for a person. */
-export interface Manual {
-  steps: Step[];
-  /** A workflow for Kapso's importer or API. */
-  workflow_json: unknown;
-}
-
-/** What was read of the workflow, where it could be read. */
-export interface Known {
-  graph: WorkflowGraph;
-  targets: readonly Target[];
-  models: ReadonlyMap<string, Model>;
-}
+import { editsOf, type ManagedField } from "./managed_fields.ts";
+import type { Setting } from "./setting.ts";
 
 /**
- * Instructions for a setting.
+ * Writes the instructions for a setting.
  *
- * @param known What was read of the workflow, where it could be read.
- * @param problems What has to be put right first.
+ * @param workflow The workflow at Kapso; undefined where it could not be read.
+ * @param problems What has to be solved first.
  */
 export function writeManual(
   setting: Setting,
-  known: Known | undefined,
-  problems: readonly Problem[],
-): Manual {
-  const steps = known === undefined || problems.length > 0
+  workflow: ReadWorkflow | undefined,
+  problems: readonly WorkflowProblem[],
+): WorkflowManual {
+  const steps = workflow === undefined || problems.length > 0
     ? stepsOf(setting, problems)
-    : stepsForTargets(known.targets);
-  const workflow = setting.kapso_workflow_name ?? setting.workflow_type;
+    : stepsForFields(workflow.fields);
+  const name = setting.kapso_workflow_name ?? setting.workflow_type;
   const id = setting.kapso_workflow_id;
   return {
     steps: [
@@ -51,42 +33,42 @@ export function writeManual(
         text: id === null
           ? "Open the Kapso dashboard, then Workflows. Create a workflow with this name, or import the JSON below"
           : `Open the Kapso dashboard, then Workflows, then the workflow with the id ${id}`,
-        value: id === null ? workflow : null,
+        value: id === null ? name : null,
       },
       ...steps,
       { text: "Save the workflow, and activate it if it is a draft", value: null },
       ...(id === null
         ? [{
           text:
-            "Choose the workflow in this setting, or copy the id from its address into it (kapso_workflow_id), and save",
+            "Choose the workflow in this setting, or copy its id from its URL into kapso_workflow_id, and save",
           value: null,
         }]
         : []),
       { text: 'Come back here and choose "I have updated Kapso"', value: null },
     ].map((step, index) => ({ number: index + 1, ...step })),
-    workflow_json: known !== undefined && problems.length === 0
-      ? JSON.parse(editDefinition(known.graph, editsOf(known.targets, known.models)))
+    workflow_json: workflow !== undefined && problems.length === 0
+      ? JSON.parse(editDefinition(workflow.graph, editsOf(workflow.fields, workflow.models)))
       : buildWorkflow(setting),
   };
 }
 
-type UnnumberedStep = Omit<Step, "number">;
+type UnnumberedStep = Omit<WorkflowManual["steps"][number], "number">;
 
-/** For a workflow that was read: the fields that differ, where they are. */
-function stepsForTargets(targets: readonly Target[]): UnnumberedStep[] {
-  return targets.filter(({ isSame }) => !isSame).map(({ node, field, label, settings }) => {
+/** The steps for a workflow that was read: one for each field that differs. */
+function stepsForFields(fields: readonly ManagedField[]): UnnumberedStep[] {
+  return fields.filter(({ isSame }) => !isSame).map(({ node, name, label, settings }) => {
     const which = node.name === node.id ? node.id : `"${node.name}" (${node.id})`;
     return {
       text: label === null
-        ? `Select the node ${which} and set its ${FIELD_NAMES[field]} to this`
+        ? `Select the node ${which} and set its ${FIELD_NAMES[name]} to this`
         : `Select the node ${which} and give its condition "${label}" this description`,
       value: String(settings),
     };
   });
 }
 
-/** For a workflow that cannot be read, or not all of it. */
-function stepsOf(setting: Setting, problems: readonly Problem[]): UnnumberedStep[] {
+/** The steps for a workflow that could not be read, or not completely. */
+function stepsOf(setting: Setting, problems: readonly WorkflowProblem[]): UnnumberedStep[] {
   const { agent_nodes: ids, keyword_conditions: conditions } = setting.kapso_mapping;
   const agent = ids.length === 0
     ? "Select the agent node"
@@ -125,8 +107,8 @@ const FIELD_NAMES = {
   keywords: "keywords",
 } as const;
 
-/** A workflow from nothing: the agent, behind the conditions where there are keywords. */
-function buildWorkflow(setting: Setting): unknown {
+/** A new workflow: the agent, after a decision on the keywords where the setting has any. */
+function buildWorkflow(setting: Setting): WorkflowManual["workflow_json"] {
   const { agent_nodes: ids, keyword_conditions: conditions } = setting.kapso_mapping;
   const agentId = ids[0] ?? "agent_main";
   const decideId = conditions[0]?.node_id ?? "decide_keywords";
@@ -159,7 +141,7 @@ function buildWorkflow(setting: Setting): unknown {
       { label: "otherwise", description: "Everything else" },
     ],
   });
-  // A text that has the name of a condition answers it; what has none goes to the agent.
+  // The template named like a condition answers it; conditions without one go to the agent.
   const replies = labels.flatMap((label, index) => {
     const message = Object.hasOwn(setting.auto_reply_templates, label)
       ? setting.auto_reply_templates[label]

@@ -1,40 +1,41 @@
 /**
- * From the name of a model to its id at Kapso.
+ * Finds the ids of models at Kapso by their names.
  *
  * @module
  */
+import * as z from "zod";
+import type { WorkflowProblem } from "../_shared/contracts/workflow_settings.ts";
 import { KapsoError } from "../_shared/kapso/api/client.ts";
 import type { WorkflowGraph } from "./definition.ts";
 import type { KapsoWorkflows } from "./kapso.ts";
-import { isModel, type Model, modelsIn, type Problem, type Target } from "./editable_fields.ts";
+import { isModel, type ManagedField, type Model, modelsIn } from "./managed_fields.ts";
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Kapso does not document the rows of its list. What they are called in is tried in this order. */
+/** Fields that may hold a model's name, in order of preference: Kapso does not document its list. */
 const NAME_FIELDS = ["name", "model_name", "model", "slug", "identifier"];
 
 /**
- * Find the models that have to be written.
+ * Finds the models that have to be written.
  *
- * @returns a model for each name, and a problem for each name that is nobody's, or more than one's.
+ * @returns A model for each name, and a problem for each name that no model or more than one has.
  * @throws {KapsoError} where Kapso's list cannot be read.
  */
 export async function resolveModels(
   kapso: KapsoWorkflows,
   graph: WorkflowGraph,
-  targets: readonly Target[],
+  fields: readonly ManagedField[],
   signal: AbortSignal,
-): Promise<{ models: Map<string, Model>; problems: Problem[] }> {
+): Promise<{ models: Map<string, Model>; problems: WorkflowProblem[] }> {
   const models = new Map<string, Model>();
-  const problems: Problem[] = [];
-  const wanted = targets.filter(({ field, isSame }) => field === "ai_model" && !isSame);
+  const problems: WorkflowProblem[] = [];
+  const wanted = fields.filter((field) => field.name === "ai_model" && !field.isSame);
   let offered: Model[] | undefined;
   for (const { settings, node } of wanted) {
     const name = String(settings);
     if (models.has(name)) continue;
     let found = pick(name, modelsIn(graph));
     if (found.length !== 1) found = pick(name, offered ??= await listModels(kapso, signal));
-    // An id is taken as it is: Kapso refuses one that it does not know.
-    if (found.length === 0 && UUID.test(name)) found = [{ id: name, name: "" }];
+    // An id is written without a look-up: Kapso refuses unknown ids.
+    if (found.length === 0 && z.guid().safeParse(name).success) found = [{ id: name, name: "" }];
     if (found.length === 1) models.set(name, found[0]!);
     else {
       problems.push({
@@ -51,7 +52,7 @@ export async function resolveModels(
   return { models, problems };
 }
 
-/** Those that are meant: of a full name the one that has it, else all whose last part it is. */
+/** The models with exactly this id or name, else those whose name ends with it. */
 function pick(wanted: string, models: readonly Model[]): Model[] {
   const different = [...new Map(models.map((model) => [model.id, model])).values()];
   const exact = different.filter(({ id, name }) => id === wanted || name === wanted);
@@ -68,7 +69,7 @@ async function listModels(kapso: KapsoWorkflows, signal: AbortSignal): Promise<M
       return typeof row.id === "string" && typeof name === "string" ? [{ id: row.id, name }] : [];
     });
   } catch (error) {
-    // The path is not in Kapso's documentation of the API.
+    // Kapso's API documentation does not mention this path.
     if (error instanceof KapsoError && error.status === 404) return [];
     throw error;
   }

@@ -3,43 +3,27 @@
  *
  * @module
  */
+import type { WorkflowHistoryEntry } from "../_shared/contracts/workflow_settings.ts";
+import type { SettingChanges } from "../_shared/contracts/workflow_values.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import { userCallError } from "../_shared/auth/caller.ts";
-import type { Database, Json } from "../_shared/database/database.types.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../_shared/http/errors.ts";
-import type {
-  AutoReplyTemplates,
-  KapsoMapping,
-  ManagedValues,
-  SettingChanges,
-} from "../_shared/contracts/workflow_setting.ts";
+import { sqlStateOf } from "../_shared/database/errors.ts";
+import { rows, rpc } from "../_shared/database/rpc.ts";
+import { AppError } from "../_shared/http/errors.ts";
+import type { Finding } from "./finding.ts";
 import type { KapsoConnection } from "./kapso.ts";
-import type { Finding } from "./sync.ts";
+import { type Setting, toUtc } from "./setting.ts";
 
-type Row = Database["public"]["Tables"]["workflow_settings"]["Row"];
-
-/** A row of `workflow_settings`, its JSON as it is defined. */
-export type Setting =
-  & Omit<Row, "auto_reply_templates" | "kapso_mapping" | "synced_values">
-  & {
-    auto_reply_templates: AutoReplyTemplates;
-    kapso_mapping: KapsoMapping;
-    synced_values: ManagedValues;
-  };
-
-/** A row of `workflow_settings_history`. */
-export type HistoryEntry = Omit<
-  Database["public"]["Tables"]["workflow_settings_history"]["Row"],
-  "workspace_id" | "workflow_type"
->;
-
-/** What a member reads and writes: row level security holds. */
-export interface MemberStore {
+/** What a member reads and writes: row level security holds. Every call throws as `databaseError`. */
+export interface SettingStore {
+  /** By type. */
   list(workspaceId: string): Promise<Setting[]>;
   find(workspaceId: string, type: string): Promise<Setting | undefined>;
   /**
-   * @param version The version that was read; null for a new one.
-   * @returns undefined where it has another version by now.
+   * Creates or changes a setting.
+   *
+   * @param version The version that was read; null for a new setting.
+   * @throws {AppError} version_conflict (409) where it has another version, invalid_request (400) for a
+   *   connection of another workspace.
    */
   save(
     workspaceId: string,
@@ -47,75 +31,105 @@ export interface MemberStore {
     version: number | null,
     changes: SettingChanges,
     options?: { isAdopted: boolean },
-  ): Promise<Setting | undefined>;
-  /** @returns undefined where it has another version by now. */
-  confirm(workspaceId: string, type: string, version: number): Promise<Setting | undefined>;
-  /** @returns whether there was one. */
+  ): Promise<Setting>;
+  /**
+   * Records that Kapso was updated manually.
+   *
+   * @throws {AppError} version_conflict (409) where the setting has another version.
+   */
+  confirm(workspaceId: string, type: string, version: number): Promise<Setting>;
+  /** @returns Whether the setting existed. */
   remove(workspaceId: string, type: string): Promise<boolean>;
-  /** Newest first. @param before Only entries with a smaller id. */
+  /**
+   * A page of the changes, newest first.
+   *
+   * @param page `before`: only entries with a smaller id.
+   */
   history(
     workspaceId: string,
     type: string,
-    page: { max: number; before: number | undefined },
-  ): Promise<HistoryEntry[]>;
+    page: { max: number; before?: number | undefined },
+  ): Promise<WorkflowHistoryEntry[]>;
 }
 
-/** {@linkcode MemberStore} on the client of a user. */
-export function memberStore(client: DatabaseClient): MemberStore {
+/** {@linkcode SettingStore} on the client of a user. */
+export function createSettingStore(client: DatabaseClient): SettingStore {
   return {
-    async list(workspaceId) {
-      const { data, error, status } = await client.from("workflow_settings").select()
-        .eq("workspace_id", workspaceId).order("workflow_type");
-      if (error) throw userCallError(error, status);
-      return data.map(toSetting);
+    list(workspaceId) {
+      return rows(
+        client,
+        client.from("workflow_settings").select()
+          .eq("workspace_id", workspaceId).order("workflow_type"),
+      );
     },
     async find(workspaceId, type) {
-      const { data, error, status } = await client.from("workflow_settings").select()
-        .eq("workspace_id", workspaceId).eq("workflow_type", type);
-      if (error) throw userCallError(error, status);
-      return data[0] && toSetting(data[0]);
+      const [setting] = await rows(
+        client,
+        client.from("workflow_settings").select()
+          .eq("workspace_id", workspaceId).eq("workflow_type", type),
+      );
+      return setting;
     },
     async save(workspaceId, type, version, changes, { isAdopted } = { isAdopted: false }) {
-      const { data, error, status } = await client.rpc("save_workflow_settings", {
-        workspace_id: workspaceId,
-        workflow_type: type,
-        expected_version: version as number,
-        changes: changes as Json,
-        is_adopted: isAdopted,
-      });
-      if (error) throw writeError(error, status);
-      return data[0] && toSetting(data[0]);
+      try {
+        const [setting] = await rpc(client, "save_workflow_settings", {
+          workspace_id: workspaceId,
+          workflow_type: type,
+          expected_version: version,
+          changes,
+          is_adopted: isAdopted,
+        });
+        return setting!;
+      } catch (error) {
+        // The foreign key of connection_id.
+        if (sqlStateOf(error) !== "23503") throw error;
+        throw new AppError(
+          400,
+          "invalid_request",
+          "connection_id is not a connection of this workspace",
+        );
+      }
     },
     async confirm(workspaceId, type, version) {
-      const { data, error, status } = await client.rpc("confirm_workflow_settings", {
+      const [setting] = await rpc(client, "confirm_workflow_settings", {
         workspace_id: workspaceId,
         workflow_type: type,
         expected_version: version,
       });
-      if (error) throw writeError(error, status);
-      return data[0] && toSetting(data[0]);
+      return setting!;
     },
     async remove(workspaceId, type) {
-      const { data, error, status } = await client.from("workflow_settings").delete()
-        .eq("workspace_id", workspaceId).eq("workflow_type", type).select("id");
-      if (error) throw userCallError(error, status);
-      return data.length > 0;
+      const removed = await rows(
+        client,
+        client.from("workflow_settings").delete()
+          .eq("workspace_id", workspaceId).eq("workflow_type", type).select("id"),
+      );
+      return removed.length > 0;
     },
     async history(workspaceId, type, { max, before }) {
       const query = client.from("workflow_settings_history")
         .select("id, version, action, sync_status, sync_reason, values, changed_by, changed_at")
         .eq("workspace_id", workspaceId).eq("workflow_type", type);
-      const { data, error, status } = await (before === undefined ? query : query.lt("id", before))
-        .order("id", { ascending: false }).limit(max);
-      if (error) throw userCallError(error, status);
-      return data;
+      const entries = await rows(
+        client,
+        (before === undefined ? query : query.lt("id", before))
+          .order("id", { ascending: false }).limit(max),
+      );
+      return entries.map((entry) => ({ ...entry, changed_at: toUtc(entry.changed_at) }));
     },
   };
 }
 
-/** What the function itself reads and writes, with the service key: every call carries its workspace. */
-export interface ServiceStore {
-  /** Keep what a look at Kapso found. @returns the setting as it is now. */
+/**
+ * What the function reads and writes with the service key: every call carries its workspace and throws as
+ * `databaseError`.
+ */
+export interface SyncStore {
+  /**
+   * Records the result of a comparison with Kapso.
+   *
+   * @returns The setting as it is now.
+   */
   record(
     setting: Setting,
     finding: Finding,
@@ -123,68 +137,56 @@ export interface ServiceStore {
   ): Promise<Setting>;
   /** The active WhatsApp connections of a workspace, oldest first. */
   connectionsOf(workspaceId: string): Promise<KapsoConnection[]>;
-  /** The workspaces whose connections have any of these numbers: of all tenants, and ids alone. */
+  /** Ids of the workspaces, of all tenants, whose connections have any of these phone numbers. */
   workspacesOf(phoneNumberIds: string[]): Promise<string[]>;
 }
 
-/** {@linkcode ServiceStore} on a service client. */
-export function serviceStore(client: DatabaseClient): ServiceStore {
+/** Phone numbers in one request: they are part of its URL, whose length is limited. */
+const NUMBERS_PER_REQUEST = 100;
+
+/** {@linkcode SyncStore} on a service client. */
+export function createSyncStore(client: DatabaseClient): SyncStore {
   return {
     async record(setting, finding, { action, userId }) {
-      const { data, error, status } = await client.rpc("record_workflow_sync", {
+      const [recorded] = await rpc(client, "record_workflow_sync", {
         workspace_id: setting.workspace_id,
         workflow_type: setting.workflow_type,
         version: setting.version,
         status: finding.outcome,
-        reason: finding.reason as string,
+        reason: finding.reason,
         action,
         acted_by: userId,
-        ...(finding.values === undefined ? {} : { synced_values: finding.values as Json }),
-        ...(finding.lockVersion === undefined ? {} : { lock_version: finding.lockVersion }),
+        synced_values: finding.values,
+        lock_version: finding.lockVersion,
       });
-      if (error) throw databaseError(error, status);
-      // Deleted while Kapso was being asked: the caller still gets what was found.
-      return data[0] ? toSetting(data[0]) : setting;
+      // Deleted while Kapso was read: the caller still gets the finding.
+      return recorded ?? setting;
     },
     async connectionsOf(workspaceId) {
-      const { data, error, status } = await client.from("connections")
-        .select("id, phone_number_id")
-        .eq("workspace_id", workspaceId).eq("platform", "whatsapp").eq("is_active", true)
-        .order("created_at").limit(100);
-      if (error) throw databaseError(error, status);
-      return await Promise.all(data.map(async ({ id, phone_number_id: phoneNumberId }) => {
-        const key = await client.rpc("kapso_api_key", { connection_id: id });
-        if (key.error) throw databaseError(key.error, key.status);
-        return { id, phoneNumberId, hasKey: key.data as string | null !== null };
-      }));
+      const connections = await rows(
+        client,
+        client.from("connections").select("id, phone_number_id")
+          .eq("workspace_id", workspaceId).eq("platform", "whatsapp").eq("is_active", true)
+          .order("created_at").limit(100),
+      );
+      return await Promise.all(
+        connections.map(async ({ id, phone_number_id: phoneNumberId }) => {
+          const [stored] = await rpc(client, "kapso_api_key", { connection_id: id });
+          return { id, phoneNumberId, hasKey: typeof stored?.api_key === "string" };
+        }),
+      );
     },
     async workspacesOf(phoneNumberIds) {
       const found = new Set<string>();
-      // In parts: the numbers go into the address of the request.
-      for (let start = 0; start < phoneNumberIds.length; start += 100) {
-        const { data, error, status } = await client.from("connections").select("workspace_id")
-          .in("phone_number_id", phoneNumberIds.slice(start, start + 100));
-        if (error) throw databaseError(error, status);
-        for (const { workspace_id: id } of data) found.add(id);
+      for (let start = 0; start < phoneNumberIds.length; start += NUMBERS_PER_REQUEST) {
+        const connections = await rows(
+          client,
+          client.from("connections").select("workspace_id")
+            .in("phone_number_id", phoneNumberIds.slice(start, start + NUMBERS_PER_REQUEST)),
+        );
+        for (const { workspace_id: id } of connections) found.add(id);
       }
       return [...found];
     },
-  };
-}
-
-/** @throws as {@linkcode userCallError}, and what a person can put right. */
-function writeError(error: DatabaseFailure, status: number): AppError {
-  if (error.code === "23503") {
-    return new AppError(400, "invalid_request", "connection_id is no connection of this workspace");
-  }
-  return userCallError(error, status);
-}
-
-function toSetting(row: Row): Setting {
-  return {
-    ...row,
-    auto_reply_templates: row.auto_reply_templates as AutoReplyTemplates,
-    kapso_mapping: row.kapso_mapping as KapsoMapping,
-    synced_values: row.synced_values as ManagedValues,
   };
 }

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { strToU8, zipSync } from "fflate";
 
 import { startFakeIngest, storedCount } from "../../../fakes/ingest.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 const FIXTURES = "tests/fixtures/import";
@@ -108,7 +109,7 @@ Deno.test("import exits with 1, 2 or 3 and says why", async () => {
     [[telegram], { ...env, MESSAGING_API_KEY: "wrong" }, 1, "Invalid API key"],
     [[telegram, "--connection", "other"], env, 1, "Check MESSAGING_API_KEY"],
     [[telegram], { SUPABASE_URL: fake.url }, 2, "Set MESSAGING_API_KEY"],
-    [[telegram], { ...env, MESSAGING_API_KEY: "geheim\u00e9" }, 2, "characters no key has"],
+    [[telegram], { ...env, MESSAGING_API_KEY: "geheim\u00e9" }, 2, "characters that no key has"],
     [[], env, 2, "at least one"],
     [[telegram, "--frob"], env, 2, "--frob"],
     [[telegram, "--batch", "0"], env, 2, "1 to 5000"],
@@ -162,7 +163,7 @@ Deno.test("import stops on Ctrl+C with a summary, and the next run completes it"
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  while (fake.misbehaviours.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually("the slow request has begun", () => fake.misbehaviours.length === 0);
   child.kill("SIGINT");
   const { code, stdout } = await child.output();
   assertEquals(code, 3);

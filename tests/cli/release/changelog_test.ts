@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import project from "../../../deno.json" with { type: "json" };
-import { Problem } from "../../../cli/usage_error.ts";
+import { CommandError } from "../../../cli/command_error.ts";
 import { readRelease, releaseNotes } from "../../../cli/release/changelog.ts";
 
 const CHANGELOG = `# Changelog
@@ -49,7 +49,7 @@ Deno.test("a release without matching version, section, date or notes is refused
     ["v1.0.0", "1.0.0", "says nothing about 1.0.0"],
   ];
   for (const [tag, version, message] of refused) {
-    assertThrows(() => releaseNotes(tag, version, CHANGELOG), Problem, message);
+    assertThrows(() => releaseNotes(tag, version, CHANGELOG), CommandError, message);
   }
 });
 

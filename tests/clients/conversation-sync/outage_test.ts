@@ -12,7 +12,7 @@ import {
   ConversationStateService,
   openConversation,
 } from "../../../clients/conversation-sync/src/mod.ts";
-import { startDurableStack } from "../../support/durable_stack.ts";
+import { startOutageStack } from "../../support/outage_stack.ts";
 import { uniqueNumber } from "../../support/people.ts";
 import { recordingLogger } from "../../../fakes/agent_api.ts";
 
@@ -20,7 +20,7 @@ const TURNS_BEFORE = 5;
 const TURNS_AFTER = 3;
 
 Deno.test("an agent gets over a database that is gone", async () => {
-  await using project = await startDurableStack();
+  await using project = await startOutageStack();
   const { info } = project.stack;
   const userPhone = uniqueNumber();
   const logger = recordingLogger();

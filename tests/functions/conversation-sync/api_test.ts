@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { AgentSession } from "../../../supabase/functions/_shared/contracts/agent_session.ts";
+import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
 import { createLine } from "../../support/kapso.ts";
@@ -56,7 +56,7 @@ Deno.test("POST and GET of conversations", async (t) => {
   await t.step("a new session is 201, with the whole state", async () => {
     const { status, body: answer } = await ask(info, "POST", CONVERSATIONS, { key, body });
     assertEquals([status, answer.type], [201, "1"]);
-    const state = answer.data as AgentSession;
+    const state = answer.data as ConversationState;
     assertEquals(Object.keys(state), STATE_KEYS);
     assertMatch(state.sessionId, new RegExp(`^bot123_${userId}_\\d{13}_[0-9a-f]+$`));
     for (const time of ["lastActivity", "createdAt", "updatedAt", "expiresAt"] as const) {
@@ -134,7 +134,7 @@ Deno.test("POST and GET of conversations", async (t) => {
 
   await t.step("GET of all: newest first, filtered, in pages", async () => {
     const list = (query: string) =>
-      data<{ conversations: AgentSession[]; total: number; limit: number; offset: number }>(
+      data<{ conversations: ConversationState[]; total: number; limit: number; offset: number }>(
         info,
         "GET",
         `${CONVERSATIONS}?subDomain=${subDomain}${query}`,
@@ -405,7 +405,7 @@ Deno.test("what is written to a session", async (t) => {
   });
 
   await t.step("extend, never for less than it had", async () => {
-    const hoursLeft = (state: AgentSession) =>
+    const hoursLeft = (state: ConversationState) =>
       Math.round((Date.parse(state.expiresAt) - Date.parse(state.lastActivity)) / 3_600_000);
     assertEquals(hoursLeft(await write("POST", `${own}/extend`, { hours: 72 })), 72);
     assertEquals(hoursLeft(await write("POST", `${own}/extend`, { hours: 0.5 })), 72);
@@ -677,13 +677,18 @@ Deno.test("requests that are wrong", async (t) => {
       /^meta/,
     ],
     ["POST", CONVERSATIONS, { userId: "5", subDomain, localId: 7 }, /^localId must be a string$/],
-    ["POST", CONVERSATIONS, [], /^Request body must be an object$/],
-    ["POST", CONVERSATIONS, "null", /^Request body must be an object$/],
+    ["POST", CONVERSATIONS, [], /^The body must be an object$/],
+    ["POST", CONVERSATIONS, "null", /^The body must be an object$/],
     ["PUT", sync, {}, /^intent is required$/],
     ["PUT", sync, { ...good, step: "" }, /^step must not be empty$/],
     ["PUT", sync, { ...good, context: "x" }, /^context must be an object$/],
     ["PUT", sync, { ...good, context: null }, /^context must be an object$/],
-    ["PUT", sync, { ...good, context: { a: [{ b: "\0" }] } }, /^context\.a\.0\.b must not .* NUL/],
+    [
+      "PUT",
+      sync,
+      { ...good, context: { a: [{ b: "\0" }] } },
+      /^context\.a\[0\]\.b must not .* NUL/,
+    ],
     ["PUT", sync, { ...good, context: { a: { "\0": 1 } } }, /^context\.a must not have a NUL /],
     [
       "PUT",

@@ -1,18 +1,18 @@
 /**
- * conversation-sync without a database: what is refused before it is asked, what it is told, and what is
+ * conversation-sync without a database: what it refuses by itself, what it asks the database, and what is
  * not in the log.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { SessionRow } from "../../../supabase/functions/_shared/contracts/agent_session.ts";
+import type { AgentSessionRow } from "../../../supabase/functions/_shared/database/agent_rows.ts";
 import { createHandler } from "../../../supabase/functions/conversation-sync/handler.ts";
-import { supabaseSessions } from "../../../supabase/functions/conversation-sync/store.ts";
+import { createSessionStore } from "../../../supabase/functions/conversation-sync/store.ts";
 import { answerOf, fakeClient, PRIVATE, type RpcAnswer } from "../../support/handlers.ts";
 
 const KEY = "agt_0123456789abcdef0123456789abcdef";
-const ROW: SessionRow = {
+const ROW: AgentSessionRow = {
   session_id: "bot_6281298765432_1_x",
   user_id: PRIVATE.phone.slice(1),
   bot_id: null,
@@ -46,13 +46,17 @@ async function send(path: string, { method = "GET", body, headers = {}, rpc }: S
   const calls: [string, Record<string, unknown>][] = [];
   const logged: string[] = [];
   const handle = createHandler({
-    sessions: supabaseSessions(fakeClient((name, args) => {
+    store: createSessionStore(fakeClient((name, args) => {
       calls.push([name, args]);
       return rpc?.(name, args) ??
-        { data: [{ outcome: "ok", data: ROW }], error: null, status: 200 };
+        {
+          data: name.startsWith("find_") ? ROW : [{ outcome: "ok", data: ROW }],
+          error: null,
+          status: 200,
+        };
     })),
     log: (level, event, fields) => logged.push(JSON.stringify({ level, event, ...fields })),
-    now: () => 0,
+    monotonic: () => 0,
   });
   const response = await handle(
     new Request(`http://localhost/conversation-sync${path}`, {
@@ -71,6 +75,11 @@ async function send(path: string, { method = "GET", body, headers = {}, rpc }: S
     }
   }
   return { response, calls, logged };
+}
+
+/** What the database answers when it refuses. */
+function refused(code: string, message: string): RpcAnswer {
+  return { data: null, error: { code, message }, status: Number(code.slice(2)) };
 }
 
 const SHA256_OF_KEY = new Uint8Array(
@@ -127,13 +136,12 @@ Deno.test("conversation-sync checks one thing after the other", async () => {
   const answer = async (isKnown: boolean) => {
     const { response, calls } = await send(path, {
       ...request,
-      rpc: (name) => ({
-        data: name === "check_agent_key" ? isKnown : [
-          isKnown ? { outcome: "not_found", data: null } : { outcome: "invalid_key", data: null },
-        ],
-        error: null,
-        status: 200,
-      }),
+      rpc: (name) =>
+        name === "check_agent_key"
+          ? { data: isKnown, error: null, status: 200 }
+          : isKnown
+          ? refused("PT404", "session_not_found")
+          : refused("PT401", "invalid_agent_key"),
     });
     const { message, ...answer } = await answerOf(response);
     assertEquals(typeof message, "string");
@@ -149,7 +157,7 @@ Deno.test("conversation-sync checks one thing after the other", async () => {
     [404, "session_not_found", () => {}],
   ];
   for (const [status, code, mend] of checks) {
-    // One call, whatever is wrong; and whoever has no key is told that alone.
+    // One call for every fault, and a caller without a key learns nothing else.
     const name = status === 404 ? "add_agent_message" : "check_agent_key";
     const calls = [[name, SHA256_OF_KEY]];
     assertEquals(await answer(true), { answer: { status, type: "3", code }, calls });
@@ -167,7 +175,7 @@ Deno.test("conversation-sync hides failures, and says whether a repeat helps", a
     [{ data: null, error: { code: "57P01", message: PRIVATE.name }, status: 503 }, 503, "5"],
     [{ data: null, error: { code: "40P01", message: PRIVATE.text }, status: 500 }, 503, "5"],
     [{ data: null, error: { code: "22P02", message: PRIVATE.text }, status: 400 }, 500, null],
-    [{ data: [{ outcome: "unheard of", data: null }], error: null, status: 200 }, 500, null],
+    [refused("PT404", "unheard_of"), 500, null],
   ];
   for (const [answer, status, retryAfter] of failures) {
     const { response, logged } = await send("/api/v1/conversations/s?subDomain=demo", {

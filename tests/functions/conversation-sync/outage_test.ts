@@ -9,12 +9,12 @@ import { assert, assertEquals } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { startDurableStack } from "../../support/durable_stack.ts";
+import { startOutageStack } from "../../support/outage_stack.ts";
 import type { Answer } from "../../support/users.ts";
 import { AGENT, ask, CONVERSATIONS, data, uniquePhone } from "../../support/agents.ts";
 
 Deno.test("a killed Postgres costs an agent nothing but repeats", async () => {
-  await using project = await startDurableStack();
+  await using project = await startOutageStack();
   const { info } = project.stack;
   const { agent_key: key, workspace: subDomain } = info.demo;
   const session = await data(info, "POST", CONVERSATIONS, {

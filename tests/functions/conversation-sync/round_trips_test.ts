@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import { createHandler } from "../../../supabase/functions/conversation-sync/handler.ts";
-import { supabaseSessions } from "../../../supabase/functions/conversation-sync/store.ts";
+import { createSessionStore } from "../../../supabase/functions/conversation-sync/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
 import { createLine } from "../../support/kapso.ts";
@@ -35,12 +35,12 @@ Deno.test("one round trip for every request", async () => {
     },
   );
   const handle = createHandler({
-    sessions: supabaseSessions(createServiceClient({
+    store: createSessionStore(createServiceClient({
       supabaseUrl: `http://127.0.0.1:${counter.addr.port}`,
       serviceRoleKey: info.secret_key,
     })),
     log: () => {},
-    now: () => 0,
+    monotonic: () => 0,
   });
   const own = `${CONVERSATIONS}/${sessionId}`;
   const lookup = "/api/v1/whatsapp/lookup";

@@ -6,6 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import { message as messageSchema } from "../../../supabase/functions/_shared/contracts/message.ts";
+import { outboundContent } from "../../../supabase/functions/_shared/contracts/outbound_content.ts";
 import {
   type KapsoClient,
   KapsoError,
@@ -13,13 +14,11 @@ import {
 import {
   type Outbound,
   outboundBody,
-  outboundContent,
   outboundMessage,
   outboundText,
 } from "../../../supabase/functions/_shared/kapso/api/outbound_message.ts";
-import { createHandler, type HandlerDeps } from "../../../supabase/functions/inbox/handler.ts";
 import { drain, drainAll } from "../../../supabase/functions/inbox/sender.ts";
-import type { Claim, Outbox, SendOutcome } from "../../../supabase/functions/inbox/store.ts";
+import type { Claim, OutboxStore, SendOutcome } from "../../../supabase/functions/inbox/store.ts";
 
 const CALLBACK = "6f1f1c52-5b3c-4d4e-9d46-0d2f6a6f0a01";
 /** A connection whose key cannot be decrypted. */
@@ -127,9 +126,9 @@ async function sendRow(
       claim: () => Promise.resolve(claims.pop()),
       record: (_, outcome) => {
         outcomes.push(outcome);
-        return Promise.resolve(row);
+        return Promise.resolve({ message: row, hasMore: true });
       },
-    } as Partial<Outbox> as Outbox,
+    } as Partial<OutboxStore> as OutboxStore,
     kapsoFor: (connection) =>
       connection === UNREADABLE ? Promise.reject(new Error("bad decrypt")) : Promise.resolve({
         sendMessage: () => {
@@ -145,6 +144,7 @@ async function sendRow(
       } as Partial<KapsoClient> as KapsoClient),
     log: () => {},
     now: () => clock,
+    monotonic: () => clock,
     delay: (ms) => {
       waits.push(ms);
       clock += ms;
@@ -240,8 +240,8 @@ Deno.test("however many threads wait: sending ends before the function is ended"
             ? void sent++
             : { message: row, phoneNumberId: "1", recipient: { to: "55" }, callbackData: CALLBACK },
         ),
-      record: () => Promise.resolve(row),
-    } as Partial<Outbox> as Outbox,
+      record: () => Promise.resolve({ message: row, hasMore: true }),
+    } as Partial<OutboxStore> as OutboxStore,
     kapsoFor: () =>
       Promise.resolve({
         sendMessage: () => {
@@ -252,44 +252,8 @@ Deno.test("however many threads wait: sending ends before the function is ended"
       } as unknown as KapsoClient),
     log: () => {},
     now: () => clock,
+    monotonic: () => clock,
     delay: () => Promise.resolve(),
   }, Array.from({ length: 500 }, String));
   assertEquals(clock, 90_000);
-});
-
-Deno.test("once an hour the schedule deletes what is old, until there is no more", async () => {
-  const work: Promise<unknown>[] = [];
-  const logged: unknown[] = [];
-  let left = 3;
-  let isBroken = false;
-  const tick = async (time: string) => {
-    const handle = createHandler({
-      readCaller: () => Promise.resolve({ kind: "service" }),
-      outbox: { settle: () => Promise.resolve([]) },
-      prune: () => {
-        if (isBroken) return Promise.reject(new Error("down"));
-        left--;
-        return Promise.resolve({ deleted: { sync_runs: 2 }, hasMore: left > 0 });
-      },
-      waitUntil: (started: Promise<unknown>) => work.push(started),
-      log: (_level: string, event: string, fields: unknown) => logged.push([event, fields]),
-      now: () => Date.parse(time),
-    } as unknown as HandlerDeps);
-    const response = await handle(new Request("http://localhost/inbox/tick", { method: "POST" }));
-    assertEquals(response.status, 202);
-    await Promise.all(work);
-  };
-  await tick("2026-03-02T09:16:59Z");
-  assertEquals(left, 3);
-  await tick("2026-03-02T09:17:00Z");
-  assertEquals(left, 0);
-  const pruned = logged.filter((line) => (line as [string])[0] === "pruned");
-  assertEquals(pruned, Array.from({ length: 3 }, () => ["pruned", { sync_runs: 2 }]));
-  isBroken = true;
-  await tick("2026-03-02T10:17:00Z");
-  // However much there is, it ends.
-  isBroken = false;
-  left = 1000;
-  await tick("2026-03-02T11:17:00Z");
-  assertEquals(left, 980);
 });

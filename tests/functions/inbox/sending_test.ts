@@ -178,7 +178,8 @@ Deno.test("webhooks that are quicker than the answer", async () => {
     set state = 'sending', message_id = null, lease_expires_at = now() + interval '1 minute'
     where id = ${message.id}`;
   const [row] = await sql`
-    select state, message_id from public.record_outbox_outcome(
+    select outbox_message ->> 'state' as state, outbox_message ->> 'message_id' as message_id
+    from public.record_outbox_outcome(
       ${message.id}, ${message.attempt_token}, 'sent',
       ${
     sql.json({

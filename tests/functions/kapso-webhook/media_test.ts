@@ -7,18 +7,21 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import { createKapsoClient } from "../../../supabase/functions/_shared/kapso/api/client.ts";
+import type { MessageMedia } from "../../../supabase/functions/_shared/contracts/message_media.ts";
+import { createMediaCopyStore } from "../../../supabase/functions/_shared/kapso/media/copies_store.ts";
 import {
   createDownload,
-  createMediaLibrary,
-  createMediaStorage,
   MediaError,
+} from "../../../supabase/functions/_shared/kapso/media/download.ts";
+import {
+  createMediaLibrary,
   type MediaLibrary,
-  type MessageMedia,
-  supabaseMediaStore,
 } from "../../../supabase/functions/_shared/kapso/media/library.ts";
+import { createMediaStorage } from "../../../supabase/functions/_shared/kapso/media/storage.ts";
 import { normalize } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
-import { supabaseEvents } from "../../../supabase/functions/kapso-webhook/store.ts";
+import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
+import { eventually } from "../../support/eventually.ts";
 import type { FileContent } from "../../../fakes/kapso/content.ts";
 import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import type { Contact, Message } from "../../../fakes/kapso/state.ts";
@@ -75,7 +78,7 @@ async function start(): Promise<Setup> {
   });
   const anotherLibrary = () =>
     createMediaLibrary({
-      store: supabaseMediaStore(client),
+      store: createMediaCopyStore(client),
       storage: createMediaStorage({
         supabaseUrl: storage.url,
         serviceRoleKey: storage.serviceKey,
@@ -86,7 +89,10 @@ async function start(): Promise<Setup> {
     });
   const library = anotherLibrary();
   const contact = fake.addContact({ name: "Rita" });
-  const record = supabaseEvents(client);
+  const { record } = createWebhookStore(client, {
+    cipher: undefined,
+    installation: { secret: undefined, isFor: () => Promise.resolve(false) },
+  });
   let recorded = 0;
   const setup: Setup = {
     fake,
@@ -334,7 +340,7 @@ Deno.test("whoever was cut off is followed by another, and does not count any mo
   await using setup = await start();
   const { line } = setup;
   const photo = await setup.receive({ type: "image" });
-  const store = supabaseMediaStore(createServiceClient({
+  const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
@@ -420,7 +426,7 @@ Deno.test("the files of a conversation that is deleted are deleted as well", asy
   await setup.receive({ type: "image" });
   await setup.copy();
   const late = await setup.receive({ type: "image" });
-  const store = supabaseMediaStore(createServiceClient({
+  const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
@@ -469,12 +475,10 @@ Deno.test("without a Storage the function keeps the link, after it has answered"
       from public.conversation_export as thread
       cross join lateral jsonb_array_elements(thread.messages) as message (value)
       where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
-  let found = await media();
-  for (const until = Date.now() + 10_000; found.some((row) => row.media === null);) {
-    assert(Date.now() < until, "told in time");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    found = await media();
-  }
+  const found = await eventually("each file has its state", async () => {
+    const rows = await media();
+    return rows.every((row) => row.media !== null) && rows;
+  });
   for (const [index, [, expected]] of cases.entries()) {
     const actual = found.find(({ id }) => id === messages[index]!.id)!.media!;
     for (const [name, value] of Object.entries(expected)) {

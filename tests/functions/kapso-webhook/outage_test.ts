@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { connect, size } from "../../support/database.ts";
 import { startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
-import { startDurableStack } from "../../support/durable_stack.ts";
+import { startOutageStack } from "../../support/outage_stack.ts";
 import { deliverAll, messagesOf, receivedText } from "../../support/kapso.ts";
 
 const DELIVERIES = size(150, 1000);
@@ -19,7 +19,7 @@ const TIME_SCALE = size(0.08, 0.1);
 const OUTAGE_SECONDS = 60;
 
 Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute`, async () => {
-  await using project = await startDurableStack();
+  await using project = await startOutageStack();
   const { info } = project.stack;
   const line = info.demo.kapso_phone_number_id;
   // The function's first request starts it.

@@ -8,15 +8,12 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
-import { createCredentialBox } from "../../../supabase/functions/_shared/auth/credentials.ts";
+import { createCredentialCipher } from "../../../supabase/functions/_shared/auth/credentials.ts";
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { kapsoAccounts } from "../../../supabase/functions/_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
 import { createHandler } from "../../../supabase/functions/kapso-webhook/handler.ts";
-import {
-  supabaseEvents,
-  supabaseSecrets,
-} from "../../../supabase/functions/kapso-webhook/store.ts";
+import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { batchBody, deliveryHeaders } from "../../../fakes/kapso/deliveries.ts";
 import { unique } from "../../support/people.ts";
@@ -159,8 +156,8 @@ Deno.test("without any secret nothing is believed: 503, and Kapso tries again", 
 Deno.test("a secret that another key encrypted is an error of ours, not a bad signature", async () => {
   const { post } = await ownFunction("project");
   const line = await createLine(await signUp(db.info));
-  const box = await createCredentialBox(btoa("x".repeat(32)));
-  await db.service`select public.set_webhook_secret(${line.id}, ${await box.seal("mine")})`;
+  const cipher = await createCredentialCipher(btoa("x".repeat(32)));
+  await db.service`select public.set_webhook_secret(${line.id}, ${await cipher.encrypt("mine")})`;
   assertEquals(await post(line, "mine"), 500);
 });
 
@@ -209,16 +206,16 @@ Deno.test("the installation's Kapso key is for the workspaces that are named, an
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   });
-  const box = await createCredentialBox(KEY);
+  const cipher = await createCredentialCipher(KEY);
   const accounts = (workspaces: string | undefined) =>
-    kapsoAccounts(client, box, { baseUrl: undefined, apiKey: "installation", workspaces });
+    kapsoAccounts(client, cipher, { baseUrl: undefined, apiKey: "installation", workspaces });
   await accounts("*")(line.id);
   await accounts(`${workspace!.slug},other`)(line.id);
   for (const workspaces of [undefined, "", "other"]) {
     const error = await assertRejects(() => accounts(workspaces)(line.id), AppError);
     assertEquals([error.status, error.code], [422, "kapso_api_key_missing"]);
   }
-  await db.service`select public.set_kapso_api_key(${line.id}, ${await box.seal("its own")})`;
+  await db.service`select public.set_kapso_api_key(${line.id}, ${await cipher.encrypt("its own")})`;
   await accounts(undefined)(line.id);
 });
 
@@ -241,16 +238,15 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   });
-  const box = await createCredentialBox(KEY);
+  const cipher = await createCredentialCipher(KEY);
   const handler = createHandler({
-    secretsFor: supabaseSecrets(client, box, {
-      secret,
-      isFor: installationCheck(client, workspaces),
+    store: createWebhookStore(client, {
+      cipher,
+      installation: { secret, isFor: installationCheck(client, workspaces) },
     }),
     onFiles: () => {},
-    record: supabaseEvents(client),
     log: () => {},
-    now: () => performance.now(),
+    monotonic: () => performance.now(),
   });
   const send = async (body: string, secretKey: string) =>
     await handler(
@@ -276,7 +272,7 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
       return response.status;
     },
     async setSecret(line: Line, secret: string) {
-      const sealed = await box.seal(secret);
+      const sealed = await cipher.encrypt(secret);
       await db.service`select public.set_webhook_secret(${line.id}, ${sealed})`;
     },
   };

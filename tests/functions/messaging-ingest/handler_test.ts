@@ -215,7 +215,7 @@ Deno.test("messaging-ingest accepts these headers and paths", async (t) => {
       const answer = await answerOf(response);
       assertEquals(answer.status, status);
       if (status === 404) {
-        assertEquals([answer.error, answer.code], ["There is nothing at this path", "not_found"]);
+        assertEquals([answer.error, answer.code], ["Path not found", "not_found"]);
       }
     });
   }

@@ -7,8 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
-import { supabasePeople } from "../../../supabase/functions/messaging-people/store.ts";
-import type { PeopleQuery } from "../../../supabase/functions/messaging-people/schema.ts";
+import { createPeopleStore } from "../../../supabase/functions/messaging-people/store.ts";
+import type { PeopleQuery } from "../../../supabase/functions/_shared/contracts/messaging_people.ts";
 import {
   answerOf,
   CONNECTION,
@@ -157,7 +157,7 @@ Deno.test("messaging-people hides failures, and says whether a repeat helps", as
   }
 });
 
-Deno.test("supabasePeople() asks for one workspace and returns what bridges see", async () => {
+Deno.test("createPeopleStore() asks for one workspace and returns what bridges see", async () => {
   const calls: unknown[] = [];
   const row = {
     total: 3,
@@ -168,7 +168,7 @@ Deno.test("supabasePeople() asks for one workspace and returns what bridges see"
     avatar_url: null,
     updated_at: "2026-02-01T10:30:00.123987+00:00",
   };
-  const list = supabasePeople(fakeClient((name, args) => {
+  const { list } = createPeopleStore(fakeClient((name, args) => {
     calls.push([name, args]);
     return { data: [row], error: null, status: 200 };
   }));
@@ -188,8 +188,8 @@ Deno.test("supabasePeople() asks for one workspace and returns what bridges see"
   const page = { workspace_id: "w", max_people: 1, skip: 2 };
   assertEquals(calls, [["list_people", page], ["list_people", { ...page, ...filters }]]);
 
-  const past = supabasePeople(
+  const past = createPeopleStore(
     fakeClient(() => ({ data: [{ ...row, id: null }], error: null, status: 200 })),
   );
-  assertEquals(await past("w", { limit: 1, offset: 9 }), { total: 3, people: [] });
+  assertEquals(await past.list("w", { limit: 1, offset: 9 }), { total: 3, people: [] });
 });

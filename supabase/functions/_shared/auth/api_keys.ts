@@ -4,7 +4,10 @@
  * @module
  */
 import type { DatabaseClient } from "../database/clients.ts";
-import { AppError, databaseError } from "../http/errors.ts";
+import { refused } from "../database/errors.ts";
+import { rpc } from "../database/rpc.ts";
+import { AppError } from "../http/errors.ts";
+import { sha256Hex } from "./hash.ts";
 
 /** A connection whose key was checked. */
 export interface VerifiedConnection {
@@ -15,11 +18,11 @@ export interface VerifiedConnection {
 }
 
 /**
- * Find a connection by its name and check the key that came with it. The order of the checks is the
+ * Finds a connection by its name and checks the key that came with it. The order of the checks is the
  * contract of the ingest API.
  *
  * @param connectionId The name of the connection, e.g. `wa_business_123`.
- * @param platform The platform it must be on; any where it is not given.
+ * @param platform The platform it must be on; any platform by default.
  * @throws {AppError} invalid_connection (401), invalid_api_key (401), connection_inactive (403), or as
  *   {@linkcode databaseError}.
  */
@@ -29,20 +32,16 @@ export async function verifyApiKey(
   connectionId: string,
   platform?: string,
 ): Promise<VerifiedConnection> {
-  const { data, error, status } = await client.rpc("verify_connection_secret", {
+  const [connection] = await rpc(client, "verify_connection_secret", {
     connection_id: connectionId,
     secret_sha256: await sha256Hex(apiKey),
-    ...(platform === undefined ? {} : { platform }),
+    platform,
   });
-  if (error) throw databaseError(error, status);
-  const connection = data[0];
   if (!connection) {
     throw new AppError(401, "invalid_connection", "Invalid connection_id or platform");
   }
   if (!connection.is_valid) throw new AppError(401, "invalid_api_key", "Invalid API key");
-  if (!connection.is_active) {
-    throw new AppError(403, "connection_inactive", "Connection is inactive");
-  }
+  if (!connection.is_active) throw refused("connection_inactive");
   return { id: connection.id, workspaceId: connection.workspace_id };
 }
 
@@ -54,10 +53,4 @@ export async function verifyApiKey(
 export function requireApiKey(header: string | undefined): string {
   if (!header) throw new AppError(401, "missing_api_key", "Missing x-api-key header");
   return header;
-}
-
-/** SHA-256 of a text in UTF-8, as lowercase hexadecimal. */
-export async function sha256Hex(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,16 +1,18 @@
 /**
- * Who calls a function that members of a workspace and programs with the service key may both call.
- * Whose token it is and what its bearer may do is for the database to say: its user is a client with
- * that token, and row level security holds for it.
+ * Callers of functions that serve both members of a workspace and programs with the service key.
+ * The database decides whose token it is and what its bearer may do: a user's calls carry the token, so
+ * row level security holds for them.
  *
  * @module
  */
 import { createUserClient, type DatabaseClient } from "../database/clients.ts";
 import type { SupabaseEnv } from "../database/env.ts";
-import { AppError, databaseError, type DatabaseFailure } from "../http/errors.ts";
+import { rows } from "../database/rpc.ts";
+import { AppError } from "../http/errors.ts";
+import { isSameSecret } from "./hash.ts";
 import { authenticateRefused, createApp, type CreateAppOptions, errorBody } from "../http/app.ts";
 
-/** Who calls. */
+/** A caller. */
 export type Caller =
   | { kind: "service" }
   | {
@@ -24,7 +26,7 @@ export type Caller =
  *
  * @param env Project and keys.
  * @returns Reads the headers `apikey` and `Authorization: Bearer …` of a request. The service key counts
- *   in either; any other bearer is taken for a user's token, which the first call with it proves or not.
+ *   in either; any other bearer counts as a user's token, which the first database call with it checks.
  *   It throws {@linkcode AppError} missing_authorization (401) without either.
  */
 export function createCallerReader(env: SupabaseEnv): (request: Request) => Promise<Caller> {
@@ -32,9 +34,11 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
     const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
     const apiKey = request.headers.get("apikey") ?? undefined;
     for (const key of [bearer, apiKey]) {
-      if (key !== undefined && await isSame(key, env.serviceRoleKey)) return { kind: "service" };
+      if (key !== undefined && await isSameSecret(key, env.serviceRoleKey)) {
+        return { kind: "service" };
+      }
     }
-    // The publishable key is sent beside a token, or alone by somebody who is not signed in.
+    // The publishable key comes beside a token, or alone from a caller who is not signed in.
     if (bearer === undefined || bearer.startsWith("sb_")) {
       throw new AppError(
         401,
@@ -47,35 +51,35 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
 }
 
 /** Options of {@linkcode createCallerApp}. */
-export interface CreateCallerAppOptions extends Pick<CreateAppOptions, "name" | "log" | "now"> {
+export interface CreateCallerAppOptions
+  extends Pick<CreateAppOptions, "name" | "log" | "monotonic"> {
   /** As {@linkcode createCallerReader} makes it. */
   readCaller: (request: Request) => Promise<Caller>;
 }
 
 /**
- * {@linkcode createApp} for functions with callers: whoever is not known is told that, and not what is
+ * {@linkcode createApp} for functions with callers. Unknown callers get 401 before they learn what else is
  * wrong with the request.
  */
-export function createCallerApp({ name, log, now, readCaller }: CreateCallerAppOptions) {
+export function createCallerApp({ name, log, monotonic, readCaller }: CreateCallerAppOptions) {
   const app = createApp({
     name,
     log,
-    now,
+    monotonic,
     allowHeaders: ["authorization", "apikey", "x-client-info"],
     errorBody,
   });
   app.use(authenticateRefused(async ({ req }) => {
     const caller = await readCaller(req.raw);
     if (caller.kind === "service") return;
-    // A token is proved by a call of the database.
-    const { error, status } = await caller.client.from("workspaces").select("id").limit(1);
-    if (error) throw userCallError(error, status);
+    // Only the database can tell whether a token is valid.
+    await rows(caller.client, caller.client.from("workspaces").select("id").limit(1));
   }));
   return app;
 }
 
 /**
- * Makes sure that it is the schedule that calls.
+ * Makes sure that the caller has the service key, as the schedule does.
  *
  * @throws {AppError} service_key_required (403) for a user.
  */
@@ -84,31 +88,6 @@ export function requireService(caller: Caller): void {
   throw new AppError(
     403,
     "service_key_required",
-    "Only the schedule, with the service key, may do this",
+    "Only a caller with the service key, such as the schedule, may do this",
   );
-}
-
-/**
- * As {@linkcode databaseError}, for a call with a user's token: that can be wrong or expired.
- */
-export function userCallError(failure: DatabaseFailure, httpStatus: number): AppError {
-  if (httpStatus === 401 || failure.code?.startsWith("PGRST30")) {
-    return new AppError(
-      401,
-      "invalid_token",
-      "The access token is invalid or expired: sign in again",
-    );
-  }
-  return databaseError(failure, httpStatus);
-}
-
-/** Compares in constant time: of two HMACs under a fresh key nothing can be learned by timing. */
-async function isSame(given: string, expected: string): Promise<boolean> {
-  const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-    "verify",
-  ]);
-  const encoder = new TextEncoder();
-  const signature = await crypto.subtle.sign("HMAC", key, encoder.encode(expected));
-  return await crypto.subtle.verify("HMAC", key, signature, encoder.encode(given));
 }

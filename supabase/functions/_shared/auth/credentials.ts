@@ -1,28 +1,29 @@
 /**
- * Credentials of providers, encrypted as they lie in the database: AES-GCM under CREDENTIALS_KEY, a
- * random nonce of 12 bytes followed by the ciphertext.
+ * Encryption of the credentials of providers in the database: AES-GCM under CREDENTIALS_KEY, a random nonce
+ * of 12 bytes followed by the ciphertext.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 
 const NONCE_BYTES = 12;
 
 /** Encrypts and decrypts with one key. */
-export interface CredentialBox {
-  /** @returns nonce and ciphertext, in base64. */
-  seal(text: string): Promise<string>;
-  /** @throws {Error} if it was changed, or sealed with another key. */
-  open(sealed: string): Promise<string>;
+export interface CredentialCipher {
+  /** @returns Nonce and ciphertext, in base64. */
+  encrypt(text: string): Promise<string>;
+  /** @throws {Error} if the text was changed, or encrypted with another key. */
+  decrypt(encrypted: string): Promise<string>;
 }
 
 /**
- * A box for a key.
+ * Creates a cipher with a key.
  *
  * @param key 32 random bytes in base64, e.g. from `openssl rand -base64 32`.
- * @throws {Error} if the key is not that.
+ * @throws {Error} if the key has another length.
  */
-export async function createCredentialBox(key: string): Promise<CredentialBox> {
-  const bytes = fromBase64(key);
+export async function createCredentialCipher(key: string): Promise<CredentialCipher> {
+  const bytes = Buffer.from(key, "base64");
   if (bytes.length !== 32) {
     throw new Error(`CREDENTIALS_KEY must be 32 bytes in base64: it has ${bytes.length}`);
   }
@@ -31,17 +32,17 @@ export async function createCredentialBox(key: string): Promise<CredentialBox> {
     "decrypt",
   ]);
   return {
-    async seal(text) {
+    async encrypt(text) {
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
-      const sealed = await crypto.subtle.encrypt(
+      const ciphertext = await crypto.subtle.encrypt(
         { name: "AES-GCM", iv: nonce },
         cryptoKey,
         new TextEncoder().encode(text),
       );
-      return toBase64(new Uint8Array([...nonce, ...new Uint8Array(sealed)]));
+      return Buffer.concat([nonce, new Uint8Array(ciphertext)]).toString("base64");
     },
-    async open(sealed) {
-      const data = fromBase64(sealed);
+    async decrypt(encrypted) {
+      const data = Buffer.from(encrypted, "base64");
       const text = await crypto.subtle.decrypt(
         { name: "AES-GCM", iv: data.subarray(0, NONCE_BYTES) },
         cryptoKey,
@@ -50,17 +51,4 @@ export async function createCredentialBox(key: string): Promise<CredentialBox> {
       return new TextDecoder().decode(text);
     },
   };
-}
-
-/** Bytes as base64. */
-export function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let start = 0; start < bytes.length; start += 0x8000) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
-  }
-  return btoa(binary);
-}
-
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text.replace(/\s/g, "")), (character) => character.charCodeAt(0));
 }

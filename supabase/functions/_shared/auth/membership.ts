@@ -1,44 +1,32 @@
 /**
- * What a signed-in user is in a workspace.
+ * The role of a signed-in user in a workspace.
  *
  * @module
  */
-import { userCallError } from "./caller.ts";
+import * as z from "zod";
 import type { DatabaseClient } from "../database/clients.ts";
+import { refused } from "../database/errors.ts";
+import { rpc } from "../database/rpc.ts";
 import { AppError } from "../http/errors.ts";
 
-/** A member of a workspace. */
-export interface Member {
-  userId: string;
-  role: string;
-}
+const MANAGER_ROLES = ["owner", "admin"];
 
 /**
- * Make sure that a user has one of some roles in a workspace.
+ * Makes sure that a user is an owner or admin of a workspace.
  *
  * @param client Acts as the user.
- * @throws {AppError} workspace_not_found (404) for whoever is no member, role_too_low (403),
+ * @param workspaceId Text that is no id is the id of no workspace.
+ * @returns The id of the user.
+ * @throws {AppError} workspace_not_found (404) for users who are not members, role_too_low (403),
  *   invalid_token (401), or as `databaseError`.
  */
-export async function requireRole(
-  client: DatabaseClient,
-  workspaceId: string,
-  roles: readonly string[],
-): Promise<Member> {
-  const { data, error, status } = await client.rpc("workspace_membership", {
-    workspace_id: workspaceId,
-  });
-  if (error) throw userCallError(error, status);
-  const [member] = data;
-  if (!member) {
-    throw new AppError(404, "workspace_not_found", "There is no such workspace, or not for you");
+export async function requireManager(client: DatabaseClient, workspaceId: string): Promise<string> {
+  const [member] = z.guid().safeParse(workspaceId).success
+    ? await rpc(client, "workspace_membership", { workspace_id: workspaceId })
+    : [];
+  if (!member) throw refused("workspace_not_found");
+  if (!MANAGER_ROLES.includes(member.role)) {
+    throw new AppError(403, "role_too_low", "Only an owner or admin of the workspace may do this");
   }
-  if (!roles.includes(member.role)) {
-    throw new AppError(
-      403,
-      "role_too_low",
-      `Your role in this workspace may not do this: it is for ${roles.join(" and ")}`,
-    );
-  }
-  return { userId: member.user_id, role: member.role };
+  return member.user_id;
 }

@@ -1,9 +1,9 @@
 /**
- * What a message is: the elements of `conversations.messages` and `conversation_archives.messages`.
+ * Messages: the elements of `conversations.messages` and `conversation_archives.messages`.
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   instant,
   isAtMostBytes,
@@ -35,8 +35,30 @@ function isHttpUrl(text: string): boolean {
   return url !== null && (url.protocol === "https:" || url.protocol === "http:");
 }
 
-/** Delivery of an outbound message. Moves forward only; `failed` is final. */
+/**
+ * Statuses of an outbound message, in their order: a status moves forward only, and `failed` is final. Every
+ * other list of statuses derives from this one or is checked against it; `private.message_statuses` is the
+ * same list in SQL.
+ */
 export const messageStatus = z.enum(["pending", "sent", "delivered", "read", "failed"]);
+
+/** Status of an outbound message. */
+export type MessageStatus = z.output<typeof messageStatus>;
+
+/**
+ * States of a message in the outbox: its status once Kapso has accepted it, and the outbox's own before
+ * that. `unconfirmed` means that nothing tells whether it was sent.
+ */
+export const outboxState = z.enum([
+  "queued",
+  "sending",
+  ...messageStatus.exclude(["pending"]).options,
+  "unconfirmed",
+  "discarded",
+]);
+
+/** State of a message in the outbox. */
+export type OutboxState = z.output<typeof outboxState>;
 
 /** Why a message failed. */
 export const messageFailure = z.object({
@@ -44,18 +66,18 @@ export const messageFailure = z.object({
   message: storableText.optional(),
 });
 
-/** One sender's reaction to a message. `emoji` null: it was taken back. */
+/** One sender's reaction to a message. `emoji` null: removed. */
 export const reaction = z.object({
   sender: storableId(),
   emoji: storableText.pipe(z.string().min(1).max(64)).nullable(),
   reacted_at: instant,
-  /** Id of the reaction itself, where the platform gives it one: breaks ties of equal times. */
+  /** Id of the reaction itself, where the platform gives it one; breaks ties of equal times. */
   id: storableId().optional(),
 });
 
 /**
- * The fields this project adds to the ingest API. A bridge may use these names for something else,
- * and a message must not be lost over an extra: what does not fit is left out.
+ * The fields that this project adds to the ingest API. A bridge may use these names for something else,
+ * and an extra must not cost the message: an invalid one is dropped.
  */
 const extras = {
   status: messageStatus.optional().catch(undefined),
@@ -64,7 +86,7 @@ const extras = {
   reactions: z.array(reaction).max(1000).optional().catch(undefined),
 };
 
-/** A message. Unknown keys are left out. */
+/** A message. Unknown keys are dropped. */
 export const message = z.object({
   id: storableId(),
   direction: z.enum(["inbound", "outbound"], { error: requiredOr('"inbound" or "outbound"') }),
@@ -77,23 +99,23 @@ export const message = z.object({
   media_url: mediaUrl,
   sent_at: instant,
   ...extras,
-  /** Id of the message this one answers. */
+  /** Id of the message that this one replies to. */
   reply_to: storableId().optional().catch(undefined),
-  /** Who wrote it, in a group. */
+  /** The author, in a group. */
   sender_name: storableText.pipe(z.string().min(1).max(300)).optional().catch(undefined),
-  /** What the provider said besides, worth keeping. */
+  /** Other facts of the provider worth keeping. */
   metadata: storableObject(MAX_METADATA_BYTES).optional().catch(undefined),
 }, { error: "must be an object" });
 
-/** A message as it is stored. */
+/** A stored message. */
 export type Message = z.output<typeof message>;
 
-/** A change to a message that may already be stored: a newer status, a reaction, media that came late. */
+/** A change of a message that may be stored already: a newer status, a reaction, media that came late. */
 export const messageChange = z.object({
   message_id: storableId(),
   ...extras,
   media_url: mediaUrl.optional().catch(undefined),
 }, { error: "must be an object" });
 
-/** A change as it is applied. */
+/** A change to apply. */
 export type MessageChange = z.output<typeof messageChange>;

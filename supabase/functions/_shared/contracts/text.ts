@@ -4,7 +4,7 @@
  * @module
  */
 import { DateTime } from "luxon";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Whether a text has at most `maxBytes` bytes in UTF-8. A character has at most three for each of its units. */
 export function isAtMostBytes(text: string, maxBytes: number): boolean {
@@ -26,7 +26,7 @@ export const storableText = z.string({ error: requiredOr("a string") })
   .transform((text) => text.toWellFormed());
 
 /**
- * An id: a text that must come back exactly as it was sent, so nothing in it is repaired.
+ * An id: a text that must come back exactly as it was sent, so nothing in it is changed.
  *
  * @param maxLength Characters at most; 512 keeps every index entry within Postgres' limit.
  */
@@ -38,19 +38,18 @@ export function storableId(maxLength = 512) {
     .refine((text) => text.isWellFormed(), { error: "must be valid Unicode" });
 }
 
-// A whole day first, as YYYY-MM-DD, YYYYMMDD, YYYY-DDD or YYYY-Www-D. Luxon would also take "10:30" for
-// today and "2026" for New Year, and neither is when a message was sent.
+// A whole day first, as YYYY-MM-DD, YYYYMMDD, YYYY-DDD or YYYY-Www-D. Luxon alone would also read "10:30" as
+// today and "2026" as New Year, and neither is the time of a message.
 const BEGINS_WITH_DAY = /^\d{4}-?(\d{2}-?\d{2}|\d{3}|W\d{2}-?\d)(T|$)/i;
 
 /** A time in UTC with at most milliseconds, in the years 0001 to 9999. */
 const UTC_TIME = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/;
 
 /**
- * An ISO 8601 time, as an instant: any offset is kept as the instant it means, none means UTC. Comes
- * out as `2026-02-01T10:30:00.000Z`, with up to six decimals where the input had them.
+ * An ISO 8601 time, as an instant: an offset is converted to UTC, none means UTC. The output is `2026-02-01T10:30:00.000Z`, with up to six decimals where the input has them.
  */
 export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
-  .transform((text, context) => {
+  .transform((text, context): string => {
     // The form nearly every bridge sends, checked without a parser: half the cost of a message.
     if (UTC_TIME.test(text)) {
       const time = new Date(text);
@@ -74,7 +73,7 @@ export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
     return time.toUTC().toISO().replace("Z", `${micros.replace(/0+$/, "")}Z`);
   });
 
-/** Levels of a JSON object. A few thousand would overflow the stack of whoever walks through it. */
+/** Levels of a JSON object. A few thousand would overflow the stack of its readers. */
 const MAX_JSON_DEPTH = 32;
 
 /** Why a value cannot be stored, and where in it. */
@@ -107,8 +106,8 @@ function toStorable(value: unknown, path: PropertyKey[]): unknown {
 
 /**
  * A JSON object of at most `maxBytes` bytes and {@linkcode MAX_JSON_DEPTH} levels that Postgres can store:
- * no NUL characters, no broken Unicode, no infinite numbers. Walked through by hand: zod's union of all kinds
- * of JSON takes several times as long, and does not say what is wrong.
+ * no NUL characters, no broken Unicode, no infinite numbers. A hand-written walk: zod's union of all kinds of
+ * JSON takes several times as long, and does not say what is wrong.
  */
 export function storableObject(maxBytes: number) {
   return z.record(z.string(), z.unknown(), { error: requiredOr("an object") })

@@ -14,16 +14,19 @@ import type { SupabaseEnv } from "./env.ts";
 const TIMEOUT_MS = 20_000;
 
 /** A client of this project's database. */
-export type DatabaseClient = SupabaseClient<Database>;
+export type DatabaseClient = SupabaseClient<Database> & {
+  /** Whose rights its calls have: all of them, or those of a signed-in user. */
+  readonly actsAs: "service" | "user";
+};
 
 /**
- * A client that passes row level security. Whoever uses it must carry the workspace or connection in
- * every call: nothing else keeps tenants apart there.
+ * A client that bypasses row level security. Every call with it must carry the workspace or connection:
+ * nothing else keeps tenants apart there.
  */
 export function createServiceClient(
   env: Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">,
 ): DatabaseClient {
-  return createDatabaseClient(env, env.serviceRoleKey, {});
+  return createDatabaseClient(env, env.serviceRoleKey, {}, "service");
 }
 
 /**
@@ -35,19 +38,26 @@ export function createUserClient(
   env: Pick<SupabaseEnv, "supabaseUrl" | "anonKey">,
   accessToken: string,
 ): DatabaseClient {
-  return createDatabaseClient(env, env.anonKey, { Authorization: `Bearer ${accessToken}` });
+  return createDatabaseClient(
+    env,
+    env.anonKey,
+    { Authorization: `Bearer ${accessToken}` },
+    "user",
+  );
 }
 
 function createDatabaseClient(
   env: Pick<SupabaseEnv, "supabaseUrl">,
   key: string,
   headers: Record<string, string>,
+  actsAs: DatabaseClient["actsAs"],
 ): DatabaseClient {
-  return createClient<Database>(env.supabaseUrl, key, {
+  const client = createClient<Database>(env.supabaseUrl, key, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: {
       headers,
       fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
     },
   });
+  return Object.assign(client, { actsAs });
 }

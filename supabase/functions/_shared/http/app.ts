@@ -1,6 +1,6 @@
 /**
- * What every function's HTTP side has in common: request ids, the error boundary, limits of bodies and
- * methods. Built on Hono.
+ * The HTTP app of every function, built on Hono: request ids, the error boundary, limits of bodies and
+ * methods.
  *
  * @module
  */
@@ -9,27 +9,32 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
+import type { ApiError, MessagingError } from "../contracts/errors.ts";
+import { DatabaseCallError } from "../database/errors.ts";
 import { AppError } from "./errors.ts";
 import type { Log } from "./log.ts";
 
 /** Variables that {@linkcode createApp} sets for every request. */
 export type AppVariables = { Variables: { requestId: string } };
 
+/** The environment of an app with variables of its own. */
+export type AppEnv<Variables extends object> = { Variables: Variables & { requestId: string } };
+
 /** Options of {@linkcode createApp}. */
 export interface CreateAppOptions {
   /** Name of the function: its folder, and the first segment of its path. */
   name: string;
   log: Log;
-  /** Clock in milliseconds, for durations in the log. */
-  now: () => number;
+  /** Monotonic clock in milliseconds, for durations in the log: `performance.now()`. */
+  monotonic: () => number;
   /** Headers that browsers may send besides the ordinary ones. */
   allowHeaders: string[];
-  /** Shape of an error's body; the caller's contract decides it. */
+  /** Shape of an error's body, as the function's contract has it. */
   errorBody: (error: AppError, requestId: string) => Record<string, unknown>;
 }
 
-/** The body of an error, in PostgREST's keys: for functions whose contract has no shape of its own. */
-export function errorBody(error: AppError, requestId: string): Record<string, unknown> {
+/** The body of an error in PostgREST's keys, for functions whose contract has no shape of its own. */
+export function errorBody(error: AppError, requestId: string): ApiError {
   return {
     code: error.code,
     message: error.message,
@@ -38,25 +43,32 @@ export function errorBody(error: AppError, requestId: string): Record<string, un
   };
 }
 
+/** The body of an error of messaging-ingest and messaging-people. */
+export function messagingErrorBody(error: AppError, requestId: string): MessagingError {
+  return { error: error.message, code: error.code, request_id: requestId };
+}
+
 /**
  * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
- * answers `OPTIONS`, logs one line per request and turns every throw into a clean answer.
+ * answers `OPTIONS`, logs one line per request and turns every thrown error into an answer.
  */
-export function createApp(options: CreateAppOptions): Hono<AppVariables> {
-  const app = new Hono<AppVariables>({ strict: false }).basePath(`/${options.name}`);
+export function createApp<Variables extends object = object>(
+  options: CreateAppOptions,
+): Hono<AppEnv<Variables>> {
+  const app = new Hono<AppEnv<Variables>>({ strict: false }).basePath(`/${options.name}`);
   app.use(requestId());
   app.use(
     cors({ origin: "*", allowHeaders: ["content-type", ...options.allowHeaders], maxAge: 86400 }),
   );
   app.use(async (context, next) => {
-    const startedAt = options.now();
+    const startedAt = options.monotonic();
     await next();
     options.log(context.res.status >= 500 ? "error" : "info", "request", {
       function: options.name,
       request_id: context.get("requestId"),
       method: context.req.method,
       status: context.res.status,
-      duration_ms: Math.round(options.now() - startedAt),
+      duration_ms: Math.round(options.monotonic() - startedAt),
     });
   });
   app.use(methodNotAllowed({
@@ -69,7 +81,7 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
     },
   }));
   app.notFound((context) =>
-    respond(context, new AppError(404, "not_found", "There is nothing at this path"), options)
+    respond(context, new AppError(404, "not_found", "Path not found"), options)
   );
   app.onError((error, context) => {
     const failure = error instanceof AppError
@@ -80,13 +92,7 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
         function: options.name,
         request_id: context.get("requestId"),
         code: failure.code,
-        // A message of our own, or the name of the class: texts of foreign errors may quote input.
-        cause:
-          failure.cause instanceof Error && failure.cause.message.startsWith("database call failed")
-            ? failure.cause.message
-            : failure.cause instanceof Error
-            ? failure.cause.name
-            : undefined,
+        cause: describeCause(failure.cause),
       });
     }
     return respond(context, failure, options);
@@ -94,8 +100,14 @@ export function createApp(options: CreateAppOptions): Hono<AppVariables> {
   return app;
 }
 
+/** A message of ours, or else the name of the class: messages of other errors may quote the input. */
+function describeCause(cause: unknown): string | undefined {
+  if (cause instanceof DatabaseCallError) return cause.message;
+  return cause instanceof Error ? cause.name : undefined;
+}
+
 function respond(
-  context: Context<AppVariables>,
+  context: Context,
   error: AppError,
   options: CreateAppOptions,
 ): Response {
@@ -106,11 +118,11 @@ function respond(
 }
 
 /**
- * Middleware that tells nobody what is wrong with a request before it is known whose request it is. A
- * request that is right proves that in the call of the database that does its work; for one that is refused
- * before (400, 413, 415) it is asked here.
+ * Middleware that hides validation errors from unauthenticated callers: a rejected request (400, 413, 415)
+ * is authenticated before its error is sent. An accepted one is authenticated by the database call that
+ * does its work.
  *
- * @param authenticate Throws for whoever is not known. Not called for any other request.
+ * @param authenticate Throws for unknown callers. Called for rejected requests only.
  */
 export function authenticateRefused(
   authenticate: (context: Context<AppVariables>) => Promise<unknown>,
@@ -150,11 +162,11 @@ function sizeOf(bytes: number): string {
 }
 
 /**
- * Middleware that lets only bodies pass that say they are plain JSON.
+ * Middleware that accepts only bodies declared as uncompressed JSON.
  *
  * @throws {AppError} unsupported_media_type or unsupported_content_encoding (415).
  */
-export const requireJson: MiddlewareHandler<AppVariables> = (context, next) => {
+export const requireJson: MiddlewareHandler = (context, next) => {
   const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   if (mediaType !== "application/json") {
     throw new AppError(415, "unsupported_media_type", "Content-Type must be application/json");
@@ -171,7 +183,7 @@ export const requireJson: MiddlewareHandler<AppVariables> = (context, next) => {
 };
 
 /**
- * Read a JSON body, in UTF-8.
+ * Reads a JSON body in UTF-8.
  *
  * @throws {AppError} invalid_json (400) if it cannot be parsed.
  */

@@ -1,9 +1,9 @@
 /**
- * From zod's complaints to sentences for callers.
+ * Checks input and turns the first fault into a sentence for the caller.
  *
  * @module
  */
-import type { z } from "zod";
+import type * as z from "zod";
 import { AppError } from "./errors.ts";
 
 /**
@@ -22,20 +22,29 @@ export function describeIssue(error: z.ZodError, whole: string): string {
         : `${text}.${String(key)}`,
     "",
   );
-  // Messages of ours go on from the field; zod's own are sentences.
+  // Our messages continue the sentence that the field begins; zod's own are whole sentences.
   return `${path || whole}${/^[A-Z]/.test(issue.message) ? ":" : ""} ${issue.message}`;
 }
 
+/** Options of {@linkcode readInput}. */
+export interface ReadInputOptions {
+  /** Code of the error; `invalid_request` by default. */
+  readonly code?: string | undefined;
+  /** What the value as a whole is called in the error; `The body` by default. */
+  readonly whole?: string;
+}
+
 /**
- * Check the input of a request.
+ * Checks the input of a request.
  *
- * @throws {AppError} invalid_request (400), naming the first fault.
+ * @throws {AppError} invalid_request or `options.code` (400), naming the first fault.
  */
 export function readInput<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
+  { code = "invalid_request", whole = "The body" }: ReadInputOptions = {},
 ): z.output<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new AppError(400, "invalid_request", describeIssue(parsed.error, "The body"));
+  throw new AppError(400, code, describeIssue(parsed.error, whole));
 }

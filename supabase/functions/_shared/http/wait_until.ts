@@ -1,5 +1,5 @@
 /**
- * Work that goes on after the answer.
+ * Work that continues after the answer.
  *
  * @module
  */

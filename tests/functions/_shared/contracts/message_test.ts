@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 
-import type { IngestConversation } from "../../../../supabase/functions/_shared/contracts/ingest.ts";
+import type { IngestConversation } from "../../../../supabase/functions/_shared/contracts/ingest_conversation.ts";
 import { checkConversation } from "../../../../supabase/functions/messaging-ingest/schema.ts";
 import { conversation, message } from "../../../support/handlers.ts";
 

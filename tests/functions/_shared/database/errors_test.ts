@@ -6,17 +6,18 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 
-import { supabaseStore } from "../../../../supabase/functions/_shared/messages/ingest_store.ts";
+import { createConversationStore } from "../../../../supabase/functions/_shared/messages/conversation_store.ts";
 import { readSupabaseEnv } from "../../../../supabase/functions/_shared/database/env.ts";
-import { AppError, databaseError } from "../../../../supabase/functions/_shared/http/errors.ts";
-import { supabasePeople } from "../../../../supabase/functions/messaging-people/store.ts";
+import { databaseError } from "../../../../supabase/functions/_shared/database/errors.ts";
+import { AppError } from "../../../../supabase/functions/_shared/http/errors.ts";
+import { createPeopleStore } from "../../../../supabase/functions/messaging-people/store.ts";
 import { fakeClient } from "../../../support/handlers.ts";
 
 Deno.test("databaseError() says 503 where a repeat can help, and 500 where it cannot", async (t) => {
   const failures: [code: string | undefined, httpStatus: number, status: number, what: string][] = [
     ["", 0, 503, "no answer"],
     [undefined, 0, 503, "no answer"],
-    ["ECONNREFUSED", 0, 503, "nobody listens"],
+    ["ECONNREFUSED", 0, 503, "no server listens"],
     ["EPIPE", 0, 503, "a broken connection, whose code looks like an SQLSTATE"],
     [undefined, 502, 503, "a gateway without a code"],
     ["", 504, 503, "a gateway that waited too long"],
@@ -57,9 +58,9 @@ Deno.test("databaseError() says 503 where a repeat can help, and 500 where it ca
   }
 });
 
-Deno.test("supabaseStore() calls the one door, and shows no text of the database", async () => {
+Deno.test("createConversationStore() calls ingest_conversations and shows no text of the database", async () => {
   const calls: unknown[] = [];
-  const store = supabaseStore(fakeClient((name, args) => {
+  const store = createConversationStore(fakeClient((name, args) => {
     calls.push([name, args]);
     return {
       status: 200,
@@ -90,8 +91,8 @@ Deno.test("a failed call of the database becomes an AppError", async () => {
   }));
   for (
     const call of [
-      () => supabaseStore(client).ingest("c", []),
-      () => supabasePeople(client)("w", { limit: 1, offset: 0 }),
+      () => createConversationStore(client).ingest("c", []),
+      () => createPeopleStore(client).list("w", { limit: 1, offset: 0 }),
     ]
   ) {
     assertEquals((await assertRejects(call, AppError)).code, "database_unavailable");

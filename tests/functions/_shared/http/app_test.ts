@@ -14,7 +14,7 @@ import {
 } from "../../../../supabase/functions/_shared/http/app.ts";
 
 function app() {
-  return createApp({ name: "f", log: () => {}, now: () => 0, allowHeaders: [], errorBody });
+  return createApp({ name: "f", log: () => {}, monotonic: () => 0, allowHeaders: [], errorBody });
 }
 
 Deno.test("limitBody() says its limit in the unit that fits", async () => {

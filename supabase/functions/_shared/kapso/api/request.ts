@@ -2,12 +2,12 @@
  * One request to Kapso: the key, the time limit, the rate limit, and what may be repeated.
  *
  * What only reads is repeated after 429, 5xx and broken connections. What writes is never repeated
- * unless the caller says that it may be: nobody knows whether the first time was done.
+ * unless the caller says that it may be: the effect of the first attempt is unknown.
  *
  * @module
  */
-import pRetry from "p-retry";
 import type { Log } from "../../http/log.ts";
+import { retry, wait } from "../../http/retry.ts";
 import { KapsoError, parseJson, readRefusal } from "./kapso_error.ts";
 
 /** Options of {@linkcode createRequester}. */
@@ -153,25 +153,19 @@ export function createRequester(options: RequesterOptions): Requester {
   const repeat = async (request: KapsoRequest): Promise<unknown> => {
     const { signal } = request;
     await pause(signal);
-    return await pRetry(() => attempt(request), {
-      retries: maxAttempts - 1,
-      // The waits are ours: they depend on what Kapso says, and tests do not wait.
-      minTimeout: 0,
-      ...(signal === undefined ? {} : { signal }),
-      async shouldRetry({ error, attemptNumber }) {
-        if (!(error instanceof KapsoError) || !error.isRetryable) return false;
-        const backoff = BACKOFF_MS * 2 ** (attemptNumber - 1) * (1 + random());
-        // A little later than asked for, and not everybody at once.
-        const ms = Math.max(backoff, (error.retryAfterMs ?? 0) * (1 + random() * 0.1));
-        if ((error.retryAfterMs ?? 0) > maxWaitMs) return false;
-        log?.("info", "kapso_repeat", {
-          status: error.status,
-          code: error.code,
-          attempt: attemptNumber,
-          wait_ms: Math.round(ms),
-        });
-        await delay(Math.min(ms, maxWaitMs * 1.1), signal);
-        return true;
+    return await retry(() => attempt(request), {
+      retryAfterOf,
+      attempts: maxAttempts,
+      backoffMs: BACKOFF_MS,
+      maxBackoffMs: maxWaitMs,
+      maxRetryAfterMs: maxWaitMs,
+      signal,
+      delay,
+      now,
+      random,
+      onRetry({ error, attempt, waitMs }) {
+        const { status, code } = error as KapsoError;
+        log?.("info", "kapso_repeat", { status, code, attempt, wait_ms: Math.round(waitMs) });
       },
     });
   };
@@ -203,7 +197,7 @@ export function createRequester(options: RequesterOptions): Requester {
   };
 }
 
-/** The base URL alone, also where somebody gave the address of one of the APIs below it. */
+/** The base URL alone, also from the address of one of the APIs below it. */
 function readBaseUrl(text: string): string {
   const url = URL.parse(text.trim());
   if (url === null || url.username !== "" || url.password !== "") {
@@ -274,18 +268,7 @@ function unreadable(status: number, isWrite: boolean): KapsoError {
   });
 }
 
-/** Waits, and ends with the reason of the signal when that is aborted. */
-function wait(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
+/** A refusal or failure that can pass; the wait that Kapso asks for. */
+function retryAfterOf(error: unknown): number | undefined {
+  return error instanceof KapsoError && error.isRetryable ? error.retryAfterMs ?? 0 : undefined;
 }

@@ -4,21 +4,11 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
+import type { WebhookHealth } from "../../contracts/inbox/connections.ts";
 import { AppError } from "../../http/errors.ts";
 import { EVENTS } from "../webhook/normalize.ts";
 import { type KapsoClient, KapsoError, type Row } from "./client.ts";
-
-/** Whether a webhook delivers what is needed. */
-export interface WebhookHealth {
-  state: "active" | "paused" | "missing" | "incomplete" | "no_key" | "unknown";
-  /** Where it delivers to. */
-  url: string | null;
-  /** Events it should deliver and does not. */
-  missing_events: string[];
-  /** Whether it delivers here. */
-  is_ours: boolean;
-}
 
 const webhookRow = z.object({
   id: z.string(),

@@ -1,20 +1,20 @@
 /**
- * What a message says, by its type.
+ * The content of a message, by its type.
  *
- * `kapso.content` is a rendering for people who look at Kapso: with media it holds the file's public
- * link, with reactions and transcripts a sentence. So the object of the type is read instead, and the
- * rendering is only the last resort for types that are not known.
+ * `kapso.content` is a rendering for Kapso's own screen: with media it holds the file's public link, with
+ * reactions and transcripts a sentence. So this reads the object of the type, and the rendering only for
+ * unknown types.
  *
  * @module
  */
 import type { Message } from "../../contracts/message.ts";
 import type { WireMessage } from "./wire.ts";
 
-/** Type and content for the one door. */
+/** Type and content of a message. */
 export interface MessageContent {
   type: Message["type"];
   content: string;
-  /** False where the event names a message without saying what is in it, as some statuses do. */
+  /** False where the event names a message without its content, as some statuses do. */
   isComplete: boolean;
 }
 
@@ -41,12 +41,12 @@ const KNOWN_TYPES = [
   "unsupported",
 ];
 
-/** Kapso's type of a message, from its object where it is not said. */
+/** Kapso's type of a message; where it has none, the type whose object it has. */
 export function readKapsoType(message: WireMessage): string {
   return message.type || KNOWN_TYPES.find((type) => isObject(message[type])) || "unknown";
 }
 
-/** Read what a message says. */
+/** Reads the content of a message. */
 export function readContent(message: WireMessage, kapsoType: string): MessageContent {
   const value = message[kapsoType];
   const body = isObject(value) ? value : {};
@@ -119,7 +119,7 @@ function interactiveText(
     if (isObject(reply)) return textOf(reply.title) ?? textOf(reply.id);
   }
   if (isObject(flow)) return answersText(flowResponse, flow.response_json) ?? textOf(flow.body);
-  // The echo of what we sent: header, body and footer as they are read on the phone.
+  // The echo of an outbound message: header, body and footer as the phone shows them.
   const parts = [
     isObject(interactive.header) ? textOf(interactive.header.text) : undefined,
     isObject(interactive.body) ? textOf(interactive.body.text) : textOf(interactive.body),
@@ -199,7 +199,7 @@ function orderText(
   return parts.length > 0 ? parts.join("\n") : undefined;
 }
 
-/** A rendering without its links, which for media are open to everybody who has them. */
+/** A rendering without its links: a media link opens the file without a key. */
 function stripUrls(content: string | undefined): string | undefined {
   return textOf(
     content?.replace(/(?:\bURL:\s*)?\bhttps?:\/\/\S+/gi, "").replace(/[^\S\n]+/g, " ").trim(),
@@ -213,7 +213,7 @@ export function textOf(value: unknown): string | undefined {
   return clean.trim() === "" ? undefined : clean;
 }
 
-/** Tell an object from arrays, null and everything else. */
+/** Whether a value is an object, and not an array or null. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

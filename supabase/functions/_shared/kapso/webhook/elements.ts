@@ -1,37 +1,37 @@
 /**
- * What a delivery of Kapso means to this project: the output of `normalize`.
+ * The output of `normalize`: what a delivery of Kapso means to this project.
  *
  * @module
  */
-import type { IngestConversation } from "../../contracts/ingest.ts";
+import type { IngestConversation } from "../../contracts/ingest_conversation.ts";
 
-/** One element of a delivery. Elements are independent: each is stored, or fails, on its own. */
+/** An element of a delivery. Each is stored, or fails, on its own. */
 export type NormalizedElement =
   | ConversationElement
   | IdentityChangeElement
   | MarketingPreferenceElement
   | IgnoredElement;
 
-/** Messages, statuses and reactions of a thread, or news of its session. */
+/** Messages, statuses and reactions of a conversation, or a change of its session. */
 export interface ConversationElement {
   kind: "conversation";
-  /** Our own line, as Meta numbers it: it decides which connection this belongs to. */
+  /** Meta's id of the business's phone number: it decides which connection this belongs to. */
   phoneNumberId: string;
   conversation: KapsoConversation;
 }
 
-/** A conversation for the one door, with what only Kapso knows. */
+/** A conversation to store, with the facts that only Kapso has. */
 export interface KapsoConversation extends IngestConversation {
   /**
-   * Other values of `external_conversation_id` under which this thread may already be stored, because
-   * an earlier event knew less, or something else, of the contact. The likeliest first.
+   * Other values of `external_conversation_id` under which this conversation may be stored already, because
+   * an earlier event had less, or other, facts about the contact. The likeliest first.
    */
   thread_aliases: string[];
-  /** Whom the thread is with. Absent for groups, and where the contact cannot be told. */
+  /** The contact. Absent for groups, and where it is unknown. */
   person?: KapsoPerson;
-  /** Kapso's conversation, which is one session of the thread. */
+  /** Kapso's conversation: one session of this conversation. */
   session?: KapsoSession;
-  /** Since when nobody has written, where Kapso reports inactivity. */
+  /** Time of the last message, where Kapso reports inactivity. */
   inactive_since?: string;
 }
 
@@ -45,17 +45,17 @@ export interface KapsoPerson {
   identifiers: string[];
 }
 
-/** A session of a thread. A later one has another id. */
+/** A session of a conversation. A later one has another id. */
 export interface KapsoSession {
   id: string;
   status?: "active" | "ended";
-  /** When it had that status: of two reports, the later one holds. */
+  /** Time of that status: of two reports, the later one counts. */
   at: string;
-  /** When it began: of two sessions, the one that began later is the newer. */
+  /** When it began: of two sessions, the later one is the newer. */
   started_at?: string;
 }
 
-/** A contact is known by another number or BSUID than before. */
+/** A contact changed its phone number or BSUID. */
 export interface IdentityChangeElement {
   kind: "identity_change";
   phoneNumberId: string;
@@ -70,16 +70,16 @@ export interface IdentityChangeElement {
 export interface MarketingPreferenceElement {
   kind: "marketing_preference";
   phoneNumberId: string;
-  /** How the contact is known: `+digits` or BSUID. */
+  /** Identifiers of the contact: `+digits` or BSUID. */
   identifiers: string[];
-  /** In lower case; `stopped` is what is known. */
+  /** In lower case; `stopped` is the only documented one. */
   status: string;
-  /** Of two preferences, the one with the higher sequence holds. */
+  /** Of two preferences, the one with the higher sequence counts. */
   sequence?: number;
   occurredAt?: string;
 }
 
-/** Nothing to store. The raw event is kept by the caller all the same. */
+/** Nothing to store. The raw event is recorded all the same. */
 export interface IgnoredElement {
   kind: "ignored";
   reason: IgnoredReason;
@@ -88,17 +88,17 @@ export interface IgnoredElement {
 
 /** Why nothing is stored. */
 export type IgnoredReason =
-  /** An event that this function has no use for, or does not know yet. */
+  /** An event that this project does not use or know. */
   | "unknown_event"
-  /** Payload version 1, whose ids would make doubles. The webhook must be set to v2. */
+  /** Payload version 1, whose ids would store messages twice. The webhook must use v2. */
   | "v1_payload"
-  /** It does not say which of our lines it is about. */
+  /** It does not say which phone number it is about. */
   | "no_phone_number_id"
-  /** It does not say whom it is about, not even by Kapso's conversation. */
+  /** It names no contact, and no conversation of Kapso. */
   | "no_contact"
-  /** The body is not signed with the secret of the line that this element is about. */
-  | "other_line"
+  /** The body is not signed with the secret of the phone number that this element is about. */
+  | "other_phone_number"
   /** A batch without elements. */
   | "empty"
-  /** Not the shape it should have, or nothing that can be stored. */
+  /** Its shape is wrong, or nothing in it can be stored. */
   | "unreadable";

@@ -1,45 +1,30 @@
 /**
- * Who a message is with: phone numbers, BSUIDs, names, and the keys of threads made of them.
+ * The contact of a message: phone numbers, BSUIDs, names, and the keys of conversations made from them.
  *
  * @module
  */
+import { phoneDigits } from "../../phone/digits.ts";
 import type { WireConversation, WireMessage } from "./wire.ts";
 
-/** The other side of a thread. */
+/** The contact of a conversation. */
 export interface Contact {
-  /** What comes after the number of our line in a thread's key. */
+  /** What follows the business's phone number in a conversation's key. */
   key: string;
-  /** Other keys the same contact may have got from an event that knew less. */
+  /** Other keys that an event with less knowledge may have given the same contact. */
   aliases: string[];
-  /** How people are matched by it: `+digits`, a BSUID, or a text that matches nobody. */
+  /** What people are matched by: `+digits`, a BSUID, or a text that matches no person. */
   identifier: string;
-  /** Digits of the number. */
+  /** Digits of the phone number. */
   phone?: string;
   /** Every identifier but `phone`: `+digits` or BSUID. */
   identifiers: string[];
 }
 
-/** Spaces, brackets, hyphens and the invisible marks that come with copied numbers. */
-const PHONE_PUNCTUATION =
-  /[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]/g;
 const BSUID = /^[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}$/;
 const PARENT_BSUID = /^[A-Za-z]{2}\.ENT\./;
 const CONVERSATION_PREFIX = "conversation:";
 /** Characters of a name that are kept. */
 const MAX_NAME_LENGTH = 300;
-
-/**
- * The digits of a phone number, however it is written. The same rule as private.phone_digits_of.
- *
- * @returns undefined where the value is something else, such as a BSUID.
- */
-export function phoneDigits(value: unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  const bare = value.replace(PHONE_PUNCTUATION, "");
-  if (!/^\+?[0-9]{7,17}$/.test(bare)) return undefined;
-  const digits = bare.replace(/^\+/, "").replace(/^00/, "");
-  return digits.length >= 7 && digits.length <= 15 ? digits : undefined;
-}
 
 /** A business-scoped user id, or undefined for anything else. */
 export function readBsuid(value: unknown): string | undefined {
@@ -53,8 +38,8 @@ export function readIdentifier(value: unknown): string | undefined {
   return digits === undefined ? readBsuid(value) : `+${digits}`;
 }
 
-/** `external_conversation_id` of a thread. */
-export function threadKey(phoneNumberId: string, contactKey: string): string {
+/** `external_conversation_id` of a conversation. */
+export function externalConversationId(phoneNumberId: string, contactKey: string): string {
   return `${phoneNumberId}:${contactKey}`;
 }
 
@@ -69,8 +54,8 @@ export function readContact(
   direction: "inbound" | "outbound",
 ): Contact | undefined {
   const statuses = direction === "outbound" ? message?.kapso?.statuses ?? [] : [];
-  // The conversation comes first, because it says the same in every event of a contact, where a
-  // message may have the number without its ninth digit or not at all.
+  // The conversation comes first: it has the same number in every event of a contact, where a message may
+  // have it without its ninth digit or not at all.
   const values = [
     conversation?.phone_number,
     message?.kapso?.phone_number,
@@ -87,7 +72,7 @@ export function readContact(
   const bsuids = unique(values.map(readBsuid))
     .sort((one, other) => Number(PARENT_BSUID.test(one)) - Number(PARENT_BSUID.test(other)));
   const conversationId = conversation?.id ?? message?.kapso?.whatsapp_conversation_id;
-  // The prefix keeps an id of digits from being taken for a number.
+  // The prefix keeps an id of digits from being read as a phone number.
   const fallback = conversationId ? [`${CONVERSATION_PREFIX}${conversationId}`] : [];
   const [key, ...aliases] = [...phones, ...bsuids, ...fallback];
   if (key === undefined) return undefined;
@@ -112,20 +97,20 @@ export function readGroupId(
     undefined;
 }
 
-/** Tell a contact of whom nothing but Kapso's conversation is known. */
-export function isConversationKey(key: string): boolean {
+/** Whether a key stands for a contact of whom only Kapso's conversation is known. */
+export function isSessionKey(key: string): boolean {
   return key.startsWith(CONVERSATION_PREFIX);
 }
 
-/** The key of a group in the place of a contact's. */
+/** The key of a group, in place of a contact's. */
 export function groupKey(groupId: string): string {
   return `group:${groupId}`;
 }
 
 /**
- * The contact's profile name, from the three places it is seen in.
+ * The contact's profile name, from the three fields that may hold it.
  *
- * @param phone Digits of the contact: a name that only repeats them is none.
+ * @param phone Digits of the contact: a name that only repeats them does not count.
  */
 export function readContactName(
   message: WireMessage | undefined,
@@ -136,12 +121,12 @@ export function readContactName(
   return [
     conversation?.kapso?.contact_name,
     conversation?.contact_name,
-    // Of an outbound message this may be ourselves.
+    // On an outbound message this may be the business's own name.
     direction === "inbound" ? message?.kapso?.contact_name : undefined,
   ].map((name) => cleanName(name, phone)).find((name) => name !== undefined);
 }
 
-/** Who wrote a message in a group. Its own field first: the conversation's name may be the group's. */
+/** The author of a message in a group. Its own field first: the conversation's name may be the group's. */
 export function readSenderName(
   message: WireMessage,
   conversation: WireConversation | undefined,
@@ -158,7 +143,7 @@ function cleanName(name: string | undefined, phone: string | undefined): string 
   return trimmed;
 }
 
-/** The values that are there, each once. */
+/** The defined values, each once. */
 export function unique(values: (string | undefined)[]): string[] {
   return [...new Set(values.filter((value) => value !== undefined))];
 }

@@ -1,5 +1,5 @@
 /**
- * What a message keeps of Kapso's original, within the size that `metadata` may have.
+ * What `metadata` keeps of Kapso's original message, within its size limit.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import { utf8Length } from "../../contracts/text.ts";
 import { isObject, MEDIA_TYPES, textOf } from "./content.ts";
 import { type WireMessage, wireMessage } from "./wire.ts";
 
-/** What metadata is made of, besides the message itself. */
+/** What metadata contains besides the message itself. */
 export interface MetadataOptions {
   kapsoType: string;
-  /** Kapso's conversation: one session of the thread. */
+  /** Id of Kapso's conversation: one session of this conversation. */
   conversationId: string | undefined;
-  /** Who wrote it, in a group. */
+  /** The author, in a group. */
   sender: string | undefined;
   username: string | undefined;
 }
 
-/** How much of the original is kept. Tried one after the other until it fits. */
+/** How much of the original to keep, tried in this order until it fits. */
 const LIMITS = [
   { length: MAX_METADATA_BYTES, items: 1000, depth: 8 },
   { length: 4000, items: 200, depth: 8 },
@@ -34,8 +34,8 @@ const CONTENT_FIELDS: Readonly<Record<string, string>> = {
   document: "caption",
 };
 
-// Whoever has such a link has the file, and lookaside links are dead in minutes. media_url holds the one
-// that counts.
+// Such a link opens the file without a key, and lookaside links expire within minutes. media_url has the one
+// to use.
 const MEDIA_LINK = /^https?:\/\/(?:[^/?#]*\.)?(?:kapso\.ai|fbsbx\.com|whatsapp\.net)(?:[:/?#]|$)/i;
 
 /** The metadata of a message. */
@@ -59,7 +59,7 @@ export function makeMetadata(
     forwarded: context?.forwarded === true || undefined,
     frequently_forwarded: context?.frequently_forwarded === true || undefined,
     flow_name: kapso?.flow_name,
-    // Names the outbox row of a message whose answer never came.
+    // Names the outbox row of a message whose response was lost.
     biz_opaque_callback_data: message.biz_opaque_callback_data ??
       kapso?.statuses?.find((status) => status.biz_opaque_callback_data !== undefined)
         ?.biz_opaque_callback_data,
@@ -88,7 +88,7 @@ function typeObject(
   taken: Record<string, unknown>,
 ): Record<string, unknown> {
   const value = message[kapsoType];
-  // A type that is not known may be called like a field that every message has.
+  // An unknown type may have the name of a field that every message has.
   const isNameFree = /^[a-z][a-z0-9_]{0,39}$/.test(kapsoType) &&
     !Object.hasOwn(taken, kapsoType) && !Object.hasOwn(wireMessage.shape, kapsoType);
   if (!isNameFree) return {};
@@ -103,7 +103,7 @@ function typeObject(
   return Object.keys(left).length > 0 ? { [kapsoType]: left } : {};
 }
 
-/** A copy that Postgres can store, within limits; says so where something was cut. */
+/** A copy that Postgres can store, within limits; marked where something was cut. */
 function cut(
   value: Record<string, unknown>,
   limits: { length: number; items: number; depth: number },

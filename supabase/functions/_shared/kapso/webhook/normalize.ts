@@ -1,10 +1,10 @@
 /**
- * From a delivery of Kapso to elements this project can store. Pure, and it never throws: whatever
- * cannot be used becomes an ignored element, and takes no other element with it.
+ * Turns a delivery of Kapso into elements to store. Pure, and it never throws: what cannot be used becomes
+ * an ignored element and does not affect the others.
  *
  * @module
  */
-import { ingestConversation } from "../../contracts/ingest.ts";
+import { ingestConversation } from "../../contracts/ingest_conversation.ts";
 import { isObject, readKapsoType, textOf } from "./content.ts";
 import type {
   IdentityChangeElement,
@@ -15,14 +15,14 @@ import type {
 } from "./elements.ts";
 import {
   type Contact,
+  externalConversationId,
   groupKey,
-  isConversationKey,
+  isSessionKey,
   readContact,
   readContactName,
   readGroupId,
   readIdentifier,
   readSenderName,
-  threadKey,
   unique,
 } from "./identity.ts";
 import {
@@ -41,7 +41,7 @@ import {
   type WireMessage,
 } from "./wire.ts";
 
-/** What the headers of a delivery say. The body of a single event does not repeat it. */
+/** Headers of a delivery. The body of a single event does not repeat them. */
 export interface DeliveryHeaders {
   /** `X-Webhook-Event`. */
   event?: string | null | undefined;
@@ -49,7 +49,7 @@ export interface DeliveryHeaders {
   payloadVersion?: string | null | undefined;
 }
 
-/** Events this function has a use for. */
+/** Events that this project uses. */
 export const EVENTS = [
   "whatsapp.message.received",
   "whatsapp.message.sent",
@@ -66,11 +66,11 @@ export const EVENTS = [
 const UNNAMED_MESSAGE = "whatsapp.message";
 
 /**
- * Read a delivery.
+ * Reads a delivery.
  *
- * @param headers What its headers say; the name of the event is taken from the body where they do not.
+ * @param headers Its headers; without an event there, the name comes from the body.
  * @param body The parsed body, of any shape: single, batched, or `data: […]` without `batch`.
- * @returns At least one element. In the order of the batch; one event can mean two things.
+ * @returns At least one element, in the order of the batch. One event can make two.
  *
  * @example
  * ```ts
@@ -101,8 +101,8 @@ export function normalize(headers: DeliveryHeaders, body: unknown): NormalizedEl
 }
 
 /**
- * Every line a delivery is about. Read before its signature is checked, to find the secret to check it
- * with; so an element may only be stored if that secret is the secret of its own line.
+ * Every phone number that a delivery is about. Read before the signature is checked, to find the secret to
+ * check it with; so an element may be stored only if that secret belongs to its own phone number.
  */
 export function readPhoneNumberIds(body: unknown): string[] {
   const outer = wireElement.safeParse(body).data;
@@ -114,7 +114,7 @@ export function readPhoneNumberIds(body: unknown): string[] {
 /** The events of a body: of a batch its elements, else the body itself. */
 function elementsOf(outer: WireElement): unknown[] {
   const { data } = outer;
-  // A wrapper around one event, which old handlers read.
+  // A wrapper around one event, for old handlers.
   if (isObject(data) && outer.message === undefined) return [data];
   return Array.isArray(data) && outer.message === undefined ? data : [outer];
 }
@@ -134,11 +134,11 @@ function normalizeElement(
   element: WireElement,
   phoneNumberId: string | undefined,
 ): NormalizedElement[] {
-  // Version 1 gives messages ids of Kapso's own, under which every message would be stored again.
+  // Version 1 gives messages Kapso's own ids, under which every message would be stored again.
   if (element.whatsapp_config !== undefined || element.message?.message_type !== undefined) {
     return [ignored("v1_payload", phoneNumberId)];
   }
-  // Nothing names it, but a message is a message.
+  // A message without the name of an event is still a message.
   const name = event ?? (element.message === undefined ? "" : UNNAMED_MESSAGE);
   if (name !== UNNAMED_MESSAGE && !EVENTS.some((known) => known === name)) {
     return [ignored("unknown_event", phoneNumberId)];
@@ -167,7 +167,7 @@ function readMessageEvent(
   if (message === undefined) return [ignored("unreadable", phoneNumberId)];
   const direction = readDirection(message, eventStatus);
   const groupId = readGroupId(message, conversation);
-  // In a group the conversation is nobody's in particular, or the group's.
+  // In a group the conversation does not identify the sender.
   const contact = readContact(message, groupId === undefined ? conversation : undefined, direction);
   if (contact === undefined && groupId === undefined) return [ignored("no_contact", phoneNumberId)];
   const parts = readMessage(message, {
@@ -194,18 +194,18 @@ function readMessageEvent(
   return change === undefined ? [stored] : [stored, change];
 }
 
-/** The member of a group who wrote a message. */
+/** The group member who wrote a message. */
 function readGroupSender(
   message: WireMessage,
   conversation: WireConversation | undefined,
   contact: Contact | undefined,
 ): NonNullable<MessageOptions["groupSender"]> {
-  const isKnown = contact !== undefined && !isConversationKey(contact.key);
+  const isKnown = contact !== undefined && !isSessionKey(contact.key);
   const name = readSenderName(message, conversation, isKnown ? contact : undefined);
   return { identifier: isKnown ? contact.identifier : undefined, name };
 }
 
-/** What a system message says about the contact's identity. */
+/** The change of identity that a system message reports. */
 function readSystemChange(
   message: WireMessage,
   contact: Contact | undefined,
@@ -266,10 +266,10 @@ function readConversationEvent(
 }
 
 /**
- * What a row of Kapso's conversations says of its session.
+ * Reads the session in a row of Kapso's list of conversations.
  *
- * @param phoneNumberId The line it is to belong to.
- * @returns undefined where it says nothing of it, or belongs to another line.
+ * @param phoneNumberId The phone number it should belong to.
+ * @returns undefined where the row has no session, or belongs to another phone number.
  */
 export function readSessionRow(row: unknown, phoneNumberId: string): KapsoSession | undefined {
   const conversation = wireConversation.safeParse(row).data;
@@ -282,7 +282,7 @@ function readSession(
   conversation: WireConversation | undefined,
   groupId: string | undefined,
 ): KapsoSession | undefined {
-  // With a group's message may come the private conversation of its sender.
+  // A group's message may come with the private conversation of its sender.
   if (groupId !== undefined && !conversation?.group_id) return undefined;
   const id = conversation?.id ?? message?.kapso?.whatsapp_conversation_id;
   const startedAt = readInstant(conversation?.created_at);
@@ -308,12 +308,15 @@ interface ConversationParts {
   inactiveSince?: string | undefined;
 }
 
-/** Put a conversation together and check it as the one door's other callers are checked. */
+/**
+ * Puts a conversation together. It is validated although `wire.ts` has parsed the delivery: the wire schemas
+ * let everything through, and the database relies on the limits of the contract.
+ */
 function conversationElement(phoneNumberId: string, of: ConversationParts): NormalizedElement {
   const { contact, groupId, name, session, inactiveSince, parts } = of;
   const key = groupId === undefined ? contact!.key : groupKey(groupId);
   const parsed = ingestConversation.safeParse({
-    external_conversation_id: threadKey(phoneNumberId, key),
+    external_conversation_id: externalConversationId(phoneNumberId, key),
     participant_identifier: groupId === undefined ? contact!.identifier : key,
     ...(name === undefined ? {} : { participant_name: name }),
     messages: parts.messages,
@@ -328,7 +331,7 @@ function conversationElement(phoneNumberId: string, of: ConversationParts): Norm
     conversation: {
       ...parsed.data,
       thread_aliases: groupId === undefined
-        ? contact!.aliases.map((alias) => threadKey(phoneNumberId, alias))
+        ? contact!.aliases.map((alias) => externalConversationId(phoneNumberId, alias))
         : [],
       ...(person === undefined ? {} : { person }),
       ...(session === undefined ? {} : { session }),
@@ -348,14 +351,14 @@ function readPerson(contact: Contact, name: string | undefined): KapsoPerson | u
 
 // Contacts ---------------------------------------------------------------------------------------
 
-/** Where a contact's identifiers are seen; never `phone_number_id`, which is our own line. */
+/** Fields with a contact's identifiers; never `phone_number_id`, which is the business's. */
 const IDENTIFIER_FIELD =
   /^(?:(?:parent_)?business_scoped_user_id|(?:parent_)?user_id|(?:parent_)?bsuid|wa_id|phone|phone_number|identifier)$/;
 const NEW_SIDE = /^(?:new|current|to|updated)$/;
 
 /**
- * A contact's new identity. No sample of this event is public, so every name integrators have seen or
- * guessed is tried, flat, under `contact` and in nested objects.
+ * A contact's new identity. No sample of this event is public, so this tries every name that integrators have
+ * seen or guessed: flat, under `contact` and in nested objects.
  */
 function readIdentityChange(element: WireElement, phoneNumberId: string): NormalizedElement {
   const previous: unknown[] = [];
@@ -400,7 +403,7 @@ function identifierFields(value: Record<string, unknown>): unknown[] {
 interface IdentityParts {
   previous: unknown[];
   current: unknown[];
-  /** Seen beside them, and valid unless it is one of `previous`. */
+  /** Found beside them, and valid unless it is one of `previous`. */
   kept: unknown[];
   occurredAt: string | undefined;
 }

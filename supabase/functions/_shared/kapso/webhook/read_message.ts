@@ -1,50 +1,59 @@
 /**
- * A message of Kapso, from a webhook or a list, as messages and changes for the one door.
+ * Reads a message of Kapso, from a webhook or a list, as messages and changes to store.
  *
  * @module
  */
-import { MAX_CONTENT_BYTES, MAX_URL_LENGTH } from "../../contracts/message.ts";
-import type { Message, MessageChange } from "../../contracts/message.ts";
+import {
+  MAX_CONTENT_BYTES,
+  MAX_URL_LENGTH,
+  type Message,
+  type MessageChange,
+  type MessageStatus,
+  messageStatus,
+} from "../../contracts/message.ts";
 import { instant, utf8Length } from "../../contracts/text.ts";
 import { isObject, MEDIA_TYPES, readContent, readKapsoType, textOf } from "./content.ts";
 import { makeMetadata } from "./metadata.ts";
 import type { WireConversation, WireError, WireMessage } from "./wire.ts";
 
-/** What is known of a message besides itself. */
+/** What is known about a message from its surroundings. */
 export interface MessageOptions {
   direction: "inbound" | "outbound";
-  /** The status the name of the event says: `whatsapp.message.read` → `read`. */
+  /** The status in the name of the event: `whatsapp.message.read` → `read`. */
   eventStatus: string | undefined;
   conversation: WireConversation | undefined;
-  /** Key of who wrote it: the contact, in a group the member. */
+  /** Key of the author: the contact, in a group the member. */
   senderKey: string | undefined;
   /** For groups: identifier and name of the member. */
   groupSender?: { identifier: string | undefined; name: string | undefined };
 }
 
-/** What is to be stored; before validation. Both empty: nothing. */
+/** What to store, before validation. Both empty: nothing. */
 export interface MessageParts {
   messages: Message[];
   changes: MessageChange[];
 }
 
-/** Delivery statuses from the first to the last, `failed` being final. */
-const STATUS_ORDER = ["pending", "sent", "delivered", "read", "failed"] as const;
-type Status = typeof STATUS_ORDER[number];
+/** Kapso's names of each status, in webhooks, in lists and in imported history. */
+const KAPSO_STATUSES = {
+  pending: ["pending", "accepted", "held_for_quality_assessment"],
+  sent: ["sent"],
+  delivered: ["delivered"],
+  read: ["read", "played"],
+  failed: ["failed", "error"],
+} satisfies Record<MessageStatus, readonly string[]>;
 
-/** Names of statuses, in webhooks, in lists and in imported history. */
-const STATUSES: ReadonlyMap<string, Status> = new Map([
-  ...STATUS_ORDER.map((status): [string, Status] => [status, status]),
-  ["accepted", "pending"],
-  ["held_for_quality_assessment", "pending"],
-  ["played", "read"],
-  ["error", "failed"],
-]);
+/** Statuses by Kapso's names. */
+const STATUSES: ReadonlyMap<string, MessageStatus> = new Map(
+  messageStatus.options.flatMap((status) =>
+    KAPSO_STATUSES[status].map((name): [string, MessageStatus] => [name, status])
+  ),
+);
 
 /**
- * Which side wrote a message.
+ * The direction of a message.
  *
- * @param eventStatus What the name of the event says, where nothing else does.
+ * @param eventStatus From the name of the event; used where the message itself says nothing.
  */
 export function readDirection(
   message: WireMessage,
@@ -59,7 +68,7 @@ export function readDirection(
   return isSent && message.to !== undefined ? "outbound" : "inbound";
 }
 
-/** Time of a message: its own, else the nearest that is known. */
+/** Time of a message: its own, else the nearest known one. */
 export function readSentAt(
   message: WireMessage,
   conversation: WireConversation | undefined,
@@ -71,9 +80,9 @@ export function readSentAt(
 }
 
 /**
- * Read a message.
+ * Reads a message.
  *
- * @returns undefined where it has no id or no time, or is a reaction to nothing.
+ * @returns undefined where it has no id or no time, or is a reaction without a message.
  */
 export function readMessage(
   message: WireMessage,
@@ -86,7 +95,7 @@ export function readMessage(
   const delivery = options.direction === "outbound" ? readDelivery(message, options) : {};
 
   if (kapsoType === "reaction") {
-    // One that never reached the phone is not drawn.
+    // A reaction that never reached the phone is not shown.
     if (delivery.status === "failed") return { messages: [], changes: [] };
     const change = readReaction(message, id, sentAt, options);
     return change && { messages: [], changes: [change] };
@@ -147,7 +156,7 @@ function readDelivery(
 ): Pick<Message, "status" | "status_at" | "error"> {
   const entries = [
     ...(message.kapso?.statuses ?? []),
-    // Without a time of their own: the entries say more wherever they have the same status.
+    // These have no time of their own, so an entry with the same status wins.
     { status: message.kapso?.status },
     { status: options.eventStatus },
     { status: message.history_context?.status },
@@ -157,10 +166,12 @@ function readDelivery(
     const at = "timestamp" in entry ? readInstant(entry.timestamp) : undefined;
     return [{ status, at, errors: "errors" in entry ? entry.errors : undefined }];
   });
-  const status = STATUS_ORDER.findLast((name) => entries.some((entry) => entry.status === name));
+  const status = messageStatus.options.findLast((name) =>
+    entries.some((entry) => entry.status === name)
+  );
   if (status === undefined) return {};
   const same = entries.filter((entry) => entry.status === status);
-  // The same status twice: the earlier time is when it happened.
+  // Of the same status twice, the earlier time is the true one.
   const at = same.map((entry) => entry.at).filter((time) => time !== undefined).sort()[0];
   const error = status === "failed"
     ? [...same.flatMap((entry) => entry.errors ?? []), ...(message.errors ?? [])][0]
@@ -176,7 +187,7 @@ function readFailure(error: WireError): NonNullable<Message["error"]> {
   const title = textOf(error.title);
   const details = textOf(error.error_data?.details) ?? textOf(error.message);
   const message = [
-    // "Message undeliverable: Message undeliverable." says it once too often.
+    // Avoids "Message undeliverable: Message undeliverable."
     details !== undefined && title !== undefined &&
       details.toLowerCase().startsWith(title.toLowerCase())
       ? undefined
@@ -189,7 +200,7 @@ function readFailure(error: WireError): NonNullable<Message["error"]> {
   };
 }
 
-/** A reaction, as a change of the message it belongs to. One without emoji takes the earlier one back. */
+/** A reaction, as a change of the message it belongs to. Without an emoji it removes the earlier one. */
 function readReaction(
   message: WireMessage,
   id: string,
@@ -209,7 +220,7 @@ function readReaction(
   return { message_id: target, reactions: [{ sender, emoji, reacted_at: reactedAt, id }] };
 }
 
-/** Kapso's copy of the file. Never `url`, which Meta lets die within minutes. */
+/** Kapso's copy of the file. Never `url`: Meta's links expire within minutes. */
 function readMediaUrl(message: WireMessage, kapsoType: string): string | null {
   const media = MEDIA_TYPES.has(kapsoType) ? message[kapsoType] : undefined;
   const links = [
@@ -225,7 +236,7 @@ function isHttpUrl(text: string): boolean {
   return url !== null && (url.protocol === "https:" || url.protocol === "http:");
 }
 
-/** Content within the door's limit. WhatsApp's own is 4096 characters, so this is for freaks. */
+/** Content within the limit of messages. WhatsApp's own limit is 4096 characters, so few are cut. */
 function cutContent(content: string): string {
   const clean = content.replaceAll("\0", "").toWellFormed();
   if (utf8Length(clean) <= MAX_CONTENT_BYTES) return clean;

@@ -1,18 +1,18 @@
 /**
  * Signatures of Kapso's webhooks: lowercase hex HMAC-SHA256 of the raw body under the webhook's
- * `secret_key`. The signature covers no header and no time, so it proves where a body comes from and
- * nothing more: repeats are kept out by message ids, not here.
+ * `secret_key`. The signature covers no header and no time: it proves where a body comes from, and
+ * message ids keep repeats out.
  *
  * @module
  */
 
 /**
- * Check a signature against every secret that is valid at the moment: two during a rotation.
+ * Checks a signature against every secret that is valid now: two during a rotation.
  *
- * @param body The body as it was received; text that was parsed and written again has other bytes.
+ * @param body The body as received; text that was parsed and serialized again has other bytes.
  * @param signature The header's value, with or without `sha256=`.
- * @param secrets The candidates. None, or an empty one, never verifies anything.
- * @returns The secret that made the signature; undefined where none did.
+ * @param secrets The candidates. An empty one never matches.
+ * @returns The secret that made the signature, or undefined.
  */
 export async function verifySignature(
   body: Uint8Array<ArrayBuffer>,
@@ -24,7 +24,7 @@ export async function verifySignature(
   for (const secret of secrets) {
     if (secret === "") continue;
     const key = await importKey(secret, "verify");
-    // Compares in constant time, which a comparison of two texts would not.
+    // Compares in constant time, unlike a comparison of two texts.
     if (await crypto.subtle.verify("HMAC", key, digest, body)) return secret;
   }
   return undefined;

@@ -1,21 +1,21 @@
 /**
- * The bodies of Kapso's webhooks (payload v2), and of the rows its lists return.
+ * The bodies of Kapso's webhooks (payload v2) and the rows of its lists, as they arrive.
  *
- * Every field is optional and every wrong one counts as missing: what Kapso documents and what it sends
- * differ, and one odd field must not cost the message. What is needed is checked where it is used.
+ * Every field is optional and every invalid one counts as missing: what Kapso documents and what it sends
+ * differ, and one odd field must not cost the message. `normalize.ts` checks what it needs.
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { storableId } from "../../contracts/text.ts";
 
-/** A text. NUL characters go, because Postgres cannot keep them and Kapso cannot mend them. */
+/** A text. NUL characters are removed, because Postgres cannot store them. */
 const text = z.string().transform((value) => value.replaceAll("\0", "")).optional().catch(
   undefined,
 );
 /**
- * An id; some accounts get numbers where others get texts of digits. Never repaired, because it must
- * come back as it was: one that cannot be stored counts as missing.
+ * An id; some accounts get numbers where others get texts of digits. Never changed, because it must come
+ * back as it was: one that cannot be stored counts as missing.
  */
 const id = z.union([storableId(), z.number().int().transform(String)]).optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
@@ -23,14 +23,14 @@ const flag = z.boolean().optional().catch(undefined);
 const time = z.union([z.string(), z.number()]).optional().catch(undefined);
 const object = z.record(z.string(), z.unknown()).optional().catch(undefined);
 
-/** An array whose unreadable elements are left out. */
+/** An array without its invalid elements. */
 function list<Schema extends z.ZodType>(schema: Schema) {
   return z.array(schema.nullable().catch(null))
     .transform((items) => items.filter((item) => item !== null))
     .optional().catch(undefined);
 }
 
-/** Why a message failed, as Meta says it. */
+/** Why a message failed, in Meta's form. */
 export const wireError = z.object({
   code: z.union([z.string(), z.number()]).optional().catch(undefined),
   title: text,
@@ -106,7 +106,7 @@ export const wireMessage = z.looseObject({
 /** A message as Kapso writes it. */
 export type WireMessage = z.output<typeof wireMessage>;
 
-/** A conversation, which for Kapso is one session of a thread. */
+/** Kapso's conversation: one session of a conversation. */
 export const wireConversation = z.object({
   id,
   phone_number: id,

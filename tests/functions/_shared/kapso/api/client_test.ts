@@ -17,6 +17,7 @@ import {
   KapsoError,
   type Page,
 } from "../../../../../supabase/functions/_shared/kapso/api/client.ts";
+import { eventually } from "../../../../support/eventually.ts";
 import { type FakeKapsoOptions, startFakeKapso } from "../../../../../fakes/kapso/fake_kapso.ts";
 import type { Misbehaviour } from "../../../../../fakes/kapso/server.ts";
 
@@ -201,7 +202,7 @@ Deno.test("a walk and a wait end when they are given up", async () => {
   const given = new AbortController();
   fake.misbehave({ kind: "status", status: 429, headers: { "Retry-After": "30" } });
   const waiting = kapso.getPhoneNumber(line, { signal: given.signal });
-  while (fake.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await eventually("the request has arrived", () => fake.requests.length > 0);
   given.abort(new Error("enough"));
   await assertRejects(() => waiting, Error, "enough");
   fake.misbehave({ kind: "silent" });

@@ -1,0 +1,107 @@
+/**
+ * Turns failed database calls into answers. docs/adr has the protocol: SQL refuses with
+ * SQLSTATE `PT<HTTP status>`, a code of `refusals.ts` as message and JSON as detail.
+ *
+ * @module
+ */
+import { AppError } from "../http/errors.ts";
+import { type Refusal, type RefusalCode, REFUSALS } from "./refusals.ts";
+
+/** The error of a supabase-js call. */
+export interface DatabaseFailure {
+  /** SQLSTATE, or PostgREST's own `PGRST…` code; empty when the API was not reached at all. */
+  code?: string;
+  message: string;
+  details?: string | null;
+}
+
+/** A database call that failed for a reason the caller is not told. Its message is safe to log. */
+export class DatabaseCallError extends Error {
+  override name = "DatabaseCallError";
+  /** SQLSTATE or PostgREST code; empty without an answer. */
+  readonly code: string;
+
+  /**
+   * @param code SQLSTATE or PostgREST code; empty without an answer.
+   * @param httpStatus 0 without an answer.
+   */
+  constructor(code: string, httpStatus: number) {
+    super(`database call failed: ${code || "no answer"}, HTTP ${httpStatus}`);
+    this.code = code;
+  }
+}
+
+/** SQLSTATE behind an error of `rpc` or `rows`, for stores that know what one means; else undefined. */
+export function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof AppError && error.cause instanceof DatabaseCallError
+    ? error.cause.code
+    : undefined;
+}
+
+/** The refusal with a code, for rules that the function checks and not SQL. */
+export function refused(code: RefusalCode): AppError {
+  const { status, message } = REFUSALS[code];
+  return new AppError(status, code, message);
+}
+
+// Classes of SQLSTATE after which the same request can succeed: connection lost, out of resources,
+// server shutting down, deadlock or serialisation failure. PGRST00x: PostgREST has no database.
+const TRANSIENT = /^(08|53|57|40|PGRST00)/;
+
+/**
+ * The answer to a failed database call: the refusal that the SQL function raised, 503 with `Retry-After`
+ * where a retry can help, else 500. The last two say nothing of the database; the cause is for the log.
+ *
+ * @param failure The error of a supabase-js call.
+ * @param httpStatus The HTTP status that came with it; 0 where there was no answer.
+ * @param actsAs Whose rights the call had: with a user's token, 401 means that the token is wrong.
+ */
+export function databaseError(
+  failure: DatabaseFailure,
+  httpStatus: number,
+  actsAs: "service" | "user" = "service",
+): AppError {
+  const code = failure.code ?? "";
+  const refusals: Readonly<Record<string, Refusal>> = REFUSALS;
+  const refusal = /^PT4\d\d$/.test(code) ? refusals[failure.message] : undefined;
+  if (refusal) {
+    return new AppError(refusal.status, failure.message, refusal.message, {
+      details: detailsOf(failure.details),
+    });
+  }
+  if (actsAs === "user") {
+    if (httpStatus === 401 || code.startsWith("PGRST30")) {
+      return new AppError(
+        401,
+        "invalid_token",
+        "The access token is invalid or expired: sign in again",
+      );
+    }
+    // Text that is no uuid is the id of nothing.
+    if (code === "22P02") return new AppError(404, "not_found", "Nothing has this id");
+  }
+  const cause = new DatabaseCallError(code, httpStatus);
+  const isTransient = httpStatus === 0 ||
+    TRANSIENT.test(code) ||
+    (!/^[0-9A-Z]{5}$/.test(code) && !code.startsWith("PGRST")) ||
+    httpStatus >= 502;
+  return isTransient
+    ? new AppError(503, "database_unavailable", "Service unavailable, please try again", {
+      cause,
+      retryAfterSeconds: 5,
+    })
+    : new AppError(500, "internal_error", "Internal server error", { cause });
+}
+
+/** `detail` of a refusal is absent or a JSON object. */
+function detailsOf(text: string | null | undefined): Record<string, unknown> | undefined {
+  if (!text) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? value as Record<string, unknown>
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Calls SQL functions and reads tables, with one kind of error for both.
+ *
+ * @module
+ */
+import type { DatabaseClient } from "./clients.ts";
+import type { Database } from "./database.types.ts";
+import { databaseError, type DatabaseFailure } from "./errors.ts";
+
+type Functions = Database["public"]["Functions"];
+
+/** Name of a SQL function in `public`. */
+export type FunctionName = keyof Functions & string;
+
+/** Arguments of a SQL function. One that is undefined takes the function's default. */
+export type Arguments<Name extends FunctionName> = {
+  [Key in keyof Functions[Name]["Args"]]: Functions[Name]["Args"][Key] | undefined;
+};
+
+/** What a SQL function returns. */
+export type Returned<Name extends FunctionName> = Functions[Name]["Returns"];
+
+/**
+ * Calls a SQL function.
+ *
+ * @param client Carries the rights: those of the service, or of a user.
+ * @throws {AppError} as `databaseError`.
+ */
+export async function rpc<Name extends FunctionName>(
+  client: DatabaseClient,
+  name: Name,
+  args: Arguments<Name>,
+): Promise<Returned<Name>> {
+  return await rows(client, client.rpc(name, withoutUndefined(args) as never)) as Returned<Name>;
+}
+
+/** What a query on a table or view ends with. */
+type QueryResult = { data: unknown; error: DatabaseFailure | null; status: number };
+
+/**
+ * Reads the data of a query on a table or view.
+ *
+ * @param client The client that the query was built with.
+ * @throws {AppError} as `databaseError`.
+ */
+export async function rows<Result extends QueryResult>(
+  client: DatabaseClient,
+  query: PromiseLike<Result>,
+): Promise<Extract<Result, { error: null }>["data"]> {
+  const { data, error, status } = await query;
+  if (error) throw databaseError(error, status, client.actsAs);
+  return data;
+}
+
+/** A copy without the keys whose value is undefined: columns and arguments that keep their default. */
+export function withoutUndefined<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]: Exclude<Fields[Key], undefined> } {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as { [Key in keyof Fields]: Exclude<Fields[Key], undefined> };
+}
