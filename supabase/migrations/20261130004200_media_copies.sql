@@ -175,7 +175,7 @@ declare
 begin
   select known.* into source from public.connections as known where known.id = finish_media_copies.connection_id;
   if source.id is null then
-    raise exception 'Unknown connection' using errcode = 'P0002';
+    raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
 
   -- The conversations first, in the order in which everybody locks them, then the copies: queue_media()

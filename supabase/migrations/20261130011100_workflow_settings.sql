@@ -223,12 +223,7 @@ declare
   becomes public.workflow_settings;
   given jsonb := save_workflow_settings.changes;
 begin
-  if save_workflow_settings.workspace_id is null or save_workflow_settings.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can change workflow settings'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(save_workflow_settings.workspace_id, array['owner', 'admin'], 'workspace_not_found');
 
   if save_workflow_settings.expected_version is null then
     was.id := gen_random_uuid();
@@ -250,9 +245,8 @@ begin
       and kept.workflow_type = save_workflow_settings.workflow_type
       and kept.version = save_workflow_settings.expected_version
     for update;
-    -- Somebody else has changed it: no row.
     if was.id is null then
-      return;
+      raise exception 'version_conflict' using errcode = 'PT409';
     end if;
   end if;
 
@@ -281,12 +275,14 @@ begin
   end if;
 
   if save_workflow_settings.expected_version is null then
-    -- Somebody else has made it: no row.
     return query
     insert into public.workflow_settings as made
     select becomes.*
     on conflict (workspace_id, workflow_type) do nothing
     returning made.*;
+    if not found then
+      raise exception 'version_conflict' using errcode = 'PT409';
+    end if;
     return;
   end if;
   if private.workflow_setting_values(becomes) is not distinct from private.workflow_setting_values(was) then
@@ -363,7 +359,7 @@ begin
 end;
 $$;
 comment on function public.save_workflow_settings(uuid, text, integer, jsonb, boolean) is
-  'Create a setting (expected_version null) or change the one that has this version: keys of changes that are left out stay, null empties. No row: somebody else was faster. For owners and admins; the shape of changes is SettingChanges in supabase/functions/_shared/workflows/settings.ts.';
+  'Create a setting (expected_version null) or change the one that has this version: keys of changes that are left out stay, null empties. Refuses another version with version_conflict. For owners and admins; the shape of changes is SettingChanges in supabase/functions/_shared/workflows/settings.ts.';
 
 create function private.confirm_workflow_settings(workspace_id uuid, workflow_type text, expected_version integer)
 returns setof public.workflow_settings
@@ -374,12 +370,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  if confirm_workflow_settings.workspace_id is null or confirm_workflow_settings.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can confirm workflow settings'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(confirm_workflow_settings.workspace_id, array['owner', 'admin'], 'workspace_not_found');
   perform set_config('workflow_settings.action', 'confirmed', true);
   return query
   update public.workflow_settings as kept
@@ -393,6 +384,9 @@ begin
     and kept.workflow_type = confirm_workflow_settings.workflow_type
     and kept.version = confirm_workflow_settings.expected_version
   returning kept.*;
+  if not found then
+    raise exception 'version_conflict' using errcode = 'PT409';
+  end if;
   perform set_config('workflow_settings.action', '', true);
 end;
 $$;

@@ -50,10 +50,10 @@ Deno.test("a key is made for workspaces of one owner, and stored as a hash", asy
     database.attempt({ userId }, (member) =>
       member<{ id: string; secret: string }[]>`
         select * from public.create_agent_key(${ids as string[]}::uuid[], '  ')`);
-  assertEquals((await make(first.admin, [first.id, second.id])).code, "22023");
+  assertEquals((await make(first.admin, [first.id, second.id])).code, "PT422");
   assertEquals((await make(first.owner, [])).code, "22023");
   assertEquals((await make(first.owner, [first.id, null])).code, "22023");
-  assertEquals((await make(first.owner, [crypto.randomUUID()])).code, "42501");
+  assertEquals((await make(first.owner, [crypto.randomUUID()])).code, "PT404");
   const { result } = await make(first.owner, [first.id, first.id]);
   assert(/^agt_[0-9a-f]{32}$/.test(result![0]!.secret));
 
@@ -236,7 +236,7 @@ Deno.test("a stranger's user id is nobody's owner", async () => {
     { userId: stranger },
     (sql) => sql`select public.revoke_agent_key(${key.id})`,
   );
-  assertEquals(code, "42501");
+  assertEquals(code, "PT404");
 });
 
 Deno.test("people and threads are deleted while agents write, and no message is refused", async () => {

@@ -896,11 +896,11 @@ Deno.test("a date that is far away is refused", async () => {
   const { workspace } = await createBusiness("UTC");
   const tomorrow = new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10);
   for (const date of [tomorrow, "2020-01-01"]) {
-    assertEquals(await sqlStateOf(start(workspace, date)), "22023");
+    assertEquals(await sqlStateOf(start(workspace, date)), "PT400");
   }
   const { code } = await database.attempt(
     { userId: workspace.agent },
     async (sql) => await sql`select * from public.start_summary_run(${workspace.id})`,
   );
-  assertEquals(code, "42501");
+  assertEquals(code, "PT403");
 });

@@ -731,7 +731,7 @@ Deno.test("a bad part of a conversation that is there already leaves it as it wa
 Deno.test("an unknown connection, or a batch that is no array, is an error of the call", async () => {
   const { service } = database;
   const connection = await whatsapp();
-  assertEquals(await sqlStateOf(ingest(service, { id: crypto.randomUUID() }, [])), "P0002");
+  assertEquals(await sqlStateOf(ingest(service, { id: crypto.randomUUID() }, [])), "PT404");
   assertEquals(
     await sqlStateOf(service`select public.ingest_conversations(${connection.id}, '{}')`),
     "22023",

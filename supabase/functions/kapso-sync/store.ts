@@ -7,7 +7,6 @@ import * as z from "zod";
 import type { Caller } from "../_shared/auth/caller.ts";
 import type { SyncMode, SyncRequest, SyncRun } from "../_shared/contracts/kapso_sync.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import { sqlStateOf } from "../_shared/database/errors.ts";
 import {
   type Arguments,
   type FunctionName,
@@ -115,14 +114,8 @@ export function createRunStore(client: DatabaseClient): RunStore {
     try {
       return await rpc(client, name, args);
     } catch (error) {
-      switch (sqlStateOf(error)) {
-        case "55006":
-          throw new LeaseLost("another slice holds the run");
-        case "55000":
-          throw new AppError(403, "connection_inactive", "Connection is inactive");
-        default:
-          throw error;
-      }
+      if (error instanceof AppError && error.code === "sync_run_lost") throw new LeaseLost();
+      throw error;
     }
   }
   const held = (run: SyncRun) => ({ run_id: run.id, lease: run.lease! });

@@ -11,6 +11,7 @@ import {
   listKapsoWorkflows,
   syncWorkflowSetting,
 } from "../_shared/contracts/workflow_settings.ts";
+import { refused } from "../_shared/database/errors.ts";
 import type { AppVariables } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
@@ -19,7 +20,7 @@ import { type Access, type HandlerDeps, ROUTE_OPTIONS } from "./context.ts";
 import { adoptedChanges } from "./adopt.ts";
 import { type Finding, textOrNull, toAnswer } from "./finding.ts";
 import { writeManual } from "./manual.ts";
-import { toWire, versionConflict } from "./setting.ts";
+import { toWire } from "./setting.ts";
 import { checkSetting, syncSetting } from "./sync.ts";
 
 const LIST_TIMEOUT_MS = 30_000;
@@ -63,7 +64,7 @@ export function addKapsoRoutes(
   addRoute(app, syncWorkflowSetting, async ({ params, body, reply }, context) => {
     const { dry_run: isDryRun, overwrite, version } = body;
     const { setting, userId } = await access.managerOf(context, params);
-    if (version !== undefined && setting.version !== version) throw versionConflict();
+    if (version !== undefined && setting.version !== version) throw refused("version_conflict");
     const finding = await syncSetting(connect, setting, { isDryRun, overwrite });
     logFinding(context, "sync", finding);
     const now = isDryRun
@@ -86,7 +87,7 @@ export function addKapsoRoutes(
 
   addRoute(app, adoptWorkflow, async ({ params, body, reply }, context) => {
     const { settings, setting, userId } = await access.managerOf(context, params);
-    if (setting.version !== body.version) throw versionConflict();
+    if (setting.version !== body.version) throw refused("version_conflict");
     const finding = await checkSetting(connect, setting);
     if (finding.kapso === null) throw unreadable(finding.message);
     if (finding.fingerprint !== body.fingerprint) {
@@ -103,7 +104,6 @@ export function addKapsoRoutes(
       adoptedChanges(finding.changes),
       { isAdopted: true },
     );
-    if (!saved) throw versionConflict();
     const after = await checkSetting(connect, saved);
     logFinding(context, "adopt", after);
     const now = after.kapso === null

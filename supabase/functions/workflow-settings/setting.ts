@@ -30,12 +30,3 @@ export function toUtc(time: string): string {
 export function settingNotFound(): AppError {
   return new AppError(404, "setting_not_found", "This workspace has no setting of this type yet");
 }
-
-/** The setting has another version than the caller has read. */
-export function versionConflict(): AppError {
-  return new AppError(
-    409,
-    "version_conflict",
-    "This setting was changed in the meantime: read it again and send its version",
-  );
-}

@@ -15,7 +15,7 @@ import {
 import type { AppVariables } from "../_shared/http/app.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { type Access, ROUTE_OPTIONS } from "./context.ts";
-import { settingNotFound, toWire, versionConflict } from "./setting.ts";
+import { settingNotFound, toWire } from "./setting.ts";
 
 /** Adds the routes. */
 export function addSettingRoutes(app: Hono<AppVariables>, access: Access): void {
@@ -33,7 +33,6 @@ export function addSettingRoutes(app: Hono<AppVariables>, access: Access): void 
     const { version, ...changes } = body;
     const { settings } = await access.manager(context, params.workspace);
     const saved = await settings.save(params.workspace, params.type, version ?? null, changes);
-    if (!saved) throw versionConflict();
     return reply(version ? 200 : 201, { setting: toWire(saved) });
   }, ROUTE_OPTIONS);
 
@@ -52,7 +51,6 @@ export function addSettingRoutes(app: Hono<AppVariables>, access: Access): void 
   addRoute(app, confirmWorkflowSetting, async ({ params, body, reply }, context) => {
     const { settings } = await access.managerOf(context, params);
     const confirmed = await settings.confirm(params.workspace, params.type, body.version);
-    if (!confirmed) throw versionConflict();
     return reply(200, { setting: toWire(confirmed) });
   }, ROUTE_OPTIONS);
 }

@@ -22,8 +22,8 @@ export interface SettingStore {
    * Creates or changes a setting.
    *
    * @param version The version that was read; null for a new setting.
-   * @returns undefined where it has another version by now.
-   * @throws {AppError} invalid_request (400) for a connection of another workspace.
+   * @throws {AppError} version_conflict (409) where it has another version now; invalid_request (400) for a
+   *   connection of another workspace.
    */
   save(
     workspaceId: string,
@@ -31,13 +31,13 @@ export interface SettingStore {
     version: number | null,
     changes: SettingChanges,
     options?: { isAdopted: boolean },
-  ): Promise<Setting | undefined>;
+  ): Promise<Setting>;
   /**
    * Records that Kapso was updated manually.
    *
-   * @returns undefined where the setting has another version by now.
+   * @throws {AppError} version_conflict (409) where the setting has another version now.
    */
-  confirm(workspaceId: string, type: string, version: number): Promise<Setting | undefined>;
+  confirm(workspaceId: string, type: string, version: number): Promise<Setting>;
   /** @returns Whether the setting existed. */
   remove(workspaceId: string, type: string): Promise<boolean>;
   /**
@@ -79,7 +79,7 @@ export function createSettingStore(client: DatabaseClient): SettingStore {
           changes,
           is_adopted: isAdopted,
         });
-        return setting;
+        return setting!;
       } catch (error) {
         // The foreign key of connection_id.
         if (sqlStateOf(error) !== "23503") throw error;
@@ -96,7 +96,7 @@ export function createSettingStore(client: DatabaseClient): SettingStore {
         workflow_type: type,
         expected_version: version,
       });
-      return setting;
+      return setting!;
     },
     async remove(workspaceId, type) {
       const removed = await rows(

@@ -88,7 +88,7 @@ async function start(): Promise<Setup> {
   const library = anotherLibrary();
   const contact = fake.addContact({ name: "Rita" });
   const { record } = createWebhookStore(client, {
-    box: undefined,
+    cipher: undefined,
     installation: { secret: undefined, isFor: () => Promise.resolve(false) },
   });
   let recorded = 0;

@@ -7,7 +7,7 @@
 
 /** Status and text of a refusal. */
 export interface Refusal {
-  readonly status: 401 | 403 | 404 | 409 | 413 | 422;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 422;
   /** What is wrong and what to do, for people. */
   readonly message: string;
 }
@@ -17,6 +17,29 @@ export const REFUSALS = {
   workspace_not_found: {
     status: 404,
     message: "Workspace not found, or you have no access to it",
+  },
+  version_conflict: {
+    status: 409,
+    message: "It was changed in the meantime: read it again and send its version",
+  },
+  connection_inactive: { status: 403, message: "Connection is inactive" },
+  sync_run_lost: { status: 409, message: "Another request has taken over this run" },
+  date_out_of_range: {
+    status: 400,
+    message: "date must be within the last 366 days, and not in the future",
+  },
+  too_many_tags: { status: 422, message: "A workspace has at most 100 tags" },
+  too_many_canned_replies: {
+    status: 422,
+    message: "A workspace has at most 500 canned replies",
+  },
+  agent_key_not_found: {
+    status: 404,
+    message: "Agent key not found, or you do not manage any of its workspaces",
+  },
+  different_owners: {
+    status: 422,
+    message: "The workspaces of an agent key must have the same owner: create one key per owner",
   },
   business_not_found: { status: 404, message: "No business of this key has this phone number" },
   session_not_found: { status: 404, message: "Session not found in the workspaces of this key" },
