@@ -28,7 +28,7 @@
  * @module
  */
 
-import type { ConversationContext, SelectedItem } from "./types.ts";
+import type { ConversationContext, SelectedItem } from "./answers.ts";
 
 /** The values of a graph's state, as `(await graph.getState(config)).values` gives them. */
 export type GraphState = Readonly<Record<string, unknown>>;

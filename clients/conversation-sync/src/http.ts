@@ -8,7 +8,7 @@
  */
 
 import { ConversationSyncError, type FailureKind } from "./errors.ts";
-import { envelopeSchema, stateSchema } from "./schema.ts";
+import { envelopeSchema, stateSchema } from "./answers.ts";
 
 /** A call. */
 export interface ApiCall<T> {

@@ -5,18 +5,25 @@
  * @module
  */
 
+import {
+  type BusinessInfo,
+  businessSchema,
+  type ConversationContext,
+  type ConversationOrders,
+  type ConversationPage,
+  type ConversationState,
+  healthSchema,
+  type MessageRole,
+  ordersSchema,
+  pageSchema,
+  stateSchema,
+  type TenantInfo,
+  tenantSchema,
+} from "./answers.ts";
 import { ConversationSyncError } from "./errors.ts";
 import { type ApiCall, getOpenly, sendCall, type TransportOptions } from "./http.ts";
 import { consoleLogger, guardLogger, type Logger } from "./log.ts";
 import { CallCounter, type SyncMetrics } from "./metrics.ts";
-import {
-  businessSchema,
-  healthSchema,
-  ordersSchema,
-  pageSchema,
-  stateSchema,
-  tenantSchema,
-} from "./schema.ts";
 import {
   type Environment,
   isApiKey,
@@ -25,15 +32,6 @@ import {
   readEnvironment,
 } from "./settings.ts";
 import { TtlCache } from "./ttl_cache.ts";
-import type {
-  BusinessInfo,
-  ConversationContext,
-  ConversationOrders,
-  ConversationPage,
-  ConversationState,
-  MessageRole,
-  TenantInfo,
-} from "./types.ts";
 
 /** Options of {@linkcode ConversationStateService}. Each goes before the environment. */
 export interface ConversationStateServiceOptions {
