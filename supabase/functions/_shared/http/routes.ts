@@ -29,7 +29,7 @@ export interface AddRouteOptions {
   readonly queryErrorCode?: string;
   /** Code of the error for a wrong path; `invalid_request` by default. */
   readonly pathErrorCode?: string;
-  /** Takes the body as JSON whatever its Content-Type says, or without one. */
+  /** Takes the body as JSON with any Content-Type, or without one. */
   readonly anyMediaType?: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Work that goes on after the answer.
+ * Work that continues after the answer.
  *
  * @module
  */
@@ -9,7 +9,7 @@ interface EdgeRuntime {
 }
 
 /**
- * Keep the function alive until the work is done, where it would be stopped with its answer. The work
+ * Keeps the function alive until the work is done, where the platform would stop it with its answer. The work
  * must not throw.
  */
 export function waitUntil(work: Promise<unknown>): void {
