@@ -258,11 +258,11 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
       platform: "whatsapp",
       connection_id: unique("c_"),
     });
-    assertEquals(creating?.code, NO);
+    assertEquals([creating?.code, creating?.message], ["PT404", "workspace_not_found"]);
     const { error: rotating } = await stranger.client.rpc("rotate_connection_secret", {
       id: made.data!.id,
     });
-    assertEquals(rotating?.code, NO);
+    assertEquals([rotating?.code, rotating?.message], ["PT404", "connection_not_found"]);
     const { error: adding } = await stranger.client.from("people")
       .insert({ workspace_id: member.workspaceId, name: "Spy" });
     assertEquals(adding?.code, NO);

@@ -6,7 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Json, sqlStateOf, useDatabase } from "../support/database.ts";
+import { type Json, refusalOf, sqlStateOf, useDatabase } from "../support/database.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const database = useDatabase();
@@ -22,12 +22,12 @@ interface Setting {
   last_synced_at: Date | null;
 }
 
-/** Saves as the owner. @returns nothing where somebody else was faster. */
+/** Saves as the owner. */
 async function save(
   workspace: Workspace,
   version: number | null,
   changes: Record<string, Json>,
-): Promise<Setting | undefined> {
+): Promise<Setting> {
   const [setting] = await database.as(
     { userId: workspace.owner },
     async (sql) =>
@@ -36,7 +36,7 @@ async function save(
         ${workspace.id}, 'sarah', ${version}, ${sql.json(changes)}
       )`,
   );
-  return setting;
+  return setting!;
 }
 
 /** What a look at Kapso found. */
@@ -78,8 +78,13 @@ Deno.test("a change keeps what it leaves out, empties what is null, and counts",
   assertEquals((await save(workspace, 1, { system_prompt: null }))!.keywords, ["b", "a"]);
   assertEquals((await save(workspace, 2, { keywords: null }))!.keywords, []);
   assertEquals((await save(workspace, 3, { keywords: [] }))!.version, 3, "nothing changed");
-  assertEquals(await save(workspace, 2, { system_prompt: "late" }), undefined);
-  assertEquals(await save(workspace, null, { system_prompt: "again" }), undefined);
+  for (const version of [2, null]) {
+    assertEquals(await refusalOf(save(workspace, version, { system_prompt: "late" })), {
+      code: "PT409",
+      message: "version_conflict",
+      details: null,
+    });
+  }
   assertEquals(
     await historyOf(workspace),
     [["created", 1], ["updated", 2], ["updated", 3]].map((entry) => [
@@ -96,8 +101,10 @@ Deno.test("many who save at once: one wins each version, and nothing is lost", a
   let wins = 0;
   await Promise.all(Array.from({ length: 6 }, async (_, writer) => {
     for (let version = 1, tries = 0; tries < 5; tries++) {
-      const saved = await save(workspace, version, { system_prompt: `${writer} ${tries}` });
-      if (saved) wins++;
+      const refusal = await refusalOf(
+        save(workspace, version, { system_prompt: `${writer} ${tries}` }),
+      );
+      if (refusal === null) wins++;
       const [row] = await database.sql`
         select version from public.workflow_settings where workspace_id = ${workspace.id}`;
       version = row!.version;
