@@ -36,7 +36,24 @@ export default defineConfig(({ mode }) => ({
     modulePreload: { polyfill: false },
     // Every byte of the app is a file of its own host: the content security policy has no data: scripts.
     assetsInlineLimit: 0,
-    // supabase-js and React are most of it, and needed for the first page.
+    // supabase-js and React are most of the first file, and needed for the first page.
     chunkSizeWarningLimit: 800,
+    rolldownOptions: {
+      output: {
+        chunkFileNames: ({ name }) => `assets/${name.replace(/~.*/, "")}-[hash].js`,
+        codeSplitting: {
+          groups: [
+            // What the first page needs is one file, and no icon is a request of its own.
+            { name: "start", tags: ["$initial"], priority: 2 },
+            {
+              name: "shared",
+              minShareCount: 2,
+              entriesAware: true,
+              entriesAwareMergeThreshold: 30_000,
+            },
+          ],
+        },
+      },
+    },
   },
 }));

@@ -1,11 +1,11 @@
--- What the door is measured against, in a schema of its own:
+-- What the ingest function is compared with, in a schema of its own:
 --   rows:  a row per message. The same conversations table without the array, with the same indexes; the
 --          same fields of a message, of which most are null; the same dedupe rule as a primary key; the
 --          workspace in every row, as archives have it for row level security; the same input, counters
 --          and preview.
 --   naive: one array that only grows, searched for duplicates.
 -- Neither matches people, applies statuses, handles late messages or isolates bad conversations: both do
--- less than the door.
+-- less than the ingest function.
 
 create schema bench;
 

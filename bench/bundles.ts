@@ -17,10 +17,10 @@ const HELP = `Prints the minified sizes of the functions and of the app, in byte
 Usage: deno task bench:bundles [options]
 
   --base <folder>  another checkout to compare with
-  --help           print this
+  --help           print this help
 `;
 
-/** What a bundle's size depends on, in a checkout. */
+/** The files of a checkout that affect the sizes. */
 const SOURCES = ["supabase/functions", "app", "import_map.json", "deno.json", "deno.lock"];
 
 /** Measures a checkout on a copy, so that the build writes nothing into it. */
@@ -56,7 +56,7 @@ async function bundleSize(folder: string, entrypoint: string): Promise<number> {
   return (await Deno.stat(output)).size;
 }
 
-/** Adds the app: everything, what the first page loads, and that compressed. */
+/** Adds the sizes of the app: all files, those that the first page loads, and those compressed. */
 async function measureApp(folder: string, sizes: Map<string, number>): Promise<void> {
   const build = await buildApp({ appDir: join(folder, "app"), buildsDir: join(folder, "builds") });
   const assets = join(build, "assets");

@@ -1,5 +1,5 @@
 /**
- * What is compared: the door, a row per message, and one array that only grows. Each takes the same
+ * The contenders: the ingest function, a row per message, and one growing array. Each stores the same
  * conversations, and each call is one statement, one transaction and one commit.
  *
  * @module
@@ -8,13 +8,13 @@
 import type postgres from "postgres";
 import { type BenchConversation, makeThreads } from "./messages.ts";
 
-/** Names of the contenders. `naive` is bench/baselines.sql's growing array. */
+/** Names of the contenders. `door` is the ingest function, `naive` the growing array of bench/baselines.sql. */
 export type ContenderName = "door" | "rows" | "naive";
 
 /** Primary key of the connection `wa_business_123` of supabase/seed.sql. */
 export const CONNECTION_ID = "00000000-0000-4000-8000-000000000011";
 
-/** The tables each contender fills. */
+/** The tables that each contender fills. */
 export const TABLES: Readonly<Record<ContenderName, readonly string[]>> = {
   door: ["public.conversations", "public.conversation_archives", "private.message_keys"],
   rows: ["bench.conversations", "bench.messages"],
@@ -24,7 +24,7 @@ export const TABLES: Readonly<Record<ContenderName, readonly string[]>> = {
 /** Stores a batch, given as JSON text so that encoding it is not measured. */
 export type Ingest = (batch: string) => Promise<number>;
 
-/** Makes the contenders on a client. A client with one connection makes calls that wait for each other. */
+/** Creates the contenders on a client. The calls of a client with one connection wait for each other. */
 export function createContenders(sql: postgres.Sql): Record<ContenderName, Ingest> {
   return {
     door: (batch) =>
@@ -55,8 +55,8 @@ export async function truncateAll(sql: postgres.Sql): Promise<void> {
 }
 
 /**
- * Empties the door and the rows, fills them a little and gathers statistics, as autovacuum has done
- * wherever people work. Clients that plan their statements after this plan them for a database in use.
+ * Empties the tables of the ingest function and of the rows, stores a little and gathers statistics, as autovacuum
+ * does in production. Clients that plan statements after this plan them for a database in use.
  */
 export async function startOver(sql: postgres.Sql): Promise<void> {
   await truncateAll(sql);

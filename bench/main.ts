@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: measures the door against a row per message and against one growing array, on a
+ * `deno task bench`: measures the ingest function against a row per message and against one growing array, on a
  * Postgres of its own, prints one table and writes `bench/results.json` and `bench/plans.md`.
  *
  * @module
@@ -45,9 +45,9 @@ const HELP = `Measures how fast and how small the database stores conversations.
 Usage: deno task bench [options]
 
   --only <case>    one of ${Object.keys(CASES).join(", ")}
-  --size <number>  messages in the longest thread and conversations in the inbox (${FULL_SIZE})
+  --size <number>  messages in the longest conversation and conversations in the inbox (${FULL_SIZE})
   --quick          less of everything, in under a minute
-  --help           print this
+  --help           print this help
 
 Only a whole run at full size writes bench/results.json and bench/plans.md.`;
 

@@ -1,18 +1,18 @@
 /**
- * Timing that is fair on a noisy machine: contenders take turns, and the middle value counts.
+ * Fair timing on a noisy machine: contenders take turns, and the median counts.
  *
  * @module
  */
 
-/** One of several ways to do the same thing. Called with the number of the round. */
+/** One of several ways to do the same work. Called with the number of the round. */
 export type Runs<Name extends string> = Readonly<Record<Name, (round: number) => Promise<unknown>>>;
 
 /** Milliseconds of each round, by contender. */
 export type Samples<Name extends string> = Record<Name, number[]>;
 
 /**
- * Runs all contenders in turns, in one order and then in the other, so that whatever else the machine
- * does hits them alike.
+ * Runs all contenders in turns, in one order and then in the other, so that other load on the machine affects them
+ * alike.
  *
  * @param warmup Rounds at the beginning that are not counted.
  */
@@ -32,7 +32,7 @@ export async function takeTurns<Name extends string>(
   return samples;
 }
 
-/** Milliseconds that something takes. */
+/** Measures the milliseconds of some work. */
 export async function time(run: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await run();
@@ -48,12 +48,12 @@ export function quantile(samples: readonly number[], share: number): number {
   return below + (sorted[Math.ceil(place)]! - below) * (place % 1);
 }
 
-/** The middle value. */
+/** The median. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
 
-/** Runs jobs from a queue with a number of workers, each of which takes the next when it is free. */
+/** Runs jobs from a queue with a number of workers. */
 export async function runConcurrently<Job>(
   jobs: readonly Job[],
   workers: number,

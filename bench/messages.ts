@@ -1,6 +1,6 @@
 /**
- * Messages to measure with: the same ones in every run, about 300 bytes of JSON each, and no easier
- * to compress than real ones.
+ * Messages for measurements: the same in every run, about 300 bytes of JSON each, and as hard to compress as real
+ * ones.
  *
  * @module
  */
@@ -29,13 +29,13 @@ const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 const HEX = "0123456789ABCDEF";
 const START = Date.UTC(2026, 0, 5, 8);
 
-/** One thread that goes on for as long as it is asked to. */
+/** One conversation of any length. */
 export class BenchThread {
   readonly #random: () => number;
   readonly #header: Omit<BenchConversation, "messages">;
   #sentAt: number;
 
-  /** Makes a thread. The same name always brings the same messages. */
+  /** Creates a conversation. The same name always gives the same messages. */
   constructor(name: string) {
     this.#random = seededRandom(name);
     const number = Math.floor(this.#random() * 1e8).toString().padStart(8, "0");
@@ -47,7 +47,7 @@ export class BenchThread {
     this.#sentAt = START + Math.floor(this.#random() * 86_400_000);
   }
 
-  /** Its next messages, as one element of a batch. */
+  /** Returns its next messages, as one element of a batch. */
   next(count: number): BenchConversation {
     return { ...this.#header, messages: Array.from({ length: count }, () => this.#message()) };
   }
@@ -73,12 +73,12 @@ export class BenchThread {
     return words.join(" ") + (this.#random() < 0.3 ? "?" : ".");
   }
 
-  /** Squared, because some words are said far more often than others. */
+  /** Squared, because some words are far more frequent than others. */
   #word(): string {
     return WORDS[Math.floor(this.#random() ** 2 * WORDS.length)]!;
   }
 
-  /** As WhatsApp makes them, 66 characters long: the number of the thread and 20 random hexadecimal digits. */
+  /** Like those of WhatsApp, 66 characters long: the number of the conversation and 20 random hexadecimal digits. */
   #id(): string {
     const number = this.#header.participant_identifier.slice(1);
     const random = this.#characters(HEX, 20);
@@ -92,7 +92,7 @@ export class BenchThread {
   }
 }
 
-/** Makes threads `<name>-0`, `<name>-1` and so on. */
+/** Creates conversations `<name>-0`, `<name>-1` and so on. */
 export function makeThreads(name: string, count: number): BenchThread[] {
   return Array.from({ length: count }, (_, index) => new BenchThread(`${name}-${index}`));
 }

@@ -1,6 +1,6 @@
 /**
- * The plans that statements inside functions really got, by `auto_explain`: nothing is copied out of
- * the functions, so nothing can differ.
+ * Records the actual plans of statements inside functions with `auto_explain`, so that no copy of a statement can
+ * differ from the function.
  *
  * @module
  */
@@ -17,14 +17,14 @@ export interface ExplainedStatement {
 export class PlanRecorder {
   #notices: string[] = [];
 
-  /** Give this to the client as `onnotice`. */
+  /** The `onnotice` of the client. */
   readonly onNotice = (notice: postgres.Notice): void => {
     this.#notices.push(notice.message ?? "");
   };
 
-  /** Runs something as a signed-in user and returns the plans of all statements, nested ones first. */
+  /** Runs work as a signed-in user and returns the plans of all statements, nested ones first. */
   async record(sql: postgres.Sql, run: () => Promise<unknown>): Promise<ExplainedStatement[]> {
-    // Only a superuser may switch auto_explain on, and only the session itself.
+    // Only a superuser can switch auto_explain on, and only in its own session.
     await sql.unsafe(`
       reset role;
       load 'auto_explain';

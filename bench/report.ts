@@ -4,23 +4,23 @@
  * @module
  */
 
-/** What a figure must be at least or at most. */
+/** The limit for a figure, at least or at most. */
 export type Target = `≤ ${number}` | `≥ ${number}`;
 
-/** One thing that was measured. */
+/** One measurement. */
 export interface Figure {
   /** Stable: `append.door.ratio`. */
   readonly name: string;
-  /** What it says to a reader. */
+  /** The description for people. */
   readonly title: string;
   readonly value: number;
   readonly unit: string;
   readonly target: Target | null;
-  /** Whether the target is reached; null where there is none. */
+  /** Whether the target is reached; null without a target. */
   readonly ok: boolean | null;
 }
 
-/** Makes a figure. */
+/** Creates a figure. */
 export function figure(
   name: string,
   title: string,
@@ -28,7 +28,7 @@ export function figure(
   unit: string,
   target: Target | null = null,
 ): Figure {
-  // Judged as it is shown, so that nobody sees "0.50, at least 0.5: no".
+  // Judged as it is shown, so that the table never says "0.50, at least 0.5: no".
   const rounded = Number(value.toPrecision(3));
   return { name, title, value: rounded, unit, target, ok: target && isReached(rounded, target) };
 }
@@ -38,7 +38,7 @@ function isReached(value: number, target: Target): boolean {
   return target.startsWith("≤") ? value <= limit : value >= limit;
 }
 
-/** The figures as a table. */
+/** Formats the figures as a table. */
 export function formatTable(figures: readonly Figure[]): string {
   const rows = [
     ["", "", "", "target", ""],
@@ -58,7 +58,7 @@ export function formatTable(figures: readonly Figure[]): string {
   ).join("\n");
 }
 
-/** What the figures were measured on. */
+/** The machine and the versions of a run. */
 export interface Environment {
   readonly date: string;
   readonly machine: { cpu: string; cores: number; memory_gb: number; os: string };

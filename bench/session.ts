@@ -1,12 +1,12 @@
 /**
- * Database sessions as the REST API makes them for a person who is signed in.
+ * Database sessions like those of the REST API for a signed-in person.
  *
  * @module
  */
 
 import type postgres from "postgres";
 
-/** Turns a client with one connection into the session of a user: row level security applies from now on. */
+/** Turns a client with one connection into the session of a user, so that row level security applies. */
 export async function signIn(sql: postgres.Sql, email: string): Promise<void> {
   // Auth reads the first here and the second on hosted Supabase.
   await sql`

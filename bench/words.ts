@@ -1,5 +1,5 @@
 /**
- * What customers write about, word by word: frequent words first.
+ * Words of customers' messages, frequent ones first.
  *
  * @module
  */

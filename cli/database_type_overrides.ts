@@ -11,15 +11,16 @@
 /** Names of types that overrides use, by the module in `_shared/` that exports them. */
 export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/connection.ts": ["Platform"],
+  "../contracts/daily_summary.ts": ["PersonDay", "SummaryNote", "SummaryState"],
   "../contracts/inbox/connections.ts": ["Connection", "ConnectionChange"],
   "../contracts/inbox/conversations.ts": ["Conversation", "StoredConversationChange"],
   "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
   "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
-  "../contracts/daily_summary.ts": ["PersonDay", "SummaryNote", "SummaryState"],
   "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
   "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message", "MessageChange"],
+  "../contracts/message_media.ts": ["MediaCopyResult"],
   "../contracts/outbound_content.ts": ["OutboundRecipient"],
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
@@ -43,15 +44,9 @@ export const ROWS: Readonly<Record<string, string>> = {
   "Tables.outbox_messages.Row": "OutboxMessage",
   "Tables.people.Row": "Person",
   "Tables.person_merges.Row": "PersonMerge",
-  "Views.conversation_list.Row": "Conversation",
-  "Functions.check_outbox.Returns": "OutboxMessage",
+  // A view: `*` also stands for the table that search_conversations() is said to return rows of.
+  "*.conversation_list.Row": "Conversation",
   "Functions.connection_overview.Returns": "Connection",
-  "Functions.discard_message.Returns": "OutboxMessage",
-  "Functions.link_conversation.Returns": "Person",
-  "Functions.merge_people.Returns": "PersonMerge",
-  "Functions.retry_message.Returns": "OutboxMessage",
-  "Functions.search_conversations.Returns": "Conversation",
-  "Functions.undo_merge.Returns": "PersonMerge",
 };
 
 /** Lines whose type may also be null. */
@@ -88,6 +83,9 @@ export const NULLABLE: readonly string[] = [
   // inbox
   "Functions.assign_conversation.Args.user_id",
   "Functions.claim_outbox_message.Returns.phone_number_id",
+  ...["phone_number_id", "link", "media_id", "mime_type", "filename"].map((column) =>
+    `Functions.claim_media_copies.Returns.${column}`
+  ),
   "Functions.enqueue_message.Returns.last_inbound_at",
   "Functions.kapso_api_key.Returns.api_key",
   ...["connection_id", "phone_number_id", "media_url"].map((column) =>
@@ -169,7 +167,7 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",
   "Functions.enqueue_message.Args.message": "NewOutboxMessage",
   "Functions.enqueue_message.Returns.stored": "OutboxMessage",
-  "Functions.managed_connection.Returns.platform": "Platform",
+  "Functions.finish_media_copies.Args.results": "MediaCopyResult[]",
   "Functions.mark_conversation_read.Returns": "StoredConversationChange",
   "Functions.mark_conversation_unread.Returns": "StoredConversationChange",
   "Functions.message_source.Returns.metadata": "Record<string, unknown> | null",
@@ -179,7 +177,6 @@ export const TYPES: Readonly<Record<string, string>> = {
     "{ connection_id: string | null; phone_number_id: string | null }",
   "Functions.set_conversation_status.Returns": "StoredConversationChange",
   "Functions.update_connection.Args.change": "ConnectionChange",
-  "Functions.update_connection.Returns.platform": "Platform",
 };
 
 /**

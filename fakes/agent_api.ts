@@ -1,6 +1,5 @@
 /**
- * A server in the place of the conversation-sync API that answers as it is told, well or badly, and keeps
- * what it was sent.
+ * A fake of the conversation-sync API that gives the answers a test sets, good or bad, and records requests.
  *
  * @module
  */
@@ -22,7 +21,7 @@ export interface Received {
   readonly atMs: number;
 }
 
-/** What to do with a request. */
+/** How to answer a request. */
 export type Behaviour = (request: Received) => Response | Promise<Response>;
 
 /** See {@linkcode startFakeApi}. */
@@ -30,13 +29,13 @@ export interface FakeApi extends AsyncDisposable {
   readonly url: string;
   /** In the order of arrival. */
   readonly requests: Received[];
-  /** Answers the next requests, one each; after them come good answers again. */
+  /** Answers the next requests, one each. Later requests get good answers. */
   next(...behaviours: Behaviour[]): void;
   /** Answers all further requests. */
   always(behaviour: Behaviour): void;
 }
 
-/** What a session looks like when it is well. */
+/** A session without faults. */
 export const STATE = {
   sessionId: "bot_51999999999_1767000000000_abc",
   currentIntent: "idle",
@@ -78,7 +77,7 @@ export function text(body: string, status = 200): Behaviour {
   return () => new Response(body, { status, headers: { "content-type": "application/json" } });
 }
 
-/** Half an answer, and then the connection is gone. */
+/** Sends half an answer, then closes the connection. */
 export function cutOff(): Behaviour {
   return () => {
     const body = JSON.stringify({ type: "1", message: "Done", data: STATE });
@@ -96,7 +95,7 @@ export function cutOff(): Behaviour {
   };
 }
 
-/** Starts one. Its good answer is {@linkcode STATE}, whatever was asked. */
+/** Starts the fake. Its good answer to any request is {@linkcode STATE}. */
 export function startFakeApi(): FakeApi {
   const requests: Received[] = [];
   const planned: Behaviour[] = [];
@@ -126,7 +125,7 @@ export function startFakeApi(): FakeApi {
   };
 }
 
-/** An answer that comes when it is let go, and not before. */
+/** An answer that comes when the test releases it. */
 export function held(): Disposable & { behaviour: Behaviour; arrived: Promise<void> } {
   const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
   const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
@@ -148,7 +147,7 @@ export interface Entry {
   readonly fields: LogFields;
 }
 
-/** A log that is kept. */
+/** A log that a test can read. */
 export function recordingLogger(): Logger & { readonly entries: Entry[] } {
   const entries: Entry[] = [];
   const record = (level: keyof Logger) => (message: string, fields: LogFields) =>
@@ -159,7 +158,7 @@ export function recordingLogger(): Logger & { readonly entries: Entry[] } {
 /** The key that tests send. */
 export const KEY = "agt_KeyOfTheTestsOfTheClient00000001";
 
-/** A service on a fake API, which repeats without long waits and reads no environment. */
+/** A service on a fake API, which retries without long waits and reads no environment. */
 export function serviceOn(
   api: Pick<FakeApi, "url">,
   options: ConversationStateServiceOptions = {},

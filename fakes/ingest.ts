@@ -1,5 +1,5 @@
 /**
- * An ingest endpoint over real HTTP that stores and checks like the real one, and misbehaves on request.
+ * A fake of messaging-ingest over HTTP that checks and stores like the real one, and fails on request.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { setTimeout as delay } from "node:timers/promises";
 /** How the next request goes wrong. */
 export type Misbehaviour =
   | { kind: "status"; status: number; headers?: Record<string, string>; body?: string }
-  /** Stores the batch and breaks the connection before or during the answer. */
+  /** Stores the batch, then breaks the connection before or during the answer. */
   | { kind: "cut"; afterBytes: number }
   | { kind: "slow"; ms: number };
 
-/** A message as it came over the wire. */
+/** A message of a request. */
 export interface WireMessage {
   id: string;
   direction: string;
@@ -31,7 +31,7 @@ export interface WireMessage {
 export interface FakeIngest extends AsyncDisposable {
   url: string;
   key: string;
-  /** Thread to its messages by id. */
+  /** Each conversation with its messages by id. */
   threads: Map<string, { participant: string; name?: string; messages: Map<string, WireMessage> }>;
   requests: { messageCount: number; conversationCount: number; bytes: number; at: number }[];
   /** Taken one per request, in order. */
@@ -114,7 +114,7 @@ export function startFakeIngest(): FakeIngest {
     return { status: 200, answer: { success: true, processed: results.length, results } };
   };
 
-  // Raw sockets, because a server of Deno's own cannot break off in the middle of an answer.
+  // Raw sockets, because `Deno.serve` cannot break off in the middle of an answer.
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<Deno.TcpConn>();
   const serving = new Set<Promise<void>>();
@@ -141,7 +141,7 @@ export function startFakeIngest(): FakeIngest {
       if (misbehaviour?.kind === "cut") bytes = bytes.subarray(0, misbehaviour.afterBytes);
       while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
     } catch {
-      // The client went away.
+      // The client has gone.
     } finally {
       if (open.delete(connection)) connection.close();
     }
@@ -170,7 +170,7 @@ export function startFakeIngest(): FakeIngest {
   };
 }
 
-/** All stored messages of all threads. */
+/** Counts the stored messages of all conversations. */
 export function storedCount(fake: FakeIngest): number {
   return [...fake.threads.values()].reduce((sum, { messages }) => sum + messages.size, 0);
 }

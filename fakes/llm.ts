@@ -1,11 +1,10 @@
 /**
- * An AI endpoint for tests: OpenAI's `POST /v1/chat/completions` over HTTP, as good or as bad as a test
- * wants it.
+ * A fake AI endpoint: OpenAI's `POST /v1/chat/completions` over HTTP, with the answers that a test sets.
  *
  * @module
  */
 
-/** A request as it came. */
+/** A request as it arrived. */
 export interface LlmRequest {
   authorization: string | null;
   // deno-lint-ignore no-explicit-any -- JSON of a request, checked by the test that gets it.
@@ -16,7 +15,7 @@ export interface LlmRequest {
 
 /** How a request is answered. */
 export type LlmReply =
-  /** The content of the answer, whatever it is. */
+  /** The content of the answer. */
   | { kind: "content"; content: string; tokens?: number }
   /** A status with a body. */
   | { kind: "status"; status: number; body?: string; headers?: Record<string, string> }
@@ -24,7 +23,7 @@ export type LlmReply =
   | { kind: "raw"; body: string }
   /** 200, and then bytes without end. */
   | { kind: "endless" }
-  /** Nothing, until the fake is stopped or released. */
+  /** No answer, until the fake is stopped or released. */
   | { kind: "silent" };
 
 /** A running fake. Stops when it is disposed of. */
@@ -33,13 +32,13 @@ export interface FakeLlm extends AsyncDisposable {
   url: string;
   /** Requests, in order. */
   requests: LlmRequest[];
-  /** How requests are answered, from now on. */
+  /** How later requests are answered. */
   reply: (request: LlmRequest) => LlmReply;
-  /** Lets those that hear nothing go. */
+  /** Releases the requests without an answer. */
   release(): void;
 }
 
-/** The answer of a model that does as it is told. */
+/** The answer of a model that follows its instructions. */
 export function summary(text: string, openQuestion = false, tokens?: number): LlmReply {
   return {
     kind: "content",

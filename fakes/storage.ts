@@ -1,6 +1,6 @@
 /**
- * Supabase Storage, as far as this project uses it: buckets, uploads, signed links. Its answers are those
- * of the Storage API, which often says 400 in the head and the real status in the body.
+ * A fake of Supabase Storage with buckets, uploads and signed links. It answers like the Storage API, which often
+ * has the status 400 in the head and the real one in the body.
  *
  * @module
  */
@@ -21,20 +21,20 @@ export interface FakeStorage extends AsyncDisposable {
   buckets: Map<string, { public: boolean }>;
   /** By `bucket/path`. */
   objects: Map<string, StoredObject>;
-  /** How many uploads were taken. */
+  /** The number of accepted uploads. */
   uploads: number;
-  /** Answers every request with this status. Null: as it should. */
+  /** The status of each answer; null for correct answers. */
   failure: number | null;
-  /** Larger files are refused, whatever the bucket says. In bytes. */
+  /** The limit for files in bytes, in any bucket. */
   maxFileSize: number;
 }
 
-/** Answers as Storage does when it refuses. */
+/** A refusal of Storage. */
 function refuse(status: number, statusCode: string, error: string, message = error): Response {
   return Response.json({ statusCode, error, message }, { status });
 }
 
-/** Start a fake Storage. */
+/** Starts a fake Storage. */
 export function startFakeStorage(): FakeStorage {
   const serviceKey = "service-key-of-the-fake-storage";
   const tokens = new Map<string, { key: string; expiresAt: number }>();
@@ -93,7 +93,7 @@ export function startFakeStorage(): FakeStorage {
     if (fake.objects.has(key) && context.req.header("x-upsert") !== "true") {
       return refuse(400, "409", "Duplicate", "The resource already exists");
     }
-    // What is cut off is not kept: this throws then.
+    // Throws for an upload that is cut off, which is not stored.
     const bytes = new Uint8Array(await context.req.arrayBuffer());
     if (bytes.length > fake.maxFileSize) {
       return refuse(

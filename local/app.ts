@@ -19,13 +19,13 @@ export interface AppOptions {
   readonly apiUrl: string;
   readonly publishableKey: string;
   readonly demo: Pick<typeof DEMO, "email" | "password">;
-  /** Build again when the sources have changed since the last page was asked for. */
+  /** Rebuild when the sources have changed since the last request for a page. */
   readonly isWatching: boolean;
 }
 
 /** The inbox app of a project. */
 export interface App {
-  /** Starts the build, so that the first page does not have to wait for it. */
+  /** Starts the build, so that the first page loads without waiting for it. */
   prepare(): void;
   /** Answers a request for `/app` or anything below. Waits for the build. */
   fetch(request: Request): Promise<Response>;
@@ -41,7 +41,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
-/** Nothing but the app's own files may run, and nothing but this stack may be spoken to. */
+/** Allows only the app's own scripts, and requests to this stack alone. */
 function securityHeaders(apiUrl: string): Record<string, string> {
   return {
     "content-security-policy": [
@@ -60,7 +60,7 @@ function securityHeaders(apiUrl: string): Record<string, string> {
   };
 }
 
-/** @returns the app of the project, or undefined where it has none. */
+/** Returns the app of the project, or undefined if it has none. */
 export async function createApp(options: AppOptions): Promise<App | undefined> {
   const { project, apiUrl, publishableKey, demo, isWatching } = options;
   const appDir = join(project.root, "app");
@@ -74,7 +74,7 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
   const prepare = () => {
     build ??= buildApp({ appDir, buildsDir });
     build.catch((error) => {
-      // The next request tries again: packages may have been out of reach for a moment.
+      // The next request retries: the package registry may have been unreachable for a moment.
       build = undefined;
       logWarning(error instanceof CommandError ? error.message : String(error));
     });
@@ -119,7 +119,7 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
         folder = await prepare();
       } catch (error) {
         const reason = error instanceof CommandError ? error.message : "See the log of the stack.";
-        return text(503, `The app could not be built. ${reason}`, {
+        return text(503, `Could not build the app. ${reason}`, {
           "retry-after": "5",
         });
       }
@@ -134,7 +134,7 @@ async function serveFile(
   headers: Record<string, string>,
 ): Promise<Response> {
   const type = CONTENT_TYPES[extname(name)];
-  // A URL cannot climb out of the folder by itself, but an encoded separator could.
+  // `..` is resolved in a URL, but an encoded separator could still leave the folder.
   if (type === undefined || !/^[\w./-]+$/.test(name) || name.includes("..")) {
     return notFound();
   }
@@ -154,7 +154,7 @@ async function serveFile(
     headers: {
       ...headers,
       "content-type": type,
-      // The names of assets change with what is in them.
+      // The name of an asset changes with its content.
       "cache-control": name.startsWith("assets/")
         ? "public, max-age=31536000, immutable"
         : "no-cache",
@@ -163,7 +163,7 @@ async function serveFile(
 }
 
 function notFound(): Response {
-  return text(404, "There is nothing at this path");
+  return text(404, "Not found");
 }
 
 function text(

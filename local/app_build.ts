@@ -1,6 +1,6 @@
 /**
- * Builds the web app in `app/` with Vite. A build is kept under the hash of what it was made of, so that
- * the same sources are built once, however many stacks serve them.
+ * Builds the web app in `app/` with Vite. Builds are stored under the hash of their sources, so that the same
+ * sources are built once for any number of stacks.
  *
  * @module
  */
@@ -17,12 +17,12 @@ export interface AppBuildOptions {
   readonly buildsDir: string;
 }
 
-/** Builds that are kept; an older stack may still serve the one before. */
+/** How many builds are kept; an older stack may still serve an earlier one. */
 const KEPT_BUILDS = 3;
 const NOT_SOURCES = new Set(["node_modules", "dist"]);
 
 /**
- * Resolves to the folder of a build of the sources as they are now, and makes it where there is none.
+ * Returns the folder of a build of the present sources, after building them if necessary.
  *
  * @throws {CommandError} when packages cannot be installed or the sources cannot be built.
  */
@@ -32,7 +32,7 @@ export async function buildApp(options: AppBuildOptions): Promise<string> {
   const build = join(buildsDir, await hashSources(appDir));
   if (await isFolder(build)) return build;
   return await Lock.hold(join(buildsDir, "build.lock"), async () => {
-    // Another stack may have made it while this one waited.
+    // Another stack may have built it while this one waited.
     if (await isFolder(build)) return build;
     const unfinished = `${build}.unfinished`;
     await run(
@@ -98,7 +98,7 @@ async function run(
     cwd: appDir,
     env: { NO_COLOR: "1", CI: "1" },
     stdin: "null",
-    // Ctrl-C is for the stack alone.
+    // Only the stack handles Ctrl-C.
     detached: true,
   }).output();
   if (success) return;

@@ -1,12 +1,12 @@
 /**
- * What `deno task start` tells a person who has just started it.
+ * The text that `deno task start` prints when the stack is ready.
  *
  * @module
  */
 
 import type { StackInfo } from "./stack.ts";
 
-/** The text for the terminal. Its last command works when it is pasted. */
+/** Formats the text for the terminal. Its last command can be pasted. */
 export function banner(info: StackInfo): string {
   const { api_url, db_url, publishable_key, secret_key, app_url, demo, fake_kapso } = info;
   const body = JSON.stringify({

@@ -6,7 +6,7 @@
 
 import { type Browser, chromium } from "playwright-core";
 
-/** Names by which systems install it, the most open one first. */
+/** Names under which systems install it, in order of preference. */
 const NAMES = [
   "chromium",
   "chromium-browser",
@@ -15,9 +15,9 @@ const NAMES = [
 ];
 
 /**
- * The path of a Chromium: `CHROMIUM_PATH`, or the first that is installed.
+ * Finds the path of a Chromium: `CHROMIUM_PATH`, or the first that is installed.
  *
- * @throws {Error} that says what to install where there is none.
+ * @throws {Error} that says what to install, if there is none.
  */
 export async function findChromium(): Promise<string> {
   const given = Deno.env.get("CHROMIUM_PATH");
@@ -34,7 +34,7 @@ export async function findChromium(): Promise<string> {
     } catch { /* Not there. */ }
   }
   throw new Error(
-    "There is no Chromium on this machine. Install it (apt-get install chromium), " +
+    "No Chromium found. Install it (apt-get install chromium), " +
       "or set CHROMIUM_PATH to the path of a Chromium or Chrome.",
   );
 }
@@ -43,7 +43,7 @@ export async function findChromium(): Promise<string> {
 export async function launchChromium(): Promise<Browser> {
   return await chromium.launch({
     executablePath: await findChromium(),
-    // Root may not use the sandbox, and in a container nobody can; the pages are our own.
+    // Root and containers cannot use the sandbox, and the pages are those of this project.
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--lang=en-GB"],
   });
 }

@@ -1,9 +1,9 @@
 /**
- * What the demo data of this machine is called: the person, the workspace, the bridge connection and
- * their keys. `supabase/seed.sql` creates exactly these rows; both sides must be changed together.
+ * Names and keys of the demo data: the person, the workspace, the connections. `supabase/seed.sql` creates
+ * exactly these rows; change both together.
  *
- * The keys are public on purpose. They are worth nothing anywhere but on the machine that was seeded
- * with them, and a fixed key is what lets a `curl` line from the README work when it is pasted.
+ * The keys are public on purpose. They are valid only on a machine that was seeded with them, and a fixed key
+ * lets the `curl` line of the README work when it is pasted.
  *
  * @module
  */

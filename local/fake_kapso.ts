@@ -1,7 +1,7 @@
 /**
- * A fake Kapso beside the stack (`--with-fake-kapso`): a few customers who write to the demo number and
- * answer, so that somebody without a Kapso account sees live conversations. It is the one the tests use,
- * in a process of its own.
+ * Runs a fake Kapso beside the stack (`--with-fake-kapso`): a few customers who write to the demo number and
+ * answer, so that people without a Kapso account see live conversations. It is the fake of the tests, in a
+ * process of its own.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import * as z from "zod";
 import { CommandError } from "../cli/command_error.ts";
 import { forEachLine, logFrom } from "./log.ts";
 
-/** What the fake is told. */
+/** Options of {@linkcode startFakeKapso}. */
 export interface FakeKapsoOptions {
   readonly apiUrl: string;
   readonly phoneNumberId: string;
@@ -35,7 +35,7 @@ const parentWatch = fileURLToPath(new URL("gateway/function_parent_watch.ts", im
 /**
  * Starts the fake and resolves when it delivers.
  *
- * @throws {CommandError} when it ends before that.
+ * @throws {CommandError} if it ends before that.
  */
 export async function startFakeKapso(options: FakeKapsoOptions): Promise<FakeKapsoProcess> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -51,9 +51,9 @@ export async function startFakeKapso(options: FakeKapsoOptions): Promise<FakeKap
       "--phone-number-id",
       options.phoneNumberId,
     ],
-    // Not an argument: those can be seen by everybody on the machine.
+    // Not an argument: other users of the machine can read those.
     env: { KAPSO_WEBHOOK_SECRET: options.webhookSecret, NO_COLOR: "1" },
-    // Ctrl-C is for the stack, which stops the fake first.
+    // Only the stack handles Ctrl-C, and stops the fake first.
     detached: true,
     stdin: "piped",
     stdout: "piped",

@@ -1,7 +1,7 @@
 /**
- * Notices that whoever started the stack has gone. `npx deno task start` is a row of processes: npm, a
- * shell, `deno task`, the stack. A signal for the first one ends the shell, which passes nothing on;
- * the stack would go on without anybody knowing, and keep its ports.
+ * Notices when the program that started the stack has ended. `npx deno task start` is a chain of processes: npm,
+ * a shell, `deno task`, the stack. A signal to the first ends the shell, which does not forward it; the stack
+ * would keep running unnoticed, and keep its ports.
  *
  * @module
  */
@@ -9,13 +9,13 @@
 import { processStatus } from "./processes.ts";
 
 const POLL_MS = 500;
-/** Programs that wait for what they start. Node calls itself MainThread on some systems. */
+/** Programs that wait for the programs they start. Node calls itself MainThread on some systems. */
 const LAUNCHER = /^(deno|node|MainThread|np[mx]\b.*)$/;
 const NPM = /^np[mx]\b/;
 
 /**
  * Calls `onLost` when one of the programs between the stack and its caller has ended. A stack that is
- * started from a shell, or in a process group of its own, has no launcher and goes on without one.
+ * started from a shell, or in a process group of its own, has no launcher and needs none.
  */
 export async function watchLauncher(onLost: () => void): Promise<void> {
   const row = await findRow();
@@ -30,7 +30,7 @@ export async function watchLauncher(onLost: () => void): Promise<void> {
   }, POLL_MS);
 }
 
-/** The links between the stack and the topmost launcher. */
+/** The processes between the stack and the topmost launcher. */
 async function findRow(): Promise<{ pid: number; parent: number }[]> {
   const row = [];
   const self = await processStatus(Deno.pid);
@@ -38,7 +38,7 @@ async function findRow(): Promise<{ pid: number; parent: number }[]> {
   for (let status = self; status && status.group === self?.group;) {
     const above = await processStatus(status.parent);
     if (!above || above.group !== status.group) break;
-    // A shell may leave things running in the background on purpose; that of npm does not.
+    // A shell may leave programs running in the background on purpose; the shell of npm does not.
     const isNpmShell = NPM.test((await processStatus(above.parent))?.program ?? "");
     if (!LAUNCHER.test(above.program) && !isNpmShell) break;
     row.push({ pid, parent: status.parent });

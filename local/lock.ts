@@ -1,5 +1,5 @@
 /**
- * Locks that the operating system gives back when their holder ends, however it ends.
+ * Locks that the operating system releases when their holder ends, for any reason.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { CommandError } from "../cli/command_error.ts";
 
 const holderSchema = z.object({ pid: z.number(), api_url: z.string() });
 
-/** Who holds a lock: which process, and where it answers. */
+/** The holder of a lock: its process and its address. */
 export type LockHolder = z.output<typeof holderSchema>;
 
-/** A lock that is held, or who holds it instead. */
+/** A lock that was taken, or the other holder. */
 export type LockAttempt =
   | { readonly lock: Lock }
   | { readonly holder: LockHolder | undefined };
 
-/** A file that is locked for this process. */
+/** A file that this process has locked. */
 export class Lock {
   readonly #file: Deno.FsFile;
 
@@ -25,7 +25,7 @@ export class Lock {
     this.#file = file;
   }
 
-  /** Takes the lock if nobody has it. */
+  /** Takes the lock if it is free. */
   static async tryTake(path: string): Promise<LockAttempt> {
     const file = await open(path);
     if (await file.tryLock(true)) return { lock: new Lock(file) };
@@ -34,21 +34,21 @@ export class Lock {
     return { holder: holder.data };
   }
 
-  /** Waits for the lock, and holds it while `work` is done. */
+  /** Waits for the lock, and holds it during `work`. */
   static async hold<T>(path: string, work: () => Promise<T>): Promise<T> {
     using file = await open(path);
     await file.lock(true);
     return await work();
   }
 
-  /** Writes down who holds the lock, for those who do not get it. */
+  /** Writes the holder into the file, for processes that do not get the lock. */
   async sign(holder: LockHolder): Promise<void> {
     await this.#file.truncate();
     await this.#file.seek(0, Deno.SeekMode.Start);
     await this.#file.write(new TextEncoder().encode(JSON.stringify(holder)));
   }
 
-  /** Gives the lock back. */
+  /** Releases the lock. */
   release(): void {
     this.#file.close();
   }
@@ -60,7 +60,7 @@ async function open(path: string): Promise<Deno.FsFile> {
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     throw new CommandError(
-      `${path} cannot be written. Was this project started as another user before?`,
+      `Cannot write ${path}. Check whether another user has started this project before.`,
     );
   }
 }

@@ -1,11 +1,11 @@
 /**
- * The only place in `local/` that writes to the terminal. Everything goes to stderr, because stdout
- * belongs to the one line that `--json` promises.
+ * The only module in `local/` that writes to the terminal. It writes to stderr, because stdout is for the line
+ * of `--json`.
  *
  * @module
  */
 
-// deno-lint-ignore-file no-console -- this file is what the rule points others to
+// deno-lint-ignore-file no-console -- the modules that must not use the console call this one
 
 const encoder = new TextEncoder();
 
@@ -14,24 +14,24 @@ export function logInfo(message: string): void {
   writeLine(Deno.stderr, message);
 }
 
-/** Writes one line about something that went wrong but does not end the stack. */
+/** Writes one line about a failure that does not end the stack. */
 export function logWarning(message: string): void {
   writeLine(Deno.stderr, `warning: ${message}`);
 }
 
-/** Writes what a child process said, every line under the name of that process. */
+/** Writes a line of a child process's output, with the name of that process. */
 export function logFrom(source: string, line: string): void {
   writeLine(Deno.stderr, `[${source}] ${line}`);
 }
 
-/** Writes to stdout: the JSON line, the banner and `--help`, nothing else. */
+/** Writes to stdout: only the JSON line, the banner and `--help`. */
 export function print(text: string): void {
   writeLine(Deno.stdout, text);
 }
 
 /**
- * Sends what libraries print with `console` to stderr. `@supabase/lite` logs with `console.log` and
- * `console.info`, which would otherwise land between the caller and its JSON line.
+ * Redirects the console to stderr. `@supabase/lite` logs with `console.log` and `console.info`, which would
+ * otherwise mix with the JSON line.
  */
 export function sendConsoleToStderr(): void {
   // `console.error` formats like the others and already writes to stderr.
@@ -48,7 +48,7 @@ export async function forEachLine(
 ): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
-  // A child that is killed can end its pipe with an error; what it said until then was passed on.
+  // A killed child can end its pipe with an error; the lines before it were passed on.
   try {
     for await (const chunk of stream) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
@@ -63,5 +63,5 @@ function writeLine(to: { writeSync(data: Uint8Array): number }, text: string): v
   let bytes = encoder.encode(`${text}\n`);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(to.writeSync(bytes));
-  } catch { /* The reader has gone, for example `deno task start | head`. Nothing can be said. */ }
+  } catch { /* The reader has gone, for example `deno task start | head`. */ }
 }

@@ -1,6 +1,6 @@
 /**
  * `deno task start`: Supabase on this machine, without Docker. Reads the options, starts the stack,
- * says how to reach it, and runs until it is told to stop.
+ * prints how to reach it, and runs until a signal ends it.
  *
  * @module
  */
@@ -22,10 +22,10 @@ Usage: deno task start [options]
                      (without it: [api] port of supabase/config.toml)
   --ephemeral        work on a fresh database that is removed at the end
   --json             print one line of JSON when ready, and nothing else, on stdout
-  --with-fake-kapso  let a fake Kapso play customers who write to the demo number
-  --watch            start a function anew when its files change (deno task dev)
+  --with-fake-kapso  run a fake Kapso, whose customers write to the demo number
+  --watch            restart a function when its files change (deno task dev)
   --workdir <folder> the project to start (without it: the one this program belongs to)
-  --help             print this
+  --help             print this help
 
 Data and secrets are kept in .local/ of the project. Delete that folder to start over.`;
 
@@ -38,7 +38,7 @@ interface Options {
   readonly workdir: string;
 }
 
-/** @returns what was asked for, or nothing for `--help`. */
+/** Reads the options; undefined for `--help`. */
 function readOptions(args: string[]): Options | undefined {
   const { values } = readArguments({
     args,
@@ -65,7 +65,7 @@ function readOptions(args: string[]): Options | undefined {
   };
 }
 
-/** @returns the exit code. */
+/** Runs the stack until a signal ends it. @returns the exit code. */
 async function main(): Promise<number> {
   const options = readOptions(Deno.args);
   if (!options) {
@@ -104,8 +104,8 @@ async function main(): Promise<number> {
 }
 
 sendConsoleToStderr();
-// The database driver throws where nobody can catch when its server is killed, and must not take the
-// rest of the stack down with it.
+// The database driver throws where nothing can catch when its server is killed, and must not end the rest of
+// the stack.
 globalThis.addEventListener("error", (event) => {
   event.preventDefault();
   logWarning(describe(event.error));
@@ -124,7 +124,7 @@ try {
 }
 Deno.exit(code);
 
-/** What is wrong, and where, unless it is a sentence for people. */
+/** The message of a command error, the stack trace of any other. */
 function describe(error: unknown): string {
   if (error instanceof CommandError) return error.message;
   return error instanceof Error ? error.stack ?? error.message : String(error);

@@ -1,5 +1,5 @@
 /**
- * TCP ports on 127.0.0.1: a free one, and whether a wanted one is taken.
+ * TCP ports on 127.0.0.1: finds a free one, and says whether one is taken.
  *
  * @module
  */
@@ -7,15 +7,14 @@
 export const LOOPBACK = "127.0.0.1";
 
 /**
- * Finds a port that nobody listens on. Another process may take it before it is used, so a caller
- * that can try again should.
+ * Finds a free port. Another process may take it before it is used, so a caller that can retry should.
  */
 export function findFreePort(): number {
   using listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
   return listener.addr.port;
 }
 
-/** Says whether somebody listens on the port already. */
+/** Says whether another program listens on the port. */
 export function isPortTaken(port: number): boolean {
   try {
     Deno.listen({ hostname: LOOPBACK, port }).close();
@@ -26,7 +25,7 @@ export function isPortTaken(port: number): boolean {
   }
 }
 
-/** Says whether somebody accepts connections on the port. */
+/** Says whether a program accepts connections on the port. */
 export async function canConnect(port: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: LOOPBACK, port })).close();

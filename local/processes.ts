@@ -1,10 +1,10 @@
 /**
- * Looks at other processes of the machine: in `/proc` where there is one, with `ps` elsewhere.
+ * Reads the state of other processes: from `/proc` if the system has it, otherwise with `ps`.
  *
  * @module
  */
 
-/** What is asked about a process. */
+/** The state of a process. */
 export interface ProcessStatus {
   readonly parent: number;
   readonly group: number;
@@ -12,11 +12,11 @@ export interface ProcessStatus {
   readonly program: string;
 }
 
-/** Returns the state of a process, or nothing when there is no such process. */
+/** Returns the state of a process, or undefined if there is none. */
 export async function processStatus(pid: number): Promise<ProcessStatus | undefined> {
   if (Deno.build.os === "linux") {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-    // The name stands in parentheses and may contain anything, further parentheses included.
+    // The name is in parentheses and may itself contain parentheses.
     const match = /^[0-9]+ \((.*)\) (\S) ([0-9]+) ([0-9]+) /s.exec(stat);
     if (!match || match[2] === "Z") return undefined;
     return { program: match[1]!, parent: Number(match[3]), group: Number(match[4]) };
@@ -30,7 +30,7 @@ export async function processStatus(pid: number): Promise<ProcessStatus | undefi
   };
 }
 
-/** Returns the command line of a process, or nothing when there is no such process. */
+/** Returns the command line of a process, or undefined if there is none. */
 export async function commandLine(pid: number): Promise<string[]> {
   const text = Deno.build.os === "linux"
     ? (await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")).replaceAll("\0", "\n")
@@ -38,7 +38,7 @@ export async function commandLine(pid: number): Promise<string[]> {
   return text.split("\n").filter((part) => part !== "");
 }
 
-/** Sends a signal to a process, if it is still there. */
+/** Sends a signal to a process that may have ended. */
 export function sendSignal(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);

@@ -1,6 +1,5 @@
 /**
- * The Supabase project that is started: where its files are, and the parts of
- * `supabase/config.toml` that mean something on this machine.
+ * The Supabase project to start: its files, and the parts of `supabase/config.toml` that matter locally.
  *
  * @module
  */
@@ -17,7 +16,7 @@ const functionSchema = z.looseObject({
   entrypoint: z.string().optional(),
 });
 
-/** Defaults are those of the Supabase CLI, so that a key left out means the same here and there. */
+/** The defaults of the Supabase CLI, so that a missing key means the same in both. */
 const configSchema = z.looseObject({
   api: z.looseObject({
     port: z.int().default(54321),
@@ -49,7 +48,7 @@ const configSchema = z.looseObject({
   functions: z.record(z.string(), functionSchema).default({}),
 });
 
-/** The part of `supabase/config.toml` that is used, with the CLI's defaults filled in. */
+/** The used part of `supabase/config.toml`, with the defaults of the CLI. */
 export type ProjectConfig = z.output<typeof configSchema>;
 
 /** One project folder. All paths are absolute. */
@@ -59,7 +58,7 @@ export interface Project {
   readonly supabaseDir: string;
   readonly functionsDir: string;
   readonly migrationsDir: string;
-  /** What this machine keeps for the project; never committed. */
+  /** Local data of the project; never committed. */
   readonly localDir: string;
   readonly config: ProjectConfig;
 }
@@ -67,7 +66,7 @@ export interface Project {
 /**
  * Reads the project in a folder.
  *
- * @throws {CommandError} when there is no `supabase/config.toml` or it cannot be understood.
+ * @throws {CommandError} if there is no `supabase/config.toml` or it is invalid.
  */
 export async function readProject(folder: string): Promise<Project> {
   const root = resolve(folder);
@@ -83,9 +82,9 @@ export async function readProject(folder: string): Promise<Project> {
 }
 
 /**
- * Reads `config.toml` again, for what may change while the stack runs.
+ * Reads `config.toml` again, for settings that may change while the stack runs.
  *
- * @throws {CommandError} when the file is missing or cannot be understood.
+ * @throws {CommandError} if the file is missing or invalid.
  */
 export async function readConfig(path: string): Promise<ProjectConfig> {
   let text: string;
@@ -93,12 +92,14 @@ export async function readConfig(path: string): Promise<ProjectConfig> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new CommandError(`${path} does not exist. Is this the folder of a Supabase project?`);
+    throw new CommandError(
+      `${path} does not exist. Start in the folder of a Supabase project, or give --workdir.`,
+    );
   }
   try {
     return configSchema.parse(parse(text));
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new CommandError(`${path} cannot be used: ${reason}`);
+    throw new CommandError(`${path} is invalid: ${reason}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The secrets of the stack on this machine: made once, kept in `.local/secrets.json` (readable by
- * their owner alone), the same after every restart. A throw-away stack makes its own and keeps none.
+ * The secrets of the local stack: generated once and stored in `.local/secrets.json`, which only its owner can
+ * read, so that they survive restarts. A throw-away stack generates its own and stores none.
  *
  * @module
  */
@@ -19,10 +19,10 @@ const secretsSchema = z.object({
   kapso_webhook_secret: z.string().min(16),
 });
 
-/** Every secret the stack works with. */
+/** The secrets of the stack. */
 export type Secrets = z.output<typeof secretsSchema>;
 
-/** Makes a full set of new secrets. */
+/** Generates a set of secrets. */
 export function generateSecrets(): Secrets {
   return {
     publishable_key: `sb_publishable_${randomHex(16)}`,
@@ -35,10 +35,10 @@ export function generateSecrets(): Secrets {
 }
 
 /**
- * Reads the project's secrets, or makes them when there are none yet.
+ * Reads the project's secrets, or generates them if there are none.
  *
- * @throws {CommandError} when the file is there but damaged. It is not replaced: the database password and
- * the key that stored credentials are encrypted with are in it.
+ * @throws {CommandError} if the file is damaged. It is not replaced, because it holds the database password and
+ * the key that encrypts stored credentials.
  */
 export async function loadSecrets(localDir: string): Promise<Secrets> {
   const path = join(localDir, "secrets.json");

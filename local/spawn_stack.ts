@@ -1,6 +1,6 @@
 /**
- * A running stack for tests: `deno task start --ephemeral` in a process of its own, on free ports and
- * a fresh database.
+ * Starts a stack for tests and tools: `deno task start --ephemeral` in a process of its own, on free ports and a
+ * fresh database.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { resolve } from "node:path";
 import type { StackInfo } from "./stack.ts";
 
-/** How to start. */
+/** Options of {@linkcode startStack}. */
 export interface StartStackOptions {
   /** The project folder; without it, this repository. */
   readonly workdir?: string;
@@ -23,13 +23,13 @@ export interface StartStackOptions {
 /** A stack that a test may use, and stop if it started it. */
 export interface Stack extends AsyncDisposable {
   readonly info: StackInfo;
-  /** The process, or undefined for a stack that somebody else started. */
+  /** The process id; undefined for a stack that the test runner started. */
   readonly pid: number | undefined;
-  /** Everything it has written to stderr so far. */
+  /** Its output on stderr so far. */
   log(): string;
-  /** Stops it and resolves to its exit code. A shared stack goes on. */
+  /** Stops it and resolves to its exit code. A shared stack keeps running. */
   stop(signal?: "SIGTERM" | "SIGINT"): Promise<number>;
-  /** Kills it, so that it cannot clean up. */
+  /** Kills it without a chance to clean up. */
   kill(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ const MAIN = resolve(import.meta.dirname!, "./main.ts");
 /**
  * Starts a stack and resolves when it is ready.
  *
- * @throws when it ends before that; the message holds what it wrote to stderr.
+ * @throws If it ends before that, with its output on stderr.
  */
 export async function startStack(options: StartStackOptions = {}): Promise<Stack> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -102,8 +102,8 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
 }
 
 /**
- * Returns the stack that the test runner has started (its JSON line is in `TEST_STACK`), or starts one
- * when a test file is run by itself.
+ * Returns the stack that the test runner has started (its JSON line is in `TEST_STACK`), or starts one for a test
+ * file that runs alone.
  */
 export async function sharedStack(): Promise<Stack> {
   const line = Deno.env.get("TEST_STACK");

@@ -25,32 +25,32 @@ import { generateSecrets, loadSecrets } from "./secrets.ts";
 import { createUserTokenCheck } from "./gateway/user_token.ts";
 import { watchFunctions } from "./gateway/watch_functions.ts";
 
-/** How to start. */
+/** Options of {@linkcode startStack}. */
 export interface StackOptions {
   /** The folder that holds `supabase/`. */
   readonly folder: string;
-  /** Where to listen; 0 is a free port, undefined is what `config.toml` says. */
+  /** The port to listen on; 0 is a free one, undefined that of `config.toml`. */
   readonly port?: number | undefined;
-  /** Work on data that is thrown away at the end. */
+  /** Work on data that is removed at the end. */
   readonly isThrowaway: boolean;
   /** Restart a function when its files change. */
   readonly isWatching: boolean;
-  /** Let a fake Kapso write to the demo number. */
+  /** Run a fake Kapso, whose customers write to the demo number. */
   readonly hasFakeKapso: boolean;
-  /** Ends a start that is under way. */
+  /** Cancels the start. */
   readonly signal: AbortSignal;
 }
 
-/** What `--json` prints: how to reach the stack, and what is in it. */
+/** The output of `--json`: the addresses and keys of the stack, and its demo data. */
 export interface StackInfo {
   api_url: string;
   db_url: string;
   publishable_key: string;
   secret_key: string;
-  /** Where the inbox app is served; null where the project has none. */
+  /** The address of the inbox app; null if the project has none. */
   app_url: string | null;
   demo: typeof DEMO & { kapso_webhook_secret: string };
-  /** The API of the fake Kapso; only where there is one. */
+  /** The API of the fake Kapso, if there is one. */
   fake_kapso?: { api_url: string; api_key: string };
 }
 
@@ -60,13 +60,13 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** How long requests that are being answered may take to finish when the stack stops. */
+/** How long running requests may take to finish when the stack stops, in milliseconds. */
 const DRAIN_MS = 1_000;
 
 /**
  * Starts a stack and resolves when it answers requests.
  *
- * @throws {CommandError} when a part does not start; everything that had started is stopped again.
+ * @throws {CommandError} if a part does not start. The parts that had started are stopped.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { isThrowaway, signal } = options;
@@ -78,7 +78,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         try {
           await close();
         } catch (error) {
-          logWarning(`could not stop everything: ${error}`);
+          logWarning(`could not stop a part of the stack: ${error}`);
         }
       }
     })();
@@ -123,7 +123,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const functions = new Functions({
       project,
       env: {
-        // A machine of one's own: nobody signs up here who must not.
+        // Local only: every workspace may use the installation's key.
         KAPSO_WORKSPACES: "*",
         ...providerSettings(Deno.env.toObject()),
         SUPABASE_URL: apiUrl,
@@ -160,9 +160,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       checkUserToken: await createUserTokenCheck(secrets.jwt_secret),
     });
     signal.throwIfAborted();
-    // First of all when the stack stops: requests that are being answered still need the rest.
+    // The first part to stop: running requests still need the others.
     closers.push(drainServer);
-    // A test decides itself when something is due.
+    // Tests decide when scheduled work runs.
     if (!isThrowaway || options.hasFakeKapso) {
       const schedule = await startSchedule({
         databaseUrl: database.url,
@@ -171,7 +171,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       });
       closers.push(() => schedule.stop());
     }
-    // Everything answers by now, so the build slows nobody. A throw-away stack may never be looked at.
+    // The other parts answer by now, so the build delays no request. A throw-away stack may never serve the app.
     if (!isThrowaway) app?.prepare();
     return {
       info: {
@@ -191,7 +191,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/** Settings of the providers behind the functions, which may come from the environment of the stack. */
+/** Settings of the providers that functions call, which the environment of the stack may set. */
 function providerSettings(env: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => /^(?:KAPSO|SUMMARY)_/.test(name)),
@@ -203,9 +203,9 @@ async function lockProject(project: Project): Promise<Lock> {
   if ("lock" in attempt) return attempt.lock;
   const { holder } = attempt;
   throw new CommandError(
-    "This project is running already" +
+    "This project is already running" +
       (holder ? `: process ${holder.pid}, ${holder.api_url}` : "") +
-      ". Stop it first, or start a second one on data of its own with --ephemeral --port 0.",
+      ". Stop it first, or start a second stack on data of its own with --ephemeral --port 0.",
   );
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where Supabase is: `config.json` beside the page, written by whoever hosts it.
+ * Reads `config.json` beside the page, which the host of the app writes: where Supabase is.
  *
  * @module
  */
@@ -8,18 +8,18 @@
 export interface AppConfig {
   /** Address of the Supabase project. */
   api_url: string;
-  /** Its publishable key. It opens nothing by itself: row level security decides what a person sees. */
+  /** Its publishable key. It grants nothing alone: row level security decides what a user sees. */
   publishable_key: string;
-  /** False where the project has no Realtime, as on one's own machine; then the app polls. */
+  /** False where the project has no Realtime; then the app polls. */
   has_realtime?: boolean;
-  /** The sign-in of a demo, filled in for whoever tries it. */
+  /** The sign-in of a demo, which the form is filled with. */
   demo?: { email: string; password: string };
 }
 
 /**
  * Fetches the configuration.
  *
- * @throws {Error} when there is none, or it cannot be used.
+ * @throws {Error} when it is missing or unusable.
  */
 export async function loadConfig(): Promise<AppConfig> {
   const response = await fetch("./config.json", { cache: "no-store" });

@@ -1,10 +1,10 @@
 /**
- * Times, sizes and names as the viewer's language and time zone have them.
+ * Formats times, sizes and names in the language and time zone of the browser.
  *
  * @module
  */
 
-import type { Conversation } from "./api/types.ts";
+import type { Conversation, Person } from "./api/types.ts";
 import { texts } from "./texts.ts";
 
 const time = new Intl.DateTimeFormat(undefined, {
@@ -42,7 +42,7 @@ const relative = new Intl.RelativeTimeFormat(undefined, {
 });
 const DAY_MS = 86_400_000;
 
-/** The local calendar day of a time, as a number that grows by one a day. */
+/** Numbers the local calendar days, so that one day differs from the next by 1. */
 export function localDay(iso: string | number | Date): number {
   const date = new Date(iso);
   return Math.round(
@@ -55,7 +55,7 @@ export function formatTime(iso: string): string {
   return time.format(new Date(iso));
 }
 
-/** Today the time, this week the weekday, else the date. */
+/** The time for today, the weekday for this week, otherwise the date. */
 export function formatShort(iso: string): string {
   const date = new Date(iso);
   const age = localDay(Date.now()) - localDay(date);
@@ -80,7 +80,7 @@ export function formatDateTime(iso: string): string {
   return dateTime.format(new Date(iso));
 }
 
-/** `5 min ago`, `yesterday`; `never` for nothing. */
+/** `5 min ago`, `yesterday`; `never` for null. */
 export function formatAgo(iso: string | null): string {
   if (iso === null) return texts.common.never;
   const seconds = (Date.parse(iso) - Date.now()) / 1000;
@@ -133,7 +133,7 @@ export function formatBytes(bytes: number): string {
   }).format(bytes / 1000 ** power);
 }
 
-/** What the other side of a conversation is called: the contact, the name of the platform, the number. */
+/** Name of the contact of a conversation: as the workspace knows it, as the platform has it, or the number. */
 export function conversationName(
   conversation: Pick<
     Conversation,
@@ -142,6 +142,14 @@ export function conversationName(
 ): string {
   return conversation.person_name || conversation.participant_name ||
     formatIdentifier(conversation.participant_identifier);
+}
+
+/** Name of a person, or the phone number. */
+export function personName(
+  person: Pick<Person, "name" | "kapso_name" | "phone">,
+): string {
+  return person.name || person.kapso_name || person.phone ||
+    texts.contact.unnamed;
 }
 
 /** A number with its plus sign; anything else as it is. */

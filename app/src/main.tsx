@@ -1,5 +1,5 @@
 /**
- * Starts the app: reads where Supabase is, connects, and draws.
+ * Starts the app: reads the configuration, creates the client and renders.
  *
  * @module
  */
@@ -16,7 +16,6 @@ import { applyStoredTheme } from "./shell/theme.ts";
 import { texts } from "./texts.ts";
 import { EmptyState } from "./ui/empty_state.tsx";
 import { ErrorBoundary } from "./ui/error_boundary.tsx";
-import { ToastProvider } from "./ui/toast.tsx";
 
 applyStoredTheme();
 const root = createRoot(document.getElementById("root")!);
@@ -28,9 +27,7 @@ try {
       <ErrorBoundary>
         <QueryClientProvider client={createQueryClient()}>
           <ApiProvider client={client}>
-            <ToastProvider>
-              <App demo={config.demo} />
-            </ToastProvider>
+            <App demo={config.demo} />
           </ApiProvider>
         </QueryClientProvider>
       </ErrorBoundary>

@@ -1,6 +1,6 @@
 /**
- * The inbox app in a browser: opening a very long list and a very long thread, scrolling, and the memory
- * that reading back takes, beside a short list and a short thread in the same run.
+ * Measures the inbox app in a browser: opening a very long list and a very long conversation, scrolling, and the
+ * memory of reading back, beside a short list and a short conversation in the same run.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { type BenchCase, type BenchContext, inWords, openDatabase, repeat } from
 const SHORT = 100;
 const BATCH = 500;
 const CHUNK = 10_000;
-/** Messages that are read back before memory is looked at, the first time and the second. */
+/** Messages to read back before the first and the second measurement of memory. */
 const READ_BACK = [2_000, 10_000] as const;
 const SCROLLED_ROWS = 2_000;
 const NEXT_FRAME = "new Promise((resolve) => requestAnimationFrame(resolve))";
@@ -27,11 +27,11 @@ export const measureApp: BenchCase = async (context) => {
   const sql = openDatabase(context);
   const browser = await launchChromium();
   try {
-    context.note("making a short workspace");
+    context.note("creating a short workspace");
     await truncateAll(sql);
     const short = await fill(sql, "bench short", SHORT, SHORT);
     const shortTimes = await measureOpening(context, browser, short);
-    context.note(`making ${inWords(context.size)} conversations and messages`);
+    context.note(`creating ${inWords(context.size)} conversations and messages`);
     await truncateAll(sql);
     const long = await fill(sql, "bench long", context.size, context.size);
     await sql`vacuum analyze`;
@@ -56,13 +56,13 @@ export const measureApp: BenchCase = async (context) => {
       ),
       figure(
         "app.thread.ms",
-        `App: thread of ${size}, from the click to the newest message`,
+        `App: conversation of ${size}, from the click to the newest message`,
         longTimes.thread,
         "ms",
       ),
       figure(
         "app.thread.ratio",
-        `App: the same against a thread of ${SHORT}`,
+        `App: the same against a conversation of ${SHORT}`,
         longTimes.thread / shortTimes.thread,
         "×",
         "≤ 2",
@@ -93,7 +93,7 @@ export const measureApp: BenchCase = async (context) => {
   }
 };
 
-/** Makes a thread, and conversations beside it. @returns what the thread is called. */
+/** Creates a conversation to read, and others beside it. @returns its name. */
 async function fill(
   sql: postgres.Sql,
   name: string,
@@ -108,7 +108,7 @@ async function fill(
   await sql`
     update public.conversations set participant_name = ${name}, person_id = null
     where external_conversation_id = ${name}`;
-  // Loading is not what is measured: foreign keys and triggers would triple the time.
+  // Loading is not measured, and foreign keys and triggers would triple its time.
   await sql`set session_replication_role = replica`;
   for (let first = 1; first <= conversations; first += CHUNK) {
     await sql`
@@ -129,7 +129,7 @@ async function fill(
   return name;
 }
 
-/** Opens the app anew again and again. */
+/** Opens the app repeatedly. */
 async function measureOpening(context: BenchContext, browser: Browser, thread: string) {
   const page = await signIn(context, browser);
   const samples = { list: [] as number[], thread: [] as number[] };
@@ -143,18 +143,18 @@ async function measureOpening(context: BenchContext, browser: Browser, thread: s
   return { list: median(samples.list), thread: median(samples.thread) };
 }
 
-/** Milliseconds from something that is done until a part of the page is there. */
+/** Measures the milliseconds from an action until a part of the page is there. */
 async function inPage(page: Page, act: () => Promise<unknown>, selector: string): Promise<number> {
   const start = performance.now();
   const shown = page.waitForSelector(selector, { state: "visible" });
   await act();
   await shown;
-  // What is in the page is on the screen with the next frame.
+  // The next frame shows what is in the page.
   await page.evaluate(NEXT_FRAME);
   return performance.now() - start;
 }
 
-/** Scrolls the list, a step with every frame. @returns How long 95 of 100 frames took at most. */
+/** Scrolls the list by a step in each frame. @returns The time within which 95 of 100 frames came. */
 async function measureScrolling(context: BenchContext, browser: Browser): Promise<number> {
   const page = await signIn(context, browser);
   await page.waitForSelector(".row");
@@ -179,7 +179,7 @@ async function measureScrolling(context: BenchContext, browser: Browser): Promis
   return quantile(frames, 0.95);
 }
 
-/** Reads a thread back. @returns Megabytes of JavaScript that are in use, after a part and after more. */
+/** Reads a conversation back. @returns Megabytes of JavaScript memory after a part and after more. */
 async function measureMemory(context: BenchContext, browser: Browser, thread: string) {
   const page = await signIn(context, browser);
   await page.locator(".row", { hasText: thread }).first().click();

@@ -1,5 +1,5 @@
 /**
- * What every case gets.
+ * The context of a case.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import type { Figure } from "../report.ts";
 /** What a case may use. */
 export interface BenchContext {
   readonly info: StackInfo;
-  /** The Kapso of the stack's functions. */
+  /** The fake Kapso that the functions call. */
   readonly kapso: FakeKapso;
-  /** Messages in the longest thread, and conversations in the list. */
+  /** Messages in the longest conversation, and conversations in the list. */
   readonly size: number;
   /** Multiplies the number of repetitions. */
   readonly effort: number;
   readonly isQuick: boolean;
-  /** A run at full size, whose files are kept. */
+  /** A run at full size, which writes its results. */
   readonly isComplete: boolean;
-  /** Says what is going on. */
+  /** Prints the current step. */
   readonly note: (text: string) => void;
 }
 
@@ -41,7 +41,7 @@ export function repeat(context: BenchContext, count: number): number {
   return Math.max(3, Math.round(count * context.effort));
 }
 
-/** Size of a thread or list in words: 100,000. */
+/** Formats a size: 100,000. */
 export function inWords(count: number): string {
   return count.toLocaleString("en");
 }

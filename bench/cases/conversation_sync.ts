@@ -1,7 +1,7 @@
 /**
- * What the agent API costs when many sessions are stored: look-up, sync and message over HTTP with 100,000
- * sessions against 1,000. The small table is measured before and after the large one, so that whatever
- * else the machine does meanwhile hits both.
+ * Measures the agent API with many stored sessions: look-up, sync and message over HTTP with 100,000 sessions
+ * against 1,000. The small table is measured before and after the large one, so that other load on the machine
+ * affects both.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type BenchCase, type BenchContext, inWords, openDatabase, repeat } from
 
 const SMALL = 1000;
 const WORKERS = [1, 16] as const;
-/** Requests of a round. */
+/** Requests per round. */
 const REQUESTS = 16;
 const OPERATIONS = ["lookup", "sync", "message"] as const;
 const TITLES = { lookup: "look-up", sync: "sync", message: "message with an id" };
@@ -64,12 +64,12 @@ function compare(context: BenchContext, name: Name, small: number, large: number
   ];
 }
 
-/** Digits of the customer with a number. */
+/** The phone number of the customer with an index. */
 function phone(index: number): string {
   return String(51_900_000_000 + index);
 }
 
-/** Brings the table to a size: sessions in the middle of a conversation, each with a context and messages. */
+/** Fills the table to a size: sessions in progress, each with a context and messages. */
 async function store(sql: postgres.Sql, count: number, slug: string): Promise<void> {
   await sql`delete from public.agent_sessions where bot_id = 'bench'`;
   await sql`
@@ -115,7 +115,7 @@ async function measureRequests(
     const answer = await response.text();
     if (response.status !== 200) throw new Error(`${response.status}: ${answer}`);
   };
-  // Spread over the whole table. Every message is the first of its customer's thread.
+  // Spread over the whole table. Each message is the first of its customer's conversation.
   await sql`delete from public.conversations where external_conversation_id like '%:519________'`;
   const rounds = repeat(context, 20);
   const warmup = 3;
@@ -140,7 +140,7 @@ async function measureRequests(
   const runs = Object.fromEntries(
     WORKERS.flatMap((workers) =>
       OPERATIONS.map((operation) => [`${operation}.${workers}`, async () => {
-        // Messages need sessions nobody has written to; the others take what is there.
+        // Messages need sessions without messages; the other operations take any.
         const places = Array.from(
           { length: REQUESTS },
           () => operation === "message" ? step * next++ : Math.floor(Math.random() * count),

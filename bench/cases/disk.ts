@@ -1,5 +1,5 @@
 /**
- * What the same messages take on disk, each contender with all of its tables, indexes and TOAST.
+ * Measures the disk space of the same messages: each contender with its tables, indexes and TOAST.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const WORKERS = 4;
 /** Measures disk after loading in batches, and after loading message by message. */
 export const measureDisk: BenchCase = async (context) => {
   const sql = openDatabase(context, { max: WORKERS });
-  // Messages come a hundred times faster here than in life. So does autovacuum.
+  // Messages come a hundred times faster than in production, so autovacuum does too.
   await setNaptime(sql, "1s");
   try {
     return [
@@ -57,7 +57,7 @@ async function setNaptime(sql: postgres.Sql, value: "1s" | "default"): Promise<v
   await sql`select pg_reload_conf()`;
 }
 
-/** A few long threads, more of 100 messages, many short ones; 10,000 messages at scale 1. */
+/** A few long conversations, more of 100 messages, many short ones; 10,000 messages at scale 1. */
 function makeMix(name: string, scale: number) {
   return [[5, 1000], [30, 100], [100, 20]].flatMap(([threads, length]) =>
     makeThreads(`${name}-${length}`, Math.ceil(threads! * scale))
@@ -93,7 +93,7 @@ const loadInBatches: Load = async (sql, name, mix) => {
 
 const loadOneByOne: Load = async (sql, name, mix) => {
   const ingest = createContenders(sql)[name];
-  // Threads take turns, as they do in life. A worker keeps to its own threads, so that each comes in order.
+  // Conversations take turns, as in production. Each worker has its own, so that each comes in order.
   const workers = Array.from(
     { length: WORKERS },
     (_, worker) => mix.filter((_, index) => index % WORKERS === worker),
@@ -102,7 +102,7 @@ const loadOneByOne: Load = async (sql, name, mix) => {
     const longest = Math.max(...own.map(({ length }) => length));
     for (let turn = 0; turn < longest; turn++) {
       for (const { thread, length } of own) {
-        // Short threads are spread over the whole time.
+        // Short conversations are spread over the whole time.
         if (
           turn % Math.floor(longest / length) === 0 && turn / Math.floor(longest / length) < length
         ) {
@@ -137,7 +137,12 @@ async function measure(
   const plain = await perMessage("vacuum");
   const full = await perMessage("vacuum full");
   return [
-    figure(`disk.${name}.door.bytes`, `Disk, loaded ${title}: door`, plain.door, "bytes/message"),
+    figure(
+      `disk.${name}.door.bytes`,
+      `Disk, loaded ${title}: ingest function`,
+      plain.door,
+      "bytes/message",
+    ),
     figure(
       `disk.${name}.rows.bytes`,
       `Disk, loaded ${title}: row per message`,
@@ -146,7 +151,7 @@ async function measure(
     ),
     figure(
       `disk.${name}.ratio`,
-      `Disk, loaded ${title}: door / row per message`,
+      `Disk, loaded ${title}: ingest function / row per message`,
       plain.door / plain.rows,
       "×",
       "≤ 0.5",

@@ -1,5 +1,5 @@
 /**
- * What the way through HTTP costs: gateway, function, REST API and the door, against the door alone.
+ * Measures the cost of HTTP: gateway, function, REST API and SQL function, against the SQL function alone.
  *
  * @module
  */
@@ -67,7 +67,7 @@ async function compareRates(
 ): Promise<Figure[]> {
   const rounds = repeat(context, 12);
   const many = (name: string, send: Send) => {
-    // Made before, so that making them is not measured. Every request has a thread of its own.
+    // Created before the measurement. Each request has a conversation of its own.
     const batches = Array.from(
       { length: rounds + 2 },
       (_, round) =>

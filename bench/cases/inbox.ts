@@ -1,5 +1,5 @@
 /**
- * The inbox list of a workspace with very many conversations, in a database with as many of others.
+ * Measures the inbox list of a workspace with very many conversations, beside another workspace of that size.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { signIn } from "../session.ts";
 import { type BenchCase, type BenchContext, inWords, openDatabase, repeat } from "./case.ts";
 
 const RARE_WORD = "zanzibar";
-/** In how many previews it is. */
+/** How many previews contain the rare word. */
 const RARE_COUNT = 20;
 /** One of the most frequent words of words.ts. */
 const COMMON_WORD = "please";
@@ -22,13 +22,13 @@ const CHUNK = 5_000;
 /** A tag on every third conversation, and one on a few of the oldest. */
 const TAGS = ["common", "rare"] as const;
 
-/** Measures the pages of the list and writes down the plans of the search. */
+/** Measures the pages of the list, and writes the plans of the search to a file. */
 export const measureInbox: BenchCase = async (context) => {
   const recorder = new PlanRecorder();
   const admin = openDatabase(context);
   const member = openDatabase(context, { onnotice: recorder.onNotice });
   try {
-    context.note(`making ${inWords(context.size * 2)} conversations`);
+    context.note(`creating ${inWords(context.size * 2)} conversations`);
     await truncateAll(admin);
     const { workspaceId, number } = await fill(context, admin);
     const tags = await putTags(admin, workspaceId);
@@ -62,7 +62,7 @@ export const measureInbox: BenchCase = async (context) => {
           "ms",
         )
       ),
-      // Reading a small table whole is right.
+      // A sequential scan of a small table is right.
       figure(
         "inbox.seq_scans",
         "Inbox: statements without an index",
@@ -81,7 +81,7 @@ interface Cursor {
   readonly moment: string;
 }
 
-/** A page of the list, as the inbox asks for it. */
+/** A page of the list, as the inbox requests it. */
 function list(
   sql: postgres.Sql,
   workspaceId: string,
@@ -164,7 +164,7 @@ async function fill(
     select workspace.id, workspace.user_id
     from public.workspaces as workspace
     where workspace.slug = ${context.info.demo.workspace}`;
-  // Loading is not what is measured: foreign keys and triggers would triple the time.
+  // Loading is not measured, and foreign keys and triggers would triple its time.
   await sql`set session_replication_role = replica`;
   const [other] = await sql`
     insert into public.workspaces (slug, name, user_id)
@@ -190,14 +190,14 @@ async function fill(
     for (const workspace of [demo!, other!]) await insert(sql, workspace, chunk);
   }
   await sql`reset session_replication_role`;
-  // As a person types it.
+  // As people type it.
   return {
     workspaceId: demo!.id,
     number: number.replace(/^\+(\d\d)(\d{3})(\d{4})/, "+$1 $2-$3-"),
   };
 }
 
-/** Makes the tags and puts them on. @returns their ids. */
+/** Creates the tags and adds them to conversations. @returns their ids. */
 async function putTags(
   sql: postgres.Sql,
   workspaceId: string,
@@ -265,7 +265,7 @@ interface Plan {
 
 async function writePlans(context: BenchContext, plans: readonly Plan[]): Promise<void> {
   if (!context.isComplete) return;
-  // Checks of membership run too, but say nothing about the list.
+  // Membership checks run too, but say nothing about the list.
   const relevant = plans.map(({ title, statements }) => ({
     title,
     statements: statements.filter(({ plan }) =>

@@ -1,6 +1,6 @@
 /**
- * How fast history comes in from Kapso, against the same messages pushed to messaging-ingest. The fake
- * Kapso answers without delay, so what is measured is reading, translating and storing.
+ * Measures how fast kapso-sync imports history, against the same messages sent to messaging-ingest. The fake
+ * Kapso answers without delay, so the figures show reading, translating and storing.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { type BenchCase, openDatabase, repeat } from "./case.ts";
 
 const CONVERSATIONS = 100;
 const MESSAGES = 5_000;
-/** Of a request to messaging-ingest: 500 messages. */
+/** Conversations per request to messaging-ingest: 500 messages. */
 const CONVERSATIONS_PER_REQUEST = 10;
 
 /** Measures a history run of kapso-sync. */
@@ -29,7 +29,7 @@ export const measureKapsoSync: BenchCase = async (context) => {
     if (response.status !== 200) throw new Error(`${response.status}: ${text}`);
     return text;
   };
-  /** A number with a past, and the connection it belongs to. */
+  /** Creates a number with history, and its connection. */
   const makeLine = async (round: number) => {
     const phoneNumberId = `3000000000${String(round).padStart(5, "0")}`;
     const line = kapso.addLine(phoneNumberId, "+1 555 0100");

@@ -1,6 +1,6 @@
 /**
- * How fast Kapso gets its answer: 50 deliveries a second, whatever the answers take. Counted from the
- * moment a delivery was due, so that a slow answer cannot hide behind fewer requests.
+ * Measures how fast kapso-webhook answers 50 deliveries a second. The time counts from the moment a delivery was
+ * due, so that slow answers do not reduce the load.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export const measureKapsoWebhook: BenchCase = async (context) => {
   ];
 };
 
-/** What customers write, what is answered, and what becomes of the answers. */
+/** Messages of customers, replies, and the statuses of the replies. */
 async function makeEvents(count: number): Promise<KapsoEvent[]> {
   await using fake = await startFakeKapso();
   const contacts = Array.from({ length: CONTACTS }, () => fake.addContact());

@@ -1,5 +1,5 @@
 /**
- * What a thread costs when it is long: appending to it, and opening it.
+ * Measures a long conversation: appending to it, and opening it.
  *
  * @module
  */
@@ -21,16 +21,16 @@ import { type BenchCase, type BenchContext, inWords, openDatabase, repeat } from
 const SHORT = 100;
 const BATCH = 500;
 
-/** Measures appending to, and opening, a thread of 100 messages and a very long one. */
+/** Measures appending to and opening a conversation of 100 messages and a very long one. */
 export const measureLongThread: BenchCase = async (context) => {
   const sql = openDatabase(context);
   try {
     await truncateAll(sql);
     const contenders = createContenders(sql);
-    context.note(`loading threads of ${inWords(context.size)} messages`);
+    context.note(`loading conversations of ${inWords(context.size)} messages`);
     const threads = await load(context, sql, contenders);
     await sql`vacuum analyze`;
-    // Opened first, while the short thread has exactly its length.
+    // Opened first, while the short conversation still has its exact length.
     const reading = await measureOpening(context);
     return [...await measureAppending(context, contenders, threads), ...reading];
   } finally {
@@ -58,7 +58,7 @@ async function load(
   });
   const door = await fillBoth(contenders.door);
   const rows = await fillBoth(contenders.rows);
-  // Batch by batch this would take an hour.
+  // Loading it batch by batch would take an hour.
   await sql`
     insert into bench.naive (external_conversation_id, messages)
     select conversation.external_conversation_id, jsonb_agg(
@@ -79,7 +79,7 @@ async function measureAppending(
   const figures: Figure[] = [];
   const append = (name: ContenderName, length: "short" | "long") => () =>
     contenders[name](toBatch(threads[name][length].next(1)));
-  // A multiple of the page size, so that every fill of the head counts, and cutting pages too.
+  // A multiple of the page size, so that each fill level of the head counts equally, and sealing pages too.
   const { doorShort, doorLong, rowsShort, rowsLong } = await takeTurns(
     {
       doorShort: append("door", "short"),
@@ -118,7 +118,7 @@ async function measureAppending(
       ),
     );
   };
-  compare("door", "door", doorShort, doorLong, "≤ 1.5");
+  compare("door", "ingest function", doorShort, doorLong, "≤ 1.5");
   compare("rows", "row per message", rowsShort, rowsLong, null);
   compare("naive", "growing array", naiveShort, naiveLong, null);
   return figures;
@@ -143,8 +143,13 @@ async function measureOpening(context: BenchContext): Promise<Figure[]> {
     );
     const title = "Open the newest 50 messages";
     return [
-      figure("open.short.ms", `${title}, thread of ${SHORT}`, median(short), "ms"),
-      figure("open.long.ms", `${title}, thread of ${inWords(context.size)}`, median(long), "ms"),
+      figure("open.short.ms", `${title}, conversation of ${SHORT}`, median(short), "ms"),
+      figure(
+        "open.long.ms",
+        `${title}, conversation of ${inWords(context.size)}`,
+        median(long),
+        "ms",
+      ),
       figure(
         "open.ratio",
         `${title}: ${inWords(context.size)} / ${SHORT}`,

@@ -1,5 +1,5 @@
 /**
- * What other page sizes would bring: the door's own function with another constant.
+ * Compares page sizes: the ingest function with other constants.
  *
  * @module
  */
@@ -49,13 +49,13 @@ export const measurePageSizes: BenchCase = async (context) => {
         figure(`pages.${size}.single.ms`, `${title}: one message`, median(singleMs[size]!), "ms"),
         figure(
           `pages.${size}.one_thread.rate`,
-          `${title}: 500 messages into one thread`,
+          `${title}: 500 messages into one conversation`,
           500_000 / median(oneMs[size]!),
           "messages/s",
         ),
         figure(
           `pages.${size}.many_threads.rate`,
-          `${title}: 50 threads × 10 messages`,
+          `${title}: 50 conversations × 10 messages`,
           500_000 / median(manyMs[size]!),
           "messages/s",
         ),
@@ -77,7 +77,7 @@ function measure(runs: Runs<string>, rounds: number) {
   return takeTurns(runs, rounds, 5);
 }
 
-/** Copies the door into the schema `bench` with another page size. */
+/** Copies the ingest function into the schema `bench` with another page size. */
 async function makeVariant(sql: postgres.Sql, size: number): Promise<void> {
   const copy = async (name: string, edit: (definition: string) => string) => {
     const [row] = await sql`select pg_get_functiondef(${name}::regproc) as definition`;
@@ -101,7 +101,7 @@ async function makeVariant(sql: postgres.Sql, size: number): Promise<void> {
   await copy("public.ingest_conversations", rename);
 }
 
-/** Fresh threads in batches of 500, and what conversations and archives take for them. */
+/** Stores new conversations in batches of 500, and returns the disk space of conversations and archives. */
 async function disk(sql: postgres.Sql, size: number): Promise<number> {
   await truncateAll(sql);
   let count = 0;

@@ -1,5 +1,6 @@
 /**
- * Storing messages in threads of ordinary length: one at a time, many for one thread, many threads.
+ * Measures storing messages in conversations of usual length: one at a time, many for one conversation, many
+ * conversations.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { makeThreads } from "../messages.ts";
 import { type Figure, figure, type Target } from "../report.ts";
 import { type BenchCase, type BenchContext, openDatabase, repeat } from "./case.ts";
 
-/** Measures the door against a row per message. */
+/** Measures the ingest function against a row per message. */
 export const measureWriting: BenchCase = async (context) => {
   const sql = openDatabase(context);
   try {
@@ -40,11 +41,11 @@ async function measureSingle(
     50,
   );
   return [
-    figure("single.door.ms", "One message: door", median(doorMs), "ms"),
+    figure("single.door.ms", "One message: ingest function", median(doorMs), "ms"),
     figure("single.rows.ms", "One message: row per message", median(rowsMs), "ms"),
     figure(
       "single.ratio",
-      "One message: door / row per message",
+      "One message: ingest function / row per message",
       median(doorMs) / median(rowsMs),
       "×",
       "≤ 2.5",
@@ -52,7 +53,7 @@ async function measureSingle(
   ];
 }
 
-/** Threads of all lengths from 1 to 99, since what an append costs depends on how full the head is. */
+/** Conversations of all lengths from 1 to 99, because the cost of an append depends on the length of the head. */
 async function prepareSingle(name: string, ingest: Ingest) {
   const threads = makeThreads(name, 50);
   await ingest(toBatch(...threads.map((thread, index) => thread.next(index * 2 + 1))));
@@ -64,7 +65,7 @@ async function measureOneThread(
   door: Ingest,
   rows: Ingest,
 ): Promise<Figure[]> {
-  // Five batches to a thread: one that makes it and four that it grows by.
+  // Five batches per conversation: one creates it and four extend it.
   const prepare = (ingest: Ingest) => {
     const batches = makeThreads("one", 100).flatMap((thread) =>
       Array.from({ length: 5 }, () => () => thread.next(500))
@@ -76,7 +77,14 @@ async function measureOneThread(
     repeat(context, 100),
     5,
   );
-  return compareRates("one_thread", "500 messages into one thread", 500, doorMs, rowsMs, "≥ 0.8");
+  return compareRates(
+    "one_thread",
+    "500 messages into one conversation",
+    500,
+    doorMs,
+    rowsMs,
+    "≥ 0.8",
+  );
 }
 
 async function measureManyThreads(
@@ -94,7 +102,14 @@ async function measureManyThreads(
     repeat(context, 60),
     5,
   );
-  return compareRates("many_threads", "50 threads × 10 messages", 500, doorMs, rowsMs, "≥ 0.5");
+  return compareRates(
+    "many_threads",
+    "50 conversations × 10 messages",
+    500,
+    doorMs,
+    rowsMs,
+    "≥ 0.5",
+  );
 }
 
 function compareRates(
@@ -110,8 +125,14 @@ function compareRates(
     number,
   ];
   return [
-    figure(`${name}.door.rate`, `${title}: door`, door, "messages/s"),
+    figure(`${name}.door.rate`, `${title}: ingest function`, door, "messages/s"),
     figure(`${name}.rows.rate`, `${title}: row per message`, rows, "messages/s"),
-    figure(`${name}.ratio`, `${title}: door / row per message`, door / rows, "×", target),
+    figure(
+      `${name}.ratio`,
+      `${title}: ingest function / row per message`,
+      door / rows,
+      "×",
+      target,
+    ),
   ];
 }

@@ -6,7 +6,7 @@
 
 import { fitToLimits, type ImportConversation, type ImportMessage } from "./import_item.ts";
 
-/** Messages of one thread within one request, in the order of time. */
+/** Messages of one conversation within one request, in the order of time. */
 export interface ConversationBatch {
   conversation: ImportConversation;
   messages: ImportMessage[];
@@ -35,11 +35,11 @@ const DEFAULT_MAX_CONVERSATIONS = 500;
 const OVERHEAD_BYTES = 300;
 
 /**
- * Collects messages into requests. The order of messages is kept, within a thread and over requests.
+ * Collects messages into requests. Keeps their order, within a conversation and across requests.
  *
  * @param messages Messages with their conversations.
  * @param options See {@linkcode BatchOptions}.
- * @returns The requests, each made when it is asked for: nothing is held but the current one.
+ * @returns The requests, one at a time: only the current one is in memory.
  *
  * @example
  * ```ts

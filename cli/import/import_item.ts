@@ -6,15 +6,15 @@
  * @module
  */
 
-/** A platform the ingest API knows. */
+/** A platform that the ingest API accepts. */
 export type Platform = "whatsapp" | "signal" | "telegram" | "wechat";
 
 /** Every {@linkcode Platform}, for checking an option. */
 export const PLATFORMS: readonly Platform[] = ["whatsapp", "signal", "telegram", "wechat"];
 
-/** The thread a message belongs to. */
+/** The conversation a message belongs to. */
 export interface ImportConversation {
-  /** Stable over exports: this is what makes a second run hit the same thread. */
+  /** The same in every export, so that a second run finds the same conversation. */
   externalId: string;
   participantIdentifier: string;
   participantName?: string;
@@ -22,7 +22,7 @@ export interface ImportConversation {
 
 /** One message, ready to send. */
 export interface ImportMessage {
-  /** Stable over exports: the ingest API stores an id once. */
+  /** The same in every export: the ingest API stores an id once. */
   id: string;
   direction: "inbound" | "outbound";
   type: "text" | "image" | "audio" | "video" | "file" | "location";
@@ -30,12 +30,12 @@ export interface ImportMessage {
   /** ISO 8601, UTC. */
   sentAt: string;
   senderName?: string;
-  /** Id of the message this one answers. */
+  /** Id of the message that this one replies to. */
   replyTo?: string;
   metadata?: Record<string, unknown>;
 }
 
-/** What a parser yields: a message, or the reason why something in the file is not one. */
+/** What a parser yields: a message, or the reason why an entry of the file is skipped. */
 export type ImportItem =
   | { kind: "message"; conversation: ImportConversation; message: ImportMessage }
   | { kind: "skipped"; reason: string };
@@ -50,7 +50,7 @@ export const MAX_ID_LENGTH = 512;
 const MAX_METADATA_STRING_LENGTH = 300;
 
 /**
- * Makes a message fit the API's limits without losing any of its text.
+ * Fits a message into the API's limits without losing any of its text.
  *
  * A text over 64 KB is cut into several messages; the first keeps the id, so it stays stable. Characters
  * Postgres cannot store (NUL, half of a surrogate pair) are replaced.
@@ -84,7 +84,7 @@ export function fitToLimits(message: ImportMessage): ImportMessage[] {
   );
 }
 
-/** Replaces what neither JSON in UTF-8 nor a Postgres text can hold. */
+/** Replaces characters that JSON in UTF-8 or a Postgres text cannot hold. */
 function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
 }

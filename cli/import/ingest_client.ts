@@ -1,8 +1,8 @@
 /**
- * Sends batches to the messaging-ingest API, and again when that may help.
+ * Sends batches to the messaging-ingest API, and retries what may pass.
  *
- * Sending a batch twice is harmless: the API stores every message id once. So everything that may pass is
- * retried (429, 408, 5xx, broken connections, cut answers), and what cannot pass (any other 4xx) is not.
+ * Sending a batch twice is harmless: the API stores every message id once. So the client retries 429, 408,
+ * 5xx, broken connections and cut answers, and gives up at any other 4xx.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { CommandError, usageError } from "../command_error.ts";
 import type { Batch } from "./batches.ts";
 import { type ImportMessage, type Platform } from "./import_item.ts";
 
-/** What became of one conversation of a batch. */
+/** The result of one conversation of a batch. */
 export type ConversationOutcome =
   | { externalId: string; kind: "stored"; messagesSent: number; messagesAdded: number }
   | { externalId: string; kind: "failed"; messagesSent: number; reason: string };
@@ -30,7 +30,7 @@ export interface IngestClientOptions {
   /** Called before each wait. `attempt` counts from 1. */
   onRetry?: (retry: { reason: string; attempt: number; retries: number }) => void;
   retries?: number;
-  /** The first wait; every further one is twice as long, plus up to as much again at random. */
+  /** The first wait; each further one is twice as long, plus up to as much again at random. */
   minWaitMs?: number;
   maxWaitMs?: number;
   /** A server that asks for a longer wait than this ends the import. */
@@ -46,12 +46,12 @@ export interface IngestClient {
    *
    * @returns One outcome per conversation, in the order of the batch.
    * @throws {IngestRefusal} When the server refuses the request.
-   * @throws {IngestUnavailable} When no try succeeded.
+   * @throws {IngestUnavailable} When each attempt failed.
    */
   send(batch: Batch): Promise<ConversationOutcome[]>;
 }
 
-/** The server refused a request, and will again. */
+/** The server refused a request, and would refuse it again. */
 export class IngestRefusal extends CommandError {
   override name = "IngestRefusal";
   readonly status: number;
@@ -62,7 +62,7 @@ export class IngestRefusal extends CommandError {
   }
 }
 
-/** The server could not be reached, or did not work, every time. */
+/** The server could not be reached or failed, at each attempt. */
 export class IngestUnavailable extends CommandError {
   override name = "IngestUnavailable";
   readonly retryAfterMs: number;
@@ -90,7 +90,7 @@ const ErrorSchema = z.object({
 });
 
 /**
- * Makes a client for one connection.
+ * Creates a client for one connection.
  *
  * @param options See {@linkcode IngestClientOptions}.
  * @returns The client.
@@ -116,11 +116,11 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
         method: "POST",
         headers: { "content-type": "application/json", "x-api-key": options.apiKey },
         body,
-        // A redirect would carry the key to wherever it points.
+        // A redirect would carry the key to another address.
         redirect: "manual",
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       });
-      // Inside the try: a connection can break in the middle of the answer, too.
+      // Inside the try, because a connection can also break in the middle of the answer.
       answer = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
@@ -186,7 +186,7 @@ function toWire(batch: Batch, options: IngestClientOptions): unknown {
       external_conversation_id: conversation.externalId,
       participant_identifier: conversation.participantIdentifier,
       participant_name: conversation.participantName,
-      // Keeps its time, raises no unread count and starts no automation.
+      // Stored without raising the unread count or starting an automation.
       is_history: true,
       messages: messages.map(toWireMessage),
     })),
@@ -211,7 +211,7 @@ function readOutcomes(batch: Batch, answer: string, endpoint: string): Conversat
   if (!parsed.success || parsed.data.results.length !== batch.conversations.length) {
     throw new IngestRefusal(
       200,
-      `${endpoint} answered, but not as the messaging-ingest API does. Check --url.`,
+      `The answer of ${endpoint} is not that of messaging-ingest. Check --url.`,
     );
   }
   return batch.conversations.map(({ conversation, messages }, index) => {
@@ -233,7 +233,7 @@ function readOutcomes(batch: Batch, answer: string, endpoint: string): Conversat
 
 function describeError(status: number, answer: string, apiKey: string): string {
   const parsed = ErrorSchema.safeParse(parseJson(answer));
-  // A proxy's page of HTML tells nobody anything.
+  // A proxy's page of HTML says nothing about the cause.
   if (!parsed.success) return `The server answered ${status}`;
   const { error, code, request_id: requestId } = parsed.data;
   const details = [code, requestId && `request ${requestId}`].filter(Boolean).join(", ");
@@ -249,7 +249,7 @@ function hint(status: number): string {
     case 403:
       return ". Activate the connection, or give another --connection.";
     case 404:
-      return ". Check --url: the function messaging-ingest is not there.";
+      return ". Check --url: the function messaging-ingest was not found.";
     default:
       return status >= 300 && status < 400 ? ". Check --url: it points to another address." : "";
   }

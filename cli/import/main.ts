@@ -1,7 +1,7 @@
 /**
- * `deno task import`: brings exported Telegram and WhatsApp chats in through the messaging-ingest API.
+ * `deno task import`: imports exported Telegram and WhatsApp chats through the messaging-ingest API.
  *
- * Reads the command line and prints; the work is in `import/`. Prints no message text and no key.
+ * Reads the command line and prints; the other files do the work. Prints no message text and no key.
  *
  * @module
  */
@@ -26,7 +26,7 @@ async function importFiles(options: ImportOptions): Promise<number> {
   for (const warning of options.warnings) printError(`Note: ${warning}\n`);
   const url = ingestUrl(options.url);
 
-  // All files are understood before the first message is sent: a wrong option leaves nothing half done.
+  // Reads all files before it sends the first message: a wrong option leaves nothing half done.
   const sources: Source[] = [];
   for (const file of files) {
     sources.push(await openSource(file, { ...options, hashAttachments: !isDryRun }));
@@ -42,7 +42,7 @@ async function importFiles(options: ImportOptions): Promise<number> {
   }
   for (const { name, description } of sources) printError(`${name}: ${description}\n`);
   if (platforms.has("whatsapp") && !options.isTimeZoneGiven) {
-    printError(`Times are taken as ${options.timeZone}; --time-zone changes that.\n`);
+    printError(`Times are read as ${options.timeZone}; --time-zone changes that.\n`);
   }
 
   const controller = new AbortController();
@@ -64,7 +64,7 @@ async function importFiles(options: ImportOptions): Promise<number> {
           platform: options.platform ?? sources[0]!.platform,
           signal,
           onRetry: ({ reason, attempt, retries }) =>
-            progress.note(`${reason}. Trying again (${attempt} of ${retries}).`),
+            progress.note(`${reason}. Retrying (${attempt} of ${retries}).`),
         }),
       }),
     });

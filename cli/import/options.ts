@@ -26,13 +26,13 @@ Files: result.json of Telegram Desktop (one chat or a whole account), or what Wh
 
   --connection <id>     connection to import into             (or MESSAGING_CONNECTION_ID)
   --url <address>       the project, http://127.0.0.1:54321   (or SUPABASE_URL)
-  --key <key>           API key of the connection. Better set MESSAGING_API_KEY:
+  --key <key>           API key of the connection. Prefer MESSAGING_API_KEY:
                         other users of the machine can see command lines
-  --platform <name>     whatsapp, telegram, signal or wechat; otherwise what the file is from
+  --platform <name>     whatsapp, telegram, signal or wechat; otherwise the one of the file
   --me <name>           your name (or Telegram id) in the export
   --participant <phone> the other party of a WhatsApp chat, like "+62 812 …"
   --chat <name or id>   Telegram: only this chat; may be repeated
-                        WhatsApp: the chat's name, where the file name does not tell it
+                        WhatsApp: the chat's name, if the file name does not say it
   --time-zone <zone>    where the exporting phone was, like Asia/Jakarta; otherwise this machine's
   --date-order <order>  dmy, mdy or ymd; otherwise detected
   --until <time>        only messages before it, like 2026-02-01 or 2026-02-01T09:00
@@ -64,7 +64,7 @@ export interface ImportOptions {
   batch: number;
   isDryRun: boolean;
   isJson: boolean;
-  /** Things worth saying before the import begins. */
+  /** Notes to print before the import begins. */
   warnings: string[];
 }
 
@@ -89,21 +89,21 @@ export function readOptions(
   const warnings: string[] = [];
   const isDryRun = values["dry-run"] ?? false;
   if (values.key !== undefined) {
-    warnings.push("--key can be seen in the process list; MESSAGING_API_KEY cannot.");
+    warnings.push("Other users can see --key in the process list. Use MESSAGING_API_KEY instead.");
   }
   const apiKey = (values.key ?? env.MESSAGING_API_KEY ?? "").trim();
   const connectionId = (values.connection ?? env.MESSAGING_CONNECTION_ID ?? "").trim();
   if (!isDryRun) {
     if (apiKey === "") throw usageError("Set MESSAGING_API_KEY to the API key of the connection.");
-    // Anything else makes fetch throw an error that shows the value.
-    if (!isHeaderSafe(apiKey)) throw usageError("The API key has characters no key has.");
+    // `fetch` would throw an error that shows the key.
+    if (!isHeaderSafe(apiKey)) throw usageError("The API key has characters that no key has.");
     if (connectionId === "") {
       throw usageError("Give the connection to import into: --connection <id>.");
     }
   }
   const url = values.url ?? (env.SUPABASE_URL || "http://127.0.0.1:54321");
   if (/^http:\/\/(?!127\.|localhost|\[::1\])/iu.test(url)) {
-    warnings.push("The address is http, so the key and the messages travel unencrypted.");
+    warnings.push("The address is http, so the key and the messages are sent unencrypted.");
   }
 
   const batch = wholeNumber(values.batch ?? "500", "batch", { min: 1, max: 5000 });

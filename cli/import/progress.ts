@@ -1,5 +1,5 @@
 /**
- * Shows how far an import is: a bar on a terminal, a line now and then anywhere else.
+ * Shows the progress of an import: a bar on a terminal, otherwise a line from time to time.
  *
  * @module
  */
@@ -15,13 +15,13 @@ export interface Progress {
   stop(): void;
 }
 
-/** How often {@linkcode createProgress} prints a line where there is no terminal. */
+/** How often {@linkcode createProgress} prints a line without a terminal. */
 const LINE_INTERVAL_MS = 2_000;
 
 /**
- * Makes the display for standard error, which leaves standard output to the result.
+ * Creates the display for standard error; standard output is for the result.
  *
- * @param isTerminal Whether somebody is watching.
+ * @param isTerminal Whether standard error is a terminal.
  * @param write Prints to standard error.
  * @returns The display.
  */

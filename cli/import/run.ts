@@ -1,5 +1,5 @@
 /**
- * Runs an import: files in, requests out, numbers back. Prints nothing itself.
+ * Runs an import: reads files, sends requests, counts the results. Prints nothing.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface ImportSummary {
   messagesFailed: number;
   /** What went wrong, with how many messages it cost. */
   failures: Map<string, number>;
-  /** Why the import ended early; what is left was not sent. */
+  /** Why the import ended early. The rest was not sent. */
   stopped?: string;
 }
 
@@ -37,7 +37,7 @@ export interface RunOptions {
   signal?: AbortSignal;
 }
 
-/** Refusals that say something about one request and not about all of them. */
+/** Refusals that concern one request and not all of them. */
 const REFUSALS_OF_ONE_REQUEST = new Set([400, 413, 422]);
 
 /**
@@ -45,7 +45,7 @@ const REFUSALS_OF_ONE_REQUEST = new Set([400, 413, 422]);
  *
  * @param sources What to import.
  * @param options See {@linkcode RunOptions}.
- * @returns The summary, also when the import had to stop.
+ * @returns The summary, also when the import stopped early.
  */
 export async function runImport(
   sources: readonly Source[],
@@ -110,7 +110,7 @@ export async function runImport(
           add(summary.failures, error.message, batch.messageCount);
           const isOfOneRequest = error instanceof IngestRefusal &&
             REFUSALS_OF_ONE_REQUEST.has(error.status);
-          // When already the first request is refused, all others would be.
+          // When the first request is refused, the others would be refused too.
           if (!isOfOneRequest || !hasStored) {
             summary.stopped = error.message;
             break;
@@ -132,7 +132,7 @@ export async function runImport(
 }
 
 /**
- * Tells the exit code of an import that could begin.
+ * Determines the exit code of an import that has begun.
  *
  * @returns 0 all stored, 1 nothing stored, 3 partly stored.
  */
@@ -166,9 +166,9 @@ export function formatSummary(summary: ImportSummary, isDryRun: boolean): string
   lines.splice(at + 1, 0, ...detail(summary.skipped));
   lines.push(...detail(summary.failures));
   if (summary.stopped !== undefined) {
-    lines.push("", "The import stopped early. Run it again to go on: nothing is added twice.");
+    lines.push("", "The import stopped early. Run it again to resume: nothing is added twice.");
   } else if (summary.messagesFailed > 0) {
-    lines.push("", "Run it again to send what failed: nothing is added twice.");
+    lines.push("", "Run it again to retry the failed ones: nothing is added twice.");
   }
   if (isDryRun) lines.push("", "This was a dry run: nothing was sent.");
   return lines.join("\n");

@@ -1,5 +1,5 @@
 /**
- * Opens export files and finds out what they are. All reading from disk happens here.
+ * Opens export files and detects their kind. This is the only module that reads them from disk.
  *
  * @module
  */
@@ -31,14 +31,14 @@ import {
   type WhatsAppOptions,
 } from "./whatsapp.ts";
 
-/** A file that is understood and ready to be imported. */
+/** A file that was read and can be imported. */
 export interface Source {
   /** Name of the file, without its folder. */
   name: string;
   platform: Platform;
   /** One line about how the file is read. */
   description: string;
-  /** Messages and what will be skipped, for the progress display. */
+  /** Number of messages and of entries that are skipped, for the progress display. */
   itemCount: number;
   items(): AsyncIterable<ImportItem>;
 }
@@ -48,11 +48,11 @@ export interface SourceOptions extends Omit<ReadTelegramOptions, "chats"> {
   chats: readonly string[];
   participant?: string;
   dateOrder?: NonNullable<WhatsAppOptions["dateOrder"]>;
-  /** Whether to hash attachments; a dry run has no use for it. */
+  /** Whether to hash attachments; a dry run does not need it. */
   hashAttachments: boolean;
 }
 
-/** A chat of 100,000 long messages stays far below this. */
+/** A chat of 100,000 long messages is far smaller. */
 const MAX_CHAT_TEXT_BYTES = 256 * 1024 * 1024;
 
 /**
@@ -60,7 +60,7 @@ const MAX_CHAT_TEXT_BYTES = 256 * 1024 * 1024;
  *
  * @param path As given on the command line.
  * @param options See {@linkcode SourceOptions}.
- * @returns The source. Everything that can be wrong with the file has been found by now.
+ * @returns The source. Any fault of the file has been reported by now.
  * @throws {CommandError} When the file cannot be read or understood.
  */
 export async function openSource(path: string, options: SourceOptions): Promise<Source> {
@@ -102,7 +102,7 @@ async function resolveFile(path: string): Promise<string> {
     if (error instanceof Deno.errors.NotFound) {
       throw usageError(`There is no file ${path}.`);
     }
-    throw new CommandError(`${path} cannot be read.`, { cause: error });
+    throw new CommandError(`Cannot read ${path}.`, { cause: error });
   }
 }
 
@@ -185,7 +185,7 @@ async function openZip(file: string, options: SourceOptions): Promise<Source> {
         attachment.sha256 = hash.digest("hex");
       }
     });
-  // Android names the text like the chat; iPhones call it _chat.txt and name the zip like the chat.
+  // Android names the text after the chat; an iPhone calls it _chat.txt and names the zip after the chat.
   const chatFileName = baseName(chatEntry.filename) === "_chat.txt"
     ? baseName(file)
     : baseName(chatEntry.filename);

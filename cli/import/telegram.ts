@@ -1,9 +1,9 @@
 /**
  * Reads the `result.json` that Telegram Desktop exports: one chat, or a whole account.
  *
- * The file is read as a stream, twice: a survey finds the chats, who wrote in them and whose account it is
- * (in a file that a tool has rewritten these may follow the messages), then the messages are converted one by
- * one. Memory does not grow with the file. No I/O here: the caller passes the bytes.
+ * Reads the file as a stream, twice: a survey finds the chats, their senders and the exporting account (in a
+ * file that a tool has rewritten these may follow the messages), then the messages are converted one by one.
+ * Memory does not grow with the file. No I/O: the caller passes the bytes.
  *
  * The shape is documented by the program that writes it, `export_output_json.cpp` of Telegram Desktop.
  *
@@ -26,11 +26,11 @@ export interface TelegramChat {
   name: string;
   /** Everything in the chat's list, service messages included. */
   messageCount: number;
-  /** Who wrote: `from_id` to name. */
+  /** Senders: `from_id` to name. */
   senders: Map<string, string>;
 }
 
-/** What the first pass learns. */
+/** What the first pass finds. */
 export interface TelegramSurvey {
   /** `user<id>` of the exporting account; only a full export names it. */
   ownId?: string;
@@ -42,7 +42,7 @@ export interface TelegramSurvey {
 
 /** Options of {@linkcode readTelegram}. */
 export interface ReadTelegramOptions {
-  /** You, in chats where the export does not tell: a name or a `from_id`. */
+  /** You, in chats where the export does not say it: a name or a `from_id`. */
   me?: string;
   /** Only chats with one of these names or ids. */
   chats?: readonly string[];
@@ -53,7 +53,7 @@ export interface ReadTelegramOptions {
 /** Direct chats: the other party's user id is the chat's id. */
 const DIRECT_CHATS = new Set(["personal_chat", "bot_chat"]);
 
-/** Whole lists must not be among them: the parser keeps what it is going to emit. */
+/** No whole lists: the parser keeps in memory what it emits. */
 const PATHS = [
   "$.name",
   "$.type",
@@ -75,7 +75,7 @@ type TelegramEvent =
   | { kind: "message"; place: string; value: Json };
 
 /**
- * Reads the whole file once for what {@linkcode readTelegram} must know before the first message.
+ * Reads the whole file once for the facts that {@linkcode readTelegram} needs before the first message.
  *
  * @param bytes The file.
  * @returns The chats, their senders, and the account if the export names it.
@@ -100,7 +100,7 @@ export async function surveyTelegram(bytes: AsyncIterable<Uint8Array>): Promise<
       const phone = phoneText(event.value.phone_number);
       if (id && phone) survey.phones.set(`user${id}`, phone);
     } else if (event.kind === "field") {
-      // A full export has no name or type of its own; a chat exists once it has messages or an id.
+      // A full export has no name or type; a chat exists once it has messages or an id.
       const chat = chatAt(event.place);
       if (event.field === "name") chat.name = text(event.value) ?? "";
       else if (event.field === "type") chat.type = text(event.value) ?? "";
@@ -120,19 +120,19 @@ export async function surveyTelegram(bytes: AsyncIterable<Uint8Array>): Promise<
   }
   if (survey.chats.size === 0) {
     throw new CommandError(
-      "This JSON file holds no Telegram chat. In Telegram Desktop choose “Export chat history” and the format “Machine-readable JSON”, then import its result.json.",
+      "This JSON file has no Telegram chat. In Telegram Desktop choose “Export chat history” and the format “Machine-readable JSON”, then import its result.json.",
     );
   }
   return survey;
 }
 
 /**
- * Chooses the chats to import and checks that their directions can be told.
+ * Chooses the chats to import and checks that the direction of their messages is known.
  *
  * @param survey What {@linkcode surveyTelegram} found.
  * @param options Whose account it is and which chats to take.
  * @returns The chosen chats by place.
- * @throws {CommandError} When no chat fits, or when nothing says which sender is you.
+ * @throws {CommandError} When no chat matches, or when it is unknown which sender is you.
  */
 export function chooseTelegramChats(
   survey: TelegramSurvey,
@@ -195,7 +195,7 @@ export function chooseTelegramChats(
  * @param bytes The file, again from its beginning.
  * @param survey What {@linkcode surveyTelegram} found in it.
  * @param options See {@linkcode ReadTelegramOptions}.
- * @returns Messages, and a reason for everything in the chosen chats that is not one.
+ * @returns Messages, and a reason for each other entry of the chosen chats.
  * @throws {CommandError} As {@linkcode surveyTelegram} and {@linkcode chooseTelegramChats} do.
  */
 export async function* readTelegram(
@@ -218,7 +218,7 @@ export async function* readTelegram(
   }
 }
 
-/** Streams the parts of the file we use; everything else is parsed and dropped. */
+/** Streams the parts of the file that are used; the rest is parsed and dropped. */
 async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<TelegramEvent> {
   const parser = new JSONParser({ paths: PATHS, keepStack: false });
   let events: TelegramEvent[] = [];
@@ -251,7 +251,7 @@ async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Tel
     if (failure) {
       throw new CommandError(
         "The file is not valid JSON. If the export is still running, wait until Telegram Desktop says it is done.",
-        // The parser's own message quotes the text around the error, so it is not kept as the cause.
+        // The parser's message quotes the text around the error, so it is not kept as the cause.
       );
     }
     yield* events;
@@ -259,7 +259,7 @@ async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Tel
   }
   if (!parser.isEnded) {
     throw new CommandError(
-      "The file ends in the middle. Wait until Telegram Desktop says the export is done, or export again.",
+      "The file is incomplete. Wait until Telegram Desktop says the export is done, or export again.",
     );
   }
 }
@@ -267,7 +267,7 @@ async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Tel
 /**
  * Telegram Desktop writes control characters as `\x0B`, which JSON does not have (`SerializeString` in
  * export_output_json.cpp); this turns them into `\u000B`. A backslash occurs only inside strings, so counting
- * escapes is enough and no string needs to be followed.
+ * escapes is enough; strings need not be parsed.
  */
 function createEscapeMender(): (chunk: Uint8Array) => Uint8Array {
   const backslash = 0x5c;
@@ -285,18 +285,18 @@ function createEscapeMender(): (chunk: Uint8Array) => Uint8Array {
       at = chunk.indexOf(backslash, at + 1);
     }
     if (insertions.length === 0) return chunk;
-    const mended = new Uint8Array(chunk.length + insertions.length * 2);
+    const repaired = new Uint8Array(chunk.length + insertions.length * 2);
     let from = 0;
     let to = 0;
     for (const at of insertions) {
-      mended.set(chunk.subarray(from, at), to);
+      repaired.set(chunk.subarray(from, at), to);
       to += at - from;
-      mended.set([0x75, 0x30, 0x30], to); // u00
+      repaired.set([0x75, 0x30, 0x30], to); // u00
       to += 3;
       from = at + 1;
     }
-    mended.set(chunk.subarray(from), to);
-    return mended;
+    repaired.set(chunk.subarray(from), to);
+    return repaired;
   };
 }
 
@@ -310,7 +310,7 @@ function toConversation(chat: TelegramChat, survey: TelegramSurvey): ImportConve
   return conversation;
 }
 
-/** Returns the message, or why it is skipped. */
+/** Returns the message, or the reason why it is skipped. */
 function toMessage(
   value: Json,
   chat: TelegramChat,
@@ -357,7 +357,7 @@ function toMessage(
     message.senderName = fromName ?? (fromId ? "Deleted account" : chat.name);
   }
   const replyTo = idText(value.reply_to_message_id);
-  // `reply_to_peer_id` is there when the answered message lies in another chat.
+  // `reply_to_peer_id` is set when the original message is in another chat.
   if (replyTo && value.reply_to_peer_id === undefined) message.replyTo = `${chat.key}:${replyTo}`;
   return message;
 }
@@ -378,9 +378,9 @@ function isOutbound(
 
 interface Media {
   type: ImportMessage["type"];
-  /** Goes before the caption. */
+  /** Precedes the caption. */
   content?: string;
-  /** Stands in for a missing caption. */
+  /** Replaces a missing caption. */
   fallback?: string;
   metadata: Json;
 }
@@ -448,7 +448,7 @@ function readMedia(value: Json): Media | undefined {
   const path = text(isPhoto ? value.photo : value.file);
   if (path === undefined) return undefined;
 
-  // Where the file was left out there is a sentence in parentheses instead of a path.
+  // If the file was left out, there is a sentence in parentheses instead of a path.
   const isIncluded = !/\([^()]*\)$/.test(path) || /\.\w{1,5}$/.test(path);
   const fileName = text(value.file_name) ??
     (isIncluded ? path.slice(path.lastIndexOf("/") + 1) : undefined);
@@ -487,7 +487,7 @@ function plainText(value: unknown): string {
   return value.map((part) => isObject(part) ? text(part.text) ?? "" : text(part) ?? "").join("");
 }
 
-/** Addresses behind words, which the plain text would lose. */
+/** Addresses behind link texts, which the plain text would lose. */
 function linkTargets(value: unknown): string[] | undefined {
   if (!Array.isArray(value)) return undefined;
   const targets = value.filter(isObject).flatMap((part) => text(part.href) ?? []);

@@ -1,9 +1,9 @@
 /**
  * Turns a WhatsApp “Export chat” into messages.
  *
- * An export has no ids, no time zone and does not say who you are, so: ids are made from what stays the same in
- * every later export of the chat (see {@linkcode readWhatsApp}), the zone comes from an option, and you are
- * found by your name or by the name of the file. Pure functions, no I/O.
+ * An export has no ids, no time zone and does not say who you are. So ids are derived from what is the same in
+ * every later export of the chat (see {@linkcode readWhatsApp}), the zone comes from an option, and your name
+ * comes from an option or the name of the file. Pure functions, no I/O.
  *
  * @module
  */
@@ -24,13 +24,13 @@ export interface ChatAttachment {
 
 /** Options of {@linkcode prepareWhatsApp}. */
 export interface WhatsAppOptions {
-  /** Name of the file, for example `WhatsApp Chat with Sari.txt`: it says whose chat it is. */
+  /** Name of the file, for example `WhatsApp Chat with Sari.txt`: it names the chat. */
   fileName: string;
   /** Your name as the export shows it. */
   me?: string;
   /** The other party's phone number or username. */
   participant?: string;
-  /** The chat's name, where the file name does not tell. */
+  /** The chat's name, if the file name does not say it. */
   chatName?: string;
   /** IANA name of the zone of the exporting phone. */
   timeZone: string;
@@ -38,7 +38,7 @@ export interface WhatsAppOptions {
   attachments?: ReadonlyMap<string, ChatAttachment>;
 }
 
-/** A chat that is ready to be converted. */
+/** A chat that can be converted. */
 export interface PreparedChat {
   conversation: ImportConversation;
   isGroup: boolean;
@@ -59,7 +59,7 @@ const FILE_NAME =
 const ENCRYPTION_NOTICE =
   /(?:end-to-end|extremo a extremo|ponta a ponta|bout en bout|ende-zu-ende)[\p{L} -]*(?:encrypt|enkripsi|cifrad|criptografad|encriptad|chiffr|verschlüssel|crittograf|versleuteld)|(?:encrypt|enkripsi|cifrad|criptografad|encriptad|chiffr|verschlüssel|crittograf|versleuteld)[\p{L} -]*(?:end-to-end|extremo a extremo|ponta a ponta|bout en bout|ende-zu-ende)/iu;
 
-/** Notices iPhones give a sender, after a direction mark. They are one line; a poll or a caption may not be. */
+/** Notices to which iPhones give a sender, after a direction mark. They have one line; a poll or a caption may have more. */
 const SIGNED_NOTICE =
   /^\u200e[^\n:]*(?:created (?:this )?group|added|joined using|left$|removed|changed (?:this|the) group|changed the subject|security code|disappearing messages|business account|secure service|blocked this|membuat grup|menambahkan|keluar$|creó|añadió|salió|criou|adicionou|saiu|hat [^\n]*(?:erstellt|hinzugefügt)|hat die Gruppe verlassen)[^\n]*$/iu;
 
@@ -69,12 +69,12 @@ const EDITED =
   /\u200e?<(?:this message was edited|pesan ini diedit|se editó este mensaje|mensagem editada|ce message a été modifié|diese nachricht wurde bearbeitet|questo messaggio è stato modificato|dit bericht is bewerkt)>\s*$/iu;
 
 /**
- * Finds out everything about a chat that is needed before its first message can be sent.
+ * Collects the facts about a chat that are needed before its first message is sent.
  *
  * @param chat The text of the chat file.
  * @param options See {@linkcode WhatsAppOptions}.
- * @returns The chat, to be given to {@linkcode readWhatsApp}.
- * @throws {CommandError} When the file is no export, or an option is needed to understand it.
+ * @returns The chat, for {@linkcode readWhatsApp}.
+ * @throws {CommandError} When the file is no export, or reading it needs an option.
  */
 export async function prepareWhatsApp(
   chat: string,
@@ -115,17 +115,17 @@ export async function prepareWhatsApp(
 /**
  * Converts a chat's entries, in the order of time.
  *
- * A message's id is a hash of its minute on the phone's clock, who wrote it, its text, and how many messages
- * before it have the same three. That gives the same id whatever the language and date order of the export,
- * with seconds (iPhone) or without (Android), with media or without, and wherever the import runs:
+ * A message's id is a hash of its minute on the phone's clock, its sender, its text, and the number of messages
+ * before it with the same three. The id is the same for any language and date order of the export, with seconds
+ * (iPhone) or without (Android), with media or without, and on any machine:
  * - the clock is hashed before the time zone is applied, so that a corrected `--time-zone` doubles nothing;
- * - in a chat of two, the side is hashed instead of the name, which changes when somebody saves a contact;
- * - of an attachment only its caption is hashed, as an export without media does not name the file.
+ * - in a chat of two, the direction is hashed instead of the name, which changes when you save a contact;
+ * - of an attachment only the caption is hashed, because an export without media does not name the file.
  *
  * A message that was edited or deleted between two exports is another message.
  *
  * @param chat What {@linkcode prepareWhatsApp} returned.
- * @returns Messages, and a reason for everything that is not one.
+ * @returns Messages, and a reason for each other entry.
  */
 export async function* readWhatsApp(chat: PreparedChat): AsyncGenerator<ImportItem> {
   const { conversation, isGroup, me, options } = chat;
@@ -169,7 +169,7 @@ export async function* readWhatsApp(chat: PreparedChat): AsyncGenerator<ImportIt
       },
     });
   }
-  // Messages that reached the phone late stand where they arrived. The sort is stable.
+  // Messages that reached the phone late are where they arrived. The sort is stable.
   messages.sort((one, other) => one.sentAt < other.sentAt ? -1 : one.sentAt > other.sentAt ? 1 : 0);
   for (const message of messages) yield { kind: "message", conversation, message };
 }
@@ -202,8 +202,8 @@ function mediaMetadata(
 }
 
 /**
- * iPhones give the notices a sender: the contact, or in a group the group. Takes it away, so that a group does
- * not seem to write messages.
+ * Removes the sender that iPhones give to notices (the contact, or in a group the group), so that a group does
+ * not look like a sender of messages.
  */
 function unsignNotices(entries: ChatEntry[], options: WhatsAppOptions): void {
   const isNotice = (entry: ChatEntry) =>
@@ -241,14 +241,14 @@ function findMe(
     if (own !== undefined) return own;
     if (senders.length === 1 && titleSender !== undefined) return undefined;
     throw usageError(
-      `Nobody in this chat is called ${JSON.stringify(me)}. Give --me one of: ${names}.`,
+      `No sender in this chat is called ${JSON.stringify(me)}. Give --me one of: ${names}.`,
     );
   }
-  // The file is named after the other party, so whoever else writes in a chat of two is you.
+  // The file is named after the other party, so the other sender in a chat of two is you.
   if (titleSender !== undefined && senders.length <= 2) {
     return senders.find((sender) => sender !== titleSender);
   }
-  // Somebody you wrote to who never answered.
+  // You wrote, and the other party never answered.
   if (senders.length === 1 && title !== undefined && !hasGroupNotice) return senders[0];
   throw usageError(
     `The export does not say which sender is you. Give --me one of: ${names}.`,
@@ -301,7 +301,7 @@ function titleOf(fileName: string, senders: readonly string[]): string | undefin
   if (!base.includes(" ")) base = base.replaceAll("_", " ");
   const name = FILE_NAME.exec(base)?.groups?.name?.trim();
   if (name === undefined || senders.some((sender) => sameName(sender, name))) return name;
-  // A browser numbers a second download; a contact may also be called so, hence the look at the senders.
+  // A browser numbers a second download, but a contact may have such a name, so the senders decide.
   return name.replace(/\s?\(\d{1,3}\)$/u, "");
 }
 
@@ -309,7 +309,7 @@ function sameName(one: string, other: string): boolean {
   const plain = (name: string) =>
     stripMarks(name).normalize("NFC").replace(/\s+/gu, " ").trim().toLowerCase();
   if (plain(one) === plain(other)) return true;
-  // File names hold a phone number with other spaces than the text does.
+  // Phone numbers have other spaces in file names than in the text.
   return isPhoneLike(one) && isPhoneLike(other) && toPhone(one) === toPhone(other);
 }
 

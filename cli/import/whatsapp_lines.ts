@@ -1,10 +1,10 @@
 /**
  * Finds the entries of a WhatsApp chat export: where each begins, when it was and who wrote it.
  *
- * WhatsApp writes dates the way the exporting phone's language does and says nowhere which way that is, so the
+ * WhatsApp writes dates in the style of the exporting phone's language and does not name the style, so the
  * order of day and month is detected from all dates of the file together. A line of a message can look like the
- * beginning of an entry; the file's first entry fixes the exact style, and impossible dates and jumps in time
- * expose the rest. Pure functions, no I/O.
+ * beginning of an entry: the first entry of the file fixes the exact style, and impossible dates and jumps in
+ * time reveal the others. Pure functions, no I/O.
  *
  * @module
  */
@@ -18,9 +18,9 @@ export type DateOrder = "dmy" | "mdy" | "ymd";
 export interface ChatEntry {
   /** The phone's clock, `2025-12-31T21:05:09`; seconds are 00 where the export has none. */
   localTime: string;
-  /** Absent for what WhatsApp itself says. */
+  /** Absent for notices of WhatsApp itself. */
   sender?: string;
-  /** All lines; direction marks are still in it. */
+  /** All lines, with direction marks. */
   text: string;
 }
 
@@ -28,7 +28,7 @@ export interface ChatEntry {
 export interface ChatEntries {
   entries: ChatEntry[];
   dateOrder: DateOrder;
-  /** `[date] name:` is how iPhones export, `date - name:` how Android does. */
+  /** iPhones export `[date] name:`, Android `date - name:`. */
   isBracketed: boolean;
 }
 
@@ -36,12 +36,12 @@ export interface ChatEntries {
 const HEADER =
   /^[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*(?<open>\[)?(?<a>\d{1,4})(?<dash>[./-])\s?(?<b>\d{1,2})\k<dash>\s?(?<c>\d{1,4})\.?(?<comma>,)?\s(?:(?:klo|kl\.?|um|at|às|a las|à)\s)?(?<hour>\d{1,2})[:.](?<minute>\d{2})(?:[:.](?<second>\d{2}))?(?:\s?(?<half>[ap])\.?\s?m\.?)?(?<close>\])?(?<gap>\s-\s|:\s|\s)(?<rest>.*)$/isu;
 
-/** A name is up to the first colon. WhatsApp names have at most 25 characters, contacts' names can be longer. */
+/** A name ends at the first colon. WhatsApp names have at most 25 characters, contacts' names can be longer. */
 const SENDER = /^(?<sender>[^:]{1,120}):(?:\s(?<text>.*))?$/su;
 
 const MARKS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** Sentences with a colon in them that WhatsApp itself writes, in exports that have no sender for those. */
+/** Sentences of WhatsApp itself that have a colon, in exports that give them no sender. */
 const SYSTEM_SENTENCE =
   /^[^:]{1,120}\s(?:created group|creó el grupo|criou o grupo|membuat grup|hat die Gruppe|changed the (?:subject|group (?:name|description))|ha cambiado el asunto|mudou o (?:nome|assunto)|mengubah subjek|hat den (?:Betreff|Gruppennamen))\s/iu;
 
@@ -64,7 +64,7 @@ interface Header {
  * @param chat The whole text of the `.txt` file.
  * @param dateOrder Overrides detection.
  * @returns The entries in the order of the file.
- * @throws {CommandError} When the text is no WhatsApp export, or its dates can be read both ways.
+ * @throws {CommandError} When the text is no WhatsApp export, or its dates are ambiguous.
  *
  * @example
  * ```ts
@@ -114,14 +114,14 @@ export function readChatEntries(chat: string, dateOrder?: DateOrder): ChatEntrie
   return { entries, dateOrder: order, isBracketed: first.isBracketed };
 }
 
-/** Removes the invisible marks WhatsApp puts around names, numbers and its own words. */
+/** Removes the invisible marks that WhatsApp puts around names, numbers and its own words. */
 export function stripMarks(text: string): string {
   return text.replace(MARKS, "");
 }
 
 /**
- * Tells how a file's dates are to be read: a number over 12 settles it, then whichever way keeps the file in
- * the order of time.
+ * Detects the date order of a file: a number over 12 decides, otherwise the order in which time does not run
+ * backwards.
  */
 function detectDateOrder(headers: readonly Header[]): DateOrder {
   let dayFirst = 0;
@@ -133,7 +133,7 @@ function detectDateOrder(headers: readonly Header[]): DateOrder {
     else if (Number(b) > 12 && Number(b) <= 31 && Number(a) <= 12) monthFirst++;
   }
   if (yearFirst > headers.length / 2) return "ymd";
-  // A date inside a message may be the other way round, so the majority decides.
+  // A date inside a message may have the other order, so the majority decides.
   if (dayFirst !== monthFirst) return dayFirst > monthFirst ? "dmy" : "mdy";
 
   const stepsBack = (order: DateOrder) => {
@@ -168,10 +168,9 @@ interface Candidate {
 }
 
 /**
- * Takes out lines of messages that look like entries (an agenda, a pasted chat). They give themselves away by
- * standing outside the order of time: a line without a sender must lie between its neighbours, and one with a
- * sender who has no line in order must not be more than a day off. Real messages do come late sometimes, so a
- * known sender is always believed.
+ * Removes lines of messages that look like entries (an agenda, a pasted chat). Their times are out of order: a
+ * line without a sender must lie between its neighbours, and one with a sender who has no line in order must be
+ * less than a day off. Real messages sometimes arrive late, so a line of a known sender always counts.
  */
 function dropImpostors(found: (Candidate | undefined)[]): void {
   const inOrder = longestInOrder(found);
@@ -197,8 +196,8 @@ function dropImpostors(found: (Candidate | undefined)[]): void {
 }
 
 /**
- * Indexes of a longest subsequence whose times never go back (patience sorting). The first entry is real, as
- * nothing stands before it, so what is more than a day older is left out.
+ * Finds the indexes of a longest subsequence whose times never go back (patience sorting). The first entry is
+ * real, because nothing precedes it, so entries that are more than a day older are left out.
  */
 function longestInOrder(found: readonly (Candidate | undefined)[]): Set<number> {
   const tails: number[] = [];
@@ -271,7 +270,7 @@ function toLocalTime(header: Header, order: DateOrder): string | undefined {
 function splitSender(rest: string): { sender?: string; text: string } {
   const groups = SYSTEM_SENTENCE.test(rest) ? undefined : SENDER.exec(rest)?.groups;
   if (groups?.sender === undefined) return { text: rest };
-  // “~ Name” is how iPhones show somebody who is not in the address book.
+  // iPhones show “~ Name” for a sender who is not in the address book.
   const sender = stripMarks(groups.sender).normalize("NFC").replace(/\s+/gu, " ").trim().replace(
     /^~ ?/u,
     "",

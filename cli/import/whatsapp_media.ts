@@ -1,9 +1,9 @@
 /**
  * Recognises attachments and locations in the text of a WhatsApp export.
  *
- * The export names an attachment in the phone's language, or only says that there was one. The words known here
- * are those of English, Indonesian, Spanish, Portuguese, French, German, Italian and Dutch; file names are
- * recognised in any language. Pure functions, no I/O.
+ * The export names an attachment in the phone's language, or only says that there was one. Known are the words
+ * of English, Indonesian, Spanish, Portuguese, French, German, Italian and Dutch; file names are recognised in
+ * any language. Pure functions, no I/O.
  *
  * @module
  */
@@ -11,7 +11,7 @@
 import type { ImportMessage } from "./import_item.ts";
 import { stripMarks } from "./whatsapp_lines.ts";
 
-/** What a message's text says beyond words. */
+/** An attachment or a place that a message's text names. */
 export interface ChatMedia {
   type: ImportMessage["type"];
   /** The text without the attachment line. */
@@ -42,7 +42,7 @@ const ATTACHED_ANDROID =
 const ATTACHED_WORDS =
   /^(?:attached|file attached|adjunto|archivo adjunto|anexado|arquivo anexado|ficheiro anexado|terlampir|file terlampir|berkas terlampir|pièce jointe|fichier joint|anhang|datei angehängt|allegato|file allegato|bijlage|bestand bijgevoegd|bijgevoegd bestand)$/iu;
 
-/** Names WhatsApp itself gives to files. */
+/** File names that WhatsApp itself makes. */
 const WHATSAPP_FILE_NAME =
   /^(?:(?:IMG|VID|AUD|PTT|STK|DOC|GIF)-\d{8}-WA\d{4,}|\d{8}-(?:PHOTO|VIDEO|AUDIO|STICKER|GIF|CONTACT)-)/u;
 
@@ -118,7 +118,7 @@ export function readChatMedia(
   return readLocation(stripMarks(text).trim());
 }
 
-/** Tells a message type from a file name. */
+/** Derives the message type from a file name. */
 export function typeOfFile(fileName: string): ImportMessage["type"] {
   return EXTENSIONS.get(fileName.slice(fileName.lastIndexOf(".") + 1).toLowerCase()) ?? "file";
 }
@@ -132,7 +132,7 @@ function readLocation(text: string): ChatMedia | undefined {
   const label = groups.label?.trim() ?? "";
   return {
     type: "location",
-    // “Location:” in whatever language is WhatsApp's label; anything else is the name of the place.
+    // “Location:” in the phone's language is WhatsApp's label; other text is the name of the place.
     caption: /^[\p{L} ]{3,30}:$/u.test(label) ? "" : label,
     latitude,
     longitude,

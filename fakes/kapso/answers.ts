@@ -1,5 +1,5 @@
 /**
- * How the fake reads requests, and refuses them.
+ * Reads and refuses requests of the fake.
  *
  * @module
  */
@@ -20,12 +20,12 @@ export class Refusal extends Error {
   }
 }
 
-/** Refuse as Kapso does. */
+/** Refuses as Kapso does. */
 export function refuse(status: number, error: string, more: JsonObject = {}): never {
   throw new Refusal(status, { error, ...more });
 }
 
-/** Refuse as Meta does. */
+/** Refuses as Meta does. */
 export function refuseAsMeta(
   status: number,
   code: number,
@@ -46,19 +46,19 @@ export function refuseAsMeta(
 /** Paging of a list without rows. */
 export const NO_PAGES = { cursors: { before: null, after: null }, next: null, previous: null };
 
-/** A filter that may be absent. */
+/** Whether a value passes a filter that may be absent. */
 export function is(wanted: string | undefined, value: string | undefined): boolean {
   return wanted === undefined || wanted === value;
 }
 
-/** A time of a query, in milliseconds. */
+/** Reads a time of a query, in milliseconds. */
 export function instantOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const time = Date.parse(text);
   return Number.isNaN(time) ? refuse(400, "Invalid time") : time;
 }
 
-/** What a query says about paging. */
+/** Reads the paging options of a query. */
 export function pageOptions(context: Context): PageOptions {
   const { limit, after, before } = context.req.query();
   const wanted = limit === undefined ? 20 : Number(limit);
@@ -73,7 +73,7 @@ export function pageOptions(context: Context): PageOptions {
   };
 }
 
-/** A body, which must be a JSON object. */
+/** Reads a body, which must be a JSON object. */
 export async function readBody(context: Context, mayBeEmpty = false): Promise<JsonObject> {
   const text = await context.req.text();
   if (mayBeEmpty && text === "") return {};
@@ -86,7 +86,7 @@ export async function readBody(context: Context, mayBeEmpty = false): Promise<Js
   return refuse(400, "Malformed JSON");
 }
 
-/** What is inside a body's only field. */
+/** Reads the object in a body's only field. */
 export function wrapped(body: JsonObject, name: string): JsonObject {
   const inner = body[name];
   if (typeof inner === "object" && inner !== null) return inner as JsonObject;

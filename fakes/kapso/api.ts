@@ -56,7 +56,7 @@ const PROXY = "/meta/whatsapp/:version{v2[34]\\.0}";
 const PLATFORM = "/platform/v1/whatsapp";
 const MEDIA_TYPES = ["image", "video", "audio", "document", "sticker"];
 
-/** The API of a fake. */
+/** Creates the API of a fake. */
 export function createApi(
   fake: FakeKapso,
   options: ApiOptions,
@@ -126,7 +126,7 @@ export function createApi(
         message: `Limit of ${rateLimit} requests per minute exceeded`,
       }, {
         status: 429,
-        // 60 on a clock of ordinary speed.
+        // 60 at the usual speed of the clock.
         headers: { ...headers, "Retry-After": String(Math.ceil(clock.realMs(60) / 1000)) },
       });
     }
@@ -134,7 +134,7 @@ export function createApi(
     for (const [name, value] of Object.entries(headers)) context.res.headers.set(name, value);
   });
 
-  // Looking things up -----------------------------------------------------------------------------
+  // Look-ups --------------------------------------------------------------------------------------
 
   const lineOf = (context: Context): Line =>
     state.lines.get(context.req.param("line") ?? "") ??
@@ -318,7 +318,7 @@ export function createApi(
       (createdAfter === undefined || session.createdAt >= createdAfter) &&
       (createdBefore === undefined || session.createdAt <= createdBefore)
     );
-    // By time of activity, so that the list moves while it is walked.
+    // By time of activity, so that the list changes while a client reads it.
     rows.sort((one, other) =>
       other.lastActiveAt - one.lastActiveAt || (one.id < other.id ? 1 : -1)
     );
@@ -328,7 +328,7 @@ export function createApi(
         Number(other.last_active_at) - Number(one.last_active_at) ||
         (one.id === other.id ? 0 : String(one.id) < String(other.id) ? 1 : -1),
     });
-    // The last of the list becomes the first: whoever walks on does not meet it.
+    // The last of the list becomes the first, so a client that reads on misses it.
     if (fake.movesWhileWalked && found.paging.next !== null) {
       rows.at(-1)!.lastActiveAt = clock.now();
     }
@@ -666,7 +666,7 @@ function sizeLimit(mimeType: string): number {
   return (kind === "audio" || kind === "video" ? 16 : 100) * 1024 * 1024;
 }
 
-/** Check what is to be sent. */
+/** Checks the body of a send. */
 function checkContent(
   type: string,
   body: JsonObject,
@@ -703,7 +703,7 @@ function checkContent(
   return { type, [type]: value };
 }
 
-/** A line without any templates takes every one. */
+/** A number without templates accepts any. */
 function checkTemplate(template: JsonObject, { state }: FakeKapso, line: Line): void {
   const known = state.templates.filter((one) => one.businessAccountId === line.businessAccountId);
   if (known.length === 0) return;
@@ -726,12 +726,12 @@ function checkTemplate(template: JsonObject, { state }: FakeKapso, line: Line): 
   }
 }
 
-/** Check the fields of a webhook that are given. */
+/** Checks the given fields of a webhook. */
 function checkWebhook(body: JsonObject, knowsContactEvents: boolean) {
   const { url, secret_key, events, active, headers, payload_version } = body;
   if (url !== undefined) {
     const parsed = URL.parse(String(url));
-    // A receiver under test has no certificate.
+    // The receiver in a test has no certificate.
     const isLoopback = parsed?.hostname === "127.0.0.1" || parsed?.hostname === "localhost";
     if (parsed?.protocol !== "https:" && !isLoopback) return refuse(422, "Url must be HTTPS");
   }
@@ -775,7 +775,7 @@ function checkWebhook(body: JsonObject, knowsContactEvents: boolean) {
   ) as { [Name in keyof typeof values]?: Exclude<typeof values[Name], undefined> };
 }
 
-/** A row of the list of webhooks. The secret is only told when it is set. */
+/** A row of the list of webhooks. Only a request that sets the secret gets it back. */
 function webhookRow(webhook: Webhook, hasSecret = false): JsonObject {
   return {
     id: webhook.id,
@@ -798,7 +798,7 @@ function webhookRow(webhook: Webhook, hasSecret = false): JsonObject {
   };
 }
 
-/** Body of a test delivery: made up, about nobody. */
+/** Body of a test delivery, with invented data. */
 function testBody(event: string, phoneNumberId: string, fake: FakeKapso): JsonObject {
   const at = fake.clock.now();
   const conversation = {

@@ -1,5 +1,5 @@
 /**
- * Time of the fake: as fast as wanted, and with timers that can all be stopped at once.
+ * The clock of the fake: at any speed, with timers that stop together.
  *
  * @module
  */
@@ -10,25 +10,25 @@ export interface Clock {
   now(): number;
   /** Now as ISO 8601. */
   iso(): string;
-  /** Do something later. The returned function cancels it. */
+  /** Calls a function later. The returned function cancels it. */
   after(seconds: number, task: () => void): () => void;
-  /** How long a duration takes for others, in milliseconds. */
+  /** Real milliseconds of a duration. */
   realMs(seconds: number): number;
-  /** Move on without waiting; timers are not affected. */
+  /** Advances the clock without waiting. Timers are not affected. */
   advance(seconds: number): void;
-  /** Cancel every timer. */
+  /** Cancels every timer. */
   stop(): void;
 }
 
 /** Options of {@linkcode createClock}. */
 export interface ClockOptions {
-  /** How long a second takes: 1 is real time, 0.01 a hundred times as fast. */
+  /** Real seconds per second: 1 is real time, 0.01 a hundred times as fast. */
   timeScale: number;
-  /** What time it is at the beginning; milliseconds since 1970. */
+  /** The time at the beginning; milliseconds since 1970. */
   startAt: number;
 }
 
-/** Start a clock. */
+/** Starts a clock. */
 export function createClock({ timeScale, startAt }: ClockOptions): Clock {
   const begin = performance.now();
   let skipped = 0;

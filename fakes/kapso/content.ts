@@ -1,5 +1,5 @@
 /**
- * Content of messages in every type Kapso knows, from a few words of a scenario.
+ * Builds the content of messages of every type that Kapso knows.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface FileContent {
   hasLink?: boolean;
 }
 
-/** What a message says: a text, a file, or a type with the object Meta has for it. */
+/** The content of a message: a text, a file, or a type with Meta's object for it. */
 export type Content = string | FileContent | { type: string; [field: string]: unknown };
 
 /** Content as it is stored. */
@@ -39,13 +39,13 @@ const MIME_TYPES: Readonly<Record<FileContent["type"], [string, string]>> = {
   sticker: ["image/webp", "webp"],
 };
 
-/** Tell a file from other content. */
+/** Whether content is a file. */
 export function isFile(content: Content): content is FileContent {
   return typeof content === "object" && Object.hasOwn(MIME_TYPES, content.type) &&
     !Object.hasOwn(content, content.type);
 }
 
-/** Name and type of a file that gives none. */
+/** Adds the name and type of a file that has none. */
 export function fileDefaults(file: FileContent): { filename: string; mimeType: string } {
   const [mimeType, extension] = MIME_TYPES[file.type];
   return {
@@ -55,10 +55,10 @@ export function fileDefaults(file: FileContent): { filename: string; mimeType: s
 }
 
 /**
- * Put content together.
+ * Builds the stored form of content.
  *
  * @param media The stored file, for files.
- * @param link Where the file can be had without a key.
+ * @param link The address of the file that needs no key.
  */
 export function buildContent(content: Content, media?: Media, link?: string): BuiltContent {
   if (typeof content === "string") {

@@ -29,16 +29,16 @@ export interface FakeKapsoOptions {
   port?: number;
   /** Ids are the same for the same seed and the same calls. */
   seed?: number;
-  /** How long a second takes: 0.01 makes everything a hundred times as fast. */
+  /** Real seconds per second: 0.01 is a hundred times as fast. */
   timeScale?: number;
-  /** Time at the beginning, milliseconds since 1970. Now, where it is not given. */
+  /** The time at the beginning, milliseconds since 1970; by default now. */
   startAt?: number;
   apiKey?: string;
   /** Requests a minute and key; null for no limit. Plans have 100 to 2000. */
   rateLimit?: number | null;
-  /** How long the API takes to send, in real milliseconds; a second send meanwhile gets 409. */
+  /** How long a send takes, in real milliseconds. A second send during that time gets 409. */
   sendLatencyMs?: number;
-  /** Let sent messages be delivered and read by themselves. */
+  /** Report sent messages as delivered and read automatically. */
   autoStatus?: boolean;
   /** False: an account that does not know the `contact.*` events yet. */
   knowsContactEvents?: boolean;
@@ -50,9 +50,9 @@ export interface FakeKapsoOptions {
 /** A new customer. */
 export interface NewContact {
   line?: Line;
-  /** Digits; null for a customer who is known by a username alone. Made up where it is not given. */
+  /** Digits; null for a customer with a username alone. Invented by default. */
   phone?: string | null;
-  /** The number as WhatsApp has it, where that differs. */
+  /** The number as WhatsApp writes it, if that differs. */
   waId?: string;
   bsuid?: string;
   parentBsuid?: string;
@@ -61,12 +61,12 @@ export interface NewContact {
   isUnreachable?: boolean;
 }
 
-/** What a message may have besides its content. */
+/** Properties of a message besides its content. */
 export interface MessageOptions {
   replyTo?: Message;
   /** WhatsApp's time, milliseconds since 1970. */
   sentAt?: number;
-  /** A group, in whose thread the message belongs. */
+  /** The group of the message. */
   groupId?: string;
   /** More fields of the message, such as `referral`. */
   more?: JsonObject;
@@ -103,33 +103,33 @@ export interface NewWorkflow {
   edges?: JsonObject[];
 }
 
-/** How every download of a file goes. Nothing: rightly. */
+/** How downloads of files go; without properties, correctly. */
 export interface FileBehaviour {
   /** Answer with a redirect to this address. */
   redirectTo?: string;
-  /** What the answer calls the file, whatever it is. */
+  /** The content type of the answer. */
   contentType?: string;
   status?: number;
-  /** Another file than the message's. */
+  /** The bytes of another file. */
   bytes?: Uint8Array<ArrayBuffer>;
 }
 
 /** Options of {@linkcode FakeKapso.seedHistory}. */
 export interface HistoryOptions {
-  /** How many of Kapso's conversations, each of which is a session. */
+  /** How many of Kapso's conversations; each is a session. */
   conversations: number;
-  /** How many messages in all of them together. */
+  /** How many messages in total. */
   messages: number;
-  /** Customers; some have several conversations where there are fewer. As many as conversations. */
+  /** How many customers; by default one per conversation. With fewer, some have several conversations. */
   contacts?: number;
-  /** The customers themselves, where they are known. */
+  /** The customers, instead of new ones. */
   of?: Contact[];
   line?: Line;
-  /** Over how many days until now. */
+  /** The number of days until now. */
   days?: number;
-  /** Every how many messages there is a picture. 0: never. */
+  /** Every nth message is a picture; 0 for none. */
   picturesEvery?: number;
-  /** `history_sync`: imported by Kapso just now, so that WhatsApp's times and Kapso's differ. */
+  /** `history_sync`: Kapso has just imported them, so WhatsApp's times and Kapso's differ. */
   origin?: Message["origin"];
 }
 
@@ -142,27 +142,27 @@ export interface FakeKapso extends AsyncDisposable {
   random: Random;
   state: State;
   deliveries: Deliveries;
-  /** Everything that happened, whether a webhook wanted it or not, in order. */
+  /** All events in order, with and without a webhook for them. */
   events: KapsoEvent[];
   /** Requests to the API, in order. */
   requests: { method: string; path: string; status: number }[];
   /** Share of API requests that fail at random. */
   failureRate: number;
-  /** How the next API requests go wrong, one each. */
+  /** Makes the next API requests fail, one each. */
   misbehave(...next: Misbehaviour[]): void;
-  /** The same for the next requests of this method whose path matches, such as sends. */
+  /** Makes the next requests of this method with a matching path fail, such as sends. */
   misbehaveOn(method: string, path: RegExp, ...next: Misbehaviour[]): void;
-  /** False: statuses do not repeat `biz_opaque_callback_data`. Nobody has seen whether Kapso's do. */
+  /** False: statuses do not repeat `biz_opaque_callback_data`. It is unknown whether Kapso's do. */
   echoesCallbackData: boolean;
-  /** True: with each page of conversations, one that was not listed yet moves to the front. */
+  /** True: with each page of conversations, one that was not yet listed moves to the front. */
   movesWhileWalked: boolean;
-  /** The status that every request about workflows gets: a key without the right to them. Null: it has it. */
+  /** The status for each request about workflows, as for a key without permission; null with permission. */
   workflowRefusal: 401 | 403 | null;
-  /** False: a stale `lock_version` is not noticed, as it was at first. */
+  /** False: a stale `lock_version` is accepted, as in Kapso's first version. */
   checksLockVersion: boolean;
   /** How downloads of files go. */
   files: FileBehaviour;
-  /** The line that is there from the beginning. */
+  /** The phone number that exists from the beginning. */
   line: Line;
   addLine(phoneNumberId: string, displayPhoneNumber: string): Line;
   addContact(contact?: NewContact): Contact;
@@ -177,7 +177,7 @@ export interface FakeKapso extends AsyncDisposable {
   ): Message;
   /** Typed on the business's phone. */
   businessAppMessage(contact: Contact, content: Content, options?: MessageOptions): Message;
-  /** An imported old message. No webhook tells of it; its `created_at` is now. */
+  /** An imported old message, without a webhook event; its `created_at` is now. */
   importMessage(
     contact: Contact,
     direction: "inbound" | "outbound",
@@ -190,24 +190,24 @@ export interface FakeKapso extends AsyncDisposable {
     status: Exclude<MessageStatus, "pending">,
     options?: { at?: number; error?: JsonObject },
   ): void;
-  /** React to a message; null takes it back. */
+  /** Reacts to a message; null removes the reaction. */
   react(target: Message, emoji: string | null, by?: "contact" | "business"): Message;
   /** The newest session of a customer. */
   sessionOf(contact: Contact): Conversation | undefined;
   endSession(session: Conversation): void;
   reopenSession(session: Conversation): void;
-  /** Nobody has written for a while. */
+  /** Ends the activity of a session: it gets the event `inactive`. */
   goInactive(session: Conversation): void;
   /** The customer's number or BSUID changes. */
   changeIdentity(contact: Contact, to: { phone?: string; bsuid?: string }): void;
   setMarketingPreference(contact: Contact, status: "stopped" | "resumed"): void;
-  /** Store a file, as an upload does. */
+  /** Stores a file, as an upload does. */
   addMedia(line: Line, bytes: Uint8Array<ArrayBuffer>, mimeType: string, filename: string): Media;
-  /** A long past, of which no webhook tells. */
+  /** Adds a long history, without webhook events. */
   seedHistory(history: HistoryOptions): Message[];
   addTemplate(template: NewTemplate): Template;
   addWorkflow(workflow: NewWorkflow): Workflow;
-  /** A workflow at work in a conversation. */
+  /** Adds a running workflow in a conversation. */
   addExecution(workflow: Workflow, session?: Conversation): WorkflowExecution;
   addUser(name: string): State["users"][number];
   /** Resolves when every delivery is finished. */

@@ -1,6 +1,5 @@
 /**
- * Kapso's side of a webhook: what it signs, in what order it delivers, when it tries again and when it
- * gives up. §4 and §6 of the contract.
+ * The webhook deliveries of Kapso: signature, order, retries and pausing.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import { iso } from "./payloads.ts";
 import type { Random } from "./random.ts";
 import type { JsonObject } from "./state.ts";
 
-/** When Kapso gives a webhook up. */
+/** When Kapso pauses a webhook. */
 export interface AutoPauseRule {
   windowSeconds: number;
   minDeliveries: number;
@@ -21,13 +20,13 @@ export interface AutoPauseRule {
   minFailureRate: number;
 }
 
-/** How deliveries behave. */
+/** The rules of deliveries. */
 export interface DeliveryRules {
   /** Waits between the attempts. A newer text of Kapso's says `[10, 40]`. */
   retryDelaysSeconds: number[];
   /** How long a delivery waits for an earlier one of its conversation. */
   holdSeconds: number;
-  /** How long the receiver may take, in real milliseconds. */
+  /** The receiver's time limit, in real milliseconds. */
   answerTimeoutMs: number;
   autoPause: AutoPauseRule;
 }
@@ -49,12 +48,12 @@ export interface Webhook {
   inactivityMinutes: number;
   createdAt: number;
   updatedAt: number;
-  /** Finished deliveries of the last minutes, for the rule that pauses it. */
+  /** Finished deliveries of the last minutes, for the pausing rule. */
   outcomes: { at: number; isFailure: boolean }[];
   isAutoPaused: boolean;
 }
 
-/** Something that happened, whether a webhook wants it or not. */
+/** An event, with or without a webhook for it. */
 export interface KapsoEvent {
   event: string;
   phoneNumberId: string;
@@ -62,13 +61,13 @@ export interface KapsoEvent {
   body: JsonObject;
 }
 
-/** A delivery: one body under one key, tried up to four times. */
+/** A delivery: one body with one idempotency key, attempted up to four times. */
 export interface Delivery {
   id: string;
   webhook: Webhook;
   event: string;
   conversationId: string | undefined;
-  /** What is signed and sent, byte for byte. */
+  /** The signed and sent bytes. */
   body: string;
   headers: Record<string, string>;
   /** Elements of a batch. */
@@ -84,15 +83,15 @@ export interface Delivery {
 export interface Deliveries {
   webhooks: Map<string, Webhook>;
   log: Delivery[];
-  /** Deliver an event to whoever has subscribed to it. */
+  /** Delivers an event to the webhooks that subscribe to it. */
   emit(event: KapsoEvent): void;
-  /** Deliver to one webhook, at once and without buffer. */
+  /** Delivers to one webhook at once, without buffering. */
   deliver(webhook: Webhook, event: KapsoEvent): Delivery;
-  /** Post a body again, as a retry of an attempt whose answer was lost. */
+  /** Posts a body again, as a retry of an attempt whose answer was lost. */
   repeat(delivery: Delivery): Promise<number | null>;
-  /** Start or stop a webhook. Stopped, whatever waits for it has failed. */
+  /** Resumes or pauses a webhook. Pausing fails its waiting deliveries. */
   setActive(webhook: Webhook, isActive: boolean): void;
-  /** Resolves when nothing is under way, waiting or buffered. */
+  /** Resolves when no delivery is running, waiting or buffered. */
   settled(): Promise<void>;
   stop(): void;
 }
@@ -141,7 +140,7 @@ export function batchBody(
   };
 }
 
-/** Start delivering. */
+/** Starts the deliveries. */
 export function createDeliveries(
   clock: Clock,
   random: Random,
@@ -230,7 +229,7 @@ export function createDeliveries(
       else start(queue[0]!);
     }
     if (delivery.webhook.active) {
-      // A batch nobody took is tried again in pieces, under new keys.
+      // A refused batch is retried as single events, with new keys.
       if (status === "failed" && delivery.elements !== undefined) {
         for (const body of delivery.elements) {
           enqueue(delivery.webhook, { ...eventOf(delivery), body }, undefined);
@@ -268,7 +267,7 @@ export function createDeliveries(
       buffer.cancel();
       buffers.delete(key);
     }
-    // What is under way at this moment may still arrive.
+    // A running delivery may still arrive.
     const held = log.filter((delivery) =>
       delivery.webhook === webhook && delivery.status === "pending" &&
       (timers.has(delivery) || !started.has(delivery))

@@ -1,8 +1,7 @@
 /**
- * A Kapso of one's own: an HTTP server on the loopback address that keeps lines, customers and messages
- * in memory, signs and delivers webhooks as Kapso does, answers the REST API as Kapso does, and
- * misbehaves on request. Nothing of it was checked against the live service; it does what
- * docs and integrators say.
+ * A fake of Kapso: an HTTP server on the loopback address that holds phone numbers, customers and messages in memory,
+ * signs and delivers webhooks and answers the REST API as Kapso does, and fails on request. It follows Kapso's docs
+ * and reports of integrators, and was not compared with the live service.
  *
  * @module
  */
@@ -37,7 +36,7 @@ import {
 
 export type { FakeKapso, FakeKapsoOptions, NewContact } from "./controls.ts";
 
-/** Start a fake Kapso. */
+/** Starts a fake Kapso. */
 export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<FakeKapso> {
   const timeScale = options.timeScale ?? 1;
   const seed = options.seed ?? 1;
@@ -46,7 +45,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
   const deliveries = createDeliveries(clock, createRandom(seed + 1), {
     retryDelaysSeconds: [10, 40, 90],
     holdSeconds: 30,
-    // However fast the clock runs, the receiver is a real program.
+    // The receiver is a real program, at any speed of the clock.
     answerTimeoutMs: Math.max(10_000 * timeScale, 2000),
     autoPause: { windowSeconds: 900, minDeliveries: 20, minFailures: 10, minFailureRate: 0.85 },
     ...options.delivery,
@@ -86,7 +85,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
   const sessionOf = (contact: Contact) =>
     state.conversations.findLast((session) => session.contact === contact);
 
-  /** The session a message belongs to; a new one where the last has ended or was idle for a day. */
+  /** Finds the session of a message; a new one if the last has ended or was idle for a day. */
   const openSession = (contact: Contact): { session: Conversation; isNew: boolean } => {
     const last = sessionOf(contact);
     const now = clock.now();
@@ -155,7 +154,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
 
   const build = (line: Line, content: Content) => {
     if (!isFile(content)) {
-      // What was uploaded before is sent by its id.
+      // An uploaded file is sent by its id.
       const { type, ...rest } = typeof content === "string" ? { type: "text" } : content;
       const object = (rest as JsonObject)[type] as { id?: string; caption?: string } | undefined;
       const media = state.media.get(object?.id ?? "");
@@ -176,7 +175,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
 
   const announce = (message: Message, isNew: boolean, event: string) => {
     emitMessage(message, event, isNew);
-    // As it happens: after the first message of its session.
+    // Kapso sends this event after the first message of the session.
     if (isNew) emitConversation(message.conversation, "whatsapp.conversation.created");
   };
 

@@ -1,6 +1,6 @@
 /**
- * A long past for a fake: conversations that took place before anybody listened, for whoever fetches
- * history. No webhook tells of them.
+ * A long history for a fake: conversations from before the webhook, for tests that fetch history. They have no
+ * webhook events.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const TEXTS = [
   "Perfect, thank you",
 ];
 
-/** Fill a fake with a past. Fast: 20,000 messages take a moment. @returns The messages, the oldest first. */
+/** Adds a history to a fake. Fast, also for 20,000 messages. @returns The messages, the oldest first. */
 export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[] {
   const { state, random, clock } = fake;
   const { conversations: count, messages: total, days = 90, picturesEvery = 50 } = options;
@@ -40,7 +40,7 @@ export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[]
       id: random.uuid(),
       line,
       contact: people[index % people.length]!,
-      // The newest of a customer may still be open.
+      // The newest session of a customer may still be open.
       status: index + people.length < count ? "ended" : "active",
       createdAt: start,
       updatedAt: start,
@@ -54,7 +54,7 @@ export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[]
     return session;
   });
 
-  // The sessions of a customer follow each other, those of different customers take place side by side.
+  // The sessions of one customer follow each other; those of different customers overlap.
   const rounds = Math.ceil(count / people.length);
   const first = state.messages.at(-1)?.sequence ?? -1;
   for (let index = 0; index < total; index++) {

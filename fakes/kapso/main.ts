@@ -1,7 +1,6 @@
 /**
- * A fake Kapso with a few customers who write now and then and answer: what `deno task start
- * --with-fake-kapso` runs beside the stack, so that somebody without a Kapso account sees a live
- * conversation. Runs until it gets SIGINT or SIGTERM.
+ * A fake Kapso with a few customers who write and answer. `deno task start --with-fake-kapso` runs it beside the
+ * stack, so that people without a Kapso account see live conversations. Runs until it gets SIGINT or SIGTERM.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts
 import { samplePicture, sampleRecording } from "./samples.ts";
 import type { Contact, Line, Message } from "./state.ts";
 
-const HELP = `Plays a Kapso with a few customers against a webhook.
+const HELP = `Runs a fake Kapso whose customers write to a webhook.
 
 Usage: deno run -A fakes/kapso/main.ts --webhook-url <url> [options]
 
@@ -23,12 +22,12 @@ Usage: deno run -A fakes/kapso/main.ts --webhook-url <url> [options]
   --phone-number-id <id>   the number of the business (100000000000123)
   --api-key <text>         key the API asks for (or KAPSO_API_KEY)
   --port <number>          where the API listens on 127.0.0.1; 0 is any free port (0)
-  --history <messages>     how many messages there were before, for a history run; 0 for none (1500)
+  --history <messages>     number of older messages, for a history run; 0 for none (1500)
   --pace <seconds>         mean time between two messages of customers (8)
-  --seed <number>          the same ids and texts for the same number (another every time)
+  --seed <number>          the same ids and texts for the same number (a new one each time)
   --json                   print one line of JSON when ready`;
 
-/** Small talk: what a customer opens with, and how they go on when they are answered. */
+/** What customers write first, and what they answer to replies. */
 const STORIES: readonly { opening: Content[]; answers: Content[] }[] = [
   {
     opening: ["Hi! Are you open on Sunday?"],
@@ -80,14 +79,14 @@ function picture(
   };
 }
 
-/** The customers: the same people in every run, so that their threads go on. */
+/** The customers: the same in every run, so that their conversations continue. */
 const CUSTOMERS: readonly NewContact[] = [
   { name: "Sari", phone: "6281290000001", bsuid: "ID.1000000001" },
   { name: "Rita Silva", phone: "5511988887777", waId: "551188887777", bsuid: "BR.1000000002" },
   { name: "João", phone: "351910000003", bsuid: "PT.1000000003" },
   { name: "Emma Clark", phone: "447700900123", bsuid: "GB.1000000004" },
   { name: "Budi", phone: "6281290000005", bsuid: "ID.1000000005" },
-  // Known by a username alone.
+  // Has a username alone.
   { name: "Ana Reis", phone: null, bsuid: "BR.1000000006", username: "ana.reis" },
 ];
 
@@ -152,18 +151,18 @@ async function main(args: string[]): Promise<number> {
   return 0;
 }
 
-/** What was written before: with the customers, and with others who do not write any more. */
+/** Adds the history of the customers, and of others who no longer write. */
 function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
   const others = Array.from(
     { length: 34 },
     (_, index) => fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
   );
   const of = [...contacts, ...others];
-  // Some of them came back another day.
+  // Some of them have several conversations.
   fake.seedHistory({ conversations: of.length + 10, messages, of, line });
 }
 
-/** Templates and workflows, for whoever wants to send the ones and change the others. */
+/** Adds templates to send and workflows to edit. */
 function prepare(fake: FakeKapso, line: Line): void {
   fake.addTemplate({
     line,
@@ -226,10 +225,10 @@ function prepare(fake: FakeKapso, line: Line): void {
   fake.addUser("Maria");
 }
 
-/** Let the customers live. */
+/** Makes the customers write. */
 function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
   const { clock, random } = fake;
-  /** What a customer will still say when they are answered. */
+  /** What each customer still answers. */
   const lines = new Map<Contact, Content[]>();
   const open = (contact: Contact) => {
     const story = random.pick(STORIES);
@@ -256,7 +255,7 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
     clock.after(paceSeconds * (0.5 + random.next()), () => {
       const contact = random.pick(contacts);
       const left = lines.get(contact)?.length ?? 0;
-      // Somebody who still waits for an answer asks again now and then.
+      // A customer who waits for a reply asks again from time to time.
       if (left === 0) open(contact);
       else if (random.below(4) === 0) {
         fake.receiveMessage(contact, random.pick(["?", "Hello?", "🙂"]));
@@ -269,7 +268,7 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
   };
   later();
 
-  // Whatever the business says is answered, wherever it was written.
+  // The customers answer each message of the business, from any device.
   let seen = 0;
   const listen = () => {
     clock.after(0.5, () => {

@@ -1,12 +1,12 @@
 /**
- * Opaque cursors, as Kapso's lists have them: base64 of the last row's sort values.
+ * Opaque cursors like those of Kapso's lists: base64 of the last row's sort values.
  *
  * @module
  */
 
 type Key = Record<string, string | number>;
 
-/** What a list is asked for. */
+/** The paging options of a request. */
 export interface PageOptions {
   limit: number;
   after?: string;
@@ -25,10 +25,10 @@ export interface Page<Row> {
 }
 
 /**
- * Cut a page out of rows that are in order.
+ * Cuts a page out of sorted rows.
  *
- * @param by `key` gives the sort values of a row, `compare` orders them as the rows are ordered. A row
- *   whose values changed since the cursor was made is found where it is now: such lists move.
+ * @param by `key` returns the sort values of a row, `compare` orders them like the rows. A row whose values have
+ *   changed since the cursor was made is at its new position: such lists move.
  */
 export function page<Row>(
   rows: Row[],
@@ -43,7 +43,7 @@ export function page<Row>(
       return options.onBadCursor();
     }
   };
-  /** Of rows in order, the first of those for which something holds that holds for all after it. */
+  /** Finds the first of the sorted rows for which a condition holds that also holds for all later ones. */
   const place = (holds: (row: Row) => boolean): number => {
     let [low, high] = [0, rows.length];
     while (low < high) {

@@ -1,5 +1,5 @@
 /**
- * How Kapso writes things: bodies of webhooks (payload v2) and rows of lists.
+ * The JSON that Kapso writes: bodies of webhooks (payload v2) and rows of lists.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 
 import type { Contact, Conversation, JsonObject, Line, Message } from "./state.ts";
 
-/** Extras of messages that lists return when nobody asks for others. */
+/** Extras of messages that lists return by default. */
 export const DEFAULT_MESSAGE_EXTRAS = [
   "direction",
   "status",
@@ -27,7 +27,7 @@ export const DEFAULT_MESSAGE_EXTRAS = [
   "order_text",
 ];
 
-/** Milliseconds as ISO 8601 without fractions, as Kapso's webhooks have it. */
+/** Formats milliseconds as ISO 8601 without fractions, like Kapso's webhooks. */
 export function iso(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
@@ -87,7 +87,7 @@ export function messageRow(message: Message, extras: readonly string[] | "all"):
   const { contact } = message.conversation;
   const all: JsonObject = {
     direction: message.direction,
-    // Lists call received messages delivered.
+    // In lists, the status of received messages is delivered.
     status: message.direction === "inbound" ? "delivered" : message.status,
     processing_status: "completed",
     phone_number: contact.phone ?? null,

@@ -1,12 +1,12 @@
 /**
- * Files that a browser can show and play, made here so that none has to be kept.
+ * Generates files that a browser can show and play.
  *
  * @module
  */
 
 import { crc32, deflateSync } from "node:zlib";
 
-/** What there is a picture of. Of a place, from -1 to 1 in both directions: is it there, and how light? */
+/** The pictures. For a point, from -1 to 1 in both directions: whether it belongs to the subject, and how light it is. */
 const SUBJECTS = {
   jacket(x: number, y: number): number | undefined {
     const side = Math.abs(x);
@@ -32,7 +32,7 @@ const SUBJECTS = {
   },
 } as const;
 
-/** A PNG picture of something, in a hue from 0 to 360. */
+/** Draws a PNG picture of a subject, in a hue from 0 to 360. */
 export function samplePicture(
   subject: keyof typeof SUBJECTS,
   hue: number,
@@ -43,7 +43,7 @@ export function samplePicture(
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       const pixel = [0, 0, 0];
-      // Four places in each pixel, so that edges are smooth.
+      // Four points in each pixel, so that edges are smooth.
       for (
         const [right, down] of [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]] as const
       ) {
@@ -73,7 +73,7 @@ export function samplePicture(
   ]);
 }
 
-/** A WAV recording of so many seconds: a few soft notes. */
+/** Generates a WAV recording of some seconds: a few soft notes. */
 export function sampleRecording(seconds: number): Uint8Array<ArrayBuffer> {
   const rate = 8000;
   const samples = Math.round(seconds * rate);

@@ -1,6 +1,6 @@
 /**
- * The HTTP server of the fake, which can misbehave. On node:http, because a server of Deno's own cannot
- * break a connection off.
+ * The HTTP server of the fake, which can fail on request. It uses node:http, because `Deno.serve` cannot break a
+ * connection off.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How a request goes wrong. */
+/** How a request fails. */
 export type Misbehaviour =
-  /** Answer with an error before anything is done. */
+  /** Answer with an error without processing the request. */
   | { kind: "status"; status: number; headers?: Record<string, string>; body?: string }
-  /** What a proxy in front of Kapso answers when Kapso is gone. */
+  /** Answer like a proxy whose Kapso is down. */
   | { kind: "html"; status: number }
-  /** Do what was asked, and break off after so many bytes of the answer's body; 0: before its head. */
+  /** Process the request, and break off after a number of bytes of the answer's body; 0: before its head. */
   | { kind: "cut"; afterBytes: number }
-  /** Answer rightly, but late. */
+  /** Answer correctly, but late. */
   | { kind: "slow"; ms: number }
-  /** Do what was asked, and never answer. */
+  /** Process the request, and never answer. */
   | { kind: "silent" };
 
-/** Refuse as Meta does, before anything is done: 131026 for a customer who cannot be reached, for one. */
+/** Refuses as Meta does, without processing the request, such as 131026 for a customer who cannot be reached. */
 export function metaRefusal(code: number, message: string, status = 400): Misbehaviour {
   const error = { message: `(#${code}) ${message}`, type: "OAuthException", code };
   return { kind: "status", status, body: JSON.stringify({ error }) };
@@ -36,14 +36,14 @@ export interface ServeOptions {
   onAnswer: (method: string, path: string, status: number) => void;
 }
 
-/** Serve on the loopback address. */
+/** Starts the server on the loopback address. */
 export async function serve(
   options: ServeOptions,
 ): Promise<{ url: string; stop(): Promise<void> }> {
   const stopping = new AbortController();
   const server = createServer((incoming, outgoing) => {
-    // A connection for each request: one that is used again and found closed makes clients repeat the
-    // request unasked, and then a cut would not be seen.
+    // A connection for each request: clients silently repeat a request when a reused connection turns out closed,
+    // which would hide a cut.
     outgoing.setHeader("Connection", "close");
     answer(incoming, outgoing).catch(() => outgoing.destroy());
   });

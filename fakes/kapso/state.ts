@@ -1,5 +1,5 @@
 /**
- * What the fake Kapso knows: lines, contacts, conversations (sessions), messages, files, templates and
+ * The state of the fake Kapso: phone numbers, contacts, conversations (sessions), messages, files, templates and
  * workflows.
  *
  * @module
@@ -40,9 +40,9 @@ export interface Line {
 export interface Contact {
   id: string;
   line: Line;
-  /** Digits; absent for customers who are known by a username alone. */
+  /** Digits; absent for customers with a username alone. */
   phone?: string;
-  /** Digits as WhatsApp writes them, where they differ: Brazil without its ninth digit. */
+  /** Digits as WhatsApp writes them, if they differ: Brazil without its ninth digit. */
   waId?: string;
   bsuid?: string;
   parentBsuid?: string;
@@ -78,7 +78,7 @@ export interface Conversation {
   assignedUserId?: string;
 }
 
-/** A member of the Kapso project who looks after a conversation. */
+/** The assignment of a conversation to a member of the Kapso project. */
 export interface Assignment {
   id: string;
   userId: string;
@@ -100,7 +100,7 @@ export interface Template {
   components: JsonObject[];
 }
 
-/** An automation. Nodes and edges are kept as they are given, whatever their type. */
+/** An automation. Nodes and edges of any type are stored as given. */
 export interface Workflow {
   id: string;
   name: string;
@@ -142,17 +142,17 @@ export interface StatusEntry {
 export interface Message {
   /** The wamid. */
   id: string;
-  /** Order in which Kapso stored it: what lists are sorted by. */
+  /** The order in which Kapso stored it, which lists use. */
   sequence: number;
   conversation: Conversation;
   direction: "inbound" | "outbound";
   type: string;
-  /** The object of the type, context, referral: everything beside `kapso`. */
+  /** The object of the type, context, referral: all fields except `kapso`. */
   content: JsonObject;
   origin: "cloud_api" | "business_app" | "history_sync";
   /** Milliseconds: WhatsApp's time. */
   sentAt: number;
-  /** Milliseconds: when Kapso stored it, which `since` and `until` look at. */
+  /** Milliseconds: when Kapso stored it, for `since` and `until`. */
   createdAt: number;
   status: "received" | MessageStatus;
   statuses: StatusEntry[];
@@ -174,7 +174,7 @@ export interface Media {
   token: string;
 }
 
-/** Everything. */
+/** The whole state. */
 export interface State {
   lines: Map<string, Line>;
   contacts: Contact[];
@@ -193,7 +193,7 @@ export interface State {
   users: { id: string; name: string; email: string }[];
 }
 
-/** A state without anything in it. */
+/** Creates an empty state. */
 export function emptyState(): State {
   return {
     lines: new Map(),

@@ -1,5 +1,5 @@
 /**
- * Members of the Kapso project, and which of them looks after which conversation.
+ * Members of the Kapso project, and the assignments of conversations to them.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Assignment, Conversation, JsonObject } from "./state.ts";
 
 const PATH = "/platform/v1/whatsapp/conversations/:id/assignments";
 
-/** Add the routes of users and assignments. */
+/** Adds the routes of users and assignments. */
 export function addTeamRoutes(
   app: Hono,
   fake: FakeKapso,

@@ -16,7 +16,7 @@ const PATH = "/platform/v1/workflows";
 const EXECUTIONS = "/platform/v1/workflow_executions";
 const STATUSES = ["draft", "active", "archived"];
 
-/** Add the routes of workflows. */
+/** Adds the routes of workflows. */
 export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
   const { state, clock } = fake;
   for (const path of [PATH, `${PATH}/*`, `${EXECUTIONS}/*`]) {
@@ -112,7 +112,7 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
   });
 }
 
-/** The workflow of a body, also under the name it had before. */
+/** Reads the workflow of a body, also under its earlier name. */
 function workflowIn(body: JsonObject): JsonObject {
   const inner = body.workflow ?? body.flow;
   if (typeof inner === "object" && inner !== null) return inner as JsonObject;
@@ -139,8 +139,8 @@ function change(workflow: Workflow, body: JsonObject): void {
 }
 
 /**
- * Nodes and edges that are given: each replaces all there were. A node that does not say what it is
- * becomes a beginning, which Kapso does without a word.
+ * Reads the given nodes and edges: each list replaces the whole old one. A node without a type becomes a start
+ * node, as Kapso does without an error.
  */
 function readGraph(body: JsonObject): { nodes?: JsonObject[]; edges?: JsonObject[] } {
   const definition = body.definition as JsonObject | undefined;

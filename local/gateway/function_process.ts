@@ -19,7 +19,7 @@ export interface FunctionProcessOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Long enough to download packages, the first time. */
+/** Long enough to download packages at the first start. */
 const BOOT_TIMEOUT_MS = 120_000;
 const POLL_MS = 10;
 const STOP_TIMEOUT_MS = 2_000;
@@ -44,15 +44,15 @@ const INHERITED = [
 
 const parentWatch = fileURLToPath(new URL("function_parent_watch.ts", import.meta.url));
 
-/** A function that answers requests on a port of its own, once it is ready. */
+/** A function that answers requests on a port of its own. */
 export class FunctionProcess {
   readonly #name: string;
   readonly #child: Deno.ChildProcess;
   #hasExited = false;
 
-  /** Where it answers. */
+  /** Its address. */
   readonly origin: string;
-  /** Resolves when it accepts connections, or to false when it ended instead; the log says why. */
+  /** Resolves to true when it accepts connections, to false if it ended instead; the log says why. */
   readonly ready: Promise<boolean>;
 
   /** Starts a function. */
@@ -69,7 +69,7 @@ export class FunctionProcess {
     return this.#hasExited;
   }
 
-  /** Resolves when the process has gone, whatever ended it. */
+  /** Resolves when the process has gone, for any reason. */
   get exited(): Promise<unknown> {
     return this.#child.status;
   }
@@ -88,7 +88,7 @@ export class FunctionProcess {
     while (!this.#hasExited) {
       if (await canConnect(port)) return true;
       if (Date.now() > deadline) {
-        logFrom(this.#name, "does not call Deno.serve; given up waiting for it");
+        logFrom(this.#name, "does not call Deno.serve; stopped waiting for it");
         await this.stop();
       }
       await delay(POLL_MS);
@@ -132,7 +132,7 @@ function spawn(options: FunctionProcessOptions, port: number): Deno.ChildProcess
     stderr: "piped",
   }).spawn();
   const log = (line: string) => {
-    // Deno's own announcement of a port that nobody should call directly.
+    // Deno announces the port, which only the gateway should call.
     if (!line.startsWith("Listening on http://")) logFrom(name, line);
   };
   forEachLine(child.stdout, log);

@@ -1,10 +1,10 @@
 /**
- * Passes a request on to the process of a function and its answer back, both as streams.
+ * Forwards a request to the process of a function, and its answer back, both as streams.
  *
  * @module
  */
 
-/** Headers that speak about one connection and end with it (RFC 9110, section 7.6.1). */
+/** Headers that concern one connection (RFC 9110, section 7.6.1). */
 const HOP_BY_HOP = [
   "connection",
   "keep-alive",
@@ -17,20 +17,20 @@ const HOP_BY_HOP = [
   "upgrade",
 ];
 
-/** Where a request came from. */
+/** The sender of a request. */
 export interface Caller {
   readonly hostname: string;
 }
 
-/** Sends requests to functions over connections that are kept and used again. */
+/** Sends requests to functions over connections that are reused. */
 export class FunctionProxy {
   readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: 256, poolIdleTimeout: 60_000 });
 
   /**
    * Forwards a request.
    *
-   * @param path path and query as the function is to see them.
-   * @throws when the function cannot be reached or ends before it has answered.
+   * @param path The path and query for the function.
+   * @throws If the function cannot be reached or ends before it has answered.
    */
   async forward(request: Request, origin: string, path: string, caller: Caller): Promise<Response> {
     const headers = new Headers(request.headers);
@@ -40,7 +40,7 @@ export class FunctionProxy {
     const earlier = headers.get("x-forwarded-for");
     headers.set("x-forwarded-for", earlier ? `${earlier}, ${caller.hostname}` : caller.hostname);
     headers.delete("host");
-    // `fetch` unpacks what it receives, so packing it for the way between two processes is wasted.
+    // `fetch` decompresses what it receives, so compression between two processes is wasted.
     headers.set("accept-encoding", "identity");
 
     const answer = await fetch(origin + path, {

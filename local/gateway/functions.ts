@@ -1,6 +1,6 @@
 /**
- * Which functions there are, and their processes: started by the first request, started again by the
- * next one after a crash or a change, stopped with the stack.
+ * The functions of the project and their processes: the first request starts one, the next request restarts it
+ * after a crash or a change, and the stack stops it.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Project, ProjectConfig } from "../project.ts";
 /** What `Functions` needs. */
 export interface FunctionsOptions {
   readonly project: Project;
-  /** Variables every function gets. `supabase/functions/.env` adds to them and may replace them. */
+  /** Variables of every function. `supabase/functions/.env` adds to them and may replace them. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -28,7 +28,7 @@ export interface FunctionSettings {
 export class Functions {
   readonly #project: Project;
   readonly #env: Readonly<Record<string, string>>;
-  /** Those that the next request goes to: running, or starting. */
+  /** Those that get the next request: running or starting. */
   readonly #processes = new Map<string, FunctionProcess>();
   /** Those that are being stopped. */
   readonly #leaving = new Set<Promise<void>>();
@@ -48,10 +48,10 @@ export class Functions {
   }
 
   /**
-   * Returns the process of a function, after starting it if need be. Callers that come while it
-   * starts wait for the same start.
+   * Returns the process of a function, after starting it if necessary. Callers that come during
+   * the start wait for the same process.
    *
-   * @returns nothing when the function does not start.
+   * @returns undefined if the function does not start.
    */
   async ensureRunning(name: string): Promise<FunctionProcess | undefined> {
     let process = this.#processes.get(name);
@@ -61,22 +61,22 @@ export class Functions {
       this.#processes.set(name, process);
     }
     if (await process.ready) return process;
-    // The next request tries again: the cause may have been removed.
+    // The next request retries: the cause may be gone by then.
     if (this.#processes.get(name) === process) this.#processes.delete(name);
     return undefined;
   }
 
-  /** Lets the next request start a function with its new code; without a name, every function. */
+  /** Makes the next request start a function with its new code; without a name, every function. */
   restart(name?: string): void {
     for (const [each, process] of [...this.#processes]) {
       if (name !== undefined && each !== name) continue;
-      logInfo(`${each} has changed; its next request starts it anew`);
+      logInfo(`${each} has changed; the next request restarts it`);
       this.#processes.delete(each);
       this.#release(process);
     }
   }
 
-  /** Takes over new settings from `config.toml`, and restarts every function. */
+  /** Applies new settings of `config.toml`, and restarts every function. */
   configure(config: ProjectConfig["functions"]): void {
     this.#config = config;
     this.restart();
@@ -107,7 +107,7 @@ export class Functions {
   }
 
   #exists(name: string): boolean {
-    // Folders that begin with `_` hold shared code. Anything but a plain name could leave the folder.
+    // Folders that begin with `_` hold shared code. A name with other characters could leave the folder.
     if (!/^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name)) return false;
     if (this.#config[name]?.enabled === false) return false;
     try {

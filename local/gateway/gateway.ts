@@ -1,6 +1,6 @@
 /**
- * The one address of the stack. It decides by the path who answers: Auth and REST, a function, the
- * app, or nobody, with the status and body that hosted Supabase has for it.
+ * The address of the stack. The path decides what answers: Auth and REST, a function, the app, or none of them,
+ * with the status and body of hosted Supabase.
  *
  * @module
  */
@@ -18,14 +18,14 @@ export interface GatewayOptions {
   readonly functions: Functions;
   readonly proxy: FunctionProxy;
   readonly checkUserToken: UserTokenCheck;
-  /** The inbox app, where the project has one. */
+  /** The inbox app, if the project has one. */
   readonly app: App | undefined;
 }
 
 /** Answers one request. */
 export type Gateway = (request: Request, caller: { hostname: string }) => Promise<Response>;
 
-/** Makes the handler for all requests of the stack. */
+/** Creates the handler for all requests of the stack. */
 export function createGateway(options: GatewayOptions): Gateway {
   const { rest, functions, proxy, checkUserToken, app } = options;
 
@@ -52,9 +52,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  /** What to say when a function did not answer. */
+  /** The answer for a function that did not answer. */
   async function explain(error: unknown, request: Request, process: FunctionProcess) {
-    // Nobody is there to read it.
+    // The caller has gone.
     if (request.signal.aborted) return new Response(null, { status: 499 });
     // The process ends a moment after its connections do.
     await Promise.race([process.exited, new Promise((resolve) => setTimeout(resolve, 200))]);
@@ -85,18 +85,18 @@ export function createGateway(options: GatewayOptions): Gateway {
         ...(app && { app: "/app/" }),
       });
     }
-    return json(404, { code: "NOT_FOUND", message: "There is nothing at this path" });
+    return json(404, { code: "NOT_FOUND", message: "Not found" });
   };
 }
 
-/** Lets any page read the answer, as hosted Supabase does; the package does not for Auth. */
+/** Lets any page read the answer, as hosted Supabase does. The package does not do it for Auth. */
 function allowAnyPage(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.set("access-control-allow-origin", "*");
   return new Response(response.body, { status: response.status, headers });
 }
 
-/** Lets any page call. The package refuses it for functions of the database. */
+/** Lets any page send requests. The package refuses them for functions of the database. */
 function preflight(request: Request): Response {
   return new Response(null, {
     status: 204,
@@ -121,7 +121,7 @@ function json(status: number, body: unknown): Response {
   return Response.json(body, {
     status,
     headers: {
-      // A browser shows an answer to the page only if this allows it.
+      // Without this header a browser hides the answer from the page.
       "access-control-allow-origin": "*",
       ...(typeof code === "string" && { "sb-error-code": code }),
     },

@@ -16,9 +16,9 @@ import type { Secrets } from "../secrets.ts";
 /** Answers requests for `/auth/v1` and `/rest/v1`. */
 export interface RestApi {
   fetch(request: Request, peerAddress: string | null): Promise<Response>;
-  /** Makes the schema `auth` and the table of applied migrations where they are missing. */
+  /** Creates the schema `auth` and the table of applied migrations if they are missing. */
   ensureSystemSchema(): Promise<void>;
-  /** Looks the tables and functions up again before the next request. */
+  /** Makes the next request read the tables and functions again. */
   forgetSchema(): Promise<void>;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface RestApiOptions {
   readonly secrets: Secrets;
 }
 
-/** Puts the APIs together. Nothing is connected before the first request. */
+/** Creates the APIs. They connect at the first request. */
 export function createRestApi(options: RestApiOptions): RestApi {
   const { config, secrets } = options;
   const connection = new RestConnection({
@@ -61,7 +61,7 @@ export function createRestApi(options: RestApiOptions): RestApi {
         publishable_key: secrets.publishable_key,
         secret_key: secrets.secret_key,
       },
-      // Admin mode would make requests without a key all-powerful; Studio is not part of the package.
+      // Admin mode would give all rights to requests without a key. Only Studio needs it.
       options: { server: { admin: false, disableStudio: true } },
     } as ConstructorParameters<typeof App>[0],
   );
@@ -72,12 +72,12 @@ export function createRestApi(options: RestApiOptions): RestApi {
     },
     async ensureSystemSchema() {
       await app.ensureSystemSchema();
-      // It ignores failing statements, so what matters is looked for.
+      // The package ignores statements that fail, so this checks for the result.
       const [row] = await connection.driver`
         select to_regclass('auth.users') is not null
           and to_regprocedure('auth.uid()') is not null
           and to_regclass('supabase_migrations.schema_migrations') is not null as complete`;
-      if (!row?.complete) throw new CommandError("The tables of Auth could not be made.");
+      if (!row?.complete) throw new CommandError("The tables of Auth could not be created.");
     },
     forgetSchema: () => connection.forgetSchema(),
     close: () => connection.driver.end({ timeout: 1 }),
@@ -85,8 +85,8 @@ export function createRestApi(options: RestApiOptions): RestApi {
 }
 
 /**
- * JSONB that is not encoded twice: arguments of `rpc` calls arrive as JSON text already, and the
- * package's own serializer would make one JSON string of each.
+ * Serialises JSONB once: arguments of `rpc` calls are JSON text already, and the serializer of the package would
+ * turn each into a JSON string.
  */
 const JSONB: postgres.PostgresType = {
   to: 3802,
@@ -108,22 +108,21 @@ class RestConnection extends PostgresConnection {
 
   constructor(config: ConstructorParameters<typeof PostgresConnection>[0]) {
     super(config);
-    // These are private to TypeScript only. The version is pinned; this catches an upgrade.
+    // These members are private in TypeScript only. The version is pinned, and this check notices an upgrade.
     for (const name of ["rlsState", "applyJwtSessionContext", "applyRpcRequestGucs"]) {
-      if (!(name in this)) throw new Error(`@supabase/lite has changed: there is no ${name} now`);
+      if (!(name in this)) throw new Error(`@supabase/lite has changed: it has no ${name}`);
     }
     Object.assign(this, {
       // On its first request the package grants everything on every table of each schema that has a
       // table with row level security, `private` included, to anon, authenticated and service_role.
-      // It does so while this is "unknown". The roles and grants it wants to be sure of are made by
-      // bootstrap.sql and by the migrations.
+      // It does so while this is "unknown". bootstrap.sql and the migrations create the roles and grants.
       rlsState: "active",
       applyJwtSessionContext,
       applyRpcRequestGucs,
     });
   }
 
-  /** Looks at the schema once for all requests that wait for it, instead of once for each. */
+  /** Reads the schema once for all requests that wait for it. */
   override introspect(
     options?: Parameters<PostgresConnection["introspect"]>[0],
   ): ReturnType<PostgresConnection["introspect"]> {
@@ -134,14 +133,14 @@ class RestConnection extends PostgresConnection {
     return this.#introspection;
   }
 
-  /** A look that is under way may have begun before the change, so its result is dropped too. */
+  /** A read under way may have begun before the change, so its result is dropped too. */
   async forgetSchema(): Promise<void> {
     await this.#introspection;
     await this.clearSchemaCache();
   }
 }
 
-/** What the package knows about who sent a request. */
+/** What the package knows about the sender of a request. */
 interface Caller {
   readonly auth?: {
     readonly role?: string;
@@ -152,8 +151,8 @@ interface Caller {
 }
 
 /**
- * Tells the transaction who is asking. Like the package's own, in one statement instead of six: the
- * round trips were most of the time of a request.
+ * Sets the caller of the transaction, in one statement instead of the package's six: the round trips took most
+ * of the time of a request.
  */
 async function applyJwtSessionContext(transaction: Kysely<unknown>, caller: Caller) {
   const { role = "anon", uid = "", jwt } = caller.auth ?? {};
@@ -165,7 +164,7 @@ async function applyJwtSessionContext(transaction: Kysely<unknown>, caller: Call
     set_config('role', ${role}, true)`.execute(transaction);
 }
 
-/** Tells a called function about the request, as PostgREST does; in one statement instead of five. */
+/** Sets the request settings for a called function, as PostgREST does, in one statement instead of five. */
 async function applyRpcRequestGucs(
   transaction: Kysely<unknown>,
   request: { method: string; path: string; requestHeaders?: Record<string, string> },

@@ -1,8 +1,7 @@
 /**
- * Keeps Auth and REST on the database through everything that happens to the database. When the
- * server dies, requests that were using it are answered at once, and its connections are given up:
- * the driver leaves a query waiting for ever whose connection broke between two statements of a
- * transaction. When the server is back, everything is put together anew.
+ * Keeps Auth and REST connected to the database when the server dies. Requests that used it get an answer at
+ * once, and its connections are dropped, because the driver waits for ever for a query whose connection broke
+ * between two statements of a transaction. When the server is back, the service connects again.
  *
  * @module
  */
@@ -11,15 +10,15 @@ import { logWarning } from "../log.ts";
 import type { RestApi } from "./rest.ts";
 import { listenForSchemaChanges, type SchemaListener } from "./schema_listener.ts";
 
-/** What is connected to the server between its start and its end. */
+/** The connections to one run of the server. */
 interface Life {
   readonly api: RestApi;
-  /** Answers the requests that wait for the server. */
+  /** Answers requests that wait for the server. */
   readonly waiting: Set<(answer: Response) => void>;
   listener?: SchemaListener;
 }
 
-/** Auth and REST, or the reason why there is no answer now. */
+/** Auth and REST, or the reason why they cannot answer now. */
 export class RestService {
   readonly #createApi: (databaseUrl: string) => RestApi;
   #databaseUrl: string | undefined;
@@ -35,34 +34,36 @@ export class RestService {
     const life: Life = { api: this.#createApi(databaseUrl), waiting: new Set() };
     this.#life = life;
     life.listener = await listenForSchemaChanges(databaseUrl, () => life.api.forgetSchema());
-    // For changes between the first request and now.
+    // The schema may have changed since the first request.
     await life.api.forgetSchema();
     if (this.#life !== life) await life.listener.close();
   }
 
-  /** Gives up the server. Requests that were waiting for it are answered with 503. */
+  /** Drops the server. Requests that were waiting for it get 503. */
   disconnect(): void {
     const life = this.#life;
     if (!life) return;
     this.#life = undefined;
     for (const answer of life.waiting) {
-      answer(databaseIsAway("The database went away; this may have been processed or not."));
+      answer(
+        databaseIsAway("The database went away. The request may or may not have been processed."),
+      );
     }
     close(life).catch((error) => logWarning(`could not disconnect: ${error}`));
   }
 
-  /** Connects again to the server it had to give up. */
+  /** Connects again to the server that it dropped. */
   reconnect(): void {
     if (this.#databaseUrl === undefined) return;
-    // The server may be gone again; then the next `reconnect` is not far.
+    // If the server has gone again, another `reconnect` follows.
     this.connect(this.#databaseUrl).catch((error) => logWarning(`could not reconnect: ${error}`));
   }
 
   /** Answers a request for `/auth/v1` or `/rest/v1`. */
   async fetch(request: Request, peerAddress: string | null): Promise<Response> {
     const life = this.#life;
-    if (!life) return databaseIsAway("The database is starting; nothing was processed.");
-    // Not `Promise.race`: it would keep something of every request until the server ends.
+    if (!life) return databaseIsAway("The database is starting. Nothing was processed.");
+    // Not `Promise.race`: it would hold memory of every request until the server ends.
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     life.waiting.add(resolve);
     life.api.fetch(request, peerAddress).then(resolve, reject);
@@ -85,7 +86,7 @@ async function close({ api, listener }: Life): Promise<void> {
   await Promise.all([api.close(), listener?.close()]);
 }
 
-/** What PostgREST answers while it has no database. */
+/** The answer of PostgREST without a database. */
 function databaseIsAway(message: string): Response {
   return Response.json({ code: "PGRST001", message, details: null, hint: null }, {
     status: 503,

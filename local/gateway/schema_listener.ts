@@ -1,6 +1,6 @@
 /**
- * Hears when tables or functions have changed, the way PostgREST does: the database notifies the
- * channel `pgrst`, by the triggers of `bootstrap.sql` or by hand (`notify pgrst`).
+ * Notices changed tables and functions as PostgREST does: the database notifies the channel `pgrst`, by the
+ * triggers of `bootstrap.sql` or by hand (`notify pgrst`).
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface SchemaListener {
   close(): Promise<void>;
 }
 
-/** Calls `onChange` after every change. Does not come back by itself when the server goes away. */
+/** Calls `onChange` after every change. Does not reconnect when the server goes away. */
 export async function listenForSchemaChanges(
   databaseUrl: string,
   onChange: () => void,

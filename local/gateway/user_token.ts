@@ -7,14 +7,14 @@
 
 import { jwtVerify } from "jose";
 
-/** Says whether an `Authorization` header lets its bearer in. */
+/** Says whether an `Authorization` header is accepted. */
 export type UserTokenCheck = (
   authorization: string | null,
 ) => Promise<"valid" | "missing" | "invalid">;
 
 /**
- * Makes the check for tokens that are signed with one secret. The keys of the API (`sb_…`) are no
- * tokens and do not pass, as on hosted Supabase.
+ * Creates the check of tokens that are signed with one secret. The keys of the API (`sb_…`) are not tokens and
+ * are refused, as on hosted Supabase.
  */
 export async function createUserTokenCheck(jwtSecret: string): Promise<UserTokenCheck> {
   const key = await crypto.subtle.importKey(

@@ -9,7 +9,7 @@ import type { Functions } from "./functions.ts";
 import { logWarning } from "../log.ts";
 import { type Project, readConfig } from "../project.ts";
 
-/** An editor that saves a file makes several events of it. */
+/** An editor causes several events when it saves a file. */
 const SETTLE_MS = 30;
 
 /** Watches until it is closed. */
@@ -20,8 +20,8 @@ export function watchFunctions(project: Project, functions: Functions): { close(
       import_map === undefined ? [] : [resolve(project.supabaseDir, import_map)]
     ),
   );
-  // Folders are watched and not single files, since many editors replace a file when they save it.
-  // Around an import map only the folder itself: below it can be the data of the database.
+  // Watches folders and not single files, because many editors replace a file when they save it. Of the folder
+  // of an import map, only the folder itself: the data of the database can be below it.
   const watchers = [
     Deno.watchFs(project.supabaseDir),
     ...[...new Set([...importMaps].map((file) => dirname(file)))].map((folder) =>
@@ -61,7 +61,7 @@ export function watchFunctions(project: Project, functions: Functions): { close(
       const inside = relative(project.functionsDir, path);
       if (inside === "" || inside.startsWith("..")) continue;
       const [folder = "", ...rest] = inside.split(sep);
-      // Shared code and `.env` concern every function.
+      // Shared code and `.env` affect every function.
       names.add(rest.length === 0 || folder.startsWith("_") ? undefined : folder);
     }
     if (names.has(undefined)) return functions.restart();

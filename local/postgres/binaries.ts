@@ -1,9 +1,9 @@
 /**
  * The PostgreSQL programs, copied out of Deno's package cache.
  *
- * They are copied because they cannot be used where they are: the links between shared libraries that
- * `native/pg-symlinks.json` lists are made by an install script, which Deno does not run; and the
- * cache of the root user lies in a folder that the user Postgres runs as may not enter.
+ * They cannot run from the cache: an install script, which Deno does not run, would create the links between
+ * shared libraries that `native/pg-symlinks.json` lists, and the cache of root is in a folder that the user of
+ * Postgres cannot enter.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-/** The programs, who runs them, and the folder for what they need. */
+/** The programs, the user that runs them, and the folder for their files. */
 export interface PostgresInstallation {
   readonly home: string;
   readonly user: PostgresUser;
@@ -30,10 +30,10 @@ export interface PostgresInstallation {
 const symlinksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
 /**
- * Returns the programs in `<home>/postgres`, after copying them there if they are not there yet.
- * Must not run twice at the same time for the same folder.
+ * Returns the programs in `<home>/postgres`, after copying them there if necessary. Two calls for one folder
+ * must not overlap.
  *
- * @throws {CommandError} when there is no package for this platform.
+ * @throws {CommandError} if there is no package for this platform.
  */
 export async function installPostgres(home: string): Promise<PostgresBinaries> {
   const folder = join(home, "postgres");
@@ -47,7 +47,7 @@ export async function installPostgres(home: string): Promise<PostgresBinaries> {
   return { initdb: join(folder, "bin", "initdb"), postgres: join(folder, "bin", "postgres") };
 }
 
-/** The version that the import map asks for, which changes when the package must be copied anew. */
+/** The version that the import map asks for, which changes when the package must be copied again. */
 async function packageVersion(): Promise<string> {
   const importMap = z.object({ imports: z.record(z.string(), z.string()) }).parse(
     JSON.parse(await Deno.readTextFile(new URL("../../import_map.json", import.meta.url))),
@@ -75,7 +75,7 @@ async function copyPackage(packageDir: string, folder: string): Promise<void> {
   for (const { source, target } of symlinksSchema.parse(JSON.parse(list ?? "[]"))) {
     const link = join(folder, target.replace(/^native\//, ""));
     await removeIfPresent(link);
-    // Every link of the list points to a file beside it.
+    // Each link of the list points to a file in the same folder.
     if (dirname(source) !== dirname(target)) throw new Error(`unexpected link ${target}`);
     await Deno.symlink(basename(source), link);
   }
@@ -90,7 +90,7 @@ async function copyReadable(from: string, to: string): Promise<void> {
       await copyReadable(source, target);
     } else {
       await Deno.copyFile(source, target);
-      // The user Postgres runs as is not the one who copies, and the cache may keep files private.
+      // Postgres may run as another user than the one who copies, and files in the cache may be private.
       if (Deno.build.os !== "windows") await Deno.chmod(target, 0o755);
     }
   }

@@ -9,7 +9,7 @@ create role service_role nologin noinherit bypassrls;
 create role authenticator login noinherit;
 grant anon, authenticated, service_role to authenticator;
 
-comment on role anon is 'Requests with the publishable key and nobody signed in.';
+comment on role anon is 'Requests with the publishable key, without a signed-in user.';
 comment on role authenticated is 'Requests of a person who is signed in.';
 comment on role service_role is 'Requests with the secret key. Row level security does not apply.';
 comment on role authenticator is 'Holds the three roles above, as on hosted Supabase. Not used here.';

@@ -1,5 +1,5 @@
 /**
- * Makes a new, empty database cluster with `initdb`.
+ * Creates an empty database cluster with `initdb`.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import type { PostgresUser } from "./os_user.ts";
 /** What `createCluster` needs. */
 export interface CreateClusterOptions {
   readonly binaries: PostgresBinaries;
-  /** Where to make it; must not exist yet, its parent must. */
+  /** Where to create it: a path that does not exist, in a folder that does. */
   readonly dataDir: string;
   readonly user: PostgresUser;
   /** Password of the database user `postgres`. */
   readonly password: string;
-  /** Leave the files to the operating system's cache: right for data that is thrown away. */
+  /** Do not wait for the disk. Right for data that is removed at the end. */
   readonly isThrowaway: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * Makes a cluster whose databases are UTF-8 and know which characters are letters (`pg_trgm`
- * ignores everything else), whatever the language of the machine is.
+ * Creates a cluster whose databases are UTF-8 and know which characters are letters (`pg_trgm` ignores all
+ * others), on a machine of any language.
  *
  * @throws {CommandError} with the output of `initdb` when that fails.
  */

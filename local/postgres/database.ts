@@ -23,7 +23,7 @@ import { copyTemplate } from "./template.ts";
 export interface DatabaseOptions {
   readonly project: Project;
   readonly secrets: Secrets;
-  /** Work on a copy that is removed at the end, on a free port. */
+  /** Work on a copy that is removed at the end, with a free port. */
   readonly isThrowaway: boolean;
   /** Called when the server has lost its sessions. */
   readonly onLost: () => void;
@@ -39,9 +39,9 @@ export interface Database {
 }
 
 /**
- * Starts the database of a project, after creating it and applying what is new.
+ * Starts the database of a project: creates it if necessary, and applies new migrations.
  *
- * @throws {CommandError} when a step fails; nothing is left running then.
+ * @throws {CommandError} if a step fails. Then the server is stopped.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const user = await findPostgresUser();
@@ -61,7 +61,7 @@ async function openPersistent(
   const { project, secrets, signal, onLost, onRestart } = options;
   const dataDir = join(home, "data");
   if (!await exists(dataDir)) {
-    // Made beside its place and renamed, so that a start that is interrupted leaves no half of it.
+    // Created under another name and renamed, so that an interrupted start leaves no half-made cluster.
     const unfinished = join(home, "data.new");
     await removeIfPresent(unfinished);
     const password = secrets.database_password;
@@ -127,7 +127,7 @@ interface PrepareOptions {
   readonly signal: AbortSignal;
 }
 
-/** Brings a running database up to date: what Supabase provides, then the project's own schema. */
+/** Brings a running database up to date: first what Supabase provides, then the project's schema. */
 async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   const rest = createRestApi({ databaseUrl: url, config: project.config, secrets });

@@ -1,5 +1,5 @@
 /**
- * The migrations a database has had, and whether they are those of this checkout.
+ * The migrations that a database has had, compared with those of this checkout.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { basename } from "node:path";
 import type postgres from "postgres";
 import { CommandError } from "../../cli/command_error.ts";
 
-/** A migration as the Supabase CLI has recorded it. */
+/** A migration as the Supabase CLI recorded it. */
 interface Applied {
   readonly version: string;
   readonly name: string | null;

@@ -1,7 +1,6 @@
 /**
- * Brings the database to the state of `supabase/migrations` and `supabase/seed.sql` with the Supabase
- * CLI, the program that does it for a hosted project too. The CLI needs a second even when there is
- * nothing to do, so whether there is something is found out here.
+ * Applies `supabase/migrations` and `supabase/seed.sql` with the Supabase CLI, which also does it for hosted
+ * projects. The CLI takes a second even if there is nothing to do, so this module checks first.
  *
  * @module
  */
@@ -25,7 +24,7 @@ export interface MigrateOptions {
 }
 
 /**
- * Applies what is new.
+ * Applies new migrations and the seed.
  *
  * @throws {CommandError} with the output of the CLI when a migration or the seed fails, and with what to do when the
  * database was made by another version of the project.
@@ -42,7 +41,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       "--workdir",
       project.root,
       "--db-url",
-      // The CLI insists on TLS unless told otherwise, and 127.0.0.1 has none.
+      // The CLI requires TLS by default, and 127.0.0.1 has none.
       `${databaseUrl}?sslmode=disable`,
       "--include-all",
       ...(project.config.db.seed.enabled ? ["--include-seed"] : []),
@@ -63,8 +62,8 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   };
   const ended = Promise.all([forEachLine(child.stdout, keep), forEachLine(child.stderr, keep)])
     .then(() => child.status);
-  // The CLI is a program that runs another one. When it is told to end before it listens, the other goes on,
-  // with the same output open, until the database stops: nobody has to wait for that.
+  // The CLI runs another program. A signal that comes before it listens does not reach that program, which then
+  // holds the output open until the database stops. So an abort does not wait for its end.
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   const { success } = await Promise.race([ended, aborted]);
@@ -72,7 +71,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   if (!success) throw new CommandError("The migrations could not be applied; see the lines above.");
 }
 
-/** The files that make up the database, each kind in the order it is applied. */
+/** The files of the database, each kind in the order of its application. */
 export function databaseFiles(
   project: Project,
 ): { schemas: string[]; migrations: string[]; seeds: string[] } {

@@ -1,7 +1,6 @@
 /**
- * Who Postgres runs as, and where that user can have files. Postgres refuses to run as root, so when
- * root starts the stack it runs as the user `postgres`, and its files must be where that user can
- * reach them.
+ * The user that Postgres runs as, and the folder for its files. Postgres refuses to run as root, so when root
+ * starts the stack it runs as the user `postgres`, and that user must be able to reach its files.
  *
  * @module
  */
@@ -11,35 +10,34 @@ import { dirname, join } from "node:path";
 import { CommandError } from "../../cli/command_error.ts";
 import { logInfo } from "../log.ts";
 
-/** The user that owns the data and runs the server; undefined is whoever started the stack. */
+/** The user that owns the data and runs the server; undefined is the user who started the stack. */
 export type PostgresUser = { readonly uid: number; readonly gid: number } | undefined;
 
 /**
- * Finds the user to run Postgres as, and makes the system user `postgres` when root has none.
+ * Finds the user to run Postgres as, and creates the system user `postgres` if root has none.
  *
- * @throws {CommandError} when that user is needed and cannot be made.
+ * @throws {CommandError} if that user is needed and cannot be created.
  */
 export async function findPostgresUser(): Promise<PostgresUser> {
   if (Deno.uid() !== 0) return undefined;
   const existing = await lookUp("postgres");
   if (existing) return existing;
-  logInfo("making the system user postgres, because Postgres does not run as root");
+  logInfo("creating the system user postgres, because Postgres does not run as root");
   const made = await run("useradd", ["--system", "--user-group", "--no-create-home", "postgres"]) ||
     await run("adduser", ["-S", "-D", "-H", "postgres"]);
   const user = made ? await lookUp("postgres") : undefined;
   if (user) return user;
   throw new CommandError(
-    "Postgres does not run as root, and a system user named postgres could not be made. Make one " +
-      "(useradd --system postgres), or start as an ordinary user.",
+    "Postgres does not run as root, and the system user postgres could not be created. Create it " +
+      "(useradd --system postgres), or start the stack as another user.",
   );
 }
 
 /**
- * Chooses the folder for the server's files: the project's own `.local`, or, when the user Postgres
- * runs as may not enter that (a project below `/root`, for example), one in `/var/tmp` named after
- * the project's path.
+ * Chooses the folder for the server's files: the project's `.local`, or, if the user of Postgres cannot enter
+ * it (for a project below `/root`, for example), one in `/var/tmp` named after the project's path.
  *
- * @throws {CommandError} when somebody else owns the folder in `/var/tmp`.
+ * @throws {CommandError} if another user owns the folder in `/var/tmp`.
  */
 export async function chooseHome(localDir: string, user: PostgresUser): Promise<string> {
   if (user === undefined || await canEnter(dirname(localDir))) return localDir;
@@ -48,13 +46,13 @@ export async function chooseHome(localDir: string, user: PostgresUser): Promise<
   await Deno.mkdir(home, { mode: 0o755 }).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
-  // Everybody may write to /var/tmp, so somebody may have been there first.
+  // All users may write to /var/tmp, so another one may have created the folder.
   const { isDirectory, uid } = await Deno.lstat(home);
   if (isDirectory && uid === Deno.uid()) return home;
-  throw new CommandError(`${home} belongs to somebody else. Remove it, or move the project.`);
+  throw new CommandError(`${home} belongs to another user. Remove it, or move the project.`);
 }
 
-/** Makes a folder of its own for a throw-away stack, which the user Postgres runs as can enter. */
+/** Creates a folder for a throw-away stack, which the user of Postgres can enter. */
 export async function makeThrowawayHome(user: PostgresUser): Promise<string> {
   const options = { prefix: "conversations-" };
   const folder = await Deno.makeTempDir(options);
@@ -69,7 +67,7 @@ export async function makeThrowawayHome(user: PostgresUser): Promise<string> {
   return fallback;
 }
 
-/** Says whether any user may pass through a folder and all folders above it. */
+/** Says whether any user can enter a folder and all folders above it. */
 async function canEnter(folder: string): Promise<boolean> {
   for (let path = await Deno.realPath(folder);; path = dirname(path)) {
     const { mode } = await Deno.stat(path);

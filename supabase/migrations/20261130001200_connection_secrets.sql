@@ -14,16 +14,22 @@ create table private.connection_secrets (
   constraint connection_secrets_previous_check
     check ((previous_secret_sha256 is null) = (previous_expires_at is null))
 );
-comment on table private.connection_secrets is 'SHA-256 of the API secrets of connections. The secret itself is shown once and stored nowhere.';
+comment on table private.connection_secrets is
+  'SHA-256 of the API secrets of connections. The secret itself is shown once and stored nowhere.';
 comment on column private.connection_secrets.connection_id is 'The connection.';
-comment on column private.connection_secrets.secret_sha256 is 'SHA-256 of the current secret. A plain hash is enough: the secret is 128 random bits, so there is nothing to guess.';
-comment on column private.connection_secrets.previous_secret_sha256 is 'SHA-256 of the secret before the last rotation.';
+comment on column private.connection_secrets.secret_sha256 is
+  'SHA-256 of the current secret. A plain hash is enough: the secret is 128 random bits, so there is nothing to '
+  'guess.';
+comment on column private.connection_secrets.previous_secret_sha256 is
+  'SHA-256 of the secret before the last rotation.';
 comment on column private.connection_secrets.previous_expires_at is 'Until when the previous secret still works.';
-comment on column private.connection_secrets.webhook_secret is 'Secret Kapso signs with, AES-GCM under CREDENTIALS_KEY: 12 bytes nonce, then ciphertext.';
+comment on column private.connection_secrets.webhook_secret is
+  'Secret Kapso signs with, AES-GCM under CREDENTIALS_KEY: 12 bytes nonce, then ciphertext.';
 comment on column private.connection_secrets.previous_webhook_secret is 'The one before, while both are valid.';
 comment on column private.connection_secrets.previous_webhook_expires_at is 'Until when the previous one is accepted.';
-comment on column private.connection_secrets.kapso_api_key is 'Key of the Kapso project, AES-GCM under CREDENTIALS_KEY: 12 bytes nonce, then ciphertext.';
-comment on column private.connection_secrets.updated_at is 'When the secret was last set.';
+comment on column private.connection_secrets.kapso_api_key is
+  'Key of the Kapso project, AES-GCM under CREDENTIALS_KEY: 12 bytes nonce, then ciphertext.';
+comment on column private.connection_secrets.updated_at is 'When a secret was last set.';
 
 grant all on private.connection_secrets to service_role;
 alter table private.connection_secrets enable row level security;
@@ -76,7 +82,8 @@ begin
   return query select new_secret, expires_at;
 end;
 $$;
-comment on function private.rotate_connection_secret(uuid, numeric) is 'Does the work of public.rotate_connection_secret.';
+comment on function private.rotate_connection_secret(uuid, numeric) is
+  'Does the work of public.rotate_connection_secret.';
 
 create function public.rotate_connection_secret(id uuid, grace_hours numeric default 24)
 returns table (api_secret text, previous_expires_at timestamptz)
@@ -88,7 +95,8 @@ as $$
   from private.rotate_connection_secret(rotate_connection_secret.id, rotate_connection_secret.grace_hours) as rotated;
 $$;
 comment on function public.rotate_connection_secret(uuid, numeric) is
-  'Give a connection a new API secret and return it, this once. The old one works on for grace_hours (0 to 720, 24 by default). For owners and admins.';
+  'Give a connection a new API secret and return it, this once. The old one works on for grace_hours (0 to 720, 24 by '
+  'default). For owners and admins.';
 
 create function public.verify_connection_secret(
   connection_id text,
@@ -101,8 +109,8 @@ volatile
 set search_path = ''
 as $$
 declare
-  -- Comparing bytes with "=" stops at the first difference. Hashing both sides once more together
-  -- with a fresh random value leaves nothing an outsider could time.
+  -- Comparing bytes with "=" stops at the first difference. Hashing both sides again together with a fresh random
+  -- value leaves nothing an outsider could time.
   blind bytea := uuid_send(gen_random_uuid());
 begin
   return query
@@ -124,7 +132,8 @@ begin
 end;
 $$;
 comment on function public.verify_connection_secret(text, text, text) is
-  'Check the SHA-256 (hex) of an API secret against the named connection. No row: there is no such connection on that platform. For service_role only.';
+  'Check the SHA-256 (hex) of an API secret against the named connection. No row: there is no such connection on that '
+  'platform. For service_role only.';
 
 -- Webhook secrets --------------------------------------------------------------------------------
 
@@ -164,7 +173,8 @@ begin
 end;
 $$;
 comment on function public.set_webhook_secret(uuid, text, numeric) is
-  'Keep an encrypted webhook secret (base64) for a connection. The one before works on for grace_hours. For service_role only.';
+  'Keep an encrypted webhook secret (base64) for a connection. The one before works on for grace_hours. For '
+  'service_role only.';
 
 -- API keys of Kapso ------------------------------------------------------------------------------
 
@@ -181,7 +191,8 @@ as $$
   where connection.id = kapso_api_key.connection_id;
 $$;
 comment on function public.kapso_api_key(uuid) is
-  'The Kapso key of a connection, encrypted, in base64, null where it has none; and the slug of its workspace, which decides whether it may use the key of the installation. For service_role only.';
+  'The Kapso key of a connection, encrypted, in base64, null where it has none; and the slug of its workspace, which '
+  'decides whether it may use the key of the installation. For service_role only.';
 
 -- Work that failed or waited for lack of a key resumes with the new one.
 create function public.set_kapso_api_key(connection_id uuid, api_key text)

@@ -39,8 +39,8 @@ begin
     return matched[1];
   end if;
 
-  -- From here on more than one person can fit. Then nobody is linked, and no wider rule is tried: a
-  -- message in the wrong person's history is worse than one in nobody's.
+  -- From here on more than one person can match. Then no person is linked and no wider rule is tried: a message in
+  -- the history of the wrong person is worse than one without a person.
 
   -- 3. The whole number, in another spelling.
   select workspace.default_country into country
@@ -80,7 +80,8 @@ begin
 end;
 $$;
 comment on function private.match_person(uuid, text, text) is
-  'The one person of the workspace whom a participant identifier belongs to: by identity, whole number, its spellings, last ten digits, national variants, in this order. Null where nobody or more than one fits.';
+  'The one person of the workspace whom a participant identifier belongs to: by identity, whole number, its '
+  'spellings, last ten digits, national variants, in this order. Null where no person or more than one matches.';
 
 create function private.adopt_conversations(workspace_id uuid, platform text, identifier text)
 returns void
@@ -108,9 +109,9 @@ begin
   spellings := private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country);
 
   begin
-    -- Candidates by index, then the same rule as for a new message decides. A conversation that is being
-    -- written at this moment is left out: waiting for it while holding the person could be a deadlock, and
-    -- its next batch links it.
+    -- Candidates by index, then the same rule as for a new message decides. A conversation that is being written
+    -- at this moment is left out: waiting for it while holding the person could be a deadlock, and its next
+    -- batch links it.
     with candidate as (
       select conversation.id, conversation.platform, conversation.participant_identifier
       from public.conversations as conversation
@@ -118,7 +119,10 @@ begin
         and conversation.person_id is null
         and (
           conversation.participant_digits = any (spellings)
-          or (length(conversation.participant_digits) >= 10 and right(conversation.participant_digits, 10) = right(digits, 10))
+          or (
+            length(conversation.participant_digits) >= 10
+            and right(conversation.participant_digits, 10) = right(digits, 10)
+          )
         )
       union
       select conversation.id, conversation.platform, conversation.participant_identifier
@@ -169,11 +173,13 @@ begin
 end;
 $$;
 comment on function private.adopt_conversations(uuid, text, text) is
-  'Link the conversations of a workspace that waited for a person with this phone number (platform null) or identifier.';
+  'Link the conversations of a workspace that waited for a person with this phone number (platform null) or '
+  'identifier.';
 
 create function private.adopt_conversations_of_person()
 returns trigger
 language plpgsql
+-- Definer because members may not execute private.adopt_conversations themselves.
 security definer
 set search_path = ''
 as $$
@@ -183,7 +189,7 @@ begin
 end;
 $$;
 comment on function private.adopt_conversations_of_person() is
-  'Trigger: a person who is added, or gets another number, adopts the conversations that waited for it. Definer because members may not execute private.adopt_conversations themselves.';
+  'Trigger: a person who is added, or gets another number, adopts the conversations that waited for it.';
 
 create trigger people_adopt_conversations_on_insert
   after insert on public.people
@@ -198,6 +204,7 @@ create trigger people_adopt_conversations_on_update
 create function private.adopt_conversations_of_identity()
 returns trigger
 language plpgsql
+-- Definer because members may not execute private.adopt_conversations themselves.
 security definer
 set search_path = ''
 as $$
@@ -207,7 +214,7 @@ begin
 end;
 $$;
 comment on function private.adopt_conversations_of_identity() is
-  'Trigger: a person who gets an identity adopts the conversations that waited for it. Definer because members may not execute private.adopt_conversations themselves.';
+  'Trigger: a person who gets an identity adopts the conversations that waited for it.';
 
 create trigger person_identities_adopt_conversations
   after insert on public.person_identities

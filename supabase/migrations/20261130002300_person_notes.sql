@@ -18,16 +18,22 @@ create table public.person_notes (
   constraint person_notes_content_check check (length(content) between 1 and 20000),
   constraint person_notes_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
-comment on table public.person_notes is 'What members write down about a person, and what is written about each day. Customers never see it.';
+comment on table public.person_notes is
+  'Notes of members about a person, and a summary of each day. Customers never see them.';
 comment on column public.person_notes.id is 'Primary key.';
 comment on column public.person_notes.workspace_id is 'The workspace, the same as the person''s.';
 comment on column public.person_notes.person_id is 'The person.';
-comment on column public.person_notes.kind is 'note: written by a member. daily_summary: one per day, written by a program.';
-comment on column public.person_notes.local_date is 'The day a daily_summary is about, in the time zone of the workspace. Null for notes.';
+comment on column public.person_notes.kind is
+  'note: written by a member. daily_summary: one per day, written by a program.';
+comment on column public.person_notes.local_date is
+  'The day a daily_summary is about, in the time zone of the workspace. Null for notes.';
 comment on column public.person_notes.content is 'The text.';
-comment on column public.person_notes.metadata is 'How it came about: an object, empty for notes; see supabase/functions/_shared/conversations/note.ts.';
+comment on column public.person_notes.metadata is
+  'How a program made it, such as the model and the message count of a daily summary: an object of up to 16 KiB, '
+  'empty for notes of members. Written by public.write_daily_summaries(); private.note_other_person() sets its digest '
+  'to null.';
 comment on column public.person_notes.created_by is 'The member who wrote it. Null for what a program wrote.';
-comment on column public.person_notes.created_at is 'When the row was made.';
+comment on column public.person_notes.created_at is 'When the row was created.';
 comment on column public.person_notes.updated_at is 'When the row last changed.';
 
 create unique index person_notes_person_id_kind_local_date_key

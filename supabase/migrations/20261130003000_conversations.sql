@@ -53,40 +53,52 @@ create table public.conversations (
     check (message_count >= archived_message_count and archived_message_count >= 0 and unread_count >= 0)
 );
 comment on table public.conversations is
-  'One row per thread. messages holds its newest messages; older ones of a long thread are in conversation_archives. Read whole threads through conversation_messages() or conversation_export.';
+  'One row per conversation. messages holds its newest messages; older ones of a long conversation are in '
+  'conversation_archives. Read whole conversations through conversation_messages() or conversation_export.';
 comment on column public.conversations.id is 'Primary key.';
 comment on column public.conversations.workspace_id is 'The workspace.';
-comment on column public.conversations.user_id is 'Owner of the connection that brought the thread: part of its key.';
-comment on column public.conversations.connection_id is 'The connection that wrote last. Null after it was deleted: the conversation stays.';
+comment on column public.conversations.user_id is
+  'Owner of the connection that brought the conversation: part of its key.';
+comment on column public.conversations.connection_id is
+  'The connection that wrote last. Null after it was deleted: the conversation stays.';
 comment on column public.conversations.platform is 'whatsapp, signal, telegram or wechat.';
-comment on column public.conversations.external_conversation_id is 'Id of the thread on its platform.';
-comment on column public.conversations.participant_identifier is 'Phone number, username or platform id of the other side, as it came last.';
+comment on column public.conversations.external_conversation_id is 'Id of the conversation on its platform.';
+comment on column public.conversations.participant_identifier is
+  'Phone number, username or platform id of the participant, as last received.';
 comment on column public.conversations.participant_name is 'Newest non-empty name the platform gave.';
-comment on column public.conversations.participant_digits is 'Digits of participant_identifier where it is a phone number.';
-comment on column public.conversations.person_id is 'The contact. Null while nobody, or more than one person, fits.';
-comment on column public.conversations.status is 'open or closed. A new inbound message opens a closed conversation again.';
+comment on column public.conversations.participant_digits is
+  'Digits of participant_identifier where it is a phone number.';
+comment on column public.conversations.person_id is 'The contact. Null while no person, or more than one, matches.';
+comment on column public.conversations.status is
+  'open or closed. A new inbound message reopens a closed conversation: see private.is_reopened.';
 comment on column public.conversations.closed_at is 'When it was closed. Null while it is open.';
-comment on column public.conversations.assigned_to is 'The member who takes care of it.';
+comment on column public.conversations.assigned_to is 'The member it is assigned to.';
 comment on column public.conversations.messages is
-  'The newest messages, oldest first: an array of Message, defined in supabase/functions/_shared/conversations/message.ts.';
-comment on column public.conversations.head_started_at is 'sent_at of the first element of messages. What is older belongs to an archive page, once there is one.';
-comment on column public.conversations.message_count is 'Messages of the whole thread.';
+  'The newest messages, oldest first: an array of Message, defined in supabase/functions/_shared/contracts/message.ts.';
+comment on column public.conversations.head_started_at is
+  'sent_at of the first element of messages. Older messages belong to an archive page, once there is one.';
+comment on column public.conversations.message_count is 'Number of messages in the whole conversation.';
 comment on column public.conversations.archived_message_count is 'How many of them are in conversation_archives.';
-comment on column public.conversations.unread_count is 'Inbound messages newer than last_read_at, without imported history.';
-comment on column public.conversations.last_read_at is 'Up to when a member has read.';
+comment on column public.conversations.unread_count is 'Unread messages: see private.is_unread.';
+comment on column public.conversations.last_read_at is 'Time up to which a member has read.';
 comment on column public.conversations.last_message_at is 'sent_at of the newest message.';
-comment on column public.conversations.activity_at is 'Order of the inbox: last_message_at, or created_at while there is no message.';
-comment on column public.conversations.last_message_preview is 'First 200 characters of the newest message, or [type] where it has no text.';
+comment on column public.conversations.activity_at is
+  'Order of the inbox: last_message_at, or created_at while there is no message.';
+comment on column public.conversations.last_message_preview is
+  'First 200 characters of the newest message, or [type] where it has no text.';
 comment on column public.conversations.last_message_type is 'Type of the newest message.';
 comment on column public.conversations.last_message_direction is 'Direction of the newest message.';
-comment on column public.conversations.last_inbound_at is 'sent_at of the newest inbound message: WhatsApp lets a business answer freely for 24 hours after it.';
-comment on column public.conversations.search_text is 'Name, number and preview in the form of private.search_key, for search_conversations().';
-comment on column public.conversations.created_at is 'When the row was made.';
+comment on column public.conversations.last_inbound_at is
+  'sent_at of the newest inbound message: WhatsApp allows free-form replies for 24 hours after it.';
+comment on column public.conversations.search_text is
+  'Name, number and preview in the form of private.search_key, for search_conversations().';
+comment on column public.conversations.created_at is 'When the row was created.';
 comment on column public.conversations.updated_at is 'When the row last changed.';
 
 create index conversations_workspace_id_activity_at_id_idx
   on public.conversations (workspace_id, activity_at desc, id desc);
-comment on index public.conversations_workspace_id_activity_at_id_idx is 'Order of the inbox list, and its keyset paging.';
+comment on index public.conversations_workspace_id_activity_at_id_idx is
+  'Order of the inbox list, and its keyset paging.';
 
 create index conversations_search_text_idx
   on public.conversations using gin (search_text extensions.gin_trgm_ops);
@@ -100,7 +112,8 @@ create index conversations_assigned_to_idx on public.conversations (assigned_to)
 
 create index conversations_waiting_participant_digits_idx
   on public.conversations (workspace_id, participant_digits) where person_id is null;
-comment on index public.conversations_waiting_participant_digits_idx is 'Conversations that wait for a person with this number.';
+comment on index public.conversations_waiting_participant_digits_idx is
+  'Conversations that wait for a person with this number.';
 
 create index conversations_waiting_participant_last10_idx
   on public.conversations (workspace_id, (right(participant_digits, 10)))
@@ -113,10 +126,10 @@ create index conversations_waiting_identity_key_idx
 comment on index public.conversations_waiting_identity_key_idx is 'The same by identity.';
 
 create index conversations_open_idx on public.conversations (workspace_id, assigned_to) where status = 'open';
-comment on index public.conversations_open_idx is 'Counts open threads, and those without an assignee.';
+comment on index public.conversations_open_idx is 'Counts open conversations, and those without an assignee.';
 
 create index conversations_unread_idx on public.conversations (workspace_id) where unread_count > 0;
-comment on index public.conversations_unread_idx is 'Counts threads with unread messages.';
+comment on index public.conversations_unread_idx is 'Counts conversations with unread messages.';
 
 grant select on public.conversations to authenticated;
 grant all on public.conversations to service_role;
@@ -140,12 +153,16 @@ create table public.conversation_archives (
   constraint conversation_archives_sent_at_check check (first_sent_at <= last_sent_at)
 );
 comment on table public.conversation_archives is
-  'Older pages of a long thread, each with its own time range. Pages do not overlap in time: a late message goes to the page that covers its sent_at.';
+  'Older pages of a long conversation, each with its own time range. Pages do not overlap in time: a late message is '
+  'added to the page that covers its sent_at.';
 comment on column public.conversation_archives.conversation_id is 'The conversation.';
-comment on column public.conversation_archives.position is 'Place of the page in the thread, oldest lowest. A page that is split takes a number between its own and the next one''s.';
+comment on column public.conversation_archives.position is
+  'Place of the page, oldest lowest. The second part of a split page takes a number between those of the page and the '
+  'next one.';
 comment on column public.conversation_archives.workspace_id is 'The workspace, the same as the conversation''s.';
 comment on column public.conversation_archives.messages is
-  'The messages of the page, oldest first: an array of Message, defined in supabase/functions/_shared/conversations/message.ts.';
+  'The messages of the page, oldest first: an array of Message, defined in '
+  'supabase/functions/_shared/contracts/message.ts.';
 comment on column public.conversation_archives.message_count is 'Length of messages.';
 comment on column public.conversation_archives.first_sent_at is 'sent_at of the first message.';
 comment on column public.conversation_archives.last_sent_at is 'sent_at of the last message.';
@@ -171,16 +188,18 @@ create table private.message_keys (
   constraint message_keys_pkey primary key (conversation_id, message_digest)
 );
 comment on table private.message_keys is
-  'The dedupe rule: a message is new if and only if its row can be inserted here. Written in the same transaction as the message.';
+  'The dedupe rule: a message is new if and only if it has no row here. Written in the same transaction as the '
+  'message.';
 comment on column private.message_keys.conversation_id is 'The conversation.';
-comment on column private.message_keys.message_digest is 'First 16 bytes of the SHA-256 of the message id. Ids are up to 512 characters; this keeps the index a third as large (docs/adr/0002).';
+comment on column private.message_keys.message_digest is
+  'private.message_digest of its id: keeps the index a third as large as the ids would (docs/adr/0002).';
 comment on column private.message_keys.sent_at is 'sent_at of the message: tells which page it lies on.';
 
 grant all on private.message_keys to service_role;
 alter table private.message_keys enable row level security;
 
--- No foreign key: checking it costs as much as writing the row, for each message, and
--- ingest_conversations holds the lock of the conversation anyway. What is left is the cascade.
+-- Stands in for a foreign key, whose check costs as much as writing the row, for each message, while
+-- ingest_conversations holds the lock of the conversation anyway.
 create function private.delete_message_keys()
 returns trigger
 language plpgsql
@@ -195,7 +214,8 @@ begin
   return null;
 end;
 $$;
-comment on function private.delete_message_keys() is 'Trigger: the ledger of a conversation goes with the conversation.';
+comment on function private.delete_message_keys() is
+  'Trigger: deletes the ledger of a conversation with the conversation.';
 
 create trigger conversations_delete_message_keys
   after delete on public.conversations
@@ -211,12 +231,13 @@ create table private.waiting_updates (
   constraint waiting_updates_change_check check (jsonb_typeof(change) = 'object')
 );
 comment on table private.waiting_updates is
-  'Statuses and reactions that came before their message. Applied, and removed, when it arrives.';
+  'Statuses and reactions that arrived before their message. Applied and removed when it arrives.';
 comment on column private.waiting_updates.id is 'Primary key.';
 comment on column private.waiting_updates.conversation_id is 'The conversation.';
-comment on column private.waiting_updates.message_id is 'Id of the message that is waited for.';
-comment on column private.waiting_updates.change is 'MessageChange, defined in supabase/functions/_shared/conversations/message.ts.';
-comment on column private.waiting_updates.created_at is 'When it came.';
+comment on column private.waiting_updates.message_id is 'Id of the message it waits for.';
+comment on column private.waiting_updates.change is
+  'MessageChange, defined in supabase/functions/_shared/contracts/message.ts.';
+comment on column private.waiting_updates.created_at is 'When it arrived.';
 
 create index waiting_updates_conversation_id_message_id_idx on private.waiting_updates (conversation_id, message_id);
 
@@ -231,8 +252,8 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- The number the customer wrote to: its id begins the key of the thread. Of the same owner, who is part
-  -- of the key too.
+  -- The number the customer wrote to: its id begins the key of the conversation. Of the same owner, who is part of
+  -- the key too.
   select connection.*
   from public.connections as connection
   where connection.workspace_id = (sending_connection.conversation).workspace_id
@@ -241,7 +262,8 @@ as $$
     and connection.phone_number_id = split_part((sending_connection.conversation).external_conversation_id, ':', 1);
 $$;
 comment on function private.sending_connection(public.conversations) is
-  'The Kapso number by which a thread is answered; no row values where it is gone or the thread came another way.';
+  'The Kapso number that replies in a conversation; no row values where it is gone or the conversation came from '
+  'another source.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

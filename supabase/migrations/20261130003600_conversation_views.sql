@@ -37,10 +37,15 @@ from public.conversations as conversation
 left join public.people as person
   on person.workspace_id = conversation.workspace_id and person.id = conversation.person_id;
 comment on view public.conversation_list is
-  'Conversations without their messages, for inboxes, with the ids of their tags. Filter by workspace_id and order by activity_at desc, id desc; search and tags go through search_conversations().';
+  'Conversations without their messages, for inboxes, with the ids of their tags. Filter by workspace_id and order by '
+  'activity_at desc, id desc; search and tags go through search_conversations().';
 grant select on public.conversation_list to authenticated, service_role;
 
-create function public.conversation_messages(conversation uuid, before text default null, max_messages integer default 50)
+create function public.conversation_messages(
+  conversation uuid,
+  before text default null,
+  max_messages integer default 50
+)
 returns table (
   id text,
   direction text,
@@ -61,8 +66,8 @@ returns table (
 language plpgsql
 stable
 set search_path = ''
--- Pages are read from the index in their order, one after the other, until there are enough. Sorting
--- them first would touch every page of the thread.
+-- Pages are read from the index in their order, until there are enough messages. Sorting them first would touch every
+-- page of the conversation.
 set enable_sort = off
 set enable_bitmapscan = off
 set enable_seqscan = off
@@ -81,8 +86,8 @@ begin
     raise exception 'max_messages must be between 1 and 500' using errcode = '22023';
   end if;
   if not anchor_found then
-    -- A cursor is the time and the id of a message. It stays right when messages are added around it
-    -- and when its page is split.
+    -- A cursor is the time and the id of a message. It stays valid when messages are added around it and when its
+    -- page is split.
     begin
       anchor_at := split_part(conversation_messages.before, '~', 1)::timestamptz;
     exception when data_exception then
@@ -95,8 +100,8 @@ begin
     end if;
   end if;
 
-  -- From the newest page backwards, until there are enough: the head, then the archive in the order of its
-  -- index. Row level security applies to both tables.
+  -- From the newest page backwards: the head, then the archive in the order of its index. Row level security applies
+  -- to both tables.
   for page in
     (
       select head.messages, coalesce(head.head_started_at, '-infinity') as first_sent_at
@@ -118,7 +123,7 @@ begin
       select stored.ordinal into page_end
       from jsonb_array_elements(page.messages) with ordinality as stored (value, ordinal)
       where stored.value ->> 'id' = anchor_id;
-      -- Messages of one instant may go on in the page before; only there the search goes on too.
+      -- Messages of one instant may continue in the page before; only then does the search continue there.
       continue when page_end is null and page.first_sent_at >= anchor_at;
       anchor_found := true;
     end if;
@@ -155,7 +160,9 @@ begin
 end;
 $$;
 comment on function public.conversation_messages(uuid, text, integer) is
-  'Messages of a whole thread, newest first, archives included: at most max_messages (1 to 500, 50 by default), older than the cursor before. The next page is asked for with the cursor of the last row. Row level security applies: no rows for a conversation the caller may not see.';
+  'Messages of a whole conversation, newest first, archives included: at most max_messages (1 to 500, 50 by default), '
+  'older than the cursor before. Pass the cursor of the last row for the next page. Row level security applies: no '
+  'rows for a conversation the caller may not see.';
 
 create view public.conversation_export
 with (security_invoker = true)
@@ -180,10 +187,13 @@ select
   ) || conversation.messages as messages
 from public.conversations as conversation;
 comment on view public.conversation_export is
-  'Every conversation with its whole thread as one array, oldest message first. Select one conversation at a time: a long thread is many megabytes.';
+  'Every conversation with all its messages as one array, oldest first. Select one conversation at a time: a long one '
+  'is many megabytes.';
 grant select on public.conversation_export to authenticated, service_role;
 
 -- Who may call these functions -------------------------------------------------------------------
 
-revoke execute on function public.conversation_messages(uuid, text, integer) from public, anon, authenticated, service_role;
+revoke execute on function
+  public.conversation_messages(uuid, text, integer)
+from public, anon, authenticated, service_role;
 grant execute on function public.conversation_messages(uuid, text, integer) to authenticated, service_role;

@@ -9,7 +9,7 @@ as $$
 declare
   locked public.conversations;
 begin
-  -- The role first: a stranger must not even hold a row up.
+  -- The role first: a stranger must not lock a row even for a moment.
   perform private.require_role(
     (select known.workspace_id from public.conversations as known where known.id = lock_conversation.conversation_id),
     array['owner', 'admin', 'agent'],
@@ -23,7 +23,8 @@ begin
 end;
 $$;
 comment on function private.lock_conversation(uuid) is
-  'A thread the caller may work on, locked. For owners, admins and agents; others get the error of private.require_role.';
+  'A conversation the caller may change, locked. For owners, admins and agents; others get the error of '
+  'private.require_role.';
 
 -- Volatile, so that it sees the change that its caller has just made.
 create function private.changed_conversation(conversation_id uuid, kapso jsonb)
@@ -56,8 +57,8 @@ declare
 begin
   update public.conversations as known
   set status = set_conversation_status.status,
-    -- WhatsApp's times are whole seconds. Whatever the customer wrote in this one was not seen by whoever
-    -- closed it, and opens it again.
+    -- WhatsApp's times are whole seconds. The member who closed it has not seen messages of this second, so they
+    -- reopen it.
     closed_at = case when set_conversation_status.status = 'closed'
       then date_trunc('second', now()) - interval '1 millisecond' end,
     updated_at = now()
@@ -86,7 +87,8 @@ as $$
   );
 $$;
 comment on function public.set_conversation_status(uuid, text) is
-  'Closes a conversation (closed) or reopens it (open). Returns its row of conversation_list, and where it is at Kapso. For owners, admins and agents.';
+  'Closes a conversation (closed) or reopens it (open). Returns its row of conversation_list, and where it is at '
+  'Kapso. For owners, admins and agents.';
 
 -- Assignment -------------------------------------------------------------------------------------
 
@@ -140,7 +142,8 @@ as $$
   );
 $$;
 comment on function public.assign_conversation(uuid, uuid) is
-  'Assigns a conversation to a member who may reply; null unassigns it. Returns the row of conversation_list. For owners, admins and agents.';
+  'Assigns a conversation to a member who may reply; null unassigns it. Returns the row of conversation_list. For '
+  'owners, admins and agents.';
 
 -- Person -----------------------------------------------------------------------------------------
 
@@ -159,7 +162,7 @@ declare
   conversation public.conversations;
 begin
   perform private.require_role(owning_workspace, array['owner', 'admin', 'agent'], 'conversation_not_found');
-  -- People before conversations.
+  -- People are locked before conversations.
   perform 1
   from public.people as person
   where person.id = link_conversation.person_id and person.workspace_id = owning_workspace

@@ -9,11 +9,13 @@ create table private.thread_aliases (
   constraint thread_aliases_alias_check check (length(alias) between 1 and 512)
 );
 comment on table private.thread_aliases is
-  'Other keys of a WhatsApp thread. A customer is known by phone, by BSUID or by both, and it must be one thread whichever of them an event has.';
+  'Other keys of a WhatsApp conversation. Kapso names a customer by phone, by BSUID or by both, and all of them '
+  'belong to one conversation.';
 comment on column private.thread_aliases.workspace_id is 'The workspace.';
 comment on column private.thread_aliases.user_id is 'Owner of the connection, as in the key of conversations.';
-comment on column private.thread_aliases.alias is 'A key that an event may have, in the form of external_conversation_id.';
-comment on column private.thread_aliases.conversation_id is 'The thread it stands for.';
+comment on column private.thread_aliases.alias is
+  'A key that an event may have, in the form of external_conversation_id.';
+comment on column private.thread_aliases.conversation_id is 'The conversation it belongs to.';
 
 create index thread_aliases_conversation_id_idx on private.thread_aliases (conversation_id);
 
@@ -35,24 +37,27 @@ create table public.conversation_sessions (
   constraint conversation_sessions_session_id_check check (length(session_id) between 1 and 200)
 );
 comment on table public.conversation_sessions is
-  'What Kapso calls a conversation: a session that ends after a day without messages. All sessions of a customer are one thread.';
-comment on column public.conversation_sessions.conversation_id is 'The thread.';
+  'Sessions, which Kapso calls conversations: a session ends after a day without messages. All sessions of a customer '
+  'belong to one conversation here.';
+comment on column public.conversation_sessions.conversation_id is 'The conversation.';
 comment on column public.conversation_sessions.session_id is 'Kapso''s id.';
 comment on column public.conversation_sessions.workspace_id is 'The workspace, the same as the conversation''s.';
 comment on column public.conversation_sessions.started_at is 'When Kapso opened it.';
-comment on column public.conversation_sessions.ended_at is 'When it ended. Null: it goes on, or goes on again.';
+comment on column public.conversation_sessions.ended_at is
+  'When it ended. Null while it is active, also after it was reopened.';
 comment on column public.conversation_sessions.last_ended_at is
-  'When Kapso last said that it had ended: what holds where the word that it went on before comes later.';
+  'When Kapso last reported its end. It counts again when a report that it was active before arrives later.';
 comment on column public.conversation_sessions.active_at is
-  'When Kapso last said that it goes on, or a member opened it again. An end before that is over.';
-comment on column public.conversation_sessions.inactive_since is 'Time of the last message when Kapso last reported inactivity.';
+  'When Kapso last reported it as active, or a member reopened it. An earlier end no longer counts.';
+comment on column public.conversation_sessions.inactive_since is
+  'Time of the last message when Kapso last reported inactivity.';
 
 create index conversation_sessions_workspace_id_idx on public.conversation_sessions (workspace_id);
 
 create index conversation_sessions_newest_idx
   on public.conversation_sessions (conversation_id, started_at desc, session_id desc);
 comment on index public.conversation_sessions_newest_idx is
-  'The newest session of a thread, which is looked for with every event, however many there are.';
+  'Finds the newest session of a conversation, which every event needs.';
 
 grant select on public.conversation_sessions to authenticated;
 grant all on public.conversation_sessions to service_role;
@@ -72,7 +77,8 @@ set search_path = ''
 as $$
 declare
   identifiers text[] := array(
-    select identifier.value from jsonb_array_elements_text(coalesce(contact -> 'identifiers', '[]')) as identifier (value)
+    select identifier.value
+    from jsonb_array_elements_text(coalesce(contact -> 'identifiers', '[]')) as identifier (value)
   );
   phone text := nullif(contact ->> 'phone', '');
   given_name text := nullif(left(btrim(contact ->> 'name'), 300), '');
@@ -91,7 +97,7 @@ begin
     on conflict on constraint people_workspace_id_phone_digits_key do nothing
     returning person.id into found;
     if found is null then
-      -- Somebody else was quicker.
+      -- Another transaction was faster.
       select person.id into found
       from public.people as person
       where person.workspace_id = ensure_person.workspace_id
@@ -99,7 +105,9 @@ begin
     end if;
   elsif given_name is not null then
     update public.people as person
-    set kapso_name = case when ensure_person.is_history then coalesce(person.kapso_name, given_name) else given_name end,
+    set kapso_name = case
+        when ensure_person.is_history then coalesce(person.kapso_name, given_name) else given_name
+      end,
       name = coalesce(nullif(btrim(person.name), ''), given_name)
     where person.id = found
       and person.workspace_id = ensure_person.workspace_id
@@ -109,7 +117,7 @@ begin
         or (person.kapso_name <> given_name and not ensure_person.is_history)
       );
   end if;
-  -- A person who was known by BSUID alone, and whose number is known now.
+  -- A person known by BSUID alone until now gets their number.
   if phone is not null then
     update public.people as person
     set phone = ensure_person.contact ->> 'phone'
@@ -140,7 +148,8 @@ begin
 end;
 $$;
 comment on function private.ensure_person(uuid, jsonb, boolean) is
-  'The person a Kapso contact is, made where there is none: phone, identifiers, kapso_name as Kapso gives them, name only where it is empty. Nothing is overwritten by an empty value.';
+  'Find the person of a Kapso contact, or create them: phone, identifiers and kapso_name as Kapso gives them, name '
+  'only where it is empty. An empty value overwrites nothing.';
 
 create function private.contact_lock_key(identifier text)
 returns bigint
@@ -162,7 +171,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  -- All of them, in one order, before anything is written: two callers can never wait for each other.
+  -- All of them, in one order, before any write: two callers can never wait for each other.
   perform pg_catalog.pg_advisory_xact_lock(contact.key)
   from (
     select distinct private.contact_lock_key(identifier.value) as key
@@ -185,7 +194,8 @@ begin
 end;
 $$;
 comment on function private.lock_contacts(jsonb) is
-  'Keep everybody else away from the contacts of Kapso''s elements until the transaction ends. Without it two first events of a customer, one with a phone and one without, would make two people and two threads.';
+  'Lock the contacts of Kapso''s elements until the transaction ends. Otherwise two first events of a customer, one '
+  'with a phone and one without, would create two people and two conversations.';
 
 create function private.change_identity(source public.connections, change jsonb)
 returns boolean
@@ -205,7 +215,7 @@ begin
   if owner_id is null then
     return false;
   end if;
-  -- What already belongs to somebody stays with them: two people are never merged on this event.
+  -- An identifier that already belongs to a person stays with them: this event never merges two people.
   foreach identifier in array previous || current loop
     if private.match_person(source.workspace_id, 'whatsapp', identifier) is null then
       insert into public.person_identities (workspace_id, person_id, platform, identifier)
@@ -237,7 +247,8 @@ begin
 end;
 $$;
 comment on function private.change_identity(public.connections, jsonb) is
-  'A customer has another number or BSUID: the same person and the same thread from now on. False where nobody has any of them.';
+  'Record that a customer has another number or BSUID: the same person and the same conversation from now on. False '
+  'where no person has any of the identifiers.';
 
 create function private.change_marketing_preference(source public.connections, change jsonb)
 returns void
@@ -275,7 +286,7 @@ begin
 end;
 $$;
 comment on function private.change_marketing_preference(public.connections, jsonb) is
-  'A customer stopped or resumed marketing messages. The change with the highest sequence holds.';
+  'Record that a customer stopped or resumed marketing messages. The change with the highest sequence wins.';
 
 -- Conversations ----------------------------------------------------------------------------------
 
@@ -290,7 +301,7 @@ declare
   candidate text;
   thread text;
 begin
-  -- The first candidate that is the key or an alias of a thread, else the first candidate itself.
+  -- The first candidate that is the key or an alias of a conversation, else the first candidate itself.
   foreach candidate in array thread_of.candidates loop
     select conversation.external_conversation_id into thread
     from public.conversations as conversation
@@ -314,7 +325,7 @@ begin
 end;
 $$;
 comment on function private.thread_of(public.connections, text[]) is
-  'Key of the thread that the first known candidate belongs to; the first candidate where none is known.';
+  'Key of the conversation that the first known candidate belongs to; the first candidate where none is known.';
 
 create function private.newest_session(conversation_id uuid)
 returns public.conversation_sessions
@@ -360,8 +371,8 @@ begin
   from public.conversations as conversation
   where conversation.id = apply_session.conversation_id
   on conflict on constraint conversation_sessions_pkey do update
-  -- The same in whatever order the reports come: the earliest start, the latest word that it goes on, the
-  -- earliest end since then, the latest silence.
+  -- The same result in any order of reports: the earliest start, the latest report of activity, the earliest end
+  -- since then, the latest inactivity.
   set started_at = least(known.started_at, excluded.started_at),
     active_at = greatest(known.active_at, excluded.active_at),
     last_ended_at = greatest(known.last_ended_at, excluded.ended_at),
@@ -380,8 +391,8 @@ begin
 
   -- The newest session decides: the late end of an older one does not close what came after it.
   newest := private.newest_session(apply_session.conversation_id);
-  -- A report after which it is the same one, as open or ended as before, leaves the thread as it is: a
-  -- member may have closed or opened it since.
+  -- A report that changes neither the newest session nor its end leaves the conversation as it is: a member may have
+  -- closed or reopened it since.
   if newest.session_id = newest_before.session_id and newest.ended_at is not distinct from newest_before.ended_at then
     return;
   end if;
@@ -391,11 +402,13 @@ begin
     updated_at = now()
   from (
     select case
-      -- It goes on again, but a member closed the thread after that.
-      when newest.ended_at is null and newest.session_id = newest_before.session_id and known.closed_at >= newest.active_at
+      -- It is active again, but a member closed the conversation after that.
+      when newest.ended_at is null
+        and newest.session_id = newest_before.session_id
+        and known.closed_at >= newest.active_at
         then known.status
       when newest.ended_at is null then 'open'
-      -- The customer wrote after the end, and the end is only heard of now.
+      -- The customer wrote after the end, which is reported only now.
       when known.last_inbound_at > newest.ended_at then 'open'
       else 'closed'
     end as status
@@ -405,9 +418,9 @@ begin
   where conversation.id = apply_session.conversation_id
     and (
       conversation.status <> decided.status
-      -- Closed with the session before: what the customer wrote in between does not open it again.
+      -- Closed with the session before: messages of the customer in between do not reopen it.
       or (newest.ended_at is not null and decided.status = 'closed' and conversation.closed_at < newest.ended_at)
-      -- Closed with this one, which ended earlier than was known.
+      -- Closed with this session, which ended earlier than reported before.
       or (
         newest.session_id = newest_before.session_id and decided.status = 'closed'
         and conversation.closed_at = newest_before.ended_at
@@ -416,7 +429,8 @@ begin
 end;
 $$;
 comment on function private.apply_session(uuid, jsonb, timestamptz) is
-  'Keep a session of a thread, and let the newest session open or close the thread. The conversation is locked by the caller.';
+  'Store a session of a conversation, and open or close the conversation as its newest session says. The conversation '
+  'is locked by the caller.';
 
 create type private.kapso_outcome as (
   conversation_id uuid,
@@ -426,7 +440,8 @@ create type private.kapso_outcome as (
   person_id uuid,
   error text
 );
-comment on type private.kapso_outcome is 'What became of a KapsoConversation: see private.store_kapso_conversation.';
+comment on type private.kapso_outcome is
+  'Outcome of storing a KapsoConversation: see private.store_kapso_conversation.';
 
 create function private.store_kapso_conversation(source public.connections, given jsonb)
 returns private.kapso_outcome
@@ -459,8 +474,8 @@ begin
     from (select distinct key from unnest(candidates) as given_key (key) order by key) as candidate
     where candidate.key <> stored.external_conversation_id
     on conflict on constraint thread_aliases_pkey do nothing;
-    -- Held until the end, so that somebody who deletes the person at this moment waits. Whoever was
-    -- quicker has it: then the thread has nobody, and its next message finds or makes them anew.
+    -- The person is locked until the end, so that a concurrent delete waits. If the delete was faster, the
+    -- conversation stays without a person, and its next message finds or creates them again.
     update public.conversations as conversation
     set person_id = held.id
     from (
@@ -473,8 +488,8 @@ begin
     if given -> 'session' ->> 'id' is not null then
       perform private.apply_session(stored.id, given -> 'session', (given ->> 'inactive_since')::timestamptz);
     end if;
-    -- The door changes nothing of a message that is there but status, reactions and a late file. What an agent
-    -- of this customer filed is made whole here; nearly always there is none.
+    -- ingest_conversations changes only status, reactions and late media of a known message. A message that an AI
+    -- agent filed is completed here; nearly always there is none.
     select array_agg(
       row(stored.id, message.value ->> 'id', message.digest, message.value)::private.ingest_change
     ) into filed_by_agents
@@ -514,7 +529,8 @@ begin
 end;
 $$;
 comment on function private.store_kapso_conversation(public.connections, jsonb) is
-  'Store a KapsoConversation through the one door, in whichever thread its contact has, with its person, aliases and session. The contact is locked by the caller. error is a SQLSTATE.';
+  'Store a KapsoConversation through ingest_conversations, in the conversation its contact has, with its person, '
+  'aliases and session. The contact is locked by the caller. error is a SQLSTATE.';
 
 create function private.kapso_side(conversation public.conversations)
 returns jsonb
@@ -530,7 +546,8 @@ as $$
   from private.sending_connection(kapso_side.conversation) as connection;
 $$;
 comment on function private.kapso_side(public.conversations) is
-  'Where a thread is at Kapso: the connection, its number, and the newest session; null where it is not there.';
+  'Where a conversation is at Kapso: {connection_id, phone_number_id, session_id of the newest session}; null where '
+  'it is not there.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

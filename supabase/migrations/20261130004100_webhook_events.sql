@@ -15,24 +15,31 @@ create table private.webhook_events (
   constraint webhook_events_elements_check check (jsonb_typeof(elements) = 'array'),
   constraint webhook_events_state_check check (state in ('received', 'processed', 'ignored', 'failed'))
 );
-comment on table private.webhook_events is 'Every signed event of Kapso, as it came. Contains message texts: never exposed, pruned by age.';
+comment on table private.webhook_events is
+  'Every signed event of Kapso, as received. Contains message texts: never exposed, pruned by age.';
 comment on column private.webhook_events.id is 'Primary key.';
-comment on column private.webhook_events.phone_number_id is 'The business number the event is about, where it says so.';
+comment on column private.webhook_events.phone_number_id is
+  'The business number the event is about, where the event names one.';
 comment on column private.webhook_events.event is 'Name of the event, from its header or body.';
-comment on column private.webhook_events.idempotency_key is 'Kapso''s key of the delivery, the same when it is repeated.';
+comment on column private.webhook_events.idempotency_key is
+  'Kapso''s key of the delivery, the same when it is repeated.';
 comment on column private.webhook_events.body is 'The raw bytes.';
-comment on column private.webhook_events.elements is 'What the function read in it: an array of NormalizedElement, defined in supabase/functions/_shared/kapso/elements.ts. This is what is processed, now and at a replay.';
-comment on column private.webhook_events.state is 'received: not processed yet. processed. ignored: nothing in it is for us. failed: see error; replay_webhook_events() tries again.';
+comment on column private.webhook_events.elements is
+  'What the function read in it, and what is processed, now and at a replay: an array of NormalizedElement, defined '
+  'in supabase/functions/_shared/kapso/webhook/elements.ts.';
+comment on column private.webhook_events.state is
+  'received: not processed yet. processed. ignored: it holds nothing to store. failed: see error; '
+  'replay_webhook_events() retries it.';
 comment on column private.webhook_events.error is 'Why it failed or was ignored.';
 comment on column private.webhook_events.attempts is 'How often it was processed.';
-comment on column private.webhook_events.received_at is 'When it came first.';
+comment on column private.webhook_events.received_at is 'When it first arrived.';
 comment on column private.webhook_events.processed_at is 'When it was last processed.';
 
 create unique index webhook_events_phone_number_id_idempotency_key_key
   on private.webhook_events (phone_number_id, idempotency_key)
   where idempotency_key is not null;
 comment on index private.webhook_events_phone_number_id_idempotency_key_key is
-  'A delivery that is repeated is one event. Per number, so that nobody can use up the keys of somebody else.';
+  'A repeated delivery is one event. Per number, so that no workspace can take the keys of another.';
 
 create index webhook_events_unprocessed_idx on private.webhook_events (state, received_at) where state <> 'processed';
 comment on index private.webhook_events_unprocessed_idx is 'What replay_webhook_events() looks for.';
@@ -84,7 +91,7 @@ begin
         and released.workspace_id <> source.workspace_id
         and released.released_at >= event.received_at
     ) then
-      problems := problems || 'the number was another workspace''s when this came'::text;
+      problems := problems || 'the number belonged to another workspace when this arrived'::text;
       continue;
     end if;
     if not source.is_active then
@@ -103,7 +110,7 @@ begin
         when 'identity_change' then
           if not private.change_identity(source, element) then
             handled := handled - 1;
-            notes := notes || 'nobody has these identifiers yet'::text;
+            notes := notes || 'no person has these identifiers yet'::text;
           end if;
         when 'marketing_preference' then
           perform private.change_marketing_preference(source, element);
@@ -124,7 +131,7 @@ begin
     processed_at = now()
   where known.id = event.id;
 
-  -- As last_synced_at: whoever finds the row taken leaves it.
+  -- As last_synced_at: a transaction that finds the row locked skips it.
   update public.connections as busy
   set last_event_at = event.received_at
   where busy.id in (
@@ -138,7 +145,7 @@ begin
 end;
 $$;
 comment on function private.process_webhook_event(bigint) is
-  'Process a recorded event: each element on its own, so that a bad one does not keep the others back. Safe to repeat.';
+  'Process a recorded event: each element on its own, so that a bad one does not stop the others. Safe to repeat.';
 
 create function private.try_webhook_event(event_id bigint)
 returns void
@@ -153,13 +160,13 @@ begin
       return;
     exception
       when deadlock_detected or serialization_failure then
-        -- Somebody else, such as an import, wanted the same rows in another order. It has them now.
+        -- Another transaction, such as an import, locked the same rows in another order. It has them now.
         continue when attempt < 3;
         update private.webhook_events as recorded
         set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
         where recorded.id = try_webhook_event.event_id;
       when others then
-        -- Whatever it is, the event is recorded and can be replayed; Kapso must not send it again.
+        -- After any error the event is recorded and can be replayed; Kapso need not send it again.
         update private.webhook_events as recorded
         set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
         where recorded.id = try_webhook_event.event_id;
@@ -169,7 +176,7 @@ begin
 end;
 $$;
 comment on function private.try_webhook_event(bigint) is
-  'Process a recorded event; if that fails, note why and go on.';
+  'Process a recorded event; if that fails, record the error and return.';
 
 create function public.record_webhook_event(
   phone_number_id text,
@@ -197,7 +204,7 @@ begin
     record_webhook_event.elements
   )
   on conflict (phone_number_id, idempotency_key) where idempotency_key is not null do update
-  -- A delivery that is repeated is the same event; locked, so that only one of two processes it.
+  -- A repeated delivery is the same event; locked, so that only one of two processes it.
   set attempts = recorded.attempts
   returning recorded.id, recorded.state into event_id, event_state;
   if event_state in ('received', 'failed') then
@@ -208,7 +215,8 @@ begin
 end;
 $$;
 comment on function public.record_webhook_event(text, text, text, text, jsonb) is
-  'Record a signed event (body in base64) and process it. Returns its state; an event that cannot be processed is recorded all the same. For service_role only.';
+  'Record a signed event (body in base64) and process it. Returns its state; an event that cannot be processed is '
+  'recorded all the same. For service_role only.';
 
 create function public.replay_webhook_events(
   ids bigint[] default null,
@@ -253,7 +261,8 @@ begin
 end;
 $$;
 comment on function public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer) is
-  'Process recorded events again: the given ones, or those of the given states and time, oldest first. Nothing is doubled, however often. For service_role only.';
+  'Process recorded events again: the given ones, or those of the given states and time, oldest first. Repeats store '
+  'nothing twice. For service_role only.';
 
 -- Upkeep -----------------------------------------------------------------------------------------
 
@@ -261,7 +270,7 @@ create function private.count_failed_events(phone_number_id text)
 returns bigint
 language plpgsql
 stable
--- Definer because events are private; only the members of the number''s workspace are answered.
+-- Definer because events are private; only members of the workspace that has the number get a count.
 security definer
 set search_path = ''
 as $$
@@ -296,14 +305,16 @@ begin
   where recorded.state in ('processed', 'ignored')
     and recorded.received_at < now() - make_interval(days => prune_webhook_events.keep_days);
   get diagnostics pruned = row_count;
-  -- A status whose message did not come in a month belongs to one that will not come.
+  -- A change whose message has not arrived by then belongs to one that never will.
   delete from private.waiting_updates as waiting
   where waiting.created_at < now() - make_interval(days => prune_webhook_events.keep_days);
   return pruned;
 end;
 $$;
 comment on function public.prune_webhook_events(integer) is
-  'Delete processed and ignored events that are older than keep_days, and changes that waited as long for their message. Failed events are kept. Returns how many events went. For service_role only.';
+  'Delete processed and ignored events older than keep_days, and changes that waited as long for their message, '
+  'sooner than prune_records() does. Failed events are kept. Returns the number of deleted events. For service_role '
+  'only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -44,40 +44,54 @@ create table public.sync_runs (
   constraint sync_runs_lease_check check ((lease is null) = (lease_expires_at is null))
 );
 comment on table public.sync_runs is
-  'Progress of what kapso-sync does for a connection: history (all conversations, newest messages first) or repair (what webhooks lost lately). A run is cut into slices; every stored page saves where the next one begins.';
+  'Progress of kapso-sync for a connection: history (all conversations, newest messages first) or repair (messages '
+  'that webhooks lost recently). A run consists of slices; every stored page saves where the next one begins.';
 comment on column public.sync_runs.id is 'Primary key.';
 comment on column public.sync_runs.workspace_id is 'The workspace.';
 comment on column public.sync_runs.connection_id is 'The Kapso number.';
-comment on column public.sync_runs.phone_number_id is 'The number it reads. A connection that gets another one needs another run.';
+comment on column public.sync_runs.phone_number_id is
+  'The number it reads. A connection that gets another number needs another run.';
 comment on column public.sync_runs.mode is 'history or repair.';
-comment on column public.sync_runs.state is 'running: under way, or waiting for its next slice. stopped: by a member; going on is possible. failed: see error; going on is possible. partial: finished, but some conversations could not be read or stored. done.';
-comment on column public.sync_runs.phase is 'conversations: listing them. messages: reading them, one conversation after the other. recent: whatever came meanwhile (repair: since the last one). statuses: looking up messages that were sent and not delivered. finished.';
-comment on column public.sync_runs.messages_per_conversation is 'How many of its newest messages are read of each conversation. Null: all.';
-comment on column public.sync_runs.since is 'Only what Kapso stored since then. Null: everything.';
-comment on column public.sync_runs.is_dry_run is 'True: everything is read and counted, nothing is stored.';
-comment on column public.sync_runs.requested_by is 'The member who began it. Null: the schedule, or a program with the service key.';
-comment on column public.sync_runs.cursor is 'Where the list of the present phase goes on. Null: at its beginning.';
-comment on column public.sync_runs.walk_started_at is 'When the present walk through the list of conversations began. The list moves while it is walked, so it is walked again for what became active since.';
-comment on column public.sync_runs.walk_since is 'From when on the present walk lists conversations that were active. Null: all of them.';
-comment on column public.sync_runs.walk_added is 'Conversations that the present walk found new.';
-comment on column public.sync_runs.conversations_total is 'Kapso''s conversations that were listed. Each is a session; several can be one thread.';
+comment on column public.sync_runs.state is
+  'running: in progress, or waiting for its next slice. stopped: by a member; can be resumed. failed: see error; can '
+  'be resumed. partial: finished, but some conversations could not be read or stored. done.';
+comment on column public.sync_runs.phase is
+  'conversations: lists them. messages: reads them, one conversation after the other. recent: reads messages that '
+  'arrived in the meantime (repair: since the last one). statuses: looks up messages that were sent and not '
+  'delivered. finished.';
+comment on column public.sync_runs.messages_per_conversation is
+  'How many of its newest messages are read of each conversation. Null: all.';
+comment on column public.sync_runs.since is 'Reads only messages that Kapso stored since then. Null: all.';
+comment on column public.sync_runs.is_dry_run is 'True: messages are read and counted, and nothing is stored.';
+comment on column public.sync_runs.requested_by is
+  'The member who started it. Null: the schedule, or a program with the service key.';
+comment on column public.sync_runs.cursor is 'Where the list of the present phase continues. Null: at its beginning.';
+comment on column public.sync_runs.walk_started_at is
+  'When the present pass through the list of conversations began. The list moves during a pass, so another pass '
+  'follows for conversations that became active since.';
+comment on column public.sync_runs.walk_since is
+  'The present pass lists conversations that were active since then. Null: all of them.';
+comment on column public.sync_runs.walk_added is 'New conversations that the present pass found.';
+comment on column public.sync_runs.conversations_total is
+  'Sessions at Kapso that were listed; several can belong to one conversation.';
 comment on column public.sync_runs.conversations_done is 'Those whose messages are stored.';
 comment on column public.sync_runs.conversations_failed is 'Those that could not be read or stored.';
 comment on column public.sync_runs.messages_read is 'Messages read from Kapso.';
-comment on column public.sync_runs.messages_added is 'Those that were new. Of a dry run: that would have been.';
-comment on column public.sync_runs.people_created is 'People who were not known.';
-comment on column public.sync_runs.conversations_created is 'Threads that were not there.';
+comment on column public.sync_runs.messages_added is 'New messages among them; in a dry run, those that would be new.';
+comment on column public.sync_runs.people_created is 'People who were created.';
+comment on column public.sync_runs.conversations_created is 'Conversations that were created.';
 comment on column public.sync_runs.statuses_checked is 'Messages whose delivery was looked up.';
-comment on column public.sync_runs.sessions_checked is 'Sessions of quiet threads that were looked up.';
-comment on column public.sync_runs.failures is 'Slices in a row that ended with a passing failure, such as Kapso not answering.';
-comment on column public.sync_runs.error is 'What went wrong last. Null once it went on.';
-comment on column public.sync_runs.retry_at is 'Not to be taken up before, after a passing failure.';
-comment on column public.sync_runs.stop_requested_at is 'When a member asked it to stop. It stops at the next page.';
-comment on column public.sync_runs.lease is 'Held by the slice under way, which no other can be beside.';
-comment on column public.sync_runs.lease_expires_at is 'When the slice counts as dead.';
+comment on column public.sync_runs.sessions_checked is 'Sessions of quiet conversations that were looked up.';
+comment on column public.sync_runs.failures is
+  'Consecutive slices that ended with a temporary failure, such as Kapso not answering.';
+comment on column public.sync_runs.error is 'The last error. Null once the run continues.';
+comment on column public.sync_runs.retry_at is 'Earliest time of the next slice after a temporary failure.';
+comment on column public.sync_runs.stop_requested_at is 'When a member asked to stop it. It stops at the next page.';
+comment on column public.sync_runs.lease is 'Lease of the slice in progress; only one slice can hold it.';
+comment on column public.sync_runs.lease_expires_at is 'When the lease expires.';
 comment on column public.sync_runs.started_at is 'When it began.';
-comment on column public.sync_runs.updated_at is 'When it last moved.';
-comment on column public.sync_runs.finished_at is 'When everything was read.';
+comment on column public.sync_runs.updated_at is 'When the row last changed.';
+comment on column public.sync_runs.finished_at is 'When the run ended.';
 
 create unique index sync_runs_open_key on public.sync_runs (connection_id, mode, is_dry_run) where finished_at is null;
 comment on index public.sync_runs_open_key is 'One run at a time for each connection and mode.';
@@ -88,7 +102,7 @@ comment on index public.sync_runs_workspace_id_started_at_idx is 'The list of ru
 create index sync_runs_workspace_id_connection_id_idx on public.sync_runs (workspace_id, connection_id);
 
 create index sync_runs_requested_by_idx on public.sync_runs (requested_by) where requested_by is not null;
-comment on index public.sync_runs_requested_by_idx is 'For when the user is deleted.';
+comment on index public.sync_runs_requested_by_idx is 'Finds the runs of a user who is deleted.';
 
 create trigger sync_runs_touch_updated_at
   before update on public.sync_runs
@@ -116,13 +130,15 @@ create table private.sync_conversations (
   constraint sync_conversations_conversation_check check (jsonb_typeof(conversation) = 'object'),
   constraint sync_conversations_state_check check (state in ('waiting', 'done', 'failed'))
 );
-comment on table private.sync_conversations is 'The conversations a history run has listed, and how far each is. Emptied when the run is done.';
+comment on table private.sync_conversations is
+  'Sessions at Kapso that a history run has listed, and the progress of each. Emptied when the run is done.';
 comment on column private.sync_conversations.run_id is 'The run.';
 comment on column private.sync_conversations.session_id is 'Kapso''s id of the conversation.';
 comment on column private.sync_conversations.position is 'Order in which they are read.';
-comment on column private.sync_conversations.conversation is 'The row of Kapso''s list: a WireConversation, defined in supabase/functions/_shared/kapso/schema.ts.';
+comment on column private.sync_conversations.conversation is
+  'The row of Kapso''s list: a WireConversation, defined in supabase/functions/_shared/kapso/webhook/wire.ts.';
 comment on column private.sync_conversations.state is 'waiting, done or failed.';
-comment on column private.sync_conversations.cursor is 'Where the list of its messages goes on.';
+comment on column private.sync_conversations.cursor is 'Where the list of its messages continues.';
 comment on column private.sync_conversations.messages_read is 'Messages read so far.';
 comment on column private.sync_conversations.messages_added is 'Those that were new.';
 comment on column private.sync_conversations.error is 'Why it failed.';
@@ -130,7 +146,7 @@ comment on column private.sync_conversations.error is 'Why it failed.';
 create unique index sync_conversations_run_id_position_key on private.sync_conversations (run_id, position);
 
 create index sync_conversations_waiting_idx on private.sync_conversations (run_id, position) where state = 'waiting';
-comment on index private.sync_conversations_waiting_idx is 'Which conversation is next.';
+comment on index private.sync_conversations_waiting_idx is 'Finds the next conversation.';
 
 grant all on private.sync_conversations to service_role;
 alter table private.sync_conversations enable row level security;
@@ -148,7 +164,8 @@ begin
   return new;
 end;
 $$;
-comment on function private.forget_sync_progress() is 'Of another number nothing is confirmed yet.';
+comment on function private.forget_sync_progress() is
+  'Trigger: a connection that gets another number starts without confirmed times.';
 
 create trigger connections_forget_sync_progress
   before update of phone_number_id on public.connections
@@ -180,7 +197,8 @@ begin
 end;
 $$;
 comment on function private.require_active_source(public.sync_runs) is
-  'The connection of a run. Refuses with connection_inactive where it is switched off: nothing more is stored for it, as for its webhooks; and with sync_run_lost where it has another number.';
+  'The connection of a run. Refuses with connection_inactive where it is switched off, because nothing more is stored '
+  'for it, and with sync_run_lost where it has another phone number.';
 
 create function public.begin_sync_run(
   connection_id uuid,
@@ -203,7 +221,7 @@ declare
   open_run public.sync_runs;
   is_locked boolean;
 begin
-  -- The connection's row serves as the lock: two beginnings of one connection take turns.
+  -- The row of the connection serves as the lock: two starts for one connection run one after the other.
   select known.* into source
   from public.connections as known
   where known.id = begin_sync_run.connection_id
@@ -223,7 +241,7 @@ begin
     from public.sync_runs as known
     where known.id = open_run.id
     for no key update skip locked;
-    -- Somebody is storing a page of it at this moment.
+    -- Another slice is storing a page of it at this moment.
     if is_locked is null then
       return query select to_jsonb(open_run), false, true;
       return;
@@ -243,7 +261,7 @@ begin
     or (
       open_run.messages_per_conversation is not distinct from begin_sync_run.messages_per_conversation
       and open_run.since is not distinct from begin_sync_run.since
-      -- A dry run of a while ago says nothing of now.
+      -- The result of an older dry run is outdated.
       and (not open_run.is_dry_run or open_run.updated_at > now() - interval '10 minutes')
     )
   ) then
@@ -257,7 +275,7 @@ begin
     returning to_jsonb(known), true, true;
     return;
   end if;
-  -- Asked for something else than what lies there half done: that ends here.
+  -- The request has other options than the unfinished run, which therefore ends here.
   update public.sync_runs as known
   set state = 'partial', finished_at = now(), lease = null, lease_expires_at = null,
     error = coalesce(known.error, 'replaced by a run with other options')
@@ -275,10 +293,10 @@ begin
     begin_sync_run.messages_per_conversation,
     case
       when begin_sync_run.mode = 'history' then begin_sync_run.since
-      -- Ten minutes of overlap: what Kapso stored a moment before may become visible a moment after.
-      -- Nothing confirmed yet: what was sent since the connection is here, a week at most. What is older
-      -- is for a history run.
-      else coalesce(source.confirmed_until, greatest(source.created_at, now() - interval '7 days')) - interval '10 minutes'
+      -- Ten minutes of overlap: a message that Kapso stored just before may become visible just after. Without a
+      -- confirmed time: since the connection was created, a week at most. Older messages are for a history run.
+      else coalesce(source.confirmed_until, greatest(source.created_at, now() - interval '7 days'))
+        - interval '10 minutes'
     end,
     begin_sync_run.is_dry_run,
     begin_sync_run.requested_by,
@@ -290,7 +308,8 @@ begin
 end;
 $$;
 comment on function public.begin_sync_run(uuid, text, integer, timestamptz, boolean, uuid, integer, uuid) is
-  'Take up the open run of a connection, or begin one, and hold its lease. run is a row of sync_runs; is_mine is false where another slice holds it, or where it is run_id and was stopped. For service_role only.';
+  'Resume the open run of a connection, or start one, and take its lease. run is a row of sync_runs; is_mine is false '
+  'where another slice holds the lease, or where the run is run_id and was stopped. For service_role only.';
 
 create function private.hold_sync_run(run_id uuid, lease uuid, lease_seconds integer)
 returns public.sync_runs
@@ -312,7 +331,8 @@ begin
 end;
 $$;
 comment on function private.hold_sync_run(uuid, uuid, integer) is
-  'Lock a run and keep its lease. Refuses with sync_run_lost where another slice has taken it over: nothing of the caller''s page is stored then.';
+  'Lock a run and renew its lease. Refuses with sync_run_lost where another slice has taken it over: nothing of the '
+  'caller''s page is stored then.';
 
 create function public.advance_sync_run(run_id uuid, lease uuid, phase text, lease_seconds integer default 60)
 returns setof public.sync_runs
@@ -355,8 +375,8 @@ declare
   is_stopped boolean := release_sync_run.state = 'running' and held.stop_requested_at is not null;
 begin
   if is_over and not held.is_dry_run then
-    -- The walk was begun after started_at, so it has seen everything from before. A history run reads
-    -- recent messages as well, but not what lies between an earlier confirmation and its own start.
+    -- The pass began after started_at, so it has seen all earlier messages. A history run reads recent messages as
+    -- well, but not those between an earlier confirmation and its own start.
     update public.connections as connection
     set confirmed_until = held.started_at
     where connection.id = held.connection_id
@@ -365,7 +385,7 @@ begin
         connection.confirmed_until is null
         or (held.mode = 'repair' and connection.confirmed_until < held.started_at)
       );
-    -- A run every few minutes: those that found nothing are not worth keeping, and the others not for ever.
+    -- A repair runs every few minutes: those that found nothing are not kept, the others for a month.
     delete from public.sync_runs as earlier
     where held.mode = 'repair'
       and earlier.connection_id = held.connection_id
@@ -395,7 +415,8 @@ begin
 end;
 $$;
 comment on function public.release_sync_run(uuid, uuid, text, text, integer) is
-  'End a slice: running (another slice goes on, after retry_seconds where something failed for now), stopped, failed, or partial or done at the end. For service_role only.';
+  'End a slice: running (another slice continues, after retry_seconds where it failed temporarily), stopped, failed, '
+  'or partial or done at the end. For service_role only.';
 
 create function private.stop_sync_run(run_id uuid)
 returns setof public.sync_runs
@@ -409,7 +430,7 @@ begin
   return query
   update public.sync_runs as known
   set stop_requested_at = coalesce(known.stop_requested_at, now()),
-    -- Nobody is at work on it: it stops here and now.
+    -- No slice is in progress: it stops at once.
     state = case when known.lease_expires_at > now() then known.state else 'stopped' end,
     lease = case when known.lease_expires_at > now() then known.lease end,
     lease_expires_at = case when known.lease_expires_at > now() then known.lease_expires_at end
@@ -434,7 +455,8 @@ as $$
   select stopped.* from private.stop_sync_run(stop_sync_run.run_id) as stopped;
 $$;
 comment on function public.stop_sync_run(uuid) is
-  'Ask a run to stop; it does so at its next page. No row: there is no such open run in a workspace where the caller may. For owners, admins and agents, and the service key.';
+  'Ask a run to stop; it stops at its next page. No row: there is no such open run in a workspace where the caller '
+  'may stop it. For owners, admins and agents, and the service key.';
 
 -- Schedule ---------------------------------------------------------------------------------------
 
@@ -461,7 +483,11 @@ begin
   join public.workspaces as tenant on tenant.id = source.workspace_id
   where source.platform = 'whatsapp'
     and source.phone_number_id is not null
-    and (connections_to_sync.workspace is null or tenant.slug = connections_to_sync.workspace or tenant.id::text = connections_to_sync.workspace)
+    and (
+      connections_to_sync.workspace is null
+      or tenant.slug = connections_to_sync.workspace
+      or tenant.id::text = connections_to_sync.workspace
+    )
     and (
       connections_to_sync.connection is null
       or source.connection_id = connections_to_sync.connection
@@ -474,17 +500,26 @@ begin
 end;
 $$;
 comment on function public.connections_to_sync(text, text) is
-  'The Kapso numbers of a workspace (its slug or id), or the one that is meant (connection_id, id or phone_number_id), as far as the caller may sync them: owners, admins and agents; the service key all. requested_by is the caller.';
+  'The Kapso numbers of a workspace (its slug or id), or one (connection_id, id or phone_number_id), as far as the '
+  'caller may sync them: owners, admins and agents those of their workspaces, the service key all. requested_by is '
+  'the caller.';
 
 create function public.due_sync_runs(max_runs integer default 10, only_connection uuid default null)
-returns table (connection_id uuid, workspace_id uuid, phone_number_id text, mode text, messages_per_conversation integer, since timestamptz)
+returns table (
+  connection_id uuid,
+  workspace_id uuid,
+  phone_number_id text,
+  mode text,
+  messages_per_conversation integer,
+  since timestamptz
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  -- Asked to stop, and cut off before its next page.
+  -- Runs that were asked to stop, and ended before their next page.
   update public.sync_runs as known
   set state = 'stopped', lease = null, lease_expires_at = null
   where known.id in (
@@ -496,7 +531,7 @@ begin
       and coalesce(asked.lease_expires_at, '-infinity') <= now()
     for no key update skip locked
   );
-  -- Of a number that the connection does not have any more.
+  -- Runs of a number that the connection no longer has.
   update public.sync_runs as known
   set state = 'partial', finished_at = now(), lease = null, lease_expires_at = null,
     error = 'the connection has another number now'
@@ -543,7 +578,7 @@ begin
           and known.mode = 'repair'
           and not known.is_dry_run
           and known.finished_at is null
-          -- One that failed for good, such as with a wrong key, is tried again once an hour.
+          -- A permanent failure, such as a wrong key, is retried once an hour.
           and (known.state <> 'failed' or known.updated_at > now() - interval '1 hour')
       )
   ) as due
@@ -552,7 +587,7 @@ begin
 end;
 $$;
 comment on function public.due_sync_runs(integer, uuid) is
-  'What the schedule has to do: runs that wait for their next slice, and connections whose repair is due. For service_role only.';
+  'Work that is due: runs that wait for their next slice, and connections whose repair is due. For service_role only.';
 
 create function public.begin_due_sync_run(connection_id uuid, mode text, lease_seconds integer default 60)
 returns table (run jsonb, is_mine boolean, is_resumed boolean)
@@ -562,7 +597,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  -- As begin_sync_run: two beginnings of one connection take turns, and the second sees what the first did.
+  -- As begin_sync_run: two starts for one connection run one after the other, and the second sees the first.
   perform from public.connections as known
   where known.id = begin_due_sync_run.connection_id
   for no key update;
@@ -576,7 +611,8 @@ begin
 end;
 $$;
 comment on function public.begin_due_sync_run(uuid, text, integer) is
-  'begin_sync_run for the schedule, whose list may be some minutes old: no row where the run is not due any more, because somebody else has finished or stopped it meanwhile. For service_role only.';
+  'begin_sync_run for the schedule, whose list may be some minutes old: no row where the run is no longer due, '
+  'because it was finished or stopped in the meantime. For service_role only.';
 
 create function public.postpone_sync(connection_id uuid, seconds integer)
 returns void
@@ -591,7 +627,8 @@ begin
 end;
 $$;
 comment on function public.postpone_sync(uuid, integer) is
-  'Keep the schedule from a connection that nothing can be done for, so that the others get their turn. For service_role only.';
+  'Make the schedule skip a connection for some seconds, because its work cannot be done, so that the others get '
+  'their turn. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

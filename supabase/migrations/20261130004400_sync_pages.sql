@@ -34,8 +34,8 @@ begin
     where known.run_id = held.id and known.session_id = listed.session_id
   );
   get diagnostics added = row_count;
-  -- What became active again since it was listed has a newer row; one that is done has its messages read
-  -- in the phase `recent`.
+  -- A conversation that became active since it was listed has a newer row; the messages of one that is done are read in
+  -- the phase recent.
   update private.sync_conversations as known
   set conversation = item.value
   from jsonb_array_elements(add_sync_conversations.conversations) as item (value)
@@ -46,8 +46,8 @@ begin
   set conversations_total = known.conversations_total + added,
     cursor = case when is_last then null else add_sync_conversations.cursor end,
     walk_added = case when is_last then 0 else known.walk_added + added end,
-    -- The list moves while it is walked: what becomes active jumps to its front. So what became active
-    -- since is walked again, until a walk finds nothing new.
+    -- The list moves during a pass: a conversation that becomes active jumps to its front. So another pass covers
+    -- those that became active since, until a pass finds nothing new.
     walk_since = case when is_last then known.walk_started_at - interval '10 minutes' else known.walk_since end,
     walk_started_at = case when is_last then now() else known.walk_started_at end,
     phase = case when is_last and known.walk_added + added = 0 then 'messages' else known.phase end,
@@ -57,10 +57,18 @@ begin
 end;
 $$;
 comment on function public.add_sync_conversations(uuid, uuid, jsonb, text, boolean, integer) is
-  'Keep a page of Kapso''s list of conversations (rows as they came) and where the list goes on. For service_role only.';
+  'Store a page of Kapso''s list of conversations (rows as received) and where the list continues. For service_role '
+  'only.';
 
 create function public.next_sync_conversations(run_id uuid, max_conversations integer)
-returns table (session_id text, "position" integer, conversation jsonb, cursor text, messages_read integer, messages_added integer)
+returns table (
+  session_id text,
+  "position" integer,
+  conversation jsonb,
+  cursor text,
+  messages_read integer,
+  messages_added integer
+)
 language sql
 stable
 set search_path = ''
@@ -161,7 +169,7 @@ begin
               select 1 from public.people as person
               where person.id = stored.person_id
                 and person.workspace_id = source.workspace_id
-                -- Made by this very transaction.
+                -- Created by this transaction.
                 and person.created_at = now()
             ) then
               new_people := new_people || stored.person_id;
@@ -212,7 +220,8 @@ begin
 end;
 $$;
 comment on function public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer) is
-  'Store a page of messages, as NormalizedElements, and where the list goes on, as one: after a crash the page is either stored and behind, or neither. session_id is null in the phase recent. For service_role only.';
+  'Store a page of messages, as NormalizedElements, and where the list continues, in one transaction: a crash loses '
+  'both or neither. session_id is null in the phase recent. For service_role only.';
 
 create function public.fail_sync_conversation(
   run_id uuid,
@@ -243,7 +252,7 @@ begin
 end;
 $$;
 comment on function public.fail_sync_conversation(uuid, uuid, text, text, integer) is
-  'Note that a conversation cannot be read, and go on without it. For service_role only.';
+  'Record that a conversation cannot be read; the run continues without it. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

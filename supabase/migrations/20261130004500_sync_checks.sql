@@ -7,11 +7,14 @@ immutable
 set search_path = ''
 as $$
 begin
-  return make_interval(secs => abs(pg_catalog.hashtextextended(spread.key, 0) % 60000000) / 1000000.0::double precision);
+  return make_interval(
+    secs => abs(pg_catalog.hashtextextended(spread.key, 0) % 60000000) / 1000000.0::double precision
+  );
 end;
 $$;
 comment on function private.spread(text) is
-  'Up to a minute, told by the key alone. WhatsApp''s times are whole seconds: what falls due in one moment, such as a broadcast, does so one by one, so that a moment is enough to say how far the checks are.';
+  'A delay of up to a minute that depends on the key alone. WhatsApp''s times are whole seconds: checks of messages '
+  'of one second, such as a broadcast, fall due one by one, so that a single time says how far the checks are.';
 
 -- Statuses ---------------------------------------------------------------------------------------
 
@@ -54,7 +57,8 @@ begin
 end;
 $$;
 comment on function public.due_status_checks(uuid, integer) is
-  'Messages that were sent and not delivered as far as is known, and are 10 minutes, 1 hour, 6 hours, 1 day or 3 days old since the last check: a phone that is off is not asked after every time. For service_role only.';
+  'Messages without a reported delivery that have become 10 minutes, 1 hour, 6 hours, 1 day or 3 days old since the '
+  'last check: a phone that is switched off is not looked up every time. For service_role only.';
 
 create function public.note_status_checks(
   run_id uuid,
@@ -85,7 +89,7 @@ begin
 end;
 $$;
 comment on function public.note_status_checks(uuid, uuid, integer, timestamptz, integer) is
-  'Note that all status checks due until then are done. For service_role only.';
+  'Record that all status checks due until then are done. For service_role only.';
 
 -- Sessions ---------------------------------------------------------------------------------------
 
@@ -106,14 +110,14 @@ begin
     cross join (
       values
         ('open', interval '1 hour'), ('open', interval '6 hours'),
-        -- Kapso ends what was quiet for a day.
+        -- Kapso ends a session after a quiet day.
         ('open', interval '25 hours'), ('open', interval '3 days'), ('open', interval '7 days'),
         ('closed', interval '6 hours'), ('closed', interval '25 hours')
     ) as age (status, after)
     cross join lateral (
       select coalesce(
         source.sessions_checked_until,
-        -- The first time: whatever is open, however old.
+        -- The first time: all open conversations, of any age.
         case age.status when 'open' then '-infinity' else now() - interval '1 day' end
       ) as until
     ) as checked
@@ -141,7 +145,9 @@ begin
 end;
 $$;
 comment on function public.due_session_checks(uuid, integer) is
-  'The newest sessions of threads in which nobody has written for 1 hour, 6 hours, 25 hours, 3 days or 7 days (closed ones: 6 and 25 hours) since the last check: Kapso may have ended or opened them, and its event, if there is one, may be lost. For service_role only.';
+  'The newest sessions of conversations that have been quiet for 1 hour, 6 hours, 25 hours, 3 days or 7 days (closed '
+  'ones: 6 and 25 hours) since the last check: Kapso may have ended or reopened them, and its event may be lost. For '
+  'service_role only.';
 
 create function public.store_session_checks(
   run_id uuid,
@@ -190,7 +196,8 @@ begin
 end;
 $$;
 comment on function public.store_session_checks(uuid, uuid, jsonb, integer, timestamptz, integer) is
-  'Apply what Kapso says of sessions (an array of {conversation_id, session}; session is a KapsoSession), and note that all checks due until then are done. For service_role only.';
+  'Apply what Kapso reports about sessions (an array of {conversation_id, session}; session is a KapsoSession), and '
+  'record that all checks due until then are done. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -52,32 +52,42 @@ create table public.outbox_messages (
   constraint outbox_messages_lease_check check ((state = 'sending') = (lease_expires_at is not null))
 );
 comment on table public.outbox_messages is
-  'What people send. The row is what the inbox shows until the message is in the thread; the thread has it once message_id is set.';
-comment on column public.outbox_messages.id is 'Primary key. Goes out with the message as biz_opaque_callback_data, and comes back with its webhooks.';
+  'Messages that members send. The inbox shows the row until the conversation has the message, which it does once '
+  'message_id is set.';
+comment on column public.outbox_messages.id is
+  'Primary key. Sent with the message as biz_opaque_callback_data, and returned by its webhooks.';
 comment on column public.outbox_messages.workspace_id is 'The workspace, the same as the conversation''s.';
-comment on column public.outbox_messages.conversation_id is 'The thread.';
-comment on column public.outbox_messages.connection_id is 'The number it goes out by: the one the customer wrote to.';
-comment on column public.outbox_messages.idempotency_key is 'Made by the sender, once for each message. A request that is repeated finds the same row.';
+comment on column public.outbox_messages.conversation_id is 'The conversation.';
+comment on column public.outbox_messages.connection_id is 'The number it is sent from: the one the customer wrote to.';
+comment on column public.outbox_messages.idempotency_key is
+  'Idempotency key of the sender, one for each message. A repeated request finds the same row.';
 comment on column public.outbox_messages.type is 'text, image, video, audio, document, sticker, template or reaction.';
-comment on column public.outbox_messages.content is 'What a bubble shows: text, caption, the template as it reads, or the emoji.';
-comment on column public.outbox_messages.payload is 'What is sent: an OutboundContent, defined in supabase/functions/_shared/contracts/outbound_content.ts.';
-comment on column public.outbox_messages.reply_to is 'Id of the message it answers or reacts to.';
+comment on column public.outbox_messages.content is
+  'Text that the app shows: text, caption, the rendered template, or the emoji.';
+comment on column public.outbox_messages.payload is
+  'Content to send: an OutboundContent, defined in supabase/functions/_shared/contracts/outbound_content.ts.';
+comment on column public.outbox_messages.reply_to is 'Id of the message it replies or reacts to.';
 comment on column public.outbox_messages.file_name is 'Name of the file, of media.';
 comment on column public.outbox_messages.mime_type is 'Its MIME type.';
 comment on column public.outbox_messages.state is
-  'queued. sending: handed to Kapso, no answer yet. sent: accepted. delivered and read: as WhatsApp reports. failed: it was not sent. unconfirmed: nobody knows; never sent again by itself. discarded: put away by a member.';
-comment on column public.outbox_messages.error_code is 'Why it failed: a code of Meta, or a word of our own.';
-comment on column public.outbox_messages.error_message is 'The same as a sentence for people.';
-comment on column public.outbox_messages.can_retry is 'Of a failed message: whether sending the same again can help.';
-comment on column public.outbox_messages.message_id is 'Id of the message in the thread, once it is known.';
-comment on column public.outbox_messages.attempts is 'How often it was handed to Kapso.';
-comment on column public.outbox_messages.attempt_token is 'Who made the last attempt.';
+  'queued. sending: handed to Kapso, no response yet. sent: accepted by Kapso; later statuses as WhatsApp reports '
+  'them. failed: not sent. unconfirmed: the outcome is unknown; never retried automatically. discarded: by a member.';
+comment on column public.outbox_messages.error_code is
+  'Why it failed: a code of Meta, of Kapso or of this project. See private.failure_reason.';
+comment on column public.outbox_messages.error_message is 'The same as a sentence for members.';
+comment on column public.outbox_messages.can_retry is 'Of a failed message: whether a retry can help.';
+comment on column public.outbox_messages.message_id is 'Id of the message in the conversation, once it is known.';
+comment on column public.outbox_messages.attempts is 'Number of attempts to send it.';
+comment on column public.outbox_messages.attempt_token is
+  'Names the last attempt: an outcome of an earlier one does not count.';
 comment on column public.outbox_messages.attempt_started_at is 'When the last attempt began.';
-comment on column public.outbox_messages.lease_expires_at is 'Of a message that is sending: when its sender counts as dead.';
-comment on column public.outbox_messages.queued_at is 'Its place in the queue of the thread. A retry queues it anew.';
+comment on column public.outbox_messages.lease_expires_at is
+  'Of a message that is sending: when its sender counts as dead, and the outcome as unknown.';
+comment on column public.outbox_messages.queued_at is
+  'Its place in the queue of the conversation. A retry moves it to the end.';
 comment on column public.outbox_messages.sent_at is 'When Kapso accepted it.';
 comment on column public.outbox_messages.created_by is 'The member who wrote it.';
-comment on column public.outbox_messages.created_at is 'When the row was made.';
+comment on column public.outbox_messages.created_at is 'When the row was created.';
 comment on column public.outbox_messages.updated_at is 'When the row last changed.';
 
 create index outbox_messages_conversation_id_created_at_idx
@@ -90,20 +100,22 @@ create index outbox_messages_created_by_idx on public.outbox_messages (created_b
 create unique index outbox_messages_conversation_id_message_id_key
   on public.outbox_messages (conversation_id, message_id) where message_id is not null;
 comment on index public.outbox_messages_conversation_id_message_id_key is
-  'A message of a thread is one row at most. Finds the row of a status.';
+  'One row at most for a message. Finds the row of a status.';
 
 create unique index outbox_messages_conversation_id_sending_key
   on public.outbox_messages (conversation_id) where state = 'sending';
 comment on index public.outbox_messages_conversation_id_sending_key is
-  'One message of a thread at a time: Kapso refuses a second one, and the order would be lost.';
+  'One message of a conversation at a time: Kapso refuses a second one, and the order would be lost.';
 
 create index outbox_messages_open_idx
   on public.outbox_messages (conversation_id, queued_at) where state in ('queued', 'sending', 'unconfirmed');
-comment on index public.outbox_messages_open_idx is 'What is not settled: the queue of a thread, and what the door looks for when a message arrives.';
+comment on index public.outbox_messages_open_idx is
+  'Unsettled messages: the queue of a conversation, and the rows that ingest_conversations looks for when a message '
+  'arrives.';
 
 create index outbox_messages_created_at_idx on public.outbox_messages using brin (created_at);
 comment on index public.outbox_messages_created_at_idx is
-  'Finds the old ones. Rows come in this order, so it is small and costs next to nothing to keep.';
+  'Finds old rows. Rows are inserted in this order, so the index is small and nearly free.';
 
 create trigger outbox_messages_touch_updated_at
   before update on public.outbox_messages
@@ -127,8 +139,9 @@ create table private.outbox_uploads (
   created_at timestamptz not null default now(),
   constraint outbox_uploads_pkey primary key (conversation_id, media_id)
 );
-comment on table private.outbox_uploads is 'Files that were uploaded to Kapso to be sent. Only what was uploaded for a thread can be sent to it.';
-comment on column private.outbox_uploads.conversation_id is 'The thread it was uploaded for.';
+comment on table private.outbox_uploads is
+  'Files uploaded to Kapso for sending. Only files uploaded for a conversation can be sent in it.';
+comment on column private.outbox_uploads.conversation_id is 'The conversation it was uploaded for.';
 comment on column private.outbox_uploads.media_id is 'Id of the file at WhatsApp. Lives 30 days.';
 comment on column private.outbox_uploads.connection_id is 'The number it belongs to.';
 comment on column private.outbox_uploads.type is 'The type of message it is sent as.';
@@ -161,7 +174,8 @@ begin
 end;
 $$;
 comment on function private.recipient_of(public.conversations) is
-  'Whom a message of the thread goes to, in the words of Kapso''s API: to, or recipient, or a group. Null where there is no address.';
+  'Recipient of messages of a conversation, in the terms of Kapso''s API: to, or recipient, or a group. Null where '
+  'there is no address.';
 
 create function private.check_sending(conversation public.conversations, type text)
 returns public.connections
@@ -192,13 +206,13 @@ begin
 end;
 $$;
 comment on function private.check_sending(public.conversations, text) is
-  'The number a message of this type can go out by now; an error that says why it cannot.';
+  'The number that can send a message of this type now; an error that says why none can.';
 
 create function private.sending_side(conversation_id uuid)
 returns jsonb
 language plpgsql
 stable
--- Definer so that a stranger and a viewer are told apart by private.require_role and not by policies.
+-- Definer so that private.require_role, and not a policy, tells strangers from viewers.
 security definer
 set search_path = ''
 as $$
@@ -229,7 +243,8 @@ as $$
   select private.sending_side(sending_side.conversation_id);
 $$;
 comment on function public.sending_side(uuid) is
-  'The phone number a conversation is answered from: connection_id and phone_number_id, null where it is not ready. For owners, admins and agents.';
+  'The phone number a conversation is answered from: connection_id and phone_number_id, null where it is not ready. '
+  'For owners, admins and agents.';
 
 -- Queueing ---------------------------------------------------------------------------------------
 
@@ -297,7 +312,7 @@ begin
       return query select to_jsonb(queued), true, conversation.last_inbound_at;
       return;
     end if;
-    -- Another request with the same key was quicker.
+    -- Another request with the same key was faster.
     select known.* into queued
     from public.outbox_messages as known
     where known.workspace_id = conversation.workspace_id
@@ -327,7 +342,9 @@ as $$
   ) as queued;
 $$;
 comment on function public.enqueue_message(uuid, text, jsonb) is
-  'Queues a message ({type, content, payload, reply_to}) for a conversation, or returns the one that has this key, and when the customer last wrote. For owners, admins and agents. Refuses what cannot be sent: outside the 24 hours after the customer''s last message, everything but templates. The function inbox sends it.';
+  'Queues a message ({type, content, payload, reply_to}) for a conversation, or returns the one that has this key, '
+  'and when the customer last wrote. For owners, admins and agents. Refuses what cannot be sent: outside the 24 hours '
+  'after the customer''s last message, everything but templates. The function inbox sends it.';
 
 -- Locks the conversation before the row, as every other function does: no two wait for each other.
 create function private.retry_message(id uuid, confirm_possible_double boolean)
@@ -345,7 +362,7 @@ begin
   select known.* into stored from public.outbox_messages as known where known.id = retry_message.id;
   perform private.require_role(stored.workspace_id, array['owner', 'admin', 'agent'], 'message_not_found');
   if stored.state in ('sending', 'unconfirmed') then
-    -- It may have been settled by what arrived, or its sender may be dead.
+    -- A later arrival may have settled it, or its sender may be dead.
     perform private.settle_conversation(stored.conversation_id);
   end if;
   select known.* into stored from public.outbox_messages as known where known.id = retry_message.id for update;
@@ -380,7 +397,8 @@ as $$
   from private.retry_message(retry_message.id, retry_message.confirm_possible_double) as retried;
 $$;
 comment on function public.retry_message(uuid, boolean) is
-  'Queue a failed message again, in the same row. An unconfirmed one only where the member accepts that the customer may get it twice. For owners, admins and agents.';
+  'Queue a failed message again, in the same row; an unconfirmed one only if the member accepts that the customer may '
+  'get it twice. For owners, admins and agents.';
 
 create function private.discard_message(id uuid)
 returns public.outbox_messages
@@ -416,7 +434,7 @@ as $$
   select discarded.* from private.discard_message(discard_message.id) as discarded;
 $$;
 comment on function public.discard_message(uuid) is
-  'Put a failed or unconfirmed message away. For owners, admins and agents.';
+  'Discard a failed or unconfirmed message. For owners, admins and agents.';
 
 -- Reasons ----------------------------------------------------------------------------------------
 
@@ -428,16 +446,30 @@ as $$
 begin
   select reason.message, reason.can_retry into failure_reason.message, failure_reason.can_retry
   from (values
-    -- Of WhatsApp.
+    -- Codes of WhatsApp.
     ('131047', 'The customer last wrote more than 24 hours ago. Send a template instead.', false),
-    ('131026', 'WhatsApp cannot deliver to this number: it may not use WhatsApp, or has not accepted its terms, or has an old version.', false),
-    ('131049', 'WhatsApp held this marketing message back, to keep the customer from getting too many. Try again in a day or more.', true),
+    (
+      '131026',
+      'WhatsApp cannot deliver to this number: it may not use WhatsApp, or has not accepted its terms, or has an old '
+        'version.',
+      false
+    ),
+    (
+      '131049',
+      'WhatsApp held this marketing message back, to keep the customer from getting too many. Try again in a day or '
+        'more.',
+      true
+    ),
     ('131050', 'The customer has stopped marketing messages from you.', false),
     ('131051', 'WhatsApp does not support this type of message.', false),
     ('131052', 'WhatsApp could not fetch the file. Upload it again.', false),
     ('131053', 'WhatsApp could not use the file: its type or size is not supported.', false),
     ('131056', 'Too many messages to this customer in a short time. Wait a moment and try again.', true),
-    ('131048', 'WhatsApp limits this number, because customers blocked or reported its messages. Try again later.', true),
+    (
+      '131048',
+      'WhatsApp limits this number, because customers blocked or reported its messages. Try again later.',
+      true
+    ),
     ('130429', 'Too many messages at once from this number. Wait a moment and try again.', true),
     ('130472', 'WhatsApp did not deliver this marketing message: the customer is part of an experiment.', false),
     ('130497', 'This business may not write to customers in this country.', false),
@@ -463,7 +495,7 @@ begin
     ('132069', 'The flow of this template is throttled. Try again later.', true),
     ('368', 'WhatsApp has blocked this account for a while, for breaking its rules.', false),
     ('100', 'WhatsApp did not accept a value in the message.', false),
-    -- Of Kapso.
+    -- Codes of Kapso.
     ('unauthorized', 'Kapso did not accept the API key of this connection. An admin has to set it again.', true),
     ('insufficient_credits', 'The Kapso account has no credit left.', true),
     ('marketing_preference_stopped', 'The customer has stopped marketing messages from you.', false),
@@ -472,7 +504,7 @@ begin
     ('rate_limited', 'Too many requests to Kapso. Nothing was sent; try again in a minute.', true),
     ('kapso_unreachable', 'Kapso could not be reached. Nothing was sent; try again.', true),
     ('refused', 'Kapso refused the message.', true),
-    -- Of our own.
+    -- Codes of this project.
     ('not_sent', 'The message waited too long and was not sent.', true),
     ('connection_not_ready', 'The connection has no Kapso API key, or is switched off. Nothing was sent.', true),
     ('invalid_message', 'The message cannot be sent as it is.', false),
@@ -491,7 +523,7 @@ begin
 end;
 $$;
 comment on function private.failure_reason(text) is
-  'What an error code of WhatsApp, Kapso or our own means to people, and whether sending the same again can help.';
+  'What an error code of WhatsApp, Kapso or this project means to members, and whether a retry can help.';
 
 -- Uploads ----------------------------------------------------------------------------------------
 
@@ -516,7 +548,7 @@ as $$
   on conflict (conversation_id, media_id) do nothing;
 $$;
 comment on function public.record_upload(uuid, uuid, text, text, text, text) is
-  'Note a file that was uploaded for a thread. For service_role only.';
+  'Record a file that was uploaded for a conversation. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

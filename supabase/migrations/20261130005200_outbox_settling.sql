@@ -10,6 +10,7 @@ declare
   open_message public.outbox_messages;
   matched jsonb;
   reached text;
+  code text;
 begin
   for open_message in
     select known.*
@@ -31,27 +32,27 @@ begin
       )
       and case
         when candidate.value #>> '{metadata,biz_opaque_callback_data}' is not null then
-          -- It says whose it is, and which attempt.
+          -- It names its row and its attempt.
           candidate.value #>> '{metadata,biz_opaque_callback_data}'
             = private.callback_data(open_message.id, open_message.attempts)
-          -- Queued again: an attempt that failed after all is why.
+          -- Queued again: the reported failure is the reason for the retry.
           and (open_message.state <> 'queued' or candidate.value ->> 'status' is distinct from 'failed')
         else
-          -- Not echoed: what was said, and when. Only where the answer is not to be had any more, and
-          -- not what was typed on the phone.
+          -- Not returned by the webhook: matched by text and time. Only for an unconfirmed row, and not for messages
+          -- typed on the phone.
           open_message.state = 'unconfirmed'
           and coalesce(candidate.value #>> '{metadata,origin}', 'cloud_api') = 'cloud_api'
           and coalesce(candidate.value #>> '{metadata,kapso_type}', open_message.type) = open_message.type
           and (
             candidate.value ->> 'content' = open_message.content
-            -- The text of a template is Kapso's rendering.
+            -- The stored text of a template is Kapso's rendering.
             or (
               open_message.type = 'template'
               and coalesce(candidate.value #>> '{metadata,template,name}', open_message.payload #>> '{template,name}')
                 = open_message.payload #>> '{template,name}'
             )
           )
-          -- WhatsApp's time is in whole seconds, of another clock.
+          -- WhatsApp's times are whole seconds of another clock.
           and (candidate.value ->> 'sent_at')::timestamptz
             between open_message.attempt_started_at - interval '30 seconds'
               and open_message.attempt_started_at + interval '10 minutes'
@@ -61,20 +62,22 @@ begin
     continue when matched is null;
 
     reached := matched ->> 'status';
+    code := matched #>> '{error,code}';
     update public.outbox_messages as known
     set state = case when private.is_reported_status(reached) then reached else 'sent' end,
       message_id = matched ->> 'id',
       sent_at = (matched ->> 'sent_at')::timestamptz,
-      error_code = case when reached = 'failed' then matched #>> '{error,code}' end,
-      error_message = case when reached = 'failed' then (private.failure_reason(matched #>> '{error,code}')).message end,
-      can_retry = coalesce(reached = 'failed' and (private.failure_reason(matched #>> '{error,code}')).can_retry, false),
+      error_code = case when reached = 'failed' then code end,
+      error_message = case when reached = 'failed' then (private.failure_reason(code)).message end,
+      can_retry = coalesce(reached = 'failed' and (private.failure_reason(code)).can_retry, false),
       lease_expires_at = null
     where known.id = open_message.id;
   end loop;
 end;
 $$;
 comment on function private.settle_outbox(uuid, jsonb[]) is
-  'Find the messages that are open in the outbox of a thread among messages of the thread: by the id that went out with them, else, for unconfirmed ones, by what was said and when.';
+  'Match open rows of the outbox with messages of their conversation: by the id that was sent with them, else, for '
+  'unconfirmed ones, by text and time.';
 
 create function private.settle_conversation(conversation_id uuid)
 returns void
@@ -94,13 +97,13 @@ begin
   ) then
     return;
   end if;
-  -- The thread first, as the door has it: two who settle it take turns, and a message that is being stored
-  -- at this moment is not missed by both.
+  -- The conversation first, in the order of ingest_conversations: its lock serialises two sessions that settle it, and
+  -- a message that is being stored at this moment is seen by one of them.
   perform 1
   from public.conversations as conversation
   where conversation.id = settle_conversation.conversation_id
   for no key update;
-  -- Whoever was sending is dead: nobody knows what became of it.
+  -- The sender is dead, so the outcome is unknown.
   update public.outbox_messages as known
   set state = case when known.type = 'reaction' then 'failed' else 'unconfirmed' end,
     error_code = case when known.type = 'reaction' then 'reaction_unconfirmed' else 'no_answer' end,
@@ -112,7 +115,7 @@ begin
   where known.conversation_id = settle_conversation.conversation_id
     and known.state = 'sending'
     and known.lease_expires_at < now();
-  -- What nobody came to send is not sent out of the blue much later.
+  -- A message that was not sent in time is not sent much later.
   update public.outbox_messages as known
   set state = 'failed', error_code = 'not_sent', error_message = (private.failure_reason('not_sent')).message,
     can_retry = true
@@ -120,8 +123,8 @@ begin
     and known.state = 'queued'
     and known.queued_at < now() - interval '10 minutes';
 
-  -- Each is looked for where it would be: one that stays unconfirmed for a year must not have a year of
-  -- the thread read at every message.
+  -- Each is searched only where it can be: one that stays unconfirmed for a year must not cause a year of pages to be
+  -- read with every message.
   perform private.settle_outbox(settle_conversation.conversation_id, (
     select array_agg(stored.value order by (stored.value ->> 'sent_at')::timestamptz)
     from (
@@ -146,7 +149,8 @@ begin
 end;
 $$;
 comment on function private.settle_conversation(uuid) is
-  'Bring the outbox of a thread up to date: senders that died, messages nobody came to send, unconfirmed ones that are in the thread by now.';
+  'Bring the outbox of a conversation up to date: senders that died, messages that waited too long, unconfirmed ones '
+  'that have arrived by now.';
 
 create function private.settle_arrivals(arrived private.ingest_message[])
 returns void
@@ -169,7 +173,7 @@ begin
 end;
 $$;
 comment on function private.settle_arrivals(private.ingest_message[]) is
-  'Settle what new messages of a batch show to have been sent. The conversations are locked by the caller.';
+  'Settle rows of the outbox whose message arrives with a batch. The conversations are locked by the caller.';
 
 create function private.follow_statuses(changes private.ingest_change[])
 returns void
@@ -198,7 +202,7 @@ begin
 end;
 $$;
 comment on function private.follow_statuses(private.ingest_change[]) is
-  'Take over what WhatsApp reports of sent messages: delivered, read, failed; forward only.';
+  'Move rows of the outbox to the statuses that WhatsApp reports, forward only.';
 
 create function public.settle_outbox(max_conversations integer default 500)
 returns integer
@@ -233,7 +237,8 @@ begin
 end;
 $$;
 comment on function public.settle_outbox(integer) is
-  'Bring all outboxes up to date: senders that died, messages that waited too long, unconfirmed ones that have arrived. Returns how many conversations were looked at. For service_role and the schedule.';
+  'Bring all outboxes up to date: senders that died, messages that waited too long, unconfirmed ones that have '
+  'arrived. Returns the number of conversations it settled. For service_role and the schedule.';
 
 create function public.conversations_to_send(max_conversations integer default 500)
 returns table (conversation_id uuid)
@@ -268,8 +273,8 @@ create function private.check_outbox(conversation_id uuid)
 returns void
 language plpgsql
 volatile
--- Definer because members may not write the outbox themselves; the role is checked first, and nothing of
--- the caller's is written.
+-- Definer because members may not write the outbox themselves; the role is checked first, and no value of the caller
+-- is written.
 security definer
 set search_path = ''
 as $$
@@ -301,7 +306,8 @@ begin
 end;
 $$;
 comment on function public.check_outbox(uuid) is
-  'The newest 200 rows of a thread''s outbox, brought up to date first: a sender that died leaves an unconfirmed message. For members.';
+  'The newest 200 rows of the outbox of a conversation, brought up to date first: a sender that died leaves an '
+  'unconfirmed message. For members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

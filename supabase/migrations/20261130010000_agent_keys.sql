@@ -9,13 +9,14 @@ create table public.agent_keys (
   revoked_at timestamptz,
   constraint agent_keys_name_check check (length(name) between 1 and 200)
 );
-comment on table public.agent_keys is 'API keys of AI agents. The key itself is shown once and stored nowhere; its hash is in private.agent_key_secrets.';
+comment on table public.agent_keys is
+  'API keys of AI agents. The key itself is shown once and stored nowhere; its hash is in private.agent_key_secrets.';
 comment on column public.agent_keys.id is 'Primary key.';
 comment on column public.agent_keys.name is 'Name shown to people.';
-comment on column public.agent_keys.created_by is 'Who made it.';
-comment on column public.agent_keys.created_at is 'When it was made.';
+comment on column public.agent_keys.created_by is 'The member who created it.';
+comment on column public.agent_keys.created_at is 'When it was created.';
 comment on column public.agent_keys.last_used_at is 'When it was last used. Moves at most once a minute.';
-comment on column public.agent_keys.revoked_at is 'Since when it opens nothing any more.';
+comment on column public.agent_keys.revoked_at is 'When it was revoked.';
 
 create index agent_keys_created_by_idx on public.agent_keys (created_by);
 
@@ -24,7 +25,8 @@ create table public.agent_key_workspaces (
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
   constraint agent_key_workspaces_pkey primary key (key_id, workspace_id)
 );
-comment on table public.agent_key_workspaces is 'Which workspaces a key opens: one, or several of the same owner for an agent that serves many businesses.';
+comment on table public.agent_key_workspaces is
+  'Which workspaces a key opens: one, or several of the same owner for an agent that serves many businesses.';
 comment on column public.agent_key_workspaces.key_id is 'The key.';
 comment on column public.agent_key_workspaces.workspace_id is 'A workspace it opens.';
 
@@ -60,7 +62,8 @@ create table private.agent_key_secrets (
 comment on table private.agent_key_secrets is 'SHA-256 of the keys of agents, by which a key is found.';
 comment on column private.agent_key_secrets.key_id is 'The key.';
 comment on column private.agent_key_secrets.key_sha256 is
-  'SHA-256 of it. A plain hash is enough, and looking it up in an index gives nothing to time: the key is 128 random bits, and nobody can choose what its hash begins with.';
+  'SHA-256 of it. A plain hash is enough, and an index look-up gives nothing to time: the key is 128 random bits, and '
+  'no caller can choose the first bytes of its hash.';
 
 grant all on private.agent_key_secrets to service_role;
 alter table private.agent_key_secrets enable row level security;
@@ -115,7 +118,8 @@ as $$
   from private.create_agent_key(create_agent_key.workspace_ids, create_agent_key.name) as made;
 $$;
 comment on function public.create_agent_key(uuid[], text) is
-  'Create a key with which an AI agent may use the conversation-sync API for one workspace, or for several of the same owner, and return it. For owners and admins of them. The key is shown this once; only its SHA-256 is stored.';
+  'Create a key with which an AI agent may use the conversation-sync API for one workspace, or for several of the '
+  'same owner, and return it. For owners and admins of them. The key is shown this once; only its SHA-256 is stored.';
 
 create function private.revoke_agent_key(id uuid)
 returns timestamptz
@@ -127,7 +131,7 @@ as $$
 declare
   revoked timestamptz;
 begin
-  -- One of its workspaces is enough: whoever is responsible for a business can cut an agent off.
+  -- One of its workspaces is enough: a member who is responsible for a business can lock an agent out.
   update public.agent_keys as key
   set revoked_at = coalesce(key.revoked_at, now())
   where key.id = revoke_agent_key.id
@@ -154,7 +158,8 @@ as $$
   select private.revoke_agent_key(revoke_agent_key.id);
 $$;
 comment on function public.revoke_agent_key(uuid) is
-  'End a key at once and for all its workspaces, and return since when. For owners and admins of any of them. A repeat changes nothing.';
+  'Revoke a key at once and for all its workspaces, and return when it was revoked. For owners and admins of any of '
+  'them. A repeat changes nothing.';
 
 -- Checking keys ----------------------------------------------------------------------------------
 
@@ -177,7 +182,7 @@ begin
   where secret.key_sha256 = decode(workspaces_of_agent_key.key_sha256, 'hex')
   group by key.id;
   if used_key is not null and coalesce(used_at, '-infinity') < now() - interval '1 minute' then
-    -- An agent makes many calls at once. Whoever finds the row taken leaves it, and nobody waits.
+    -- An agent makes many calls at once. A call that finds the row locked skips it instead of waiting.
     update public.agent_keys as key
     set last_used_at = now()
     where key.id in (

@@ -35,33 +35,42 @@ create table public.agent_sessions (
   constraint agent_sessions_metadata_check check (jsonb_typeof(metadata) = 'object'),
   constraint agent_sessions_messages_check check (jsonb_typeof(messages) = 'array')
 )
--- Rows are written again and again, and no index looks at what changes: new versions fit beside the old.
+-- Rows are updated often, and no index covers the columns that change: new versions fit beside the old ones.
 with (fillfactor = 70);
-comment on table public.agent_sessions is 'State of an AI agent''s conversation with a customer. Expires 24 hours after the last write.';
+comment on table public.agent_sessions is
+  'State of an AI agent''s conversation with a customer. Expires 24 hours after the last write.';
 comment on column public.agent_sessions.id is 'Primary key.';
-comment on column public.agent_sessions.session_id is 'The id agents use: bot, customer, unix milliseconds and random characters.';
+comment on column public.agent_sessions.session_id is
+  'The id agents use: bot, customer, unix milliseconds and random characters.';
 comment on column public.agent_sessions.workspace_id is 'The workspace.';
-comment on column public.agent_sessions.participant_key is 'Digits of the customer''s phone, or another identifier as it is (a BSUID, an id of another platform).';
+comment on column public.agent_sessions.participant_key is
+  'Digits of the customer''s phone, or another identifier unchanged (a BSUID, an id of another platform).';
 comment on column public.agent_sessions.bot_id is 'The bot, where the agent names one.';
 comment on column public.agent_sessions.local_id is 'The branch of the business, where the agent names one.';
-comment on column public.agent_sessions.conversation_id is 'The customer''s thread, where there is one.';
+comment on column public.agent_sessions.conversation_id is 'The customer''s conversation, where there is one.';
 comment on column public.agent_sessions.person_id is 'The contact, where there is one.';
 comment on column public.agent_sessions.current_intent is 'What the customer wants, in the agent''s words.';
-comment on column public.agent_sessions.current_step is 'How far it got, in the agent''s words.';
+comment on column public.agent_sessions.current_step is 'The step within the intent, in the agent''s words.';
 comment on column public.agent_sessions.previous_intent is 'The intent before the last change of intent or step.';
 comment on column public.agent_sessions.previous_step is 'The step before it.';
 comment on column public.agent_sessions.context is
-  'What the agent keeps, ConversationContext in supabase/functions/_shared/contracts/conversation_sync/answers.ts, without messages and orders: these have columns of their own, so that nobody can overwrite them with an old copy.';
-comment on column public.agent_sessions.metadata is 'What the agent says about itself: an open object, ConversationMetadata in supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
-comment on column public.agent_sessions.messages is 'The newest 50 messages, oldest first: an array of PreviousMessage, defined in supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
+  'What the agent keeps: ConversationContext in supabase/functions/_shared/contracts/conversation_sync/answers.ts, '
+  'without messages and orders, which have columns of their own, so that an old copy cannot overwrite them.';
+comment on column public.agent_sessions.metadata is
+  'Metadata of the agent: an open object, ConversationMetadata in '
+  'supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
+comment on column public.agent_sessions.messages is
+  'The newest 50 messages, oldest first: an array of PreviousMessage, defined in '
+  'supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
 comment on column public.agent_sessions.last_user_message is 'The text of the newest message of the customer.';
 comment on column public.agent_sessions.current_order_id is 'The order that was linked last.';
 comment on column public.agent_sessions.order_history is 'Every linked order, oldest first.';
-comment on column public.agent_sessions.is_active is 'False once it was ended. An expired session may still say true: look at expires_at as well.';
-comment on column public.agent_sessions.version is 'Number of the state: every write raises it by one.';
+comment on column public.agent_sessions.is_active is
+  'False once it was ended. An expired session may still have true: check expires_at as well.';
+comment on column public.agent_sessions.version is 'Version of the state: every write increments it.';
 comment on column public.agent_sessions.last_activity_at is 'When it was last written.';
-comment on column public.agent_sessions.expires_at is 'Until when it is active unless it is written again.';
-comment on column public.agent_sessions.created_at is 'When the row was made.';
+comment on column public.agent_sessions.expires_at is 'When it expires unless it is written again.';
+comment on column public.agent_sessions.created_at is 'When the row was created.';
 comment on column public.agent_sessions.updated_at is 'When the row last changed.';
 
 create unique index agent_sessions_active_participant_key_key
@@ -76,7 +85,8 @@ create index agent_sessions_conversation_id_idx on public.agent_sessions (conver
 
 create index agent_sessions_active_workspace_id_created_at_id_idx
   on public.agent_sessions (workspace_id, created_at desc, id desc) where is_active;
-comment on index public.agent_sessions_active_workspace_id_created_at_id_idx is 'The list of the active sessions of a business.';
+comment on index public.agent_sessions_active_workspace_id_created_at_id_idx is
+  'The list of the active sessions of a business.';
 
 create trigger agent_sessions_touch_updated_at
   before update on public.agent_sessions
@@ -96,9 +106,10 @@ create table private.agent_message_keys (
   constraint agent_message_keys_pkey primary key (session_id, message_digest)
 );
 comment on table private.agent_message_keys is
-  'Messages a session already has, also those that are no longer among its newest: a repeat changes nothing, however late.';
+  'Messages a session already has, also those that are no longer among its newest: a repeat changes nothing, even a '
+  'late one.';
 comment on column private.agent_message_keys.session_id is 'The session (agent_sessions.id).';
-comment on column private.agent_message_keys.message_digest is 'First 16 bytes of the SHA-256 of the message id.';
+comment on column private.agent_message_keys.message_digest is 'private.message_digest of the message id.';
 
 grant all on private.agent_message_keys to service_role;
 alter table private.agent_message_keys enable row level security;
@@ -144,11 +155,12 @@ begin
 end;
 $$;
 comment on function private.agent_session_state(public.agent_sessions) is
-  'A session as it is answered with: AgentSessionRow in supabase/functions/_shared/database/agent_rows.ts.';
+  'A session as the API returns it: AgentSessionRow in supabase/functions/_shared/database/agent_rows.ts.';
 
 create type private.opened_agent_session as (outcome text, session public.agent_sessions);
 comment on type private.opened_agent_session is
-  'A session and the outcome of opening it for a write: ok, or conflict where it has another version; created for a new one.';
+  'A session and the outcome of opening it for a write: ok, or conflict where it has another version; created for a '
+  'new one.';
 
 create function private.require_agent_key(key_sha256 text)
 returns uuid[]
@@ -208,7 +220,9 @@ begin
 end;
 $$;
 comment on function private.open_agent_session(text, text, text, text, bigint, text) is
-  'Find a session of one of the key''s workspaces and lock it until the transaction ends. sub_domain, local_id and version are checked where they are given. accepts is active, ended (also an ended session) or expired (any session). Refuses with session_not_found or session_not_active.';
+  'Find a session of one of the key''s workspaces and lock it until the transaction ends. sub_domain, local_id and '
+  'version are checked where they are given. accepts is active, ended (also an ended session) or expired (any '
+  'session). Refuses with session_not_found or session_not_active.';
 
 create function private.agent_answer(opened private.opened_agent_session)
 returns table (outcome text, data jsonb)
@@ -234,8 +248,8 @@ as $$
 declare
   own jsonb := change_agent_context.change;
 begin
-  -- Agents send back the whole state they were given. What is kept in columns of its own is left out, so
-  -- that an old copy of it never stands in for the newer one.
+  -- Agents send back the whole state they received. Keys that have columns of their own are dropped, so that an old
+  -- copy never replaces the newer one.
   if session.messages <> '[]' then
     own := own - '{previousMessages,lastUserMessage}'::text[];
   end if;
@@ -258,7 +272,7 @@ begin
   return octet_length(is_too_large.value::text) > is_too_large.max_bytes;
 end;
 $$;
-comment on function private.is_too_large(jsonb, integer) is 'Whether JSON, as text, has more bytes.';
+comment on function private.is_too_large(jsonb, integer) is 'Whether JSON, as text, has more than max_bytes.';
 
 -- Upkeep -----------------------------------------------------------------------------------------
 
@@ -281,7 +295,8 @@ begin
 end;
 $$;
 comment on function public.prune_agent_sessions(integer) is
-  'Delete sessions that expired more than keep_days ago. Threads and people stay. Returns how many went. For service_role only.';
+  'Delete sessions that expired more than keep_days ago, sooner than prune_records() does. Conversations and people '
+  'stay. Returns the number of deleted sessions. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ begin
   );
 end;
 $$;
-comment on function private.thread_id_of(public.connections, text) is 'The thread that has a key or alias; null where none has it.';
+comment on function private.thread_id_of(public.connections, text) is
+  'The conversation that has a key or alias; null where none has it.';
 
 create function private.line_of_agent_session(session public.agent_sessions)
 returns public.connections
@@ -40,7 +41,7 @@ begin
   if coalesce(session.metadata ->> 'platform', 'whatsapp') <> 'whatsapp' then
     return null;
   end if;
-  -- 1. The line the agent names. If it is not one of ours, or switched off, no other takes its place.
+  -- 1. The number the agent names. If the workspace does not have it, or it is switched off, no other replaces it.
   if named is null then
     select connection.phone_number_id into named
     from public.connections as connection
@@ -58,8 +59,8 @@ begin
       and connection.is_active;
     return line;
   end if;
-  -- 2. The only line of the business. 3. Of several, the only one on which this customer has a thread. A
-  -- guess would put a message into two threads: the webhook knows the line, and brings it to the right one.
+  -- 2. The only number of the business. 3. Of several, the only one on which this customer has a conversation. A guess
+  -- would put a message into two conversations: the webhook knows the number, and stores it in the right one.
   select array_agg(connection.id) into lines
   from public.connections as connection
   where connection.workspace_id = session.workspace_id
@@ -79,7 +80,9 @@ begin
 end;
 $$;
 comment on function private.line_of_agent_session(public.agent_sessions) is
-  'The active WhatsApp connection a session belongs to: named by phoneNumberId in its metadata or by its botId or localId, else the only one of the business, else the only one on which the customer has a thread. Null where it cannot be told.';
+  'The active WhatsApp connection a session belongs to: named by phoneNumberId in its metadata or by its botId or '
+  'localId, else the only one of the business, else the only one on which the customer has a conversation. Null where '
+  'it cannot be determined.';
 
 create function private.locate_participant(session public.agent_sessions)
 returns public.agent_sessions
@@ -94,8 +97,8 @@ declare
 begin
   located.conversation_id := null;
   located.person_id := null;
-  -- The rows are kept from being deleted before the session points at them. Whoever is deleting one at
-  -- this moment is not waited for: the next message finds what is left.
+  -- The rows are locked against deletion before the session refers to them, without waiting for a concurrent delete:
+  -- the next message finds the rows that remain.
   if line.id is not null then
     select conversation.id, conversation.person_id into located.conversation_id, located.person_id
     from public.conversations as conversation
@@ -123,7 +126,7 @@ begin
 end;
 $$;
 comment on function private.locate_participant(public.agent_sessions) is
-  'The session, pointing at the thread and the person of its customer as they are now, or at nothing.';
+  'The session with the conversation and the person its customer has now, or with null.';
 
 create function private.keep_newest_messages(messages jsonb, message jsonb)
 returns jsonb
@@ -141,7 +144,8 @@ begin
   return case when jsonb_array_length(kept) > 50 then kept - 0 else kept end;
 end;
 $$;
-comment on function private.keep_newest_messages(jsonb, jsonb) is 'A session''s messages with another one in its place by time, and the oldest left out where there are more than 50.';
+comment on function private.keep_newest_messages(jsonb, jsonb) is
+  'A session''s messages with another one in its place by time, without the oldest where there are more than 50.';
 
 create function private.file_agent_message(
   session public.agent_sessions,
@@ -167,7 +171,7 @@ begin
   then
     return private.locate_participant(session);
   end if;
-  -- The lock of private.lock_contacts: the webhook's copy of this message may be on its way.
+  -- The lock of private.lock_contacts: the webhook may be storing its copy of this message.
   perform pg_catalog.pg_advisory_xact_lock(private.contact_lock_key(session.participant_key));
   person := private.ensure_person(
     session.workspace_id,
@@ -175,8 +179,8 @@ begin
       else jsonb_build_object('identifiers', jsonb_build_array(session.participant_key)) end,
     false
   );
-  -- Kept from being deleted until the thread and the session point there. Somebody who is being deleted at
-  -- this moment is not waited for, and not linked.
+  -- Locked against deletion until the conversation and the session refer to the person. A person who is being deleted
+  -- at this moment is not linked.
   select known.id into person
   from public.people as known
   where known.workspace_id = session.workspace_id and known.id = person
@@ -197,7 +201,7 @@ begin
     ))
   ))) as outcome;
   if stored.outcome = 'error' then
-    raise exception 'The door refused a message: %', left(stored.error, 5);
+    raise exception 'The message could not be stored: %', left(stored.error, 5);
   end if;
   update public.conversations as conversation
   set person_id = person
@@ -213,7 +217,8 @@ begin
 end;
 $$;
 comment on function private.file_agent_message(public.agent_sessions, text, text, text, text) is
-  'Put a message into the customer''s WhatsApp thread through the one door, as the webhook would, and return the session pointing there. Without a line it is left to the session alone.';
+  'Store a message in the customer''s WhatsApp conversation through ingest_conversations, as the webhook would, and '
+  'return the session with that conversation. Without a phone number only the session keeps it.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

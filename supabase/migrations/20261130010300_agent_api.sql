@@ -35,7 +35,8 @@ begin
 end;
 $$;
 comment on function public.find_agent_session(text, text, text, text, text) is
-  'The newest active session of a customer in the workspaces of a key, or in the one that is named; null where there is none. For service_role only.';
+  'The newest active session of a customer in the workspaces of a key, or in the one that is named; null where there '
+  'is none. For service_role only.';
 
 create function public.find_agent_business(key_sha256 text, phone_number_id text)
 returns jsonb
@@ -59,7 +60,8 @@ begin
 end;
 $$;
 comment on function public.find_agent_business(text, text) is
-  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key; null where there is none. For service_role only.';
+  'The business that a WhatsApp number (Meta''s phone_number_id) belongs to, among the workspaces of a key; null '
+  'where there is none. For service_role only.';
 
 create function public.read_agent_session(
   key_sha256 text,
@@ -175,8 +177,8 @@ begin
     raise exception 'workspace_not_found' using errcode = 'PT404';
   end if;
 
-  -- First without a lock, for nearly always it is there. Then again with one that keeps away everybody
-  -- else who wants a session of this customer, whatever branch or bot they name.
+  -- First without a lock, because the session nearly always exists. Then again under a lock that covers all branches
+  -- and bots of this customer.
   for attempt in 1..2 loop
     select session.* into found
     from public.agent_sessions as session
@@ -200,8 +202,8 @@ begin
       raise exception 'metadata_too_large' using errcode = 'PT413';
     end if;
     if found.id is not null then
-      -- What the agent says of itself is kept, and a session that is about to expire is carried on: whoever
-      -- gets it here is going to write to it.
+      -- The agent's metadata is stored, and a session that is about to expire is extended: the caller is about to
+      -- write to it.
       update public.agent_sessions as session
       set metadata = session.metadata || create_agent_session.metadata,
         version = session.version + 1,
@@ -221,7 +223,7 @@ begin
     );
   end loop;
 
-  -- What still says active has expired.
+  -- Sessions that are still marked as active have expired.
   update public.agent_sessions as session
   set is_active = false
   where session.participant_key = create_agent_session.participant_key
@@ -252,7 +254,8 @@ begin
 end;
 $$;
 comment on function public.create_agent_session(text, text, text, text, text, jsonb) is
-  'The active session of a customer with a business, or a new one (outcome created). local_id and bot_id choose among several where they are given. For service_role only.';
+  'The active session of a customer with a business, or a new one (outcome created). local_id and bot_id choose among '
+  'several where they are given. For service_role only.';
 
 create function public.sync_agent_session(
   key_sha256 text,
@@ -307,7 +310,8 @@ begin
 end;
 $$;
 comment on function public.sync_agent_session(text, text, text, text, jsonb, jsonb, boolean, bigint) is
-  'Write intent, step, context (key by key) and metadata of a session in one; is_active false ends it. For service_role only.';
+  'Write intent, step, context (key by key) and metadata of a session at once; is_active false ends it. For '
+  'service_role only.';
 
 create function public.change_agent_intent(
   key_sha256 text,
@@ -336,7 +340,7 @@ begin
     update public.agent_sessions as session
     set current_intent = change_agent_intent.intent,
       current_step = new_step,
-      -- A repeat of the same change must not make the former pair forgotten.
+      -- A repeat of the same change must keep the previous pair.
       previous_intent = case
         when (session.current_intent, session.current_step) = (change_agent_intent.intent, new_step)
         then session.previous_intent else session.current_intent end,
@@ -354,7 +358,7 @@ begin
 end;
 $$;
 comment on function public.change_agent_intent(text, text, text, text, text, text, bigint) is
-  'Write intent and step of a session; the former pair becomes the previous one. For service_role only.';
+  'Write intent and step of a session; the current pair becomes the previous one. For service_role only.';
 
 create function public.write_agent_context(
   key_sha256 text,
@@ -448,7 +452,7 @@ begin
         )
         on conflict on constraint agent_message_keys_pkey do nothing;
         if not found then
-          -- A repeat, however late: the state as it is.
+          -- A repeat: the state is returned unchanged.
           select session.* into known from public.agent_sessions as session where session.id = known.id;
           opened.outcome := 'ok';
           opened.session := known;
@@ -459,7 +463,7 @@ begin
         raise exception 'session_not_active' using errcode = 'PT404';
       end if;
 
-      -- The thread first and the session last: see "Locks" above.
+      -- The conversation first and the session last, the order in which all functions lock.
       located := null;
       if digest is not null then
         located := private.file_agent_message(
@@ -469,12 +473,12 @@ begin
         located := private.locate_participant(known);
       end if;
 
-      -- A last word after the end still belongs to the session.
+      -- A last message after the end still belongs to the session.
       opened := private.open_agent_session(
         add_agent_message.key_sha256, add_agent_message.session_id, null, null, add_agent_message.version, 'ended'
       );
       if opened.outcome <> 'ok' then
-        -- A conflict: undo what was filed, because to the caller nothing has happened.
+        -- A conflict: rolls back what was stored, because for the caller nothing has changed.
         raise exception using errcode = 'ZZ002';
       end if;
       update public.agent_sessions as session
@@ -488,7 +492,7 @@ begin
           ) then add_agent_message.content
           else session.last_user_message
         end,
-        -- What the agent kept in the context itself until now.
+        -- Keys that the agent kept in the context until now.
         context = session.context - '{previousMessages,lastUserMessage}'::text[],
         conversation_id = coalesce(located.conversation_id, session.conversation_id),
         person_id = coalesce(located.person_id, session.person_id),
@@ -503,7 +507,7 @@ begin
       when sqlstate 'ZZ002' then
         exit;
       when deadlock_detected or serialization_failure then
-        -- Somebody else, such as an import, wanted the same rows in another order. It has them now.
+        -- Another transaction, such as an import, locked the same rows in another order. It has them now.
         if attempt = 3 then
           raise;
         end if;
@@ -513,7 +517,8 @@ begin
 end;
 $$;
 comment on function public.add_agent_message(text, text, text, text, text, text, text, text, bigint) is
-  'Add a message (role user or bot) to a session. With message_id it is taken once, and filed in the customer''s thread through the one door. For service_role only.';
+  'Add a message (role user or bot) to a session. With message_id it is stored once, also in the customer''s '
+  'conversation. For service_role only.';
 
 create function public.reset_agent_session(
   key_sha256 text,
@@ -559,7 +564,8 @@ begin
 end;
 $$;
 comment on function public.reset_agent_session(text, text, text, boolean, bigint) is
-  'Begin a session anew: intent idle, step initial, no context. Orders stay; messages stay with keep_history. For service_role only.';
+  'Reset a session: intent idle, step initial, no context. Orders stay; messages stay with keep_history. For '
+  'service_role only.';
 
 create function public.extend_agent_session(
   key_sha256 text,
@@ -597,7 +603,7 @@ begin
 end;
 $$;
 comment on function public.extend_agent_session(text, text, text, numeric, bigint) is
-  'Keep a session active for at least so many hours from now. For service_role only.';
+  'Keep a session active for at least the given hours from now. For service_role only.';
 
 create function public.link_agent_order(
   key_sha256 text,
@@ -618,7 +624,7 @@ declare
   );
   changed public.agent_sessions;
 begin
-  -- An order that is already linked changes nothing, whatever version the repeat carries.
+  -- An order that is already linked changes nothing, for any version.
   if opened.outcome = 'ok' and link_agent_order.order_id <> all ((opened.session).order_history) then
     if (opened.session).version <> link_agent_order.version then
       opened.outcome := 'conflict';
@@ -661,7 +667,7 @@ declare
   changed public.agent_sessions;
 begin
   if not (opened.session).is_active or (opened.session).expires_at <= now() then
-    -- It is what the caller wants, whatever version the request carries.
+    -- It has ended already, as the caller wants, for any version of the request.
     opened.outcome := 'ok';
   elsif opened.outcome = 'ok' then
     update public.agent_sessions as session
@@ -690,7 +696,8 @@ begin
   return true;
 end;
 $$;
-comment on function public.is_database_up() is 'True, from whoever can be asked. For the health check of the functions; for service_role only.';
+comment on function public.is_database_up() is
+  'True: the database answers. For the health check of the functions; for service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

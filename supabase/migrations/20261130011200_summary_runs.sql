@@ -12,14 +12,15 @@ create table public.workspace_summary_settings (
   constraint workspace_summary_settings_language_check check (language ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$')
 );
 comment on table public.workspace_summary_settings is
-  'How a workspace wants its daily summaries. No row: the defaults.';
+  'Settings of the daily summaries of a workspace. No row: the defaults.';
 comment on column public.workspace_summary_settings.workspace_id is 'The workspace.';
-comment on column public.workspace_summary_settings.is_enabled is 'Whether the schedule makes summaries. By hand they can be made anyway.';
+comment on column public.workspace_summary_settings.is_enabled is
+  'Whether the schedule creates summaries. Members can still create them manually.';
 comment on column public.workspace_summary_settings.hour is 'Hour of the day, in the workspace''s time zone.';
 comment on column public.workspace_summary_settings.allow_external_ai is
-  'Whether texts of messages may be sent to the AI endpoint. Off: nothing leaves the database, and notes are extracts.';
+  'Whether message texts may be sent to the AI endpoint. False: no text leaves the database, and notes are extracts.';
 comment on column public.workspace_summary_settings.language is 'BCP 47 tag of the language of the notes.';
-comment on column public.workspace_summary_settings.created_at is 'When the row was made.';
+comment on column public.workspace_summary_settings.created_at is 'When the row was created.';
 comment on column public.workspace_summary_settings.updated_at is 'When the row last changed.';
 
 create trigger workspace_summary_settings_touch_updated_at
@@ -27,8 +28,10 @@ create trigger workspace_summary_settings_touch_updated_at
   for each row execute function private.touch_updated_at();
 
 grant select on public.workspace_summary_settings to authenticated;
-grant insert (workspace_id, is_enabled, hour, allow_external_ai, language) on public.workspace_summary_settings to authenticated;
-grant update (workspace_id, is_enabled, hour, allow_external_ai, language) on public.workspace_summary_settings to authenticated;
+grant insert (workspace_id, is_enabled, hour, allow_external_ai, language)
+  on public.workspace_summary_settings to authenticated;
+grant update (workspace_id, is_enabled, hour, allow_external_ai, language)
+  on public.workspace_summary_settings to authenticated;
 grant all on public.workspace_summary_settings to service_role;
 alter table public.workspace_summary_settings enable row level security;
 
@@ -68,30 +71,37 @@ create table public.summary_runs (
   constraint summary_runs_lease_check check ((lease_token is null) = (leased_until is null))
 );
 comment on table public.summary_runs is
-  'How far the summaries of a day of a workspace are. Whoever works on one holds its lease; after a crash the lease runs out, and the next one goes on behind the cursor.';
+  'Progress of the daily summaries of a workspace and day. A worker holds the lease of a run; after a crash the lease '
+  'expires, and the next worker continues after the cursor.';
 comment on column public.summary_runs.workspace_id is 'The workspace.';
 comment on column public.summary_runs.local_date is 'The day, in the workspace''s time zone.';
-comment on column public.summary_runs.state is 'running: there are people left. finished: there are none.';
-comment on column public.summary_runs.was_scheduled is 'Whether the schedule has opened it. Days after the last such one are made up for.';
-comment on column public.summary_runs.changed_since is 'Only people whose conversations have changed since then are looked at. Null: everybody of that day.';
-comment on column public.summary_runs.covered_until is 'Messages up to this moment are in the notes.';
-comment on column public.summary_runs.cursor is 'Id of the last person who was looked at; they come in the order of their ids.';
-comment on column public.summary_runs.lease_token is 'Names who works on it. Notes are taken from nobody else.';
-comment on column public.summary_runs.leased_until is 'When somebody else may go on.';
-comment on column public.summary_runs.people_done is 'People who were looked at.';
+comment on column public.summary_runs.state is 'running: people are left. finished: none are left.';
+comment on column public.summary_runs.was_scheduled is
+  'Whether the schedule opened it. The schedule catches up on days after the last such run.';
+comment on column public.summary_runs.changed_since is
+  'Only people whose conversations have changed since then are processed. Null: all people of the day.';
+comment on column public.summary_runs.covered_until is 'The notes cover messages up to this time.';
+comment on column public.summary_runs.cursor is 'Id of the last person who was processed; the order is that of ids.';
+comment on column public.summary_runs.lease_token is
+  'Lease of the present worker. Notes are accepted with this token only.';
+comment on column public.summary_runs.leased_until is 'When the lease expires.';
+comment on column public.summary_runs.people_done is 'People who were processed.';
 comment on column public.summary_runs.notes_written is 'Notes that were written.';
-comment on column public.summary_runs.ai_notes is 'How many of them an AI has written.';
-comment on column public.summary_runs.tokens_used is 'Tokens they cost.';
+comment on column public.summary_runs.ai_notes is 'Number of them that an AI wrote.';
+comment on column public.summary_runs.tokens_used is 'Tokens used for them.';
 comment on column public.summary_runs.messages_sent is
-  'Messages that were sent to the AI endpoint, or may have been, by somebody who then died.';
-comment on column public.summary_runs.started_by is 'Who started it by hand.';
+  'Messages that were sent to the AI endpoint, or may have been, by a worker that crashed.';
+comment on column public.summary_runs.started_by is 'The member who started it manually.';
 comment on column public.summary_runs.started_at is 'When it was last started from the beginning.';
-comment on column public.summary_runs.opened_at is 'When people were last looked at from the first one on. What changed after that is for the next time.';
-comment on column public.summary_runs.messages_counted is 'Messages of the day that had been counted by then. Another number now: some came late.';
+comment on column public.summary_runs.opened_at is
+  'When the last pass through the people began. Later changes are for the next pass.';
+comment on column public.summary_runs.messages_counted is
+  'Number of messages of the day at that time. A different number now means that some arrived late.';
 comment on column public.summary_runs.finished_at is 'When it was finished.';
 
-create index summary_runs_unfinished_local_date_idx on public.summary_runs (local_date, workspace_id) where state = 'running';
-comment on index public.summary_runs_unfinished_local_date_idx is 'What is left to do, oldest first.';
+create index summary_runs_unfinished_local_date_idx
+  on public.summary_runs (local_date, workspace_id) where state = 'running';
+comment on index public.summary_runs_unfinished_local_date_idx is 'Finds unfinished runs, oldest first.';
 
 create index summary_runs_started_by_idx on public.summary_runs (started_by);
 
@@ -112,12 +122,12 @@ stable
 set search_path = ''
 as $$
 begin
-  -- Where midnight comes twice, Postgres takes the second one; where it is skipped, the moment of the leap.
+  -- Where midnight occurs twice, Postgres takes the second; where it is skipped, the moment of the change.
   return (local_day_end.local_date + 1)::timestamp at time zone local_day_end.time_zone;
 end;
 $$;
 comment on function private.local_day_end(date, text) is
-  'The moment from which no message can belong to the day any more. Which day a message belongs to is decided by its own local time, never by this.';
+  'The time after which no message can belong to the day. The local time of a message decides its day, never this.';
 
 create function private.open_due_summaries(only_workspace uuid, moment timestamptz)
 returns void
@@ -130,8 +140,8 @@ begin
     select
       workspace.id,
       workspace.time_zone,
-      coalesce(settings.hour, 20) as hour,
-      (open_due_summaries.moment at time zone workspace.time_zone)::date as today
+      (open_due_summaries.moment at time zone workspace.time_zone)::date as today,
+      make_time(coalesce(settings.hour, 20), 0, 0) as at_time
     from public.workspaces as workspace
     left join public.workspace_summary_settings as settings on settings.workspace_id = workspace.id
     where coalesce(settings.is_enabled, true)
@@ -142,25 +152,25 @@ begin
       business.id,
       day.value::date as local_date,
       day.value::date >= first.local_date as is_wanted,
-      (day.value::date + make_time(business.hour, 0, 0)) at time zone business.time_zone as due_at,
+      (day.value::date + business.at_time) at time zone business.time_zone as due_at,
       day.value::date::timestamp at time zone business.time_zone as begins_at,
       private.local_day_end(day.value::date, business.time_zone) as ends_at,
-      -- Its hour of today, or yesterday's while that has not come.
+      -- The configured hour of today, or of yesterday while today's is ahead.
       case
-        when open_due_summaries.moment >= (business.today + make_time(business.hour, 0, 0)) at time zone business.time_zone
-          then (business.today + make_time(business.hour, 0, 0)) at time zone business.time_zone
-        else (business.today - 1 + make_time(business.hour, 0, 0)) at time zone business.time_zone
+        when open_due_summaries.moment >= (business.today + business.at_time) at time zone business.time_zone
+          then (business.today + business.at_time) at time zone business.time_zone
+        else (business.today - 1 + business.at_time) at time zone business.time_zone
       end as last_hour
     from business
     cross join lateral (
-      -- On from the last day, at most a week back. Without one, since yesterday: what was written before
-      -- anybody asked for summaries is not summarised.
+      -- From the last day on, at most a week back. Without one, from yesterday on: earlier messages are not
+      -- summarised.
       select greatest(coalesce(max(run.local_date), business.today - 1), business.today - 7) as local_date
       from public.summary_runs as run
       where run.workspace_id = business.id and run.was_scheduled and run.local_date <= business.today
     ) as first
     cross join lateral generate_series(
-      -- Three days are looked at again, if they were summarised.
+      -- The last three days are checked again, if they were summarised.
       least(first.local_date, business.today - 3)::timestamp,
       business.today::timestamp,
       interval '1 day'
@@ -169,12 +179,12 @@ begin
   due as (
     select
       candidate.*,
-      -- A quarter of an hour after its end, because messages need some time from their sender to here.
+      -- 15 minutes after its end, because messages take time to arrive.
       open_due_summaries.moment >= candidate.ends_at + interval '15 minutes' as is_over,
       least(open_due_summaries.moment, candidate.ends_at) as covered_until
     from candidate
     where open_due_summaries.moment >= candidate.due_at
-      -- Nobody wrote since then: no work, and no row.
+      -- No message since then: no work, and no row.
       and exists (
         select 1 from public.conversations as conversation
         where conversation.workspace_id = candidate.id
@@ -182,7 +192,8 @@ begin
       )
   ),
   opened as (
-    insert into public.summary_runs (workspace_id, local_date, was_scheduled, covered_until, opened_at, messages_counted)
+    insert into public.summary_runs
+      (workspace_id, local_date, was_scheduled, covered_until, opened_at, messages_counted)
     select due.id, due.local_date, true, due.covered_until, open_due_summaries.moment,
       private.messages_of_day(due.id, due.local_date)
     from due
@@ -191,7 +202,7 @@ begin
         select 1 from public.summary_runs as known
         where known.workspace_id = due.id and known.local_date = due.local_date
       )
-    -- In one order, so that two who open at the same time do not wait for each other in a circle.
+    -- In one order, so that two concurrent calls do not wait for each other in a circle.
     order by due.id, due.local_date
     on conflict on constraint summary_runs_pkey do nothing
   ),
@@ -208,18 +219,21 @@ begin
           due.is_over
           and (
             run.covered_until < due.ends_at
-            -- Messages of a day that is long over: soon, but not with every one of them.
-            or (run.messages_counted <> counted.messages and run.opened_at <= open_due_summaries.moment - interval '15 minutes')
-            -- What is not counted (a message that failed, people who became one): once a day.
+            -- Late messages of a past day: soon, but not with every message.
+            or (
+              run.messages_counted <> counted.messages
+              and run.opened_at <= open_due_summaries.moment - interval '15 minutes'
+            )
+            -- Changes that the counts do not show (a message that failed, merged people): once a day.
             or run.opened_at < due.last_hour - interval '1 hour'
           )
         )
       )
     for update of run skip locked
   )
-  -- Once more for those that were done too early: when the day is over, or where somebody has made them
-  -- by hand before their hour; and for what came late. Only for people whose conversations have changed
-  -- since, less an hour: a transaction that began before may have ended after.
+  -- Again for days that were done too early, because the day was not over or a member started them before the hour, and
+  -- for late messages. Only for people whose conversations have changed since, less an hour: a transaction that began
+  -- before may have ended after.
   update public.summary_runs as run
   set state = 'running',
     was_scheduled = true,
@@ -235,14 +249,15 @@ begin
 end;
 $$;
 comment on function private.open_due_summaries(uuid, timestamptz) is
-  'Open the runs that are due at a moment: of the day at its hour, of past days as soon as they are over, and of the last three days again where something has changed. One workspace, or all.';
+  'Open the runs that are due at a time: of the day at its hour, of past days as soon as they are over, and of the '
+  'last three days again after changes. For one workspace, or all.';
 
 -- Starting and reading ---------------------------------------------------------------------------
 
 create function private.start_summary_run(workspace_id uuid, local_date date)
 returns setof public.summary_runs
 language plpgsql
--- Definer because nobody writes runs themselves; the role is checked first.
+-- Definer because members may not write runs themselves; the role is checked first.
 security definer
 set search_path = ''
 as $$
@@ -284,7 +299,7 @@ begin
     started_by = excluded.started_by,
     started_at = now(),
     finished_at = null
-  -- Somebody is at it: that is the same work, and is not begun again under their hands.
+  -- A worker holds the lease: it does the same work, and is not interrupted.
   where run.leased_until is null or run.leased_until < now()
   returning run.*;
   if not found then
@@ -308,7 +323,8 @@ begin
 end;
 $$;
 comment on function public.start_summary_run(uuid, date) is
-  'Begin the summaries of a day (today by default) of a workspace from the start, unless somebody is at it. For owners and admins.';
+  'Start the summaries of a day (today by default) of a workspace from the beginning, unless a worker is processing '
+  'them. For owners and admins.';
 
 create function public.summary_run(workspace_id uuid, local_date date default null)
 returns setof public.summary_runs
@@ -326,9 +342,55 @@ begin
     and run.local_date = coalesce(summary_run.local_date, (now() at time zone workspace.time_zone)::date);
 end;
 $$;
-comment on function public.summary_run(uuid, date) is 'How far the summaries of a day (today by default) of a workspace are. Row level security applies.';
+comment on function public.summary_run(uuid, date) is
+  'Progress of the summaries of a day (today by default) of a workspace. Row level security applies.';
 
 -- Slices -----------------------------------------------------------------------------------------
+
+create function private.next_people_to_summarise(run public.summary_runs, zone text, max_people integer)
+returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select candidate.person_id
+    from (
+      -- The first rows of each kind, so that neither has to be read to its end.
+      (
+        select distinct conversation.person_id
+        from public.conversations as conversation
+        where conversation.workspace_id = run.workspace_id
+          and conversation.person_id is not null
+          and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
+          and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
+          and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+        order by conversation.person_id
+        limit next_people_to_summarise.max_people
+      )
+      union
+      -- A person with a note may no longer have a conversation of that day.
+      (
+        select note.person_id
+        from public.person_notes as note
+        where note.workspace_id = run.workspace_id
+          and note.local_date = run.local_date
+          and note.kind = 'daily_summary'
+          and (run.changed_since is null or note.metadata -> 'digest' = 'null')
+          and note.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
+        order by note.person_id
+        limit next_people_to_summarise.max_people
+      )
+    ) as candidate
+    order by candidate.person_id
+    limit next_people_to_summarise.max_people
+  );
+end;
+$$;
+comment on function private.next_people_to_summarise(public.summary_runs, text, integer) is
+  'The next people of a run, after its cursor: those who wrote or were written to on its day and have changed since, '
+  'and those who have a note that may be outdated.';
 
 create function public.claim_summary_slice(
   max_people integer default 10,
@@ -365,7 +427,9 @@ declare
   person_days jsonb;
   was_lost boolean;
 begin
-  if claim_summary_slice.max_people not between 1 and 100 or claim_summary_slice.lease_seconds not between 1 and 3600 then
+  if claim_summary_slice.max_people not between 1 and 100
+    or claim_summary_slice.lease_seconds not between 1 and 3600
+  then
     raise exception 'max_people must be 1 to 100, lease_seconds 1 to 3600' using errcode = '22023';
   end if;
   if claim_summary_slice.only_date is null then
@@ -378,7 +442,7 @@ begin
       and (waiting.leased_until is null or waiting.leased_until < now())
       and (claim_summary_slice.only_workspace is null or waiting.workspace_id = claim_summary_slice.only_workspace)
       and (claim_summary_slice.only_date is null or waiting.local_date = claim_summary_slice.only_date)
-    -- Whoever has had least is next: a business with thousands of customers keeps nobody waiting.
+    -- The run with the fewest processed people is next: a business with thousands of customers delays no other.
     order by waiting.people_done, waiting.local_date, waiting.workspace_id
     for update skip locked
     limit 1;
@@ -386,38 +450,7 @@ begin
       return;
     end if;
     select workspace.time_zone into zone from public.workspaces as workspace where workspace.id = run.workspace_id;
-    chosen := array(
-      select candidate.person_id
-      from (
-        -- The first of each kind, so that neither has to be read to its end.
-        (
-          select distinct conversation.person_id
-          from public.conversations as conversation
-          where conversation.workspace_id = run.workspace_id
-            and conversation.person_id is not null
-            and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
-            and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
-            and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
-          order by conversation.person_id
-          limit claim_summary_slice.max_people
-        )
-        union
-        -- Who has a note may have no conversation of that day any more.
-        (
-          select note.person_id
-          from public.person_notes as note
-          where note.workspace_id = run.workspace_id
-            and note.local_date = run.local_date
-            and note.kind = 'daily_summary'
-            and (run.changed_since is null or note.metadata -> 'digest' = 'null')
-            and note.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
-          order by note.person_id
-          limit claim_summary_slice.max_people
-        )
-      ) as candidate
-      order by candidate.person_id
-      limit claim_summary_slice.max_people
-    );
+    chosen := private.next_people_to_summarise(run, zone, claim_summary_slice.max_people);
     if cardinality(chosen) = 0 then
       update public.summary_runs as done
       set state = 'finished', lease_token = null, leased_until = null, finished_at = now()
@@ -433,8 +466,8 @@ begin
         private.person_day(run.workspace_id, person.id, run.local_date, zone, run.covered_until, 60) as value
       from unnest(chosen) as person (id)
     ),
-    -- A conversation also changes when it is read, say. Where the messages are the same the note stays as
-    -- it is. Notes from before there were digests are compared by their count.
+    -- A conversation also changes when it is read, for example. Where the messages are the same, the note stays.
+    -- Notes without a digest are compared by their message count.
     kept as (
       select day.id
       from day
@@ -452,8 +485,8 @@ begin
         where day.value is not null and day.id not in (select kept.id from kept)
       )
     into still_right, person_days;
-    -- Whoever had the lease before gave no notes back, and may have paid for them. Counted as sent, so that
-    -- a slice which kills everybody who takes it costs no more than the budget of its day.
+    -- The previous worker returned no notes, but may have paid for them. They count as sent, so that a slice that
+    -- crashes every worker costs no more than the budget of its day.
     was_lost := run.lease_token is not null and coalesce(is_ai_allowed, false);
     token := gen_random_uuid();
     update public.summary_runs as taken
@@ -473,7 +506,10 @@ begin
 end;
 $$;
 comment on function public.claim_summary_slice(integer, integer, uuid, date) is
-  'The next people whose day is to be summarised, of the run that has done fewest, for whoever holds the lease; no row when there is nothing to do, or somebody is at it. Opens what is due first, unless a day is named. days is an array of PersonDay, defined in supabase/functions/daily-summary/schema.ts; people without live messages that day have none, nor have those of kept_ids, whose notes are still right. For service_role only.';
+  'Claim the next people whose day is to be summarised, of the run with the fewest processed people; no row where no '
+  'work is left or another worker has the lease. Opens due runs first, unless a day is given. days is an array of '
+  'PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; it leaves out people without live messages that '
+  'day, and those of kept_ids, whose notes are still right. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
@@ -483,11 +519,13 @@ revoke execute on function
   private.start_summary_run(uuid, date),
   public.start_summary_run(uuid, date),
   public.summary_run(uuid, date),
+  private.next_people_to_summarise(public.summary_runs, text, integer),
   public.claim_summary_slice(integer, integer, uuid, date)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.local_day_end(date, text),
   private.open_due_summaries(uuid, timestamptz),
+  private.next_people_to_summarise(public.summary_runs, text, integer),
   public.claim_summary_slice(integer, integer, uuid, date)
 to service_role;
 grant execute on function

@@ -6,11 +6,11 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- Not everybody who links sets it.
+  -- Not every statement that links sets it.
   new.updated_at := now();
   if old.person_id is not null then
-    -- Their notes have messages that are somebody else's now. As far back as days are looked at again,
-    -- in whatever time zone.
+    -- Their notes contain messages that belong to another person now. As far back as days are checked again, in any
+    -- time zone.
     update public.person_notes as note
     set metadata = note.metadata || '{"digest": null}'
     where note.person_id = old.person_id
@@ -21,7 +21,8 @@ begin
 end;
 $$;
 comment on function private.note_other_person() is
-  'Trigger: a conversation that goes to somebody else has changed, and so have the days of whoever had it.';
+  'Trigger: when a conversation moves to another person, marks it as changed, and the notes of the previous person as '
+  'outdated.';
 
 create trigger conversations_note_other_person
   before update of person_id on public.conversations
@@ -43,7 +44,7 @@ stable
 set search_path = ''
 as $$
 declare
-  -- Wide enough for any leap of the clock. Within them, the local time of each message decides.
+  -- Wide enough for any change of the clock. Within them, the local time of each message decides.
   from_time timestamptz := (person_day.local_date::timestamp at time zone person_day.time_zone) - interval '3 hours';
   until_time timestamptz := least(
     person_day.covered_until,
@@ -102,7 +103,7 @@ begin
     cross join lateral (select (stored.value ->> 'sent_at')::timestamptz as at) as sent
     where sent.at between from_time and until_time
       and (sent.at at time zone person_day.time_zone)::date = person_day.local_date
-      -- Imported history, and answers that never reached anybody.
+      -- Without imported history and replies that failed.
       and not coalesce((stored.value ->> 'is_history')::boolean, false)
       and stored.value ->> 'status' is distinct from 'failed'
   ),
@@ -176,7 +177,8 @@ begin
 end;
 $$;
 comment on function private.person_day(uuid, uuid, date, text, timestamptz, integer) is
-  'What was written with a person on a local day: counts, and the newest messages. Null without live messages. Reads the heads, and of the archives only the pages of that day.';
+  'Messages exchanged with a person on a local day: counts, and the newest messages. Null without live messages. '
+  'Reads the heads, and of the archives only the pages of that day.';
 
 create function public.write_daily_summaries(
   workspace_id uuid,
@@ -198,7 +200,7 @@ as $$
 declare
   written integer;
 begin
-  -- People first, as everywhere. Somebody who was deleted meanwhile gets no note.
+  -- People first, the order in which all functions lock. A person who was deleted in the meantime gets no note.
   perform person.id
   from public.people as person
   where person.workspace_id = write_daily_summaries.workspace_id
@@ -211,7 +213,7 @@ begin
     and run.local_date = write_daily_summaries.local_date
     and run.lease_token = write_daily_summaries.lease_token
   for update;
-  -- Too late: somebody else goes on with the same people.
+  -- Too late: another worker has the same people.
   if not found then
     return false;
   end if;
@@ -227,7 +229,7 @@ begin
   set content = excluded.content, metadata = excluded.metadata, updated_at = now();
   get diagnostics written = row_count;
 
-  -- Messages that went to somebody else's conversation since the note was made.
+  -- Notes whose messages have moved to another person since.
   delete from public.person_notes as stale
   where stale.workspace_id = write_daily_summaries.workspace_id
     and stale.kind = 'daily_summary'
@@ -255,7 +257,9 @@ begin
 end;
 $$;
 comment on function public.write_daily_summaries(uuid, date, uuid, uuid[], uuid[], jsonb, integer, integer, integer) is
-  'Write the notes of a slice (an array of {person_id, content, metadata}) and move its run on. People without a note lose theirs, but for kept_ids. One note per person and day, replaced when it is there. False: the lease was lost, and nothing was written. For service_role only.';
+  'Write the notes of a slice (an array of {person_id, content, metadata}) and advance its run. Existing notes of '
+  'people without a new one are deleted, except those of kept_ids. One note per person and day, replaced where it '
+  'exists. False: the lease was lost, and nothing was written. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ volatile
 set search_path = ''
 as $$
 begin
-  -- Of each, what somebody is at is left for the next time.
+  -- Rows that another session has locked are left for the next run.
 
-  -- What failed or is unconfirmed is still a member's to decide.
+  -- Failed and unconfirmed messages stay for a member to decide.
   delete from public.outbox_messages as known
   where known.ctid = any (array(
     select old.ctid
@@ -37,7 +37,7 @@ begin
   source := 'outbox_uploads';
   return next;
 
-  -- A merge that was not undone can be, however old.
+  -- Merges that were not undone stay, because they can still be undone.
   delete from public.person_merges as known
   where known.ctid = any (array(
     select old.ctid
@@ -50,7 +50,7 @@ begin
   source := 'person_merges';
   return next;
 
-  -- The last of its kind says how a connection is.
+  -- The last run of its kind shows the state of the connection.
   delete from public.sync_runs as known
   where known.ctid = any (array(
     select old.ctid
@@ -69,7 +69,7 @@ begin
   source := 'sync_runs';
   return next;
 
-  -- The schedule goes on from the last one.
+  -- The schedule continues from the last run.
   delete from public.summary_runs as known
   where known.ctid = any (array(
     select old.ctid
@@ -87,7 +87,7 @@ begin
   source := 'summary_runs';
   return next;
 
-  -- Failed ones wait for a replay.
+  -- Failed events wait for a replay.
   delete from private.webhook_events as known
   where known.ctid = any (array(
     select old.ctid
@@ -101,7 +101,7 @@ begin
   source := 'webhook_events';
   return next;
 
-  -- The message of a change that waited a month will not come.
+  -- The message of a change that has waited a month will not arrive.
   delete from private.waiting_updates as known
   where known.ctid = any (array(
     select old.ctid
@@ -114,7 +114,7 @@ begin
   source := 'waiting_updates';
   return next;
 
-  -- Threads and people stay.
+  -- Conversations and people stay.
   delete from public.agent_sessions as known
   where known.ctid = any (array(
     select old.ctid
@@ -129,7 +129,8 @@ begin
 end;
 $$;
 comment on function public.prune_records(integer) is
-  'Delete what nobody needs any more, at most max_rows of each table: how many went of which. Called by the schedule; docs/operations.md says what goes when. For service_role only.';
+  'Delete records that are no longer needed, at most max_rows of each table. Returns the number of deleted rows of '
+  'each. Called by the schedule; docs/operations.md says what is deleted when. For service_role only.';
 
 create function private.prune_cron_runs()
 returns void
@@ -145,7 +146,8 @@ begin
 end;
 $$;
 comment on function private.prune_cron_runs() is
-  'Delete what pg_cron recorded of runs more than a week ago: it keeps a row of every run, and some jobs run every minute. For the schedule.';
+  'Delete what pg_cron recorded of runs more than a week ago: it keeps a row of every run, and some jobs run every '
+  'minute. For the schedule.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -6,17 +6,18 @@
 create schema private;
 
 comment on schema private is
-  'What no client may touch: the ledger of message ids, secrets, and functions that need more rights than their caller. Never listed in [api].schemas.';
+  'Out of reach of clients: the ledger of message ids, secrets, and functions that need more rights than their '
+  'caller. Never listed in [api].schemas.';
 
 create schema if not exists extensions;
 
 grant usage on schema extensions to anon, authenticated, service_role;
 
 -- Trigram search for the inbox. Created before the revokes below, because the functions of an
--- extension need the execute privilege that Postgres gives to everybody by default.
+-- extension need the execute privilege that Postgres grants to public by default.
 create extension if not exists pg_trgm with schema extensions;
 
--- Postgres lets everybody execute a new function, and hosted Supabase grants every new table and
+-- Postgres grants execute on a new function to public, and hosted Supabase grants every new table and
 -- function in public to anon and authenticated. Here each object is granted by name instead. The
 -- first statement has to be global: a revoke "in schema" cannot take back the built-in grant.
 alter default privileges revoke execute on functions from public;

@@ -28,12 +28,16 @@ create table public.workspaces (
 );
 comment on table public.workspaces is 'A business: the tenant that owns connections, people and conversations.';
 comment on column public.workspaces.id is 'Primary key.';
-comment on column public.workspaces.slug is 'Name in URLs and in the agent API (subDomain): lowercase letters, digits and hyphens, at most 63.';
+comment on column public.workspaces.slug is
+  'Name in URLs and in the agent API (subDomain): lowercase letters, digits and hyphens, at most 63.';
 comment on column public.workspaces.name is 'Name shown to people.';
 comment on column public.workspaces.user_id is 'Owner.';
-comment on column public.workspaces.time_zone is 'IANA time zone of the business, e.g. Asia/Jakarta. Daily summaries follow its calendar.';
-comment on column public.workspaces.default_country is 'ISO 3166 alpha-2 country in which phone numbers without a country code are read, e.g. ID. Null: such numbers match by their last ten digits only.';
-comment on column public.workspaces.created_at is 'When the row was made.';
+comment on column public.workspaces.time_zone is
+  'IANA time zone of the business, e.g. Asia/Jakarta. Daily summaries follow its calendar.';
+comment on column public.workspaces.default_country is
+  'ISO 3166 alpha-2 country in which phone numbers without a country code are read, e.g. ID. Null: such numbers match '
+  'by their last ten digits only.';
+comment on column public.workspaces.created_at is 'When the row was created.';
 comment on column public.workspaces.updated_at is 'When the row last changed.';
 
 create index workspaces_user_id_idx on public.workspaces (user_id);
@@ -53,7 +57,8 @@ create table public.workspace_members (
 comment on table public.workspace_members is 'Who may see a workspace, and as what.';
 comment on column public.workspace_members.workspace_id is 'The workspace.';
 comment on column public.workspace_members.user_id is 'The member.';
-comment on column public.workspace_members.role is 'owner and admin manage connections and members, agent answers customers and edits people, viewer only reads.';
+comment on column public.workspace_members.role is
+  'owner and admin manage connections and members, agent answers customers and edits people, viewer only reads.';
 comment on column public.workspace_members.created_at is 'When the member joined.';
 
 create index workspace_members_user_id_idx on public.workspace_members (user_id);
@@ -76,7 +81,8 @@ as $$
     and member.role = any (workspaces_with_role.roles);
 $$;
 comment on function private.workspaces_with_role(text[]) is
-  'Workspaces in which the caller has one of the given roles. Called by policies as a set, so that it runs once per statement and not once per row.';
+  'Workspaces in which the caller has one of the given roles. Called by policies as a set, so that it runs once per '
+  'statement and not once per row.';
 
 create function private.require_role(workspace_id uuid, roles text[], missing text)
 returns void
@@ -85,7 +91,7 @@ stable
 set search_path = ''
 as $$
 begin
-  -- PTxyz becomes the HTTP status xyz. The message is the code a program goes by.
+  -- PTxyz becomes the HTTP status xyz. The message is the code that programs read.
   if require_role.workspace_id is null or require_role.workspace_id not in (
     select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer'])
   ) then
@@ -97,7 +103,8 @@ begin
 end;
 $$;
 comment on function private.require_role(uuid, text[], text) is
-  'Nothing for a caller who has one of the roles; for other members an error that becomes 403, for strangers one that becomes 404 with the given code. Called by functions that then act for the caller.';
+  'Return if the caller has one of the roles; raise an error that becomes 403 for other members, and 404 with the '
+  'given code for strangers. Called by functions that then act for the caller.';
 
 grant select, insert, delete on public.workspaces to authenticated;
 grant update (name, slug, time_zone, default_country) on public.workspaces to authenticated;
@@ -171,7 +178,8 @@ begin
   return new;
 end;
 $$;
-comment on function private.check_time_zone() is 'Trigger: refuses a time zone that Postgres does not know, before a daily job fails on it at night.';
+comment on function private.check_time_zone() is
+  'Trigger: refuses a time zone that Postgres does not know, before a daily job fails because of it.';
 
 create trigger workspaces_check_time_zone
   before insert or update of time_zone on public.workspaces
@@ -204,10 +212,12 @@ security definer
 set search_path = ''
 as $$
 declare
-  wanted_name text := coalesce(nullif(left(btrim(new.raw_user_meta_data ->> 'workspace_name'), 200), ''), 'My workspace');
+  wanted_name text := coalesce(
+    nullif(left(btrim(new.raw_user_meta_data ->> 'workspace_name'), 200), ''), 'My workspace'
+  );
   wanted_slug text := btrim(left(regexp_replace(lower(wanted_name), '[^a-z0-9]+', '-', 'g'), 50), '-');
 begin
-  -- The slug is part of nobody's secret, so a taken or empty one simply gets a random tail.
+  -- A slug is no secret, so a taken or empty one gets a random suffix.
   insert into public.workspaces (slug, name, user_id)
   values (coalesce(nullif(wanted_slug, ''), 'workspace'), wanted_name, new.id)
   on conflict (slug) do nothing;
@@ -223,7 +233,8 @@ begin
 end;
 $$;
 comment on function private.create_workspace_of_new_user() is
-  'Trigger: a new user gets a workspace of their own, named after workspace_name in the sign-up data where that is given.';
+  'Trigger: a new user gets a workspace of their own, named after workspace_name in the sign-up data where that is '
+  'given.';
 
 create trigger users_create_workspace
   after insert on auth.users
@@ -232,12 +243,12 @@ create trigger users_create_workspace
 create function private.unassign_former_member()
 returns trigger
 language plpgsql
--- Definer because whoever manages members may not write conversations.
+-- Definer because members who manage members may not write conversations.
 security definer
 set search_path = ''
 as $$
 begin
-  -- In the order in which ingest_conversations takes them, which would deadlock with any other.
+  -- Locked in the order of ingest_conversations: any other order could deadlock with it.
   perform 1
   from public.conversations as conversation
   where conversation.workspace_id = old.workspace_id and conversation.assigned_to = old.user_id
@@ -250,7 +261,7 @@ begin
 end;
 $$;
 comment on function private.unassign_former_member() is
-  'Trigger: nobody finds the threads of a member who has left, or only reads now, among those without anybody.';
+  'Trigger: conversations of a member who leaves, or becomes a viewer, become unassigned, so that others find them.';
 
 create trigger workspace_members_unassign_removed
   after delete on public.workspace_members
@@ -278,7 +289,8 @@ begin
 end;
 $$;
 comment on function public.workspace_membership(uuid) is
-  'The caller''s user id and role in a workspace; no row for strangers. Functions ask it with the token they were given.';
+  'The caller''s user id and role in a workspace; no row for strangers. Edge Functions call it with the token of the '
+  'request.';
 
 create function private.workspace_member_list(workspace_id uuid)
 returns table (user_id uuid, role text, email text, name text, created_at timestamptz)
@@ -313,7 +325,8 @@ set search_path = ''
 as $$
   select listed.* from private.workspace_member_list(workspace_member_list.workspace_id) as listed;
 $$;
-comment on function public.workspace_member_list(uuid) is 'The members of a workspace, with name and address. For its members.';
+comment on function public.workspace_member_list(uuid) is
+  'The members of a workspace, with name and address. For its members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -9,10 +9,12 @@ comment on table private.country_calling_codes is
   'How numbers are written inside a country: facts of libphonenumber, compared with that library by a test.';
 comment on column private.country_calling_codes.country is 'ISO 3166 alpha-2 code.';
 comment on column private.country_calling_codes.calling_code is 'Country calling code, without plus sign.';
-comment on column private.country_calling_codes.trunk_prefix is 'What is dialled before a national number, e.g. 0 in the United Kingdom. Null where there is none.';
+comment on column private.country_calling_codes.trunk_prefix is
+  'Dialled before a national number, e.g. 0 in the United Kingdom. Null where there is none.';
 
 create index country_calling_codes_calling_code_idx on private.country_calling_codes (calling_code);
-comment on index private.country_calling_codes_calling_code_idx is 'From the beginning of an international number to its country.';
+comment on index private.country_calling_codes_calling_code_idx is
+  'Finds the country of an international number by its first digits.';
 
 insert into private.country_calling_codes (country, calling_code, trunk_prefix) values
   ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'), ('AG', '1', '1'),
@@ -103,7 +105,7 @@ begin
   then
     return split_part(split_part(btrim(phone_digits_of.identifier), '@', 1), ':', 1);
   end if;
-  -- On Telegram and WeChat bare digits are a user id, and ten of them would match somebody's phone.
+  -- On Telegram and WeChat bare digits are a user id, and ten of them would match the phone of another person.
   if bare !~ '^\+?[0-9]{7,17}$'
     or (phone_digits_of.platform not in ('whatsapp', 'signal') and left(bare, 1) <> '+')
   then
@@ -117,7 +119,8 @@ begin
 end;
 $$;
 comment on function private.phone_digits_of(text, text) is
-  'Digits of a participant identifier that is a phone number, international without plus where the platform gave it so; null for usernames, LIDs, group ids and other identifiers.';
+  'Digits of a participant identifier that is a phone number, international without plus where the platform gave it '
+  'so; null for usernames, LIDs, group ids and other identifiers.';
 
 create function private.identity_key(platform text, identifier text)
 returns text
@@ -145,7 +148,8 @@ begin
 end;
 $$;
 comment on function private.identity_key(text, text) is
-  'The form in which identifiers of a platform are compared: @JohnDoe and johndoe are one Telegram user, +62 812… and 62812…@s.whatsapp.net one WhatsApp user.';
+  'The form in which identifiers of a platform are compared: @JohnDoe and johndoe are one Telegram user, +62 812… '
+  'and 62812…@s.whatsapp.net one WhatsApp user.';
 
 create function private.phone_spellings(digits text, country text)
 returns text[]
@@ -199,7 +203,8 @@ begin
 end;
 $$;
 comment on function private.phone_spellings(text, text) is
-  'Every way the given digits may have been typed in that country: international, with 00, national, with the trunk prefix. The first element is the input itself.';
+  'Every way in which the given digits may have been typed in that country: international, with 00, national, with '
+  'the trunk prefix. The first element is the input itself.';
 
 create function private.phone_variants(digits text)
 returns text[]
@@ -245,7 +250,8 @@ begin
 end;
 $$;
 comment on function private.phone_variants(text) is
-  'Other international numbers that reach the same phone: Brazil''s mobile ninth digit, Mexico''s 521, Argentina''s 549 and 15. For look-up only: what was stored is never rewritten.';
+  'Other international numbers that reach the same phone: Brazil''s mobile ninth digit, Mexico''s 521, Argentina''s '
+  '549 and 15. For look-up only: stored numbers are never rewritten.';
 
 create function private.phone_variant_spellings(digits text, country text)
 returns text[]
@@ -264,7 +270,9 @@ begin
   then
     return spellings;
   end if;
-  foreach spelling in array private.phone_spellings(phone_variant_spellings.digits, phone_variant_spellings.country) loop
+  foreach spelling in array private.phone_spellings(
+    phone_variant_spellings.digits, phone_variant_spellings.country
+  ) loop
     foreach variant in array private.phone_variants(spelling) loop
       spellings := spellings || private.phone_spellings(variant, phone_variant_spellings.country);
     end loop;
@@ -272,7 +280,8 @@ begin
   return spellings;
 end;
 $$;
-comment on function private.phone_variant_spellings(text, text) is 'Every spelling of every variant of the given digits.';
+comment on function private.phone_variant_spellings(text, text) is
+  'Every spelling of every variant of the given digits.';
 
 create function private.have_same_last10(a text, b text)
 returns boolean
@@ -285,8 +294,8 @@ declare
   front_a text := ltrim(left(have_same_last10.a, -10), '0');
   front_b text := ltrim(left(have_same_last10.b, -10), '0');
 begin
-  -- What stands before the ten digits must be a country code, or a part of the number, that one of them
-  -- leaves out. Otherwise they are two phones: +55 11 98888-7777 and +55 21 98888-7777 in Brazil, whose
+  -- The digits before the last ten must be a country code, or a part of the number, that one of the two omits.
+  -- Otherwise they are two phones: +55 11 98888-7777 and +55 21 98888-7777 in Brazil, whose
   -- mobile numbers have eleven national digits, or +1 781 234 5678 and +44 7812 345678.
   return length(have_same_last10.a) >= 10
     and length(have_same_last10.b) >= 10
@@ -303,7 +312,7 @@ begin
 end;
 $$;
 comment on function private.have_same_last10(text, text) is
-  'Whether two numbers agree in their last ten digits and one of them only lacks what the other has in front.';
+  'Whether two numbers agree in their last ten digits, and one of them only omits digits that the other has in front.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

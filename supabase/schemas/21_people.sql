@@ -12,7 +12,8 @@ begin
   return lower(regexp_replace(normalize(search_key.text_to_find, nfkd), '[\u0300-\u036f]', '', 'g'));
 end;
 $$;
-comment on function private.search_key(text) is 'The form in which names and previews are searched: lower case, without accents.';
+comment on function private.search_key(text) is
+  'The form in which names and previews are searched: lower case, without accents.';
 
 create table public.people (
   id uuid primary key default gen_random_uuid(),
@@ -49,16 +50,20 @@ comment on column public.people.workspace_id is 'The workspace.';
 comment on column public.people.name is 'Name as people of the workspace write it.';
 comment on column public.people.kapso_name is 'Name as WhatsApp shows it, from Kapso.';
 comment on column public.people.email is 'E-mail address.';
-comment on column public.people.phone is 'Phone number as it was typed. Null for people who are known by a username alone.';
-comment on column public.people.phone_digits is 'Digits of phone. Unique in a workspace, so +62 812 and 62812 cannot become two people.';
+comment on column public.people.phone is
+  'Phone number as it was typed. Null for people who are known by a username alone.';
+comment on column public.people.phone_digits is
+  'Digits of phone. Unique in a workspace, so +62 812 and 62812 cannot become two people.';
 comment on column public.people.phone_last10 is 'Last ten digits of phone, where it has as many.';
 comment on column public.people.avatar_url is 'Picture, an http or https URL.';
-comment on column public.people.marketing_status is 'Whether the person takes marketing messages on WhatsApp, in Kapso''s word: stopped, resumed.';
-comment on column public.people.marketing_sequence is 'Number of the change: a higher one wins, in whatever order they come.';
-comment on column public.people.marketing_changed_at is 'When the person said so.';
+comment on column public.people.marketing_status is
+  'Whether the person accepts marketing messages on WhatsApp, as Kapso names it: stopped or resumed.';
+comment on column public.people.marketing_sequence is
+  'Number of the change: the highest wins, in any order of arrival.';
+comment on column public.people.marketing_changed_at is 'When the person changed it.';
 comment on column public.people.last_activity_at is 'Time of the newest message in any of the person''s conversations.';
 comment on column public.people.search_text is 'Names, e-mail and phone in the form of private.search_key.';
-comment on column public.people.created_at is 'When the row was made.';
+comment on column public.people.created_at is 'When the row was created.';
 comment on column public.people.updated_at is 'When name, kapso_name, email, phone or avatar_url last changed.';
 
 create index people_workspace_id_phone_last10_idx on public.people (workspace_id, phone_last10);
@@ -107,13 +112,15 @@ create table public.person_identities (
   constraint person_identities_identifier_check check (length(identifier) between 1 and 512)
 );
 comment on table public.person_identities is
-  'How a person is known on a platform: username, WhatsApp LID, BSUID, Signal uuid, WeChat openid, or a phone number besides people.phone.';
+  'How a person is known on a platform: username, WhatsApp LID, BSUID, Signal uuid, WeChat openid, or a phone number '
+  'besides people.phone.';
 comment on column public.person_identities.id is 'Primary key.';
 comment on column public.person_identities.workspace_id is 'The workspace, the same as the person''s.';
 comment on column public.person_identities.person_id is 'The person.';
 comment on column public.person_identities.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column public.person_identities.identifier is 'The identifier as the platform writes it.';
-comment on column public.person_identities.identifier_key is 'The form in which it is compared; see private.identity_key.';
+comment on column public.person_identities.identifier_key is
+  'The form in which it is compared; see private.identity_key.';
 comment on column public.person_identities.created_at is 'When it was learned.';
 
 create index person_identities_workspace_id_person_id_idx on public.person_identities (workspace_id, person_id);
@@ -198,7 +205,8 @@ begin
 end;
 $$;
 comment on function public.list_people(uuid, text, text, timestamptz, integer, integer) is
-  'A page of the people of one workspace, least recently changed first, each row with the total. One row with a null id where the page is empty. For service_role only.';
+  'A page of the people of one workspace, least recently changed first, each row with the total. One row with a null '
+  'id where the page is empty. For service_role only.';
 
 -- Locks ------------------------------------------------------------------------------------------
 
@@ -220,7 +228,8 @@ begin
 end;
 $$;
 comment on function private.lock_conversations_of_person() is
-  'Trigger: before a person is deleted, lock their conversations in the order in which ingest_conversations does. The foreign key would take them in any order, and deadlock with a batch.';
+  'Trigger: before a person is deleted, locks their conversations in the order of ingest_conversations. The foreign '
+  'key would lock them in any order and could deadlock with a batch.';
 
 create trigger people_lock_conversations
   before delete on public.people

@@ -13,7 +13,8 @@ stable
 parallel safe
 return encode(substr(sha256(convert_to(message_id, 'UTF8')), 1, 16), 'hex')::uuid;
 comment on function private.message_digest(text) is
-  'First 16 bytes of the SHA-256 of a message id: what the ledgers keep instead of ids of up to 512 characters (docs/adr/0002).';
+  'First 16 bytes of the SHA-256 of a message id: what the ledgers keep instead of ids of up to 512 characters '
+  '(docs/adr/0002).';
 
 create function private.message_preview(content text, type text)
 returns text
@@ -22,7 +23,8 @@ immutable
 parallel safe
 return coalesce(nullif(btrim(regexp_replace(left(content, 200), '\s+', ' ', 'g')), ''), '[' || type || ']');
 comment on function private.message_preview(text, text) is
-  'What the list of conversations shows of a message: its first 200 characters on one line, or [type] where it has no text.';
+  'What the list of conversations shows of a message: its first 200 characters on one line, or [type] where it has no '
+  'text.';
 
 -- Statuses ---------------------------------------------------------------------------------------
 
@@ -39,7 +41,8 @@ as $$
   select array['pending', 'sent', 'delivered', 'read', 'failed'];
 $$;
 comment on function private.message_statuses() is
-  'Message statuses in their order: a status only moves to a later one. From sent on, Kapso has accepted the message; every status after sent is reported by WhatsApp.';
+  'Message statuses in their order: a status only moves to a later one. From sent on, Kapso has accepted the message; '
+  'every status after sent is reported by WhatsApp.';
 
 create function private.accepted_statuses()
 returns text[]
@@ -113,8 +116,8 @@ declare
   old_rank integer;
   new_rank integer;
 begin
-  -- Every rule below gives the same result in any order and when repeated, because events come
-  -- late, twice and out of order.
+  -- Every rule below gives the same result in any order and when repeated, because events
+  -- arrive late, twice and out of order.
   foreach change in array change_message.changes loop
     -- The message itself replaces what an agent filed: it has the type, the file and the message it replies to.
     -- The agent's text stays where the message has none: it may be the transcript of a voice note.
@@ -146,7 +149,7 @@ begin
         ));
     end if;
 
-    -- Media that came later than its message. An existing link is never replaced.
+    -- Media that arrived later than its message. An existing link is never replaced.
     if changed ->> 'media_url' is null and change ->> 'media_url' is not null then
       changed := changed || jsonb_build_object('media_url', change -> 'media_url');
     end if;
@@ -199,7 +202,8 @@ begin
 end;
 $$;
 comment on function private.change_message(jsonb, jsonb[]) is
-  'Apply changes (status forward only, reactions, late media, the state of its copy, the message itself in place of an agent''s text) to a Message. The result does not depend on their order.';
+  'Apply changes (status forward only, reactions, late media, the state of its copy, the message itself in place of '
+  'an agent''s text) to a Message. The result does not depend on their order.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
--- Stores conversations and messages: the only way in, whatever their source.
+-- Stores conversations and messages: the only way in for messages of any source.
 --
 -- ingest_conversations() is called by functions and stores batches; private.store_conversations() stores one
 -- batch in seven steps. Unread is decided in 39_unread.sql, archive pages and changes in 33_archives.sql, the
@@ -17,7 +17,8 @@ create type private.ingest_item as (
   changes jsonb
 );
 comment on type private.ingest_item is
-  'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than all other work together.';
+  'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than '
+  'all other work together.';
 
 create type private.ingest_thread as (
   conversation_id uuid,
@@ -46,7 +47,8 @@ create type private.ingest_message as (
   body jsonb
 );
 comment on type private.ingest_message is
-  'A new message of the batch. is_live: not imported history. is_late: older than the head of a thread that has archives.';
+  'A new message of the batch. is_live: not imported history. is_late: older than the head of a conversation that has '
+  'archives.';
 
 create type private.ingest_arrival as (
   conversation_id uuid,
@@ -60,7 +62,8 @@ create type private.ingest_arrival as (
   last_live_inbound_at timestamptz
 );
 comment on type private.ingest_arrival is
-  'What the new messages of one element of the batch add up to. late_added of them are late; first_sent_at is without those.';
+  'What the new messages of one element of the batch add up to. late_added of them are late; first_sent_at is without '
+  'those.';
 
 create type private.ingest_head as (
   conversation_id uuid,
@@ -76,7 +79,8 @@ create type private.ingest_change as (
   message_digest uuid,
   change jsonb
 );
-comment on type private.ingest_change is 'A change to a message that is, or will be, stored: see private.change_message.';
+comment on type private.ingest_change is
+  'A change to a message that is, or will be, stored: see private.change_message.';
 
 create type private.ingest_judgement as (
   messages private.ingest_message[],
@@ -84,7 +88,8 @@ create type private.ingest_judgement as (
   repeated private.ingest_change[]
 );
 comment on type private.ingest_judgement is
-  'What the ledger says of a batch: its new messages, what they add up to, and what known messages bring again. Each is null where it is empty.';
+  'What the ledger says of a batch: its new messages, what they add up to, and what known messages bring again. Each '
+  'is null where it is empty.';
 
 -- Steps ------------------------------------------------------------------------------------------
 
@@ -289,7 +294,8 @@ begin
 end;
 $$;
 comment on function private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]) is
-  'Decide which messages of a batch are new: those whose key the ledger does not have. Writes their keys and counts them per day.';
+  'Decide which messages of a batch are new: those whose key the ledger does not have. Writes their keys and counts '
+  'them per day.';
 
 create function private.update_conversations(
   source public.connections,
@@ -451,7 +457,9 @@ $$;
 comment on function private.update_conversations(
   public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
   private.ingest_arrival[], private.ingest_head[]
-) is 'Write what a batch brings into the rows of its conversations: participant, person, messages, counts, preview, status.';
+) is
+  'Write what a batch brings into the rows of its conversations: participant, person, messages, counts, preview, '
+  'status.';
 
 create function private.collect_changes(
   items private.ingest_item[],
@@ -503,7 +511,8 @@ begin
 end;
 $$;
 comment on function private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]) is
-  'The changes a batch brings and those that waited for its new messages, which wait no longer; null where there is none.';
+  'The changes a batch brings and those that waited for its new messages, which wait no longer; null where there is '
+  'none.';
 
 create function private.touch_people(arrivals private.ingest_arrival[])
 returns void
@@ -627,7 +636,8 @@ begin
 end;
 $$;
 comment on function private.store_conversations(public.connections, jsonb) is
-  'Store a batch as a whole: one row per element, or an exception and nothing stored. Called by ingest_conversations alone.';
+  'Store a batch as a whole: one row per element, or an exception and nothing stored. Called by ingest_conversations '
+  'alone.';
 
 create function public.ingest_conversations(connection_id uuid, conversations jsonb)
 returns table (id uuid, external_conversation_id text, outcome text, messages_added integer, error text)
@@ -709,7 +719,9 @@ begin
 end;
 $$;
 comment on function public.ingest_conversations(uuid, jsonb) is
-  'Store a batch of conversations of a connection and return one row per element, in order: outcome created, updated, no_new_messages or error; the error text begins with its SQLSTATE. For service_role only. The shape of an element is IngestConversation in supabase/functions/_shared/conversations/conversation.ts.';
+  'Store a batch of conversations of a connection and return one row per element, in order: outcome created, updated, '
+  'no_new_messages or error; the error text begins with its SQLSTATE. For service_role only. The shape of an element '
+  'is IngestConversation in supabase/functions/_shared/contracts/ingest_conversation.ts.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -75,7 +75,8 @@ begin
 end;
 $$;
 comment on function private.seal_pages(uuid, uuid[], private.ingest_message[], integer) is
-  'Cut the heads of the given conversations, with what arrived for them, into full pages for the archive and a new head, which the caller stores. The conversations are locked by the caller.';
+  'Cut the heads of the given conversations, with their new messages, into full pages for the archive and a new head, '
+  'which the caller stores. The conversations are locked by the caller.';
 
 create function private.file_late_messages(workspace_id uuid, late private.ingest_message[], page_size integer)
 returns void
@@ -89,7 +90,7 @@ begin
       message.*,
       coalesce(
         -- The last page that begins at or before the message: of equal times the later page, so
-        -- that messages of one instant keep the order in which they came.
+        -- that messages of one instant keep their order of arrival.
         (
           select page.position
           from public.conversation_archives as page
@@ -97,7 +98,7 @@ begin
           order by page.first_sent_at desc, page.position desc
           limit 1
         ),
-        -- Older than everything: the first page.
+        -- Older than all pages: the first page.
         (
           select min(page.position)
           from public.conversation_archives as page
@@ -129,8 +130,8 @@ begin
       order by every.sent_at, every.item_ordinal, every.message_ordinal
     )
   ),
-  -- A page over the limit is split into equal parts: cutting off full pages would leave crumbs that
-  -- the next late message could only make more of.
+  -- A page over the limit is split into equal parts: cutting off full pages would leave small remainders, and the
+  -- next late message would make more of them.
   part as (
     select
       merged.conversation_id,
@@ -180,7 +181,8 @@ begin
 end;
 $$;
 comment on function private.file_late_messages(uuid, private.ingest_message[], integer) is
-  'Put messages that are older than the head of their thread into the archive pages that cover them. The conversations are locked by the caller.';
+  'Put messages that are older than the head of their conversation into the archive pages that cover them. The '
+  'conversations are locked by the caller.';
 
 create function private.archive_messages(
   workspace_id uuid,
@@ -228,7 +230,8 @@ $$;
 comment on function private.archive_messages(
   uuid, private.ingest_thread[], private.ingest_message[], private.ingest_arrival[]
 ) is
-  'Store the new messages of a batch that belong to archive pages. Returns the new heads of conversations that grew over the page size; null where none did.';
+  'Store the new messages of a batch that belong to archive pages. Returns the new heads of conversations that grew '
+  'over the page size; null where none did.';
 
 -- Changes ----------------------------------------------------------------------------------------
 
@@ -307,10 +310,10 @@ begin
     and page.position = rebuilt.position
     and rebuilt.messages is distinct from page.messages;
 
-  -- What people sent is followed in the outbox too.
+  -- The outbox follows the statuses of messages that members sent.
   perform private.follow_statuses(apply_changes.changes);
 
-  -- A change whose message is not here yet waits for it.
+  -- A change whose message has not arrived yet waits for it.
   insert into private.waiting_updates (conversation_id, message_id, change)
   select distinct given.conversation_id, given.message_id, given.change
   from unnest(apply_changes.changes) as given
@@ -327,7 +330,8 @@ begin
 end;
 $$;
 comment on function private.apply_changes(private.ingest_change[]) is
-  'Apply statuses, reactions and late media to stored messages, wherever in the thread they are, and keep for later what has no message yet.';
+  'Apply statuses, reactions and late media to stored messages, in the head or in a page, and keep changes that have '
+  'no message yet.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

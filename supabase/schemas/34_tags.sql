@@ -11,16 +11,18 @@ create table public.tags (
   constraint tags_name_check check (length(name) between 1 and 40 and name = btrim(name)),
   constraint tags_colour_check check (colour in ('grey', 'red', 'orange', 'green', 'teal', 'blue', 'purple', 'pink'))
 );
-comment on table public.tags is 'Words that members of a workspace put on its conversations. At most 100 per workspace.';
+comment on table public.tags is 'Labels that members put on conversations. At most 100 per workspace.';
 comment on column public.tags.id is 'Primary key.';
 comment on column public.tags.workspace_id is 'The workspace.';
-comment on column public.tags.name is 'The word, at most 40 characters. Unique in the workspace, however its letters are cased.';
-comment on column public.tags.colour is 'grey, red, orange, green, teal, blue, purple or pink; how these look is up to whoever shows them.';
-comment on column public.tags.created_at is 'When the row was made.';
+comment on column public.tags.name is
+  'The label, at most 40 characters. Unique in the workspace, regardless of letter case.';
+comment on column public.tags.colour is
+  'grey, red, orange, green, teal, blue, purple or pink; the app decides how these look.';
+comment on column public.tags.created_at is 'When the row was created.';
 comment on column public.tags.updated_at is 'When the row last changed.';
 
 create unique index tags_workspace_id_name_key on public.tags (workspace_id, lower(name));
-comment on index public.tags_workspace_id_name_key is 'One tag of a name, however its letters are cased.';
+comment on index public.tags_workspace_id_name_key is 'One tag of a name, regardless of letter case.';
 
 create trigger tags_touch_updated_at
   before update on public.tags
@@ -51,7 +53,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- Two that come at once are counted one after the other.
+  -- Two concurrent inserts are counted one after the other.
   perform 1 from public.workspaces as workspace where workspace.id = new.workspace_id for no key update;
   if (select count(*) from public.tags as tag where tag.workspace_id = new.workspace_id) > 100 then
     raise exception 'too_many_tags' using errcode = 'PT422', detail = '{"max": 100}';
@@ -59,7 +61,8 @@ begin
   return null;
 end;
 $$;
-comment on function private.limit_tags() is 'Trigger: a workspace has at most 100 tags, so that all of them can be read at once.';
+comment on function private.limit_tags() is
+  'Trigger: a workspace has at most 100 tags, so that all of them can be read at once.';
 
 create trigger tags_limit
   after insert on public.tags
@@ -77,10 +80,11 @@ create table public.conversation_tags (
     foreign key (workspace_id, tag_id) references public.tags (workspace_id, id) on delete cascade
 );
 comment on table public.conversation_tags is 'Which tags are on which conversations, of the same workspace.';
-comment on column public.conversation_tags.workspace_id is 'The workspace, the same as the conversation''s and the tag''s.';
+comment on column public.conversation_tags.workspace_id is
+  'The workspace, the same as the conversation''s and the tag''s.';
 comment on column public.conversation_tags.conversation_id is 'The conversation.';
 comment on column public.conversation_tags.tag_id is 'The tag.';
-comment on column public.conversation_tags.created_at is 'When it was put on.';
+comment on column public.conversation_tags.created_at is 'When the tag was added.';
 
 create index conversation_tags_workspace_id_tag_id_conversation_id_idx
   on public.conversation_tags (workspace_id, tag_id, conversation_id);

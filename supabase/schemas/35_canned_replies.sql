@@ -12,24 +12,30 @@ create table public.canned_replies (
   constraint canned_replies_title_check check (length(title) between 1 and 60 and title = btrim(title)),
   constraint canned_replies_content_check check (length(content) <= 4096 and content ~ '\S')
 );
-comment on table public.canned_replies is 'Texts that members insert while they answer, and change as they like before they send. At most 500 per workspace.';
+comment on table public.canned_replies is
+  'Texts that members insert into a reply and edit before they send it. At most 500 per workspace.';
 comment on column public.canned_replies.id is 'Primary key.';
 comment on column public.canned_replies.workspace_id is 'The workspace.';
-comment on column public.canned_replies.shortcut is 'What is typed after a slash to find it: at most 40 characters, no spaces, no slash. Unique in the workspace, however its letters are cased.';
-comment on column public.canned_replies.title is 'What it is called, at most 60 characters.';
-comment on column public.canned_replies.content is 'The text, at most 4096 characters, as many as a message of WhatsApp has. {{name}} stands for the name of the contact.';
-comment on column public.canned_replies.created_at is 'When the row was made.';
+comment on column public.canned_replies.shortcut is
+  'Typed after a slash to find the reply: at most 40 characters, no spaces, no slash. Unique in the workspace, '
+  'regardless of letter case.';
+comment on column public.canned_replies.title is 'Title, at most 60 characters.';
+comment on column public.canned_replies.content is
+  'The text, at most 4096 characters, the limit of a WhatsApp message. {{name}} stands for the name of the contact.';
+comment on column public.canned_replies.created_at is 'When the row was created.';
 comment on column public.canned_replies.updated_at is 'When the row last changed.';
 
 create unique index canned_replies_workspace_id_shortcut_key on public.canned_replies (workspace_id, lower(shortcut));
-comment on index public.canned_replies_workspace_id_shortcut_key is 'One reply of a shortcut, however its letters are cased.';
+comment on index public.canned_replies_workspace_id_shortcut_key is
+  'One reply of a shortcut, regardless of letter case.';
 
 create trigger canned_replies_touch_updated_at
   before update on public.canned_replies
   for each row execute function private.touch_updated_at();
 
 grant select, delete on public.canned_replies to authenticated;
-grant insert (id, workspace_id, shortcut, title, content), update (shortcut, title, content) on public.canned_replies to authenticated;
+grant insert (id, workspace_id, shortcut, title, content), update (shortcut, title, content)
+  on public.canned_replies to authenticated;
 grant all on public.canned_replies to service_role;
 alter table public.canned_replies enable row level security;
 
@@ -53,7 +59,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- Two that come at once are counted one after the other.
+  -- Two concurrent inserts are counted one after the other.
   perform 1 from public.workspaces as workspace where workspace.id = new.workspace_id for no key update;
   if (select count(*) from public.canned_replies as reply where reply.workspace_id = new.workspace_id) > 500 then
     raise exception 'too_many_canned_replies' using errcode = 'PT422', detail = '{"max": 500}';
@@ -61,7 +67,8 @@ begin
   return null;
 end;
 $$;
-comment on function private.limit_canned_replies() is 'Trigger: a workspace has at most 500 canned replies, so that all of them can be read at once.';
+comment on function private.limit_canned_replies() is
+  'Trigger: a workspace has at most 500 canned replies, so that all of them can be read at once.';
 
 create trigger canned_replies_limit
   after insert on public.canned_replies

@@ -22,12 +22,12 @@ rows 50
 -- a workspace of the caller.
 security definer
 set search_path = ''
--- Which index is best depends on what is searched for.
+-- The best index depends on the search.
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  -- A number is found however it is written: +62 812-3456, (0812) 3456, which in full begins with the
-  -- country code instead of the zero.
+  -- A number is found in any spelling: +62 812-3456, or (0812) 3456, whose full form begins with the country code
+  -- instead of the zero.
   needle text := case
     when search_conversations.search ~ '^[0-9 ()+./-]*$' and search_conversations.search ~ '[0-9].*[0-9].*[0-9]'
       then coalesce(
@@ -45,7 +45,7 @@ begin
     return;
   end if;
   if needle <> '' then
-    -- Conversations of people with such a name. A thousand are more than anybody looks through.
+    -- Conversations of people with such a name. A thousand are more than a member looks through.
     by_person := array(
       select conversation.id
       from public.people as person
@@ -56,8 +56,8 @@ begin
       limit 1000
     );
   end if;
-  -- The plan is made for the arguments: without a tag nothing is joined, with one it is a plain join that
-  -- can begin at either side, at the tag if it is on few.
+  -- The plan is made for the arguments: without a tag nothing is joined; with one it is a plain join that can begin
+  -- at either side, at the tag if few conversations have it.
   return query
   select conversation.id
   from public.conversations as conversation
@@ -79,7 +79,9 @@ begin
   limit search_conversations.max_conversations;
 end;
 $$;
-comment on function private.search_conversations(uuid, text, text, text, uuid, boolean, boolean, uuid, timestamptz, uuid, integer) is
+comment on function private.search_conversations(
+  uuid, text, text, text, uuid, boolean, boolean, uuid, timestamptz, uuid, integer
+) is
   'Does the work of public.search_conversations.';
 
 create function public.search_conversations(
@@ -123,8 +125,12 @@ begin
   order by found.place;
 end;
 $$;
-comment on function public.search_conversations(uuid, text, text, text, uuid, timestamptz, uuid, integer, boolean, boolean, uuid) is
-  'A page of conversation_list, newest first: at most max_conversations (1 to 200, 50 by default) of one workspace that have the words in name, number, preview or contact, and the status, platform, assignee and tag asked for; of those, where asked for, the ones nobody is assigned to or that have something unread. The next page is asked for with activity_at and id of the last row.';
+comment on function public.search_conversations(
+  uuid, text, text, text, uuid, timestamptz, uuid, integer, boolean, boolean, uuid
+) is
+  'A page of conversation_list, newest first: at most max_conversations (1 to 200, 50 by default) of one workspace '
+  'whose name, number, preview or contact contains the search text, filtered by status, platform, assignee and tag, '
+  'and by is_unassigned and is_unread. Pass activity_at and id of the last row for the next page.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

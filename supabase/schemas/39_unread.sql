@@ -28,7 +28,8 @@ immutable
 parallel safe
 return last_live_inbound_at > closed_at;
 comment on function private.is_reopened(timestamptz, timestamptz) is
-  'Whether a closed conversation opens again: the customer wrote after it was closed, no imported history. Null while it is open.';
+  'Whether a closed conversation opens again: the customer wrote after it was closed, no imported history. Null while '
+  'it is open.';
 
 create function private.count_unread(conversation public.conversations, last_read_at timestamptz)
 returns integer
@@ -74,7 +75,7 @@ set search_path = ''
 as $$
 declare
   conversation public.conversations := private.lock_conversation(mark_conversation_read.conversation_id);
-  -- Never backwards: another member may have read more.
+  -- Never backwards: another member may have read further.
   read_to timestamptz := greatest(
     conversation.last_read_at,
     case when mark_conversation_read.up_to < conversation.last_message_at then mark_conversation_read.up_to
@@ -89,7 +90,7 @@ begin
       updated_at = now()
     where known.id = conversation.id;
   end if;
-  -- Kapso marks everything before it, too.
+  -- Kapso marks all messages before it as well.
   select stored.value ->> 'id' into message_id
   from jsonb_array_elements(conversation.messages) with ordinality as stored (value, ordinal)
   where stored.value ->> 'direction' = 'inbound' and (stored.value ->> 'sent_at')::timestamptz <= read_to
@@ -99,7 +100,8 @@ begin
     || jsonb_build_object('message_id', case when conversation.unread_count > 0 then message_id end);
 end;
 $$;
-comment on function private.mark_conversation_read(uuid, timestamptz) is 'Does the work of public.mark_conversation_read.';
+comment on function private.mark_conversation_read(uuid, timestamptz) is
+  'Does the work of public.mark_conversation_read.';
 
 create function public.mark_conversation_read(conversation_id uuid, up_to timestamptz default null)
 returns jsonb
@@ -113,7 +115,9 @@ as $$
   );
 $$;
 comment on function public.mark_conversation_read(uuid, timestamptz) is
-  'Marks everything up to a time, by default all, as read. Returns the row of conversation_list, and where the conversation is at Kapso, with the id of the newest inbound message if anything was unread. For owners, admins and agents.';
+  'Marks everything up to a time, by default all, as read. Returns the row of conversation_list, and where the '
+  'conversation is at Kapso, with the id of the newest inbound message if anything was unread. For owners, admins and '
+  'agents.';
 
 create function private.mark_conversation_unread(conversation_id uuid)
 returns jsonb

@@ -22,25 +22,30 @@ create table private.media_copies (
   constraint media_copies_state_check check (state in ('waiting', 'stored', 'linked', 'failed'))
 );
 comment on table private.media_copies is
-  'The files of messages, and what became of their copies. Holds links that open a file to whoever has them: never exposed.';
-comment on column private.media_copies.conversation_id is 'The thread.';
+  'The files of messages and the state of their copies. Holds links that open a file without a login: never exposed.';
+comment on column private.media_copies.conversation_id is 'The conversation.';
 comment on column private.media_copies.message_id is 'The message.';
 comment on column private.media_copies.workspace_id is 'The workspace: the first part of the path in Storage.';
-comment on column private.media_copies.connection_id is 'The Kapso number that can ask for the file.';
+comment on column private.media_copies.connection_id is 'The Kapso number that can fetch the file.';
 comment on column private.media_copies.message_type is 'image, audio, video or file.';
-comment on column private.media_copies.link is 'Kapso''s copy. Null: Kapso had none when the message came.';
-comment on column private.media_copies.media_id is 'Meta''s id of the file, with which it can be asked for during some days.';
-comment on column private.media_copies.mime_type is 'What the sender says it is.';
+comment on column private.media_copies.link is 'Link to Kapso''s copy. Null: Kapso had none when the message arrived.';
+comment on column private.media_copies.media_id is 'Meta''s id of the file, by which it can be fetched for some days.';
+comment on column private.media_copies.mime_type is 'MIME type as the sender gave it.';
 comment on column private.media_copies.filename is 'Its name, for documents.';
 comment on column private.media_copies.sent_at is 'When the message was sent.';
-comment on column private.media_copies.state is 'waiting: to be copied at next_attempt_at. stored: in Storage. linked: this project has no Storage, the link is all there is. failed: see error.';
-comment on column private.media_copies.attempts is 'How often somebody began. Also names the attempt: the result of an older one does not count.';
-comment on column private.media_copies.next_attempt_at is 'Not before. While somebody copies: when they count as dead.';
-comment on column private.media_copies.error is 'Why it failed: gone, unavailable, too_large, type_not_allowed, host_not_allowed or no_source.';
-comment on column private.media_copies.path is 'Where the copy is, in the bucket media.';
+comment on column private.media_copies.state is
+  'waiting: to be copied at next_attempt_at. stored: in Storage. linked: this project has no Storage, only the link '
+  'is kept. failed: see error.';
+comment on column private.media_copies.attempts is
+  'Number of attempts that were started. Also names the attempt: the result of an older one does not count.';
+comment on column private.media_copies.next_attempt_at is
+  'Earliest time of the next attempt. During an attempt: when its lease expires.';
+comment on column private.media_copies.error is
+  'Why it failed: gone, unavailable, too_large, type_not_allowed, host_not_allowed or no_source.';
+comment on column private.media_copies.path is 'Path of the copy in the bucket media.';
 
 create index media_copies_due_idx on private.media_copies (connection_id, next_attempt_at) where state = 'waiting';
-comment on index private.media_copies_due_idx is 'What claim_media_copies() looks for.';
+comment on index private.media_copies_due_idx is 'Finds the files that claim_media_copies() returns.';
 
 create index media_copies_workspace_id_connection_id_idx on private.media_copies (workspace_id, connection_id);
 
@@ -51,9 +56,10 @@ create table private.media_orphans (
   path text collate "C" primary key,
   next_attempt_at timestamptz not null default now()
 );
-comment on table private.media_orphans is 'Files in Storage whose message is deleted, until they are deleted as well.';
-comment on column private.media_orphans.path is 'Where the file is, in the bucket media.';
-comment on column private.media_orphans.next_attempt_at is 'Not before. While somebody deletes it: when they count as dead.';
+comment on table private.media_orphans is 'Files in Storage that are to be deleted, because their message was.';
+comment on column private.media_orphans.path is 'Path of the file in the bucket media.';
+comment on column private.media_orphans.next_attempt_at is
+  'Earliest time of the next attempt. During an attempt: when its lease expires.';
 
 create index media_orphans_next_attempt_at_idx on private.media_orphans (next_attempt_at);
 
@@ -63,16 +69,17 @@ alter table private.media_orphans enable row level security;
 create function private.abandon_media()
 returns trigger
 language plpgsql
+-- Definer because members who delete a conversation may not write to private.media_orphans.
 security definer
 set search_path = ''
 as $$
 begin
-  -- Whoever deletes a conversation may not write here.
   insert into private.media_orphans (path) values (old.path) on conflict do nothing;
   return old;
 end;
 $$;
-comment on function private.abandon_media() is 'A copy whose message is deleted is to be deleted from Storage.';
+comment on function private.abandon_media() is
+  'Trigger: lists the copy of a deleted message for deletion from Storage.';
 
 create trigger media_copies_abandon_media
   after delete on private.media_copies
@@ -105,13 +112,14 @@ begin
   where message.value ->> 'type' in ('image', 'audio', 'video', 'file')
   order by message.value ->> 'id' collate "C", message.value ->> 'media_url' nulls last
   on conflict on constraint media_copies_pkey do update
-  -- The link came later than the message.
+  -- The link arrived later than the message.
   set link = excluded.link, state = 'waiting', attempts = copy.attempts + 1, next_attempt_at = now(), error = null
   where copy.link is null and excluded.link is not null and copy.state <> 'stored';
 end;
 $$;
 comment on function private.queue_media(public.connections, uuid, jsonb) is
-  'List the files of messages for copying, once each; again when a link comes that was missing. The conversation is locked by the caller.';
+  'Queue the files of messages for copying, once each; again when a missing link arrives. The conversation is locked '
+  'by the caller.';
 
 create function public.claim_media_copies(
   connection_id uuid,
@@ -160,7 +168,8 @@ begin
 end;
 $$;
 comment on function public.claim_media_copies(uuid, integer, integer) is
-  'Files of a connection that are to be copied now, each to one caller, who has lease_seconds for it. For service_role only.';
+  'Claim files of a connection that are to be copied now; each goes to one caller, with a lease of lease_seconds. For '
+  'service_role only.';
 
 create function public.finish_media_copies(connection_id uuid, results jsonb)
 returns integer
@@ -178,8 +187,7 @@ begin
     raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
 
-  -- The conversations first, in the order in which everybody locks them, then the copies: queue_media()
-  -- has them in this order too.
+  -- Conversations first, locked in the order of ingest_conversations, then the copies: the order of queue_media().
   with given as (
     select result.*
     from jsonb_to_recordset(finish_media_copies.results) as result (
@@ -234,7 +242,7 @@ begin
     and copy.attempts = result.attempts;
   get diagnostics finished = row_count;
 
-  -- Deleted while it was copied.
+  -- The message was deleted while its file was copied.
   insert into private.media_orphans (path)
   select result.media ->> 'path'
   from jsonb_to_recordset(finish_media_copies.results) as result (conversation_id uuid, message_id text, media jsonb)
@@ -248,7 +256,10 @@ begin
 end;
 $$;
 comment on function public.finish_media_copies(uuid, jsonb) is
-  'Note what became of claimed copies, and tell their messages through the one door. results: [{conversation_id, message_id, attempts, state, error, retry_seconds, media}]; media is what the message''s metadata.media becomes. Returns how many counted: not those that somebody else has taken up since. For service_role only.';
+  'Record the results of claimed copies, and write them into their messages through ingest_conversations. results: '
+  '[{conversation_id, message_id, attempts, state, error, retry_seconds, media}]; media replaces metadata.media of '
+  'the message. Returns how many counted: those of an expired lease that another caller has claimed since do not. For '
+  'service_role only.';
 
 create function public.connections_with_due_media(max_connections integer default 10)
 returns table (connection_id uuid)
@@ -273,7 +284,7 @@ begin
 end;
 $$;
 comment on function public.connections_with_due_media(integer) is
-  'Connections that have files to copy now, those that wait longest first. For service_role only.';
+  'Connections that have files to copy now, longest waiting first. For service_role only.';
 
 create function public.retry_media_copies(connection_id uuid, states text[] default '{failed,linked}')
 returns integer
@@ -294,7 +305,8 @@ begin
 end;
 $$;
 comment on function public.retry_media_copies(uuid, text[]) is
-  'Have files copied again that could not be copied, or were only linked: after Storage was added, or a host allowed. Returns how many. For service_role only.';
+  'Queue files again that failed or were only linked, for use after Storage was added or a host allowed. Returns how '
+  'many. For service_role only.';
 
 -- Orphans ----------------------------------------------------------------------------------------
 
@@ -323,7 +335,7 @@ begin
 end;
 $$;
 comment on function public.claim_media_orphans(integer, integer) is
-  'Files to delete from Storage, each to one caller, who has lease_seconds for it. For service_role only.';
+  'Claim files to delete from Storage; each goes to one caller, with a lease of lease_seconds. For service_role only.';
 
 create function public.forget_media_orphans(paths text[])
 returns integer
@@ -340,7 +352,7 @@ begin
 end;
 $$;
 comment on function public.forget_media_orphans(text[]) is
-  'Note that files are deleted from Storage. Returns how many were to be. For service_role only.';
+  'Record that files were deleted from Storage. Returns how many of them were listed. For service_role only.';
 
 -- Reading ----------------------------------------------------------------------------------------
 
@@ -360,7 +372,7 @@ begin
   select known.* into conversation
   from public.conversations as known
   where known.id = message_source.conversation_id;
-  -- The ledger says when it was, and so on which page it is.
+  -- The ledger has its time, and thereby its page.
   select key.sent_at into filed_at
   from private.message_keys as key
   where key.conversation_id = conversation.id
@@ -384,11 +396,13 @@ begin
   end if;
   connection := private.sending_connection(conversation);
   return query
-  select conversation.workspace_id, connection.id, connection.phone_number_id, found ->> 'media_url', found -> 'metadata';
+  select conversation.workspace_id, connection.id, connection.phone_number_id, found ->> 'media_url',
+    found -> 'metadata';
 end;
 $$;
 comment on function public.message_source(uuid, text) is
-  'Where the file of a message is, and the number whose Kapso may still have it; no row where there is no such message. For service_role only.';
+  'Where the file of a message is, and the number whose Kapso account may still have it; no row where there is no '
+  'such message. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

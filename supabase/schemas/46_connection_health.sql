@@ -13,5 +13,7 @@ select
     as failed_events
 from public.connections as source;
 comment on view public.connection_health is
-  'How a connection is: lag (seconds since everything was confirmed to be here; null before the first repair or history run), silence (seconds since anything came) and events that could not be processed.';
+  'State of each connection: lag_seconds (since all messages were last confirmed to be stored; null before the first '
+  'repair or history run), silence_seconds (since the last arrival) and failed_events (events that could not be '
+  'processed).';
 grant select on public.connection_health to authenticated;

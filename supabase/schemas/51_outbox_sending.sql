@@ -52,7 +52,7 @@ begin
       and known.state = 'queued'
     returning known.* into claimed;
   exception when unique_violation then
-    -- Another message of the thread is on its way. Its sender takes this one next.
+    -- Another message of the conversation is being sent. Its sender takes this one next.
     return;
   end;
   if claimed.id is null then
@@ -66,7 +66,8 @@ begin
 end;
 $$;
 comment on function public.claim_outbox_message(uuid, integer) is
-  'Take the next message of a thread to send it: one row, or none where nothing waits or another one is on its way. Whoever has it calls Kapso once and then record_outbox_outcome(). For service_role only.';
+  'Claim the next message of a conversation: one row, or none where no message waits or another one is being sent. '
+  'The caller sends it to Kapso once and then calls record_outbox_outcome(). For service_role only.';
 
 create function private.store_sent_message(
   stored public.outbox_messages,
@@ -103,7 +104,7 @@ begin
 end;
 $$;
 comment on function private.store_sent_message(public.outbox_messages, public.conversations, jsonb) is
-  'Put a message that was sent into its thread, through the one door.';
+  'Store a sent message in its conversation, through ingest_conversations.';
 
 create function public.record_outbox_outcome(
   id uuid,
@@ -127,7 +128,7 @@ begin
   if stored.id is null then
     raise exception 'message_not_found' using errcode = 'PT404';
   end if;
-  -- The conversation first, as the door has it.
+  -- The conversation first, in the order of ingest_conversations.
   select known.* into conversation
   from public.conversations as known
   where known.id = stored.conversation_id
@@ -135,10 +136,10 @@ begin
   select known.* into stored from public.outbox_messages as known where known.id = stored.id for update;
 
   if outcome = 'sent' then
-    -- Whatever became of the row meanwhile, the message was sent, and belongs in the thread.
+    -- The message was sent and belongs in the conversation, also if the row has changed in the meantime.
     perform private.store_sent_message(stored, conversation, record_outbox_outcome.message);
-    -- Kapso's answer names this row. Another one that was taken for the message, by its text and its time,
-    -- is unknown again.
+    -- Kapso's response names this row. Another row that was matched to the message by text and time becomes
+    -- unconfirmed again.
     update public.outbox_messages as taken
     set state = 'unconfirmed', message_id = null, sent_at = null, can_retry = false,
       error_code = 'no_answer', error_message = (private.failure_reason('no_answer')).message
@@ -148,21 +149,21 @@ begin
     update public.outbox_messages as known
     set state = 'sent', sent_at = clock_timestamp(), lease_expires_at = null,
       error_code = null, error_message = null, can_retry = false,
-      -- Null where it is no message of the thread: a reaction, or nobody is left to put it there.
+      -- Null where the conversation has no such message: for a reaction, or where the connection is gone.
       message_id = case
         when known.type <> 'reaction' and known.connection_id is not null then record_outbox_outcome.message ->> 'id'
       end
     where known.id = stored.id
       and known.attempt_token = record_outbox_outcome.attempt_token
-      -- Queued: it was to be sent again, and nobody has begun to.
+      -- Queued: it was to be retried, and no attempt has begun.
       and known.state in ('queued', 'sending', 'unconfirmed');
-    -- Its statuses may have come before this answer.
+    -- Its statuses may have arrived before this response.
     perform private.follow_statuses(array(
-      select row(conversation.id, message_in_thread.value ->> 'id', null, message_in_thread.value)::private.ingest_change
-      from public.conversations as thread
-      cross join jsonb_array_elements(thread.messages) as message_in_thread (value)
-      where thread.id = conversation.id
-        and message_in_thread.value ->> 'id' = record_outbox_outcome.message ->> 'id'
+      select row(conversation.id, sent.value ->> 'id', null, sent.value)::private.ingest_change
+      from public.conversations as current
+      cross join jsonb_array_elements(current.messages) as sent (value)
+      where current.id = conversation.id
+        and sent.value ->> 'id' = record_outbox_outcome.message ->> 'id'
     ));
   elsif outcome = 'failed' then
     update public.outbox_messages as known
@@ -176,7 +177,7 @@ begin
       and known.attempt_token = record_outbox_outcome.attempt_token
       and known.state in ('sending', 'unconfirmed');
   elsif outcome = 'unconfirmed' then
-    -- As if the sender had died.
+    -- Treated as if the sender had died.
     update public.outbox_messages as known
     set lease_expires_at = '-infinity'
     where known.id = stored.id
@@ -196,7 +197,9 @@ begin
 end;
 $$;
 comment on function public.record_outbox_outcome(uuid, uuid, text, jsonb, text, boolean) is
-  'Records the outcome of an attempt: sent (message: the Message, or for a reaction the MessageChange with the id), failed (error_code) or unconfirmed. Returns the row, and whether another message of the conversation waits to be claimed. For service_role only.';
+  'Records the outcome of an attempt: sent (message: the Message, or for a reaction the MessageChange with the id), '
+  'failed (error_code) or unconfirmed. Returns the row, and whether another message of the conversation waits to be '
+  'claimed. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -10,12 +10,14 @@ create table private.message_counts (
   constraint message_counts_platform_check check (platform = any (private.platforms())),
   constraint message_counts_direction_check check (direction in ('inbound', 'outbound'))
 );
-comment on table private.message_counts is 'Messages per day, platform and direction, without those in private.message_count_parts.';
+comment on table private.message_counts is
+  'Number of messages per day, platform and direction, without those in private.message_count_parts.';
 comment on column private.message_counts.workspace_id is 'The workspace.';
-comment on column private.message_counts.local_date is 'Day of sent_at in the time zone the workspace had when the message came.';
+comment on column private.message_counts.local_date is
+  'Day of sent_at in the time zone the workspace had when the message arrived.';
 comment on column private.message_counts.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column private.message_counts.direction is 'inbound or outbound.';
-comment on column private.message_counts.messages is 'How many.';
+comment on column private.message_counts.messages is 'Number of messages.';
 
 grant all on private.message_counts to service_role;
 alter table private.message_counts enable row level security;
@@ -29,12 +31,14 @@ create table private.message_count_parts (
   constraint message_count_parts_direction_check check (direction in ('inbound', 'outbound'))
 );
 comment on table private.message_count_parts is
-  'What is to be added to private.message_counts. Batches only append here: if they updated the count of the day, all of a workspace would wait for each other.';
-comment on column private.message_count_parts.workspace_id is 'The workspace. No foreign key, which would cost as much as the row; what is left of a deleted one is dropped.';
+  'Counts to be added to private.message_counts. Batches only append here: updates of the count of a day would make '
+  'all batches of a workspace wait for each other.';
+comment on column private.message_count_parts.workspace_id is
+  'The workspace. No foreign key, which would cost as much as the row; parts of a deleted workspace are dropped.';
 comment on column private.message_count_parts.local_date is 'As in private.message_counts.';
 comment on column private.message_count_parts.platform is 'As in private.message_counts.';
 comment on column private.message_count_parts.direction is 'As in private.message_counts.';
-comment on column private.message_count_parts.messages is 'How many a batch brought.';
+comment on column private.message_count_parts.messages is 'Number of messages in the batch.';
 
 create index message_count_parts_workspace_id_idx on private.message_count_parts (workspace_id);
 
@@ -76,7 +80,8 @@ begin
 end;
 $$;
 comment on function public.fold_message_counts(integer) is
-  'Add up what batches have counted. Returns how many parts went; at most max_parts at a time. Called by the schedule, and by whoever looks at the numbers. For service_role only.';
+  'Add up the counts that batches appended, at most max_parts of them. Returns how many. Called by the schedule and '
+  'by overview_statistics(). For service_role only.';
 
 create function private.messages_of_day(workspace_id uuid, local_date date)
 returns bigint
@@ -97,7 +102,7 @@ begin
 end;
 $$;
 comment on function private.messages_of_day(uuid, date) is
-  'Messages of a local day that have come so far, imported ones included. Costs a few rows, whatever the day.';
+  'Number of messages of a local day that have arrived so far, imported ones included. Reads a few rows.';
 
 -- Overview ---------------------------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ as $$
 declare
   measured jsonb;
 begin
-  -- The newest 500 threads, their newest pages: 25,000 messages at most, however many there are.
+  -- The newest pages of the newest 500 conversations: 25,000 messages at most.
   with thread as (
     select conversation.id, conversation.messages
     from public.conversations as conversation
@@ -127,7 +132,7 @@ begin
     cross join lateral jsonb_array_elements(thread.messages) with ordinality as stored (value, ordinal)
     where stored.value -> 'is_history' is null
   ),
-  -- Where the speaker changes: the customer's first unanswered message, and the answer.
+  -- Where the direction changes: the customer's first unanswered message, and the reply.
   turn as (
     select message.id, message.direction, message.sent_at,
       lag(message.sent_at) over (partition by message.id order by message.ordinal) as asked_at
@@ -151,7 +156,8 @@ begin
 end;
 $$;
 comment on function private.response_times(uuid, timestamptz) is
-  'How long customers of a workspace waited for an answer since then, in the newest 500 threads; null where nobody was answered.';
+  'How long customers of a workspace waited for a reply since then, in the newest 500 conversations; null without '
+  'replies.';
 
 create function private.overview_statistics(workspace_id uuid, days integer)
 returns jsonb
@@ -171,7 +177,7 @@ begin
   perform private.require_role(
     overview_statistics.workspace_id, array['owner', 'admin', 'agent', 'viewer'], 'workspace_not_found'
   );
-  -- So that there is never much to add up, also where no schedule runs.
+  -- Keeps the parts few, also where no schedule runs.
   perform public.fold_message_counts(20000);
   select workspace.time_zone into zone
   from public.workspaces as workspace
@@ -229,7 +235,8 @@ as $$
   select private.overview_statistics(overview_statistics.workspace_id, overview_statistics.days);
 $$;
 comment on function public.overview_statistics(uuid, integer) is
-  'Messages per day and platform, response times, and how many threads are open, unread and unassigned. days (1 to 92) in the time zone of the workspace. For members.';
+  'Messages per day and platform, response times, and how many conversations are open, unread and unassigned. days (1 '
+  'to 92) in the time zone of the workspace. For members.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

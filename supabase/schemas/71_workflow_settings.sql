@@ -43,34 +43,43 @@ create table public.workflow_settings (
   constraint workflow_settings_synced_values_check check (jsonb_typeof(synced_values) = 'object')
 );
 comment on table public.workflow_settings is
-  'What an AI workflow of a workspace is to say and do. Kapso runs the workflow; sync_status says how far it has these values.';
+  'Settings of the AI workflows of a workspace. Kapso runs the workflow; sync_status says whether it has these values.';
 comment on column public.workflow_settings.id is 'Primary key.';
 comment on column public.workflow_settings.workspace_id is 'The workspace.';
-comment on column public.workflow_settings.workflow_type is 'sarah, brain, rules_engine, or any other name. Unique in a workspace.';
-comment on column public.workflow_settings.version is 'Counts changes of the values. Whoever saves says which one they have read.';
-comment on column public.workflow_settings.ai_model is 'Model as Kapso names it, or its id there. Null: Kapso''s stays.';
-comment on column public.workflow_settings.system_prompt is 'Prompt of the agent. Null: Kapso''s stays.';
-comment on column public.workflow_settings.temperature is '0 to 2. Null: Kapso''s stays.';
-comment on column public.workflow_settings.max_tokens is 'Longest answer. Null: Kapso''s stays.';
-comment on column public.workflow_settings.keywords is 'Words that the conditions in kapso_mapping look for.';
+comment on column public.workflow_settings.workflow_type is
+  'sarah, brain, rules_engine, or any other name. Unique in a workspace.';
+comment on column public.workflow_settings.version is
+  'Counts changes of the values. A member who saves names the version they have read.';
+comment on column public.workflow_settings.ai_model is
+  'Model as Kapso names it, or its id there. Null: keeps Kapso''s value.';
+comment on column public.workflow_settings.system_prompt is 'Prompt of the agent. Null: keeps Kapso''s value.';
+comment on column public.workflow_settings.temperature is '0 to 2. Null: keeps Kapso''s value.';
+comment on column public.workflow_settings.max_tokens is 'Maximum length of a reply. Null: keeps Kapso''s value.';
+comment on column public.workflow_settings.keywords is 'Words that trigger the conditions in kapso_mapping.';
 comment on column public.workflow_settings.auto_reply_templates is
-  'Texts by name: AutoReplyTemplates, defined in supabase/functions/_shared/workflows/settings.ts.';
-comment on column public.workflow_settings.connection_id is 'The connection whose Kapso key is used. Null: the only one of the workspace that has a key.';
+  'Texts by name: AutoReplyTemplates, defined in supabase/functions/_shared/contracts/workflow_values.ts.';
+comment on column public.workflow_settings.connection_id is
+  'The connection whose Kapso key is used. Null: the only one of the workspace that has a key.';
 comment on column public.workflow_settings.kapso_workflow_id is 'Id of the workflow at Kapso.';
 comment on column public.workflow_settings.kapso_workflow_name is 'Its name, for people.';
 comment on column public.workflow_settings.kapso_mapping is
-  'Which nodes of the workflow are meant: KapsoMapping, defined in supabase/functions/_shared/workflows/settings.ts.';
+  'The nodes of the workflow that the settings apply to: KapsoMapping, defined in '
+  'supabase/functions/_shared/contracts/workflow_values.ts.';
 comment on column public.workflow_settings.sync_status is
   'synced, pending (changed here), conflict (changed at Kapso), manual_setup_required or error.';
-comment on column public.workflow_settings.sync_reason is 'Why it is so; the codes are in docs/api/workflow-settings.md.';
+comment on column public.workflow_settings.sync_reason is
+  'Reason of sync_status; docs/api/workflow-settings.md lists the codes.';
 comment on column public.workflow_settings.synced_values is
-  'What was last written to Kapso, or found there equal, by node: ManagedValues, defined in supabase/functions/_shared/workflows/settings.ts. Other values at Kapso are somebody else''s change.';
-comment on column public.workflow_settings.kapso_lock_version is 'lock_version of the workflow when it was last synced.';
-comment on column public.workflow_settings.last_synced_at is 'When it was last written to Kapso, or confirmed by hand.';
-comment on column public.workflow_settings.last_checked_at is 'When Kapso was last looked at.';
-comment on column public.workflow_settings.created_at is 'When the row was made.';
+  'What was last written to Kapso, or found there equal, by node: ManagedValues, defined in '
+  'supabase/functions/_shared/contracts/workflow_values.ts. Other values at Kapso were changed there.';
+comment on column public.workflow_settings.kapso_lock_version is
+  'lock_version of the workflow when it was last synced.';
+comment on column public.workflow_settings.last_synced_at is
+  'When it was last written to Kapso, or confirmed manually.';
+comment on column public.workflow_settings.last_checked_at is 'When Kapso was last checked.';
+comment on column public.workflow_settings.created_at is 'When the row was created.';
 comment on column public.workflow_settings.updated_at is 'When the values last changed.';
-comment on column public.workflow_settings.updated_by is 'Who last changed the values.';
+comment on column public.workflow_settings.updated_by is 'The member who last changed the values.';
 
 create index workflow_settings_workspace_id_connection_id_idx on public.workflow_settings (workspace_id, connection_id);
 
@@ -109,18 +118,21 @@ create table public.workflow_settings_history (
   constraint workflow_settings_history_values_check check (jsonb_typeof("values") = 'object')
 );
 comment on table public.workflow_settings_history is
-  'Every change of workflow_settings, with who and when. Written by a trigger, so that no way around it is left; kept when the setting is deleted.';
+  'Every change of workflow_settings, with member and time. A trigger writes it, so that no change can bypass it; '
+  'kept when the setting is deleted.';
 comment on column public.workflow_settings_history.id is 'Primary key, in the order of the changes.';
 comment on column public.workflow_settings_history.workspace_id is 'The workspace.';
 comment on column public.workflow_settings_history.workflow_type is 'The setting.';
-comment on column public.workflow_settings_history.version is 'Its version from then on.';
-comment on column public.workflow_settings_history.action is 'created, updated, adopted (taken over from Kapso), synced, checked, confirmed (by hand) or deleted.';
-comment on column public.workflow_settings_history.sync_status is 'Its sync_status from then on.';
-comment on column public.workflow_settings_history.sync_reason is 'Its sync_reason from then on.';
+comment on column public.workflow_settings_history.version is 'Version after the change.';
+comment on column public.workflow_settings_history.action is
+  'created, updated, adopted (taken over from Kapso), synced, checked, confirmed (manually) or deleted.';
+comment on column public.workflow_settings_history.sync_status is 'sync_status after the change.';
+comment on column public.workflow_settings_history.sync_reason is 'sync_reason after the change.';
 comment on column public.workflow_settings_history."values" is
-  'Its values from then on: SettingValues, defined in supabase/functions/_shared/workflows/settings.ts.';
-comment on column public.workflow_settings_history.changed_by is 'Who. Null: a program, or somebody who has left.';
-comment on column public.workflow_settings_history.changed_at is 'When.';
+  'Values after the change: WorkflowValues, defined in supabase/functions/_shared/contracts/workflow_values.ts.';
+comment on column public.workflow_settings_history.changed_by is
+  'The member. Null: a program, or a user who was deleted.';
+comment on column public.workflow_settings_history.changed_at is 'When it changed.';
 
 create index workflow_settings_history_workspace_id_workflow_type_id_idx
   on public.workflow_settings_history (workspace_id, workflow_type, id desc);
@@ -156,12 +168,13 @@ begin
   );
 end;
 $$;
-comment on function private.workflow_setting_values(public.workflow_settings) is 'The part of a setting that people write.';
+comment on function private.workflow_setting_values(public.workflow_settings) is
+  'The part of a setting that members edit.';
 
 create function private.keep_workflow_settings_history()
 returns trigger
 language plpgsql
--- Definer because nobody may write the history.
+-- Definer because no caller may write the history.
 security definer
 set search_path = ''
 as $$
@@ -190,18 +203,58 @@ begin
     (workspace_id, workflow_type, version, action, sync_status, sync_reason, "values", changed_by)
   select kept.workspace_id, kept.workflow_type, kept.version, kept_action, kept.sync_status, kept.sync_reason,
     private.workflow_setting_values(kept), coalesce((select auth.uid()), given_user)
-  -- Where the whole workspace is being deleted, its history goes too.
+  -- When the whole workspace is deleted, its history is too.
   where exists (select 1 from public.workspaces as workspace where workspace.id = kept.workspace_id);
   return null;
 end;
 $$;
-comment on function private.keep_workflow_settings_history() is 'Trigger: every change of a setting becomes a row of its history.';
+comment on function private.keep_workflow_settings_history() is
+  'Trigger: writes every change of a setting into its history.';
 
 create trigger workflow_settings_keep_history
   after insert or update or delete on public.workflow_settings
   for each row execute function private.keep_workflow_settings_history();
 
 -- Saving -----------------------------------------------------------------------------------------
+
+create function private.with_setting_changes(setting public.workflow_settings, given jsonb)
+returns public.workflow_settings
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  becomes public.workflow_settings := with_setting_changes.setting;
+begin
+  if given ? 'ai_model' then becomes.ai_model := given ->> 'ai_model'; end if;
+  if given ? 'system_prompt' then becomes.system_prompt := given ->> 'system_prompt'; end if;
+  if given ? 'temperature' then becomes.temperature := (given ->> 'temperature')::double precision; end if;
+  if given ? 'max_tokens' then becomes.max_tokens := (given ->> 'max_tokens')::integer; end if;
+  if given ? 'keywords' then
+    becomes.keywords := array(
+      select word.value
+      from jsonb_array_elements_text(coalesce(nullif(given -> 'keywords', 'null'), '[]')) with ordinality
+        as word (value, place)
+      order by word.place
+    );
+  end if;
+  if given ? 'auto_reply_templates' then
+    becomes.auto_reply_templates := coalesce(nullif(given -> 'auto_reply_templates', 'null'), '{}');
+  end if;
+  if given ? 'connection_id' then becomes.connection_id := (given ->> 'connection_id')::uuid; end if;
+  if given ? 'kapso_workflow_id' then becomes.kapso_workflow_id := given ->> 'kapso_workflow_id'; end if;
+  if given ? 'kapso_workflow_name' then becomes.kapso_workflow_name := given ->> 'kapso_workflow_name'; end if;
+  if given ? 'kapso_mapping' then
+    becomes.kapso_mapping := coalesce(
+      nullif(given -> 'kapso_mapping', 'null'), '{"agent_nodes": [], "keyword_conditions": []}'
+    );
+  end if;
+  return becomes;
+end;
+$$;
+comment on function private.with_setting_changes(public.workflow_settings, jsonb) is
+  'A setting with the values of a SettingChanges (supabase/functions/_shared/contracts/workflow_values.ts): keys that '
+  'are left out keep their value, null empties it.';
 
 create function private.save_workflow_settings(
   workspace_id uuid,
@@ -212,8 +265,8 @@ create function private.save_workflow_settings(
 )
 returns setof public.workflow_settings
 language plpgsql
--- Definer because people write settings only through here, where versions are compared; the role is
--- checked first.
+-- Definer because members write settings only through this function, which compares versions; the role is checked
+-- first.
 security definer
 set search_path = ''
 as $$
@@ -221,7 +274,6 @@ as $$
 declare
   was public.workflow_settings;
   becomes public.workflow_settings;
-  given jsonb := save_workflow_settings.changes;
 begin
   perform private.require_role(save_workflow_settings.workspace_id, array['owner', 'admin'], 'workspace_not_found');
 
@@ -250,29 +302,7 @@ begin
     end if;
   end if;
 
-  becomes := was;
-  if given ? 'ai_model' then becomes.ai_model := given ->> 'ai_model'; end if;
-  if given ? 'system_prompt' then becomes.system_prompt := given ->> 'system_prompt'; end if;
-  if given ? 'temperature' then becomes.temperature := (given ->> 'temperature')::double precision; end if;
-  if given ? 'max_tokens' then becomes.max_tokens := (given ->> 'max_tokens')::integer; end if;
-  if given ? 'keywords' then
-    becomes.keywords := array(
-      select word.value
-      from jsonb_array_elements_text(coalesce(nullif(given -> 'keywords', 'null'), '[]')) with ordinality as word (value, place)
-      order by word.place
-    );
-  end if;
-  if given ? 'auto_reply_templates' then
-    becomes.auto_reply_templates := coalesce(nullif(given -> 'auto_reply_templates', 'null'), '{}');
-  end if;
-  if given ? 'connection_id' then becomes.connection_id := (given ->> 'connection_id')::uuid; end if;
-  if given ? 'kapso_workflow_id' then becomes.kapso_workflow_id := given ->> 'kapso_workflow_id'; end if;
-  if given ? 'kapso_workflow_name' then becomes.kapso_workflow_name := given ->> 'kapso_workflow_name'; end if;
-  if given ? 'kapso_mapping' then
-    becomes.kapso_mapping := coalesce(
-      nullif(given -> 'kapso_mapping', 'null'), '{"agent_nodes": [], "keyword_conditions": []}'
-    );
-  end if;
+  becomes := private.with_setting_changes(was, save_workflow_settings.changes);
 
   if save_workflow_settings.expected_version is null then
     return query
@@ -290,7 +320,7 @@ begin
     return;
   end if;
   becomes.version := was.version + 1;
-  -- What was known of one workflow says nothing of another.
+  -- Synced values of one workflow say nothing about another.
   if becomes.kapso_workflow_id is distinct from was.kapso_workflow_id then
     becomes.synced_values := '{}';
     becomes.kapso_lock_version := null;
@@ -332,7 +362,8 @@ begin
   perform set_config('workflow_settings.action', '', true);
 end;
 $$;
-comment on function private.save_workflow_settings(uuid, text, integer, jsonb, boolean) is 'Does the work of public.save_workflow_settings.';
+comment on function private.save_workflow_settings(uuid, text, integer, jsonb, boolean) is
+  'Does the work of public.save_workflow_settings.';
 
 create function public.save_workflow_settings(
   workspace_id uuid,
@@ -359,12 +390,15 @@ begin
 end;
 $$;
 comment on function public.save_workflow_settings(uuid, text, integer, jsonb, boolean) is
-  'Create a setting (expected_version null) or change the one that has this version: keys of changes that are left out stay, null empties. Refuses another version with version_conflict. For owners and admins; the shape of changes is SettingChanges in supabase/functions/_shared/workflows/settings.ts.';
+  'Create a setting (expected_version null) or change the one that has this version: keys of changes that are left '
+  'out stay, null empties. Refuses with version_conflict (PT409) where it has another version. For owners and '
+  'admins; the shape of changes is '
+  'SettingChanges in supabase/functions/_shared/contracts/workflow_values.ts.';
 
 create function private.confirm_workflow_settings(workspace_id uuid, workflow_type text, expected_version integer)
 returns setof public.workflow_settings
 language plpgsql
--- Definer because people write settings only through here; the role is checked first.
+-- Definer because members write settings only through this function; the role is checked first.
 security definer
 set search_path = ''
 as $$
@@ -376,7 +410,7 @@ begin
   update public.workflow_settings as kept
   set sync_status = 'synced',
     sync_reason = null,
-    -- Nobody has looked: whatever Kapso has counts as somebody else's when it is read next.
+    -- Not compared with Kapso: the values there count as changed at Kapso when they are read next.
     synced_values = '{}',
     kapso_lock_version = null,
     last_synced_at = now()
@@ -390,7 +424,8 @@ begin
   perform set_config('workflow_settings.action', '', true);
 end;
 $$;
-comment on function private.confirm_workflow_settings(uuid, text, integer) is 'Does the work of public.confirm_workflow_settings.';
+comment on function private.confirm_workflow_settings(uuid, text, integer) is
+  'Does the work of public.confirm_workflow_settings.';
 
 create function public.confirm_workflow_settings(workspace_id uuid, workflow_type text, expected_version integer)
 returns setof public.workflow_settings
@@ -409,7 +444,8 @@ begin
 end;
 $$;
 comment on function public.confirm_workflow_settings(uuid, text, integer) is
-  'A person says that they have put this version of a setting into Kapso by hand. No row: it has another version by now. For owners and admins.';
+  'Record that a member has entered this version of a setting at Kapso manually. Refuses with version_conflict '
+  '(PT409) where it has another version. For owners and admins.';
 
 -- Synchronising ----------------------------------------------------------------------------------
 
@@ -436,7 +472,7 @@ begin
   return query
   update public.workflow_settings as kept
   set
-    -- It was changed while Kapso was being asked: what is there is an older version.
+    -- It was changed while Kapso was being checked: Kapso has an older version.
     sync_status = case
       when kept.version = record_workflow_sync.version then record_workflow_sync.status
       when record_workflow_sync.status = 'synced' then 'pending'
@@ -446,11 +482,13 @@ begin
     synced_values = coalesce(record_workflow_sync.synced_values, kept.synced_values),
     kapso_lock_version = coalesce(record_workflow_sync.lock_version, kept.kapso_lock_version),
     last_checked_at = now(),
-    last_synced_at = case when record_workflow_sync.action in ('synced', 'adopted') and record_workflow_sync.status = 'synced'
-      then now() else kept.last_synced_at end
+    last_synced_at = case
+      when record_workflow_sync.action in ('synced', 'adopted') and record_workflow_sync.status = 'synced' then now()
+      else kept.last_synced_at
+    end
   where kept.workspace_id = record_workflow_sync.workspace_id
     and kept.workflow_type = record_workflow_sync.workflow_type
-    -- Of two that ask at the same time, the one that saw the newer workflow says how it is.
+    -- Of two concurrent checks, the one that saw the newer workflow wins.
     and coalesce(record_workflow_sync.lock_version >= kept.kapso_lock_version, true)
   returning kept.*;
   if not found then
@@ -465,12 +503,14 @@ begin
 end;
 $$;
 comment on function public.record_workflow_sync(uuid, text, integer, text, text, text, uuid, jsonb, integer) is
-  'Keep what a look at Kapso found for a version of a setting: its status, why, who asked, and what Kapso has now. For service_role only.';
+  'Record the result of checking or syncing a version of a setting with Kapso: status, reason, acting member, and the '
+  'values Kapso has now. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
   private.workflow_setting_values(public.workflow_settings),
+  private.with_setting_changes(public.workflow_settings, jsonb),
   private.keep_workflow_settings_history(),
   private.save_workflow_settings(uuid, text, integer, jsonb, boolean),
   public.save_workflow_settings(uuid, text, integer, jsonb, boolean),

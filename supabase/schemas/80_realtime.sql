@@ -1,14 +1,14 @@
--- Tells open inboxes what has changed, over Realtime where it exists.
+-- Notifies open inboxes of changes over Realtime, where it exists.
 
 create function private.broadcast_conversation_change()
 returns trigger
 language plpgsql
--- Definer because whoever changes a conversation need not have rights in the schema of Realtime.
+-- Definer because callers that change a conversation need not have rights in the schema of Realtime.
 security definer
 set search_path = ''
 as $$
 begin
-  -- The id alone: what is in it, each listener reads under row level security.
+  -- Only the id: each listener reads the content under row level security.
   perform realtime.send(
     jsonb_build_object('conversation_id', new.id),
     'conversation_changed',
@@ -19,7 +19,7 @@ begin
 end;
 $$;
 comment on function private.broadcast_conversation_change() is
-  'Trigger: tells the private channel workspace:<id> of Realtime which conversation has changed.';
+  'Trigger: sends the id of a changed conversation to the private Realtime channel workspace:<id>.';
 
 create function private.broadcast_tag_change()
 returns trigger
@@ -31,7 +31,7 @@ as $$
 declare
   of_workspace uuid;
 begin
-  -- Once a statement: a tag may go from very many conversations at once.
+  -- Once per statement: a tag may be removed from very many conversations at once.
   for of_workspace in select distinct changed.workspace_id from changed loop
     perform realtime.send('{}', 'tags_changed', 'workspace:' || of_workspace, true);
   end loop;
@@ -39,11 +39,12 @@ begin
 end;
 $$;
 comment on function private.broadcast_tag_change() is
-  'Trigger: tells the private channel workspace:<id> of Realtime that tags, or what they are on, have changed.';
+  'Trigger: notifies the private Realtime channel workspace:<id> that tags, or the conversations that have them, have '
+  'changed.';
 
 do $$
 begin
-  -- Realtime makes its schema before the first migration runs. Without it, inboxes poll.
+  -- Realtime creates its schema before the first migration runs. Without it, inboxes poll.
   if to_regprocedure('realtime.send(jsonb, text, text, boolean)') is not null then
     create trigger conversations_broadcast_change
       after insert or update on public.conversations

@@ -1,5 +1,5 @@
--- All scheduled work. pg_cron runs this list on hosted Supabase, local/schedule.ts on one machine; docs/operations.md says
--- what to do elsewhere. No function has a clock of its own.
+-- All scheduled work. pg_cron runs this list on hosted Supabase, local/schedule.ts on one machine; docs/operations.md
+-- says what to do elsewhere. No function has a clock of its own.
 
 create view private.scheduled_jobs
 with (security_invoker = true)
@@ -39,7 +39,8 @@ from (
     )
 ) as job (name, schedule, function_path, command, purpose);
 comment on view private.scheduled_jobs is
-  'Every job that runs by itself: when (cron expression, UTC), and what, either the path of an Edge Function or an SQL command. To change the schedule, change this list; private.schedule_jobs() hands it to pg_cron.';
+  'Every scheduled job: when (cron expression, UTC), and what, either the path of an Edge Function or an SQL command. '
+  'To change the schedule, change this list; private.schedule_jobs() hands it to pg_cron.';
 grant select on private.scheduled_jobs to service_role;
 
 create function private.call_function(path text, body jsonb default '{}')
@@ -52,8 +53,12 @@ declare
   project_url text;
   service_key text;
 begin
-  select secret.decrypted_secret into project_url from vault.decrypted_secrets as secret where secret.name = 'project_url';
-  select secret.decrypted_secret into service_key from vault.decrypted_secrets as secret where secret.name = 'service_key';
+  select secret.decrypted_secret into project_url
+  from vault.decrypted_secrets as secret
+  where secret.name = 'project_url';
+  select secret.decrypted_secret into service_key
+  from vault.decrypted_secrets as secret
+  where secret.name = 'service_key';
   if project_url is null or service_key is null then
     raise exception 'The schedule cannot call functions: the Vault has no project_url or no service_key'
       using errcode = '55000', hint = 'docs/operations.md says how to put them there.';
@@ -67,7 +72,8 @@ begin
 end;
 $$;
 comment on function private.call_function(text, jsonb) is
-  'Call an Edge Function with the service key, without waiting for its answer. Needs pg_net, and the secrets project_url and service_key in the Vault. For pg_cron.';
+  'Call an Edge Function with the service key, without waiting for its answer. Needs pg_net, and the secrets '
+  'project_url and service_key in the Vault. For pg_cron.';
 
 create function private.schedule_jobs()
 returns void
@@ -87,7 +93,8 @@ begin
 end;
 $$;
 comment on function private.schedule_jobs() is
-  'Hand private.scheduled_jobs to pg_cron. A migration that changes the list calls it, and cron.unschedule() for a job that it removes.';
+  'Hand private.scheduled_jobs to pg_cron. A migration that changes the list calls it, and cron.unschedule() for a '
+  'job that it removes.';
 
 do $$
 begin

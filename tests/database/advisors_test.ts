@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { runAdvisors } from "../../cli/advisors.ts";
+import { provideSupabase } from "../../cli/schema/databases.ts";
 import { startScratchServer } from "../../local/postgres/scratch_server.ts";
 import { sharedStack } from "../../local/spawn_stack.ts";
 import { connect } from "../support/database.ts";
@@ -11,6 +12,7 @@ Deno.test("the advisors of the Supabase CLI find nothing", async () => {
 
 Deno.test("the advisors notice a function without a search path", async () => {
   await using server = await startScratchServer();
+  await provideSupabase(server);
   const sql = connect(server.url, { max: 1 });
   await sql`create function public.advised() returns int language sql as 'select 1'`;
   await sql.end();

@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname!, "../..");
 const FUNCTIONS = join(ROOT, "supabase/functions");
 
 // A code of zod's, and codes of KapsoError, which functions translate: no caller sees them.
-const NOT_OURS = ["custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
+const NOT_OURS = ["aborted", "custom", "cursor_repeated", "redirect_refused", "unreadable_answer"];
 
 Deno.test("docs/errors.md lists every error code of the functions, with its status", async () => {
   const documented = documentedCodes(await Deno.readTextFile(join(ROOT, "docs/errors.md")));
@@ -68,8 +68,15 @@ async function* usedCodes(folder: string): AsyncGenerator<UsedCode> {
     for (const [, status, code] of source.matchAll(/new AppError\(\s*(\d{3}),\s*"(\w+)"/g)) {
       yield { code: code!, status, file };
     }
-    for (const [, code] of source.matchAll(/(?:\bcode: |errorResult\([\w.]+, )"([a-z]\w*)"/g)) {
-      if (!NOT_OURS.includes(code!)) yield { code: code!, status: undefined, file };
+    // `code: "a"`, `code: condition ? "a" : "b"`, and options such as `queryErrorCode: "a"`.
+    for (
+      const [, one, other] of source.matchAll(
+        /(?:(?:\bcode|ErrorCode): (?:[^",\n]+ \? )?|errorResult\([\w.]+, )"([a-z]\w*)"(?: : "([a-z]\w*)")?/g,
+      )
+    ) {
+      for (const code of [one!, ...other === undefined ? [] : [other]]) {
+        if (!NOT_OURS.includes(code)) yield { code, status: undefined, file };
+      }
     }
   }
 }

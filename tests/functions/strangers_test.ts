@@ -6,7 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { createOpenApi } from "../../cli/openapi_document.ts";
+import { createOpenApi } from "../../cli/openapi.ts";
 import { useDatabase } from "../support/database.ts";
 import { DEMO_CONNECTIONS } from "../../local/demo.ts";
 import { call } from "../support/users.ts";

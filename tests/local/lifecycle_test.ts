@@ -84,7 +84,7 @@ Deno.test("a stack on data that stay", async (t) => {
     asking.abort();
     await Promise.all(askers);
 
-    // The session that listens for changes must have been made anew as well.
+    // The session that listens for changes must have been replaced as well.
     const sql = postgres(stack.info.db_url, { max: 1 });
     await sql`create table public.later as select 42 as answer`;
     await sql.end();
@@ -101,7 +101,7 @@ Deno.test("a stack on data that stay", async (t) => {
       const { message } = await assertRejects(() => project.start(), Error);
       assertMatch(
         message,
-        new RegExp(`running already: process ${first.pid}, ${first.info.api_url}`),
+        new RegExp(`already running: process ${first.pid}, ${first.info.api_url}`),
       );
       assertEquals(await noteTexts(first), ["seed", "kept"]);
     },

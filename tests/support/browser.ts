@@ -1,13 +1,21 @@
 /**
- * What the browser tests have in common: one Chromium and one stack with a fake Kapso, a window of its
- * own for whoever looks at the app, and a record of everything that reached a browser.
+ * What the browser tests share: one Chromium and one stack with a fake Kapso, a window for each user, and
+ * a record of everything that reached a browser.
  *
  * @module
  */
 
 import { assertEquals } from "@std/assert";
 import axe, { type AxeResults } from "axe-core";
-import type { Browser, BrowserContextOptions, Locator, Page, Response } from "playwright-core";
+import type {
+  Browser,
+  BrowserContextOptions,
+  Locator,
+  Page,
+  Request,
+  Response,
+  WebSocketRoute,
+} from "playwright-core";
 import { type Inbox, type Person, startInbox, threadOf } from "./inbox.ts";
 import { size } from "./database.ts";
 import { eventually } from "./eventually.ts";
@@ -18,7 +26,7 @@ import { launchChromium } from "../../local/chromium.ts";
 /** How long a window may take to show what is expected, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 
-/** Somebody's window. Closes when it is disposed of. */
+/** A window of a user. Closes when it is disposed of. */
 export interface Window extends AsyncDisposable {
   page: Page;
 }
@@ -36,7 +44,7 @@ export interface BrowserWorld extends AsyncDisposable {
   searched(): number;
   /** Resolves when all answers so far have been searched. */
   settled(): Promise<void>;
-  /** Opens the app as somebody, or as nobody. */
+  /** Opens the app as a user, or without a session. */
   open(
     person: Person | undefined,
     path?: string,
@@ -44,7 +52,7 @@ export interface BrowserWorld extends AsyncDisposable {
   ): Promise<Window>;
 }
 
-/** Starts everything; `env` is what the functions get besides. */
+/** Starts everything; `env` is added to the environment of the functions. */
 export async function startBrowserWorld(
   env: Record<string, string> = {},
 ): Promise<BrowserWorld> {
@@ -140,7 +148,7 @@ export async function startBrowserWorld(
   };
 }
 
-/** A customer with a name that no other test has, who has written. */
+/** A customer who has written, with a name that no other test uses. */
 export async function customer(
   { inbox }: BrowserWorld,
   text = "Good morning",
@@ -160,11 +168,11 @@ export async function customer(
   return { contact, name, thread: await threadOf(inbox, contact) };
 }
 
-/** Finds a conversation as a person does: by its name, in the search. */
+/** Finds a conversation as a user does: by its name, in the search. */
 export async function find(page: Page, name: string): Promise<void> {
-  await page.getByRole("searchbox", { name: "Search name, number or text" })
+  await page.getByRole("searchbox", { name: "Search names and numbers" })
     .fill(name);
-  // Until the search has come the row may be there already, and still move away under the click.
+  // Before the search has answered the row may be shown already, and move away under the click.
   await page.getByRole("region", { name: "Conversations" }).getByRole("listitem")
     .filter({ hasNotText: name }).first().waitFor({ state: "hidden" });
   await row(page, name).click();
@@ -191,18 +199,74 @@ export function composer(page: Page): Locator {
   return page.getByRole("textbox", { name: "Message", exact: true });
 }
 
+/** Chooses an option of a select field, by its label. */
+export async function choose(scope: Page | Locator, field: string, option: string): Promise<void> {
+  await scope.getByRole("combobox", { name: field, exact: true }).click();
+  const page = "page" in scope ? scope.page() : scope;
+  await page.getByRole("option", { name: option, exact: true }).click();
+}
+
+/** Signs out with the account menu. */
+export async function signOut(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Account" }).click();
+  await page.getByRole("menuitem", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+}
+
 /** Writes a message and sends it with Enter. */
 export async function send(page: Page, text: string): Promise<void> {
   await composer(page).fill(text);
   await composer(page).press("Enter");
 }
 
-/** What a browser says when somebody comes back to the window: the app looks what is new. */
+/** What a browser reports when the user comes back to the window: the app reads again. */
 export async function lookAgain(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new Event("visibilitychange")));
 }
 
-/** Waits until something is so, looking again and again; at full size, for as long as that may take. */
+/** Stands in for Realtime from the next load of the page on, which then stops polling. */
+export async function fakeRealtime(page: Page): Promise<{ announce: (thread: string) => void }> {
+  const channels: { socket: WebSocketRoute; topic: string }[] = [];
+  await page.route("**/app/config.json", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...await response.json(), has_realtime: true } });
+  });
+  await page.routeWebSocket(/\/realtime\/v1\/websocket/, (socket) => {
+    socket.onMessage((text) => {
+      const [joinRef, ref, topic, event] = JSON.parse(String(text));
+      if (event === "phx_join") channels.push({ socket, topic });
+      const answer = { status: "ok", response: {} };
+      socket.send(JSON.stringify([joinRef, ref, topic, "phx_reply", answer]));
+    });
+  });
+  return {
+    announce(thread) {
+      for (const { socket, topic } of channels) {
+        const event = "conversation_changed";
+        const payload = { type: "broadcast", event, payload: { conversation_id: thread } };
+        socket.send(JSON.stringify([null, null, topic, "broadcast", payload]));
+      }
+    },
+  };
+}
+
+/** Records which tables and functions the page reads; `settled` resolves when no read is under way. */
+export function watchReads(page: Page): { reads: string[]; settled: () => Promise<void> } {
+  const reads: string[] = [];
+  const open = new Set<Request>();
+  page.on("request", (request) => {
+    const read = /\/rest\/v1\/(?:rpc\/)?(\w+)/.exec(request.url())?.[1];
+    if (read === undefined) return;
+    reads.push(read);
+    open.add(request);
+  });
+  const close = (request: Request) => void open.delete(request);
+  page.on("requestfinished", close);
+  page.on("requestfailed", close);
+  return { reads, settled: () => until("the end of all reads", () => open.size === 0) };
+}
+
+/** Waits until a condition holds; under `deno task soak` for as long as that may take. */
 export async function until(
   what: string,
   isSo: () => Promise<boolean> | boolean,
@@ -210,7 +274,7 @@ export async function until(
   await eventually(what, isSo, { timeoutMs: size(TIMEOUT_MS, 60 * TIMEOUT_MS) });
 }
 
-/** Fails where something stands out of the window to the right. */
+/** Fails where the page is wider than the window. */
 export async function assertNoSidewaysScroll(page: Page): Promise<void> {
   const { content, window } = await page.locator("html").evaluate((html) => ({
     content: html.scrollWidth,
@@ -219,12 +283,16 @@ export async function assertNoSidewaysScroll(page: Page): Promise<void> {
   assertEquals(content, window, "the page is wider than the window");
 }
 
-/** Fails where axe-core finds what keeps people out, for the part of the page that is named. */
+/** Fails where axe-core finds a serious barrier; `where` names the part of the page. */
 export async function assertAccessible(page: Page, where: string): Promise<void> {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() =>
     // deno-lint-ignore no-explicit-any -- axe puts itself there
-    (globalThis as any).axe.run({ resultTypes: ["violations"] })
+    (globalThis as any).axe.run(
+      // These hold the focus inside an open popup and pass it on at once, so a user never stops at one.
+      { exclude: ["[data-base-ui-focus-guard]"] },
+      { resultTypes: ["violations"] },
+    )
   ) as AxeResults;
   assertEquals(
     violations.filter(({ impact }) => impact === "serious" || impact === "critical")

@@ -1,6 +1,5 @@
 /**
- * What the tests of kapso-sync have in common: a fake Kapso and a stack that knows it, and a look at
- * what arrived.
+ * Shared set-up of tests with a fake Kapso: the fake, a stack that uses it, and readers of what was stored.
  *
  * @module
  */
@@ -20,7 +19,7 @@ import { createLine, type Line } from "./kapso.ts";
 import { signUp, type User } from "./users.ts";
 import type postgres from "postgres";
 
-/** A fake Kapso, a stack whose functions use it, and a business with the fake's first number. */
+/** A fake Kapso, a stack whose functions use it, and a business with the fake's first phone number. */
 export interface World extends AsyncDisposable {
   fake: FakeKapso;
   info: StackInfo;
@@ -31,7 +30,7 @@ export interface World extends AsyncDisposable {
   line: Line;
 }
 
-/** A world for all tests of a file. Each takes a business of its own in it: see {@linkcode newBusiness}. */
+/** A world for all tests of a file. Each test creates its own business with {@linkcode newBusiness}. */
 export function useWorld(options: FakeKapsoOptions = {}): { readonly current: World } {
   let world: World | undefined;
   Deno.test.beforeAll(async () => {
@@ -48,7 +47,7 @@ export function useWorld(options: FakeKapsoOptions = {}): { readonly current: Wo
   };
 }
 
-/** A business with a number of its own, at the fake and here. */
+/** A business with its own phone number, at the fake and here. */
 export interface Business {
   user: User;
   line: Line;
@@ -56,7 +55,7 @@ export interface Business {
   fakeLine: FakeLine;
 }
 
-/** Makes a business. */
+/** Creates a business. */
 export async function newBusiness({ fake, info }: World): Promise<Business> {
   const user = await signUp(info);
   const line = await createLine(user);
@@ -75,7 +74,7 @@ export async function headersOf(
   };
 }
 
-/** Starts a world of one's own; `env` is what its functions get besides. */
+/** Starts a world; `env` has further variables of its functions. */
 export async function startWorld(
   options: FakeKapsoOptions = {},
   env: Record<string, string> = {},
@@ -87,7 +86,7 @@ export async function startWorld(
   );
   const sql = connect(running.info.db_url);
   stack.defer(() => sql.end());
-  // The demo connection has the fake's first number.
+  // The demo connection has the fake's first phone number.
   await sql`delete from public.connections where phone_number_id = ${fake.line.phoneNumberId}`;
   const user = await signUp(running.info);
   const line = await createLine(user, fake.line.phoneNumberId);
@@ -137,7 +136,7 @@ export async function slice(info: StackInfo, body: unknown): Promise<SyncEvent[]
   return text.trim().split("\n").map((line) => JSON.parse(line));
 }
 
-/** Posts until the run does not go on. */
+/** Posts until the run has ended. */
 export async function syncAll(
   info: StackInfo,
   body: Record<string, unknown>,
@@ -148,14 +147,14 @@ export async function syncAll(
     const last = events.at(-1)!;
     if (last.type !== "paused" && last.type !== "busy") return events;
     if ("error" in last && last.retry_after_seconds) {
-      // A wait that the test does not sit out.
+      // The test skips the wait.
       await expireWaits(info, last.run_id);
     }
   }
   throw new Error("the run does not end");
 }
 
-/** Lets a run be taken up at once: its lease, if any, is that of a slice that is dead. */
+/** Lets a run be resumed at once, by ending its waits and the lease of a dead slice. */
 export async function expireWaits(info: StackInfo, runId: string): Promise<void> {
   const sql = connect(info.db_url);
   try {
@@ -182,7 +181,7 @@ export async function killFunction(
       Deno.kill(Number(name), "SIGKILL");
       return true;
     } catch (error) {
-      // It ended while it was looked at.
+      // The process ended in the meantime.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
@@ -198,7 +197,7 @@ export function ending(events: SyncEvent[]): SyncEnd {
   return last;
 }
 
-/** Ids of the messages that are stored for the number, sorted, doubles included. */
+/** Ids of the messages stored for the phone number, sorted, duplicates included. */
 export async function storedIds({ sql, line }: Pick<World, "sql" | "line">): Promise<string[]> {
   const found = await sql<{ id: string }[]>`
     select message.value ->> 'id' as id
@@ -208,7 +207,7 @@ export async function storedIds({ sql, line }: Pick<World, "sql" | "line">): Pro
   return found.map(({ id }) => id).sort();
 }
 
-/** Ids of the messages that the fake has for a number, its first one by default, without reactions, sorted. */
+/** Ids of the messages that the fake has for a phone number (by default its first), without reactions, sorted. */
 export function kapsoIds(fake: FakeKapso, line: FakeLine = fake.line): string[] {
   return fake.state.messages
     .filter(({ type, conversation }) => type !== "reaction" && conversation.line === line)

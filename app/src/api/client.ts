@@ -1,6 +1,5 @@
 /**
- * The one connection to Supabase: supabase-js for Auth, reading and Realtime, and the function `inbox`
- * for what writes.
+ * The client of Supabase: supabase-js for Auth, reads and Realtime, and the Edge Functions for writes.
  *
  * @module
  */
@@ -19,20 +18,20 @@ export interface InboxRequest {
   signal?: AbortSignal | undefined;
 }
 
-/** What the app talks to. */
+/** Supabase, as the app uses it. */
 export interface ApiClient {
   /** Address of the project, without a slash at its end. */
   url: string;
   supabase: SupabaseClient;
   hasRealtime: boolean;
   /**
-   * Calls the function `inbox`.
+   * Calls the function `inbox` and returns its answer.
    *
-   * @throws {ApiError}
+   * @throws {ApiError} for every status except success.
    */
   inbox<Result>(request: InboxRequest): Promise<Result>;
   /**
-   * Calls any function and returns its answer, whatever its status.
+   * Calls any function and returns its answer, with any status.
    *
    * @throws {ApiError} when there is no answer.
    */
@@ -42,7 +41,7 @@ export interface ApiClient {
   ): Promise<Response>;
 }
 
-/** Connects. */
+/** Creates the client. */
 export function createApiClient(config: AppConfig): ApiClient {
   const url = config.api_url.replace(/\/$/, "");
   const supabase = createClient(url, config.publishable_key, {
@@ -95,22 +94,25 @@ export function createApiClient(config: AppConfig): ApiClient {
 /**
  * Reads the answer of a function.
  *
- * @throws {ApiError} for every status but those of success.
+ * @throws {ApiError} for every status except success.
  */
 export async function readAnswer<Result>(response: Response): Promise<Result> {
   const answer = await response.json().catch(() => undefined);
   if (response.ok && answer !== undefined) return answer;
+  const message = String(answer?.message ?? response.statusText);
   throw new ApiError(
     response.ok ? 502 : response.status,
     String(answer?.code ?? "unknown"),
-    String(answer?.message ?? response.statusText),
+    message,
+    // Texts about a field begin with its name.
+    answer?.details?.field ?? /^\w+/.exec(message)?.[0],
   );
 }
 
 /**
- * Unwraps an answer of supabase-js.
+ * Returns the data of a supabase-js answer.
  *
- * @throws {ApiError}
+ * @throws {ApiError} when it has an error.
  */
 export function unwrap<Data>(
   answer: {

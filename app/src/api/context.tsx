@@ -1,5 +1,5 @@
 /**
- * Hands the API client to components.
+ * Provides the API client to components.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export function ApiProvider(
   return <ApiContext value={client}>{children}</ApiContext>;
 }
 
-/** The client. */
+/** Returns the client. */
 export function useApi(): ApiClient {
   const client = useContext(ApiContext);
   if (!client) throw new Error("useApi outside of ApiProvider");

@@ -1,20 +1,20 @@
 /**
- * Pages of a long list in a sliding window: older ones are fetched as they are needed, and those far
- * away are let go, so that memory does not grow with what was scrolled through.
+ * Pages of a long list in a sliding window: pages are fetched as they are needed, and those far away are
+ * dropped, so that memory does not grow with scrolling.
  *
  * Pages are found by cursors (the place of the last row of the page before), never by number: rows that
- * come in above do not shift them.
+ * are added above do not shift them.
  *
  * @module
  */
 
 import type { InfiniteData } from "@tanstack/react-query";
 
-/** Which page. Knows the one before it, so that a page that was let go can be fetched again. */
+/** Which page. Knows the one before it, so that a dropped page can be fetched again. */
 export interface PageParam<Cursor> {
   /** Rows older than this; null for the newest. */
   readonly cursor: Cursor | null;
-  /** Rows before this page, as far as they were counted when it was found. */
+  /** Number of rows before this page, as counted when it was found. */
   readonly offset: number;
   readonly newer: PageParam<Cursor> | null;
 }
@@ -27,7 +27,7 @@ export interface Page<Row, Cursor> {
   readonly next: Cursor | null;
 }
 
-/** Pages as the query cache keeps them. */
+/** Pages in the shape of the query cache. */
 export type Pages<Row, Cursor> = InfiniteData<
   Page<Row, Cursor>,
   PageParam<Cursor>
@@ -43,7 +43,7 @@ export const FIRST_PAGE: PageParam<never> = {
   newer: null,
 };
 
-/** The page after the last one that is there. */
+/** The page after the last loaded one. */
 export function nextPage<Row, Cursor>(
   page: Page<Row, Cursor>,
 ): PageParam<Cursor> | undefined {
@@ -55,14 +55,14 @@ export function nextPage<Row, Cursor>(
   };
 }
 
-/** The page before the first one that is there. */
+/** The page before the first loaded one. */
 export function previousPage<Row, Cursor>(
   page: Page<Row, Cursor>,
 ): PageParam<Cursor> | undefined {
   return page.param.newer ?? undefined;
 }
 
-/** Whether the newest rows are among the pages, so that what is new can be added to them. */
+/** Whether the newest rows are loaded, so that new rows can be added to them. */
 export function hasNewest(pages: { pages: Page<unknown, unknown>[] }): boolean {
   return pages.pages[0]?.param.cursor === null;
 }
@@ -75,10 +75,10 @@ export function flatten<Row>(
 }
 
 /**
- * Cuts rows into pages again, after rows were added or taken away at the top. The rows have to begin with
- * the newest one.
+ * Splits rows into pages again, after rows were added or removed at the top. The rows must begin with the
+ * newest one.
  *
- * @param next Where the list goes on after the rows; null at its end.
+ * @param next Where the list continues after the rows; null at its end.
  */
 export function cutIntoPages<Row, Cursor>(
   rows: readonly Row[],

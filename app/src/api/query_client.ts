@@ -1,57 +1,60 @@
 /**
- * How long answers are kept and when they are asked for again.
+ * The cache of everything the app reads: how long answers stay, and how they are read again.
  *
  * @module
  */
 
-import {
-  type InvalidateOptions,
-  type InvalidateQueryFilters,
-  QueryClient,
-  type QueryKey,
-} from "@tanstack/react-query";
+import { hashKey, QueryClient, type QueryKey } from "@tanstack/react-query";
 import { ApiError } from "./api_error.ts";
 
-/** Between two looks at the open thread, in milliseconds. TanStack Query pauses them in a hidden tab. */
+/** Between two polls of the open conversation, in milliseconds. TanStack Query pauses them in a hidden tab. */
 export const THREAD_POLL_MS = 10_000;
-/** The same while something that was just sent is on its way. */
+/** The same while a message that was just sent is on its way. */
 export const SENDING_POLL_MS = 2_000;
-/** Between two looks at the list of conversations. */
+/** Between two polls of the list of conversations. */
 export const LIST_POLL_MS = 30_000;
-/** Between two looks where Realtime tells what is new: in case it missed something. */
+/** Between two polls while Realtime announces changes: it may have missed one. */
 export const REALTIME_POLL_MS = 120_000;
 
-/**
- * The cache of all answers. What is invalidated while it is read for the first time is read again
- * afterwards: TanStack Query takes the answer that is on its way, which may be from before the change.
- */
-class AnswerCache extends QueryClient {
-  override async invalidateQueries<Key extends QueryKey = QueryKey>(
-    filters?: InvalidateQueryFilters<Key>,
-    options?: InvalidateOptions,
-  ): Promise<void> {
-    const firstReads = this.getQueryCache().findAll({ ...filters, fetchStatus: "fetching" })
-      // Once invalidated, it is going to be read again already.
-      .filter(({ state }) => state.data === undefined && !state.isInvalidated)
-      .map(({ queryKey }) => queryKey);
-    await super.invalidateQueries(filters, options);
-    await Promise.all(
-      firstReads.map((queryKey) => super.invalidateQueries({ queryKey, exact: true }, options)),
-    );
-  }
-}
+const RETRIES = 3;
 
-/** Makes the cache of all answers. */
+/** Creates the cache. */
 export function createQueryClient(): QueryClient {
-  return new AnswerCache({
+  return new QueryClient({
     defaultOptions: {
       queries: {
         staleTime: 15_000,
         gcTime: 5 * 60_000,
-        // A refusal stays a refusal; what is temporary is tried three times.
+        // A refusal stays a refusal; only temporary failures are worth a retry.
         retry: (failures, error) =>
-          failures < 3 && !(error instanceof ApiError && !error.isTemporary),
+          failures < RETRIES && !(error instanceof ApiError && !error.isTemporary),
       },
     },
   });
+}
+
+/**
+ * Marks answers as outdated and reads those on the screen again.
+ *
+ * @param queryKey Key of the answers, or the beginning of their keys.
+ */
+export async function refresh(queryClient: QueryClient, queryKey: QueryKey): Promise<void> {
+  // TanStack Query would keep a first read that is under way, though it may be older than the change.
+  await queryClient.cancelQueries({ queryKey });
+  await queryClient.invalidateQueries({ queryKey });
+}
+
+/** Changes that are announced within this time are read together, in milliseconds. */
+const GATHER_MS = 250;
+const scheduled = new Map<string, ReturnType<typeof setTimeout>>();
+
+/** Does a {@linkcode refresh} a moment later. Calls with the same key until then cause one read. */
+export function refreshSoon(queryClient: QueryClient, queryKey: QueryKey): void {
+  const hash = hashKey(queryKey);
+  if (scheduled.has(hash)) return;
+  const run = () => {
+    scheduled.delete(hash);
+    refresh(queryClient, queryKey);
+  };
+  scheduled.set(hash, setTimeout(run, GATHER_MS));
 }

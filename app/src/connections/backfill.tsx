@@ -1,5 +1,5 @@
 /**
- * Fetches what was written before a number was connected, and shows how far that is.
+ * Fetches the messages from before a number was connected, and shows the progress.
  *
  * @module
  */
@@ -11,19 +11,27 @@ import type { Connection } from "../api/types.ts";
 import { formatAgo } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { SelectField } from "../ui/text_field.tsx";
+import { SelectField } from "../ui/select_field.tsx";
 import { useCanWrite } from "../workspace/workspace.tsx";
-import { percentOf, type SyncRun, useRunSync, useStopSync, useSyncRun } from "./sync_runs.ts";
+import type { SyncRun } from "./queries.ts";
+import { percentOf, useRunSync, useStopSync, useSyncRun } from "./sync_runs.ts";
 
-const DEPTHS = [50, 500, "all"] as const;
+/** How many messages of each conversation are fetched. */
+type Depth = "50" | "500" | "all";
 
-/** The bar and the button. */
+const DEPTH_OPTIONS: readonly { value: Depth; label: string }[] = [
+  { value: "50", label: texts.backfill.newest(50) },
+  { value: "500", label: texts.backfill.newest(500) },
+  { value: "all", label: texts.backfill.all },
+];
+
+/** Progress bar and buttons. */
 export function Backfill({ connection }: { connection: Connection }) {
   const canWrite = useCanWrite();
   const query = useSyncRun(connection);
   const start = useRunSync(connection);
   const stop = useStopSync(connection);
-  const [depth, setDepth] = useState<typeof DEPTHS[number]>("all");
+  const [depth, setDepth] = useState<Depth>("all");
   const run = query.data;
   const isRunning = start.isPending || run?.state === "running";
   const error = start.error ?? stop.error;
@@ -50,19 +58,14 @@ export function Backfill({ connection }: { connection: Connection }) {
                 <SelectField
                   label={texts.backfill.depth}
                   isLabelHidden
-                  value={String(depth)}
-                  onChange={({ target }) =>
-                    setDepth(
-                      target.value === "all" ? "all" : Number(target.value) as 50 | 500,
-                    )}
+                  options={DEPTH_OPTIONS}
+                  value={depth}
+                  onChange={setDepth}
+                />
+                <Button
+                  icon={History}
+                  onClick={() => start.mutate(depth === "all" ? "all" : Number(depth))}
                 >
-                  {DEPTHS.map((choice) => (
-                    <option key={choice} value={choice}>
-                      {choice === "all" ? texts.backfill.all : texts.backfill.newest(choice)}
-                    </option>
-                  ))}
-                </SelectField>
-                <Button icon={History} onClick={() => start.mutate(depth)}>
                   {run?.state === "stopped" || run?.state === "failed"
                     ? texts.backfill.resume
                     : run

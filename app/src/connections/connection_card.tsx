@@ -1,13 +1,11 @@
 /**
- * One connection: how it is, and what can be changed.
+ * One connection: its state, and what can be changed.
  *
  * @module
  */
 
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { KeyRound, Pencil, Power, PowerOff, Settings2 } from "lucide-react";
 import { useState } from "react";
-import { useApi } from "../api/context.tsx";
 import type { Connection } from "../api/types.ts";
 import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
@@ -15,13 +13,12 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Fact, Moment } from "../ui/fact.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
 import { useCanManage } from "../workspace/workspace.tsx";
 import { Backfill } from "./backfill.tsx";
 import { KapsoDialog } from "./kapso_dialog.tsx";
 import { RenameDialog } from "./rename_dialog.tsx";
 import { RotateDialog } from "./rotate_dialog.tsx";
-import { connectionsKey } from "./use_connections.ts";
+import { useConnectionChange } from "./use_connections.ts";
 import { Webhook } from "./webhook.tsx";
 
 type OpenDialog = "rename" | "rotate" | "kapso" | "switch-off";
@@ -155,35 +152,11 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
   );
 }
 
-/** Changes name or state of a connection. */
-export function useConnectionChange(connection: Connection) {
-  const api = useApi();
-  const queryClient = useQueryClient();
-  const showError = useErrorToast();
-  return useMutation({
-    mutationFn: (
-      change: Partial<
-        Pick<Connection, "name" | "is_active" | "phone_number_id">
-      >,
-    ) =>
-      api.inbox<{ connection: Connection }>({
-        method: "PATCH",
-        path: `connections/${connection.id}`,
-        body: change,
-      }),
-    onSuccess: () =>
-      queryClient.invalidateQueries({
-        queryKey: connectionsKey(connection.workspace_id),
-      }),
-    onError: showError,
-  });
-}
-
 function StateTag({ connection }: { connection: Connection }) {
   if (!connection.is_active) {
     return <span className="tag" data-tone="bad">{texts.connections.off}</span>;
   }
-  // One that has never had anything is new, and no reason to worry.
+  // A connection without any message is new, not silent.
   if (connection.is_silent && connection.last_synced_at !== null) {
     return (
       <span className="tag" data-tone="warning">

@@ -1,5 +1,5 @@
 /**
- * Import → Messaging: the bridges and numbers of the workspace, how they are, and what to do about it.
+ * The connections of the workspace: their state, and what can be done with them.
  *
  * @module
  */
@@ -18,8 +18,8 @@ import { useConnections } from "./use_connections.ts";
 
 const POLL_MS = 15_000;
 
-/** The page. */
-export function ConnectionsPage() {
+/** The page. The default export, so that it is loaded when it is opened. */
+export default function ConnectionsPage() {
   const workspace = useWorkspace();
   const canManage = useCanManage();
   const query = useConnections(POLL_MS);
@@ -31,7 +31,6 @@ export function ConnectionsPage() {
     <div className="content-page">
       <header className="page-head">
         <div>
-          <p className="breadcrumb">{texts.connections.breadcrumb}</p>
           <h1>{texts.connections.title}</h1>
           <p className="muted">{texts.connections.subtitle}</p>
         </div>

@@ -1,5 +1,5 @@
 /**
- * Takes the keys of a Kapso project. They go in and cannot be read back.
+ * Stores the keys of a Kapso project. They cannot be read back.
  *
  * @module
  */
@@ -8,12 +8,13 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { FormEvent } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Connection } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { TextField } from "../ui/text_field.tsx";
-import { connectionsKey } from "./use_connections.ts";
+import { connectionKeys } from "./queries.ts";
 
 const FIELDS = ["api_key", "webhook_secret"] as const;
 
@@ -25,7 +26,7 @@ export function KapsoDialog({ connection, onClose }: {
   const api = useApi();
   const queryClient = useQueryClient();
   const save = useMutation({
-    // Keys must not be kept by the cache of the app.
+    // The cache must not keep the keys.
     gcTime: 0,
     mutationFn: (keys: Partial<Record<typeof FIELDS[number], string>>) =>
       api.inbox({
@@ -34,12 +35,8 @@ export function KapsoDialog({ connection, onClose }: {
         body: keys,
       }),
     onSuccess() {
-      queryClient.invalidateQueries({
-        queryKey: connectionsKey(connection.workspace_id),
-      });
-      queryClient.invalidateQueries({
-        queryKey: ["webhook-health", connection.id],
-      });
+      refresh(queryClient, connectionKeys.list(connection.workspace_id));
+      refresh(queryClient, connectionKeys.webhook(connection.id));
       onClose();
     },
   });

@@ -1,5 +1,5 @@
 /**
- * Creates a connection and shows its secret, this once.
+ * Creates a connection and shows its secret once.
  *
  * @module
  */
@@ -8,15 +8,22 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useMemo, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import { type Connection, type Platform, PLATFORMS } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { SelectField, TextField } from "../ui/text_field.tsx";
+import { SelectField } from "../ui/select_field.tsx";
+import { TextField } from "../ui/text_field.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
+import { connectionKeys } from "./queries.ts";
 import { Secret } from "./secret.tsx";
-import { connectionsKey } from "./use_connections.ts";
+
+const PLATFORM_OPTIONS = PLATFORMS.map((platform) => ({
+  value: platform,
+  label: texts.platforms[platform],
+}));
 
 /** The form, then the secret. */
 export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
@@ -27,7 +34,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [typedId, setTypedId] = useState<string>();
   const create = useMutation({
-    // The secret must not be kept by the cache of the app.
+    // The cache must not keep the secret.
     gcTime: 0,
     mutationFn: (body: object) =>
       api.inbox<{ connection: Connection; api_secret: string }>({
@@ -35,7 +42,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
         path: "connections",
         body,
       }),
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: connectionsKey(workspace.id) }),
+    onSuccess: () => refresh(queryClient, connectionKeys.list(workspace.id)),
   });
   const connectionId = typedId ?? suggestId(platform, name);
   const command = useMemo(() => create.data && curlCommand(create.data, api.url), [
@@ -85,7 +92,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
     );
   }
   return (
-    // Whoever left now would never see the secret.
+    // Closing now would lose the secret.
     <Dialog
       title={texts.connections.newTitle}
       onClose={onClose}
@@ -94,15 +101,10 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
       <form className="dialog-form" onSubmit={submit}>
         <SelectField
           label={texts.connections.platform}
+          options={PLATFORM_OPTIONS}
           value={platform}
-          onChange={(event) => setPlatform(event.target.value as Platform)}
-        >
-          {PLATFORMS.map((choice) => (
-            <option key={choice} value={choice}>
-              {texts.platforms[choice]}
-            </option>
-          ))}
-        </SelectField>
+          onChange={setPlatform}
+        />
         <TextField
           label={texts.connections.nameLabel}
           placeholder={texts.connections.namePlaceholder}
@@ -150,7 +152,7 @@ function suggestId(platform: Platform, name: string): string {
   return word === "" ? "" : `${platform}_${word}`;
 }
 
-/** A first message as the bridge sends it, to be run as it is. */
+/** A command that sends a first message, as the bridge would. */
 function curlCommand(
   { connection, api_secret }: { connection: Connection; api_secret: string },
   url: string,

@@ -10,7 +10,7 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { TextField } from "../ui/text_field.tsx";
-import { useConnectionChange } from "./connection_card.tsx";
+import { useConnectionChange } from "./use_connections.ts";
 
 /** The form. */
 export function RenameDialog({ connection, onClose }: {

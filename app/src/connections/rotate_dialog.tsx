@@ -19,7 +19,7 @@ import { Secret } from "./secret.tsx";
 const DEFAULT_HOURS = 24;
 const MAX_HOURS = 720;
 
-/** Asks how long the old one is to work, then shows the new one. */
+/** Asks how long the old secret keeps working, then shows the new one. */
 export function RotateDialog({ connection, onClose }: {
   connection: Connection;
   onClose: () => void;
@@ -27,7 +27,7 @@ export function RotateDialog({ connection, onClose }: {
   const api = useApi();
   const [hours, setHours] = useState(String(DEFAULT_HOURS));
   const rotate = useMutation({
-    // The secret must not be kept by the cache of the app.
+    // The cache must not keep the secret.
     gcTime: 0,
     mutationFn: (graceHours: number) =>
       api.inbox<{ api_secret: string; previous_expires_at: string }>({
@@ -62,7 +62,7 @@ export function RotateDialog({ connection, onClose }: {
     );
   }
   return (
-    // Whoever left now would never see the secret.
+    // Closing now would lose the secret.
     <Dialog
       title={texts.connections.rotateTitle}
       onClose={onClose}

@@ -6,7 +6,7 @@
 
 import { CopyButton } from "../ui/copy_button.tsx";
 
-/** The secret, with a button that copies it. It is in this component's memory and nowhere else. */
+/** The secret, with a button that copies it. Only this component holds it. */
 export function Secret({ value, label }: { value: string; label: string }) {
   return (
     <div className="secret">

@@ -1,32 +1,19 @@
 /**
- * Backfills: how far they are, and how to work on one. The database keeps the place, so a run goes on
- * whoever works on it, and when this page is closed the schedule does.
+ * Backfills: progress, start and stop. The database keeps the position, so the schedule continues a run when
+ * this page is closed.
  *
  * @module
  */
 
 import { type QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { readAnswer, unwrap } from "../api/client.ts";
+import { readAnswer } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Connection } from "../api/types.ts";
+import { conversationKeys } from "../conversations/queries.ts";
+import { connectionKeys, type SyncRun, syncRunQuery } from "./queries.ts";
 
-/** A row of `sync_runs`. */
-export interface SyncRun {
-  id: string;
-  connection_id: string;
-  state: "running" | "stopped" | "failed" | "partial" | "done";
-  phase: string;
-  conversations_total: number;
-  conversations_done: number;
-  conversations_failed: number;
-  messages_read: number;
-  messages_added: number;
-  error: string | null;
-  started_at: string;
-  finished_at: string | null;
-}
-
-/** Counts as a stream tells them, and how a slice ended. */
+/** An event of the stream: counts, and how a slice ended. */
 interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
   type: string;
   run_id?: string;
@@ -34,37 +21,12 @@ interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
   retry_after_seconds?: number | null;
 }
 
-const RUNNING_POLL_MS = 2_000;
-const IDLE_POLL_MS = 30_000;
-const COLUMNS = "id, connection_id, state, phase, conversations_total, conversations_done, " +
-  "conversations_failed, messages_read, messages_added, error, started_at, finished_at";
-
-function runKey(connectionId: string) {
-  return ["sync-run", connectionId] as const;
-}
-
 /** The newest backfill of a connection; null where there was none. */
 export function useSyncRun(connection: Connection) {
-  const { supabase } = useApi();
-  return useQuery<SyncRun | null>({
-    queryKey: runKey(connection.id),
-    staleTime: 0,
-    refetchInterval: ({ state }) =>
-      state.data?.state === "running" ? RUNNING_POLL_MS : IDLE_POLL_MS,
-    queryFn: async ({ signal }) => {
-      const answer = await supabase.from("sync_runs").select(COLUMNS)
-        .eq("workspace_id", connection.workspace_id).eq(
-          "connection_id",
-          connection.id,
-        )
-        .eq("mode", "history").eq("is_dry_run", false)
-        .order("started_at", { ascending: false }).limit(1).abortSignal(signal);
-      return (unwrap(answer) as unknown as SyncRun[])[0] ?? null;
-    },
-  });
+  return useQuery(syncRunQuery(useApi(), connection));
 }
 
-/** Begins a backfill or goes on with it, until it is done or somebody stops it. */
+/** Starts or resumes a backfill, and continues until it ends or is stopped. */
 export function useRunSync(connection: Connection) {
   const api = useApi();
   const queryClient = useQueryClient();
@@ -78,7 +40,7 @@ export function useRunSync(connection: Connection) {
           body: JSON.stringify({
             connection_id: connection.connection_id,
             messages_per_conversation: messagesPerConversation,
-            // Whoever stops it during a pause has stopped it.
+            // A run that was stopped during a pause stays stopped.
             run_id: runId,
           }),
         });
@@ -90,16 +52,16 @@ export function useRunSync(connection: Connection) {
           end = event;
           showProgress(queryClient, connection.id, event);
         }
-        // A slice is over, and the next one may begin. All else is the end, or somebody else's work.
+        // After a pause the next slice starts. Any other event is the end, or another request runs it.
         if (end?.type !== "paused") return undefined;
         runId = end.run_id;
         await new Promise((resolve) => setTimeout(resolve, (end.retry_after_seconds ?? 0) * 1000));
       }
     },
     onSettled: () => {
-      queryClient.invalidateQueries({ queryKey: runKey(connection.id) });
-      queryClient.invalidateQueries({ queryKey: ["connections"] });
-      queryClient.invalidateQueries({ queryKey: ["conversations"] });
+      refresh(queryClient, connectionKeys.run(connection.id));
+      refresh(queryClient, connectionKeys.list(connection.workspace_id));
+      refresh(queryClient, conversationKeys.allLists);
     },
   });
 }
@@ -116,17 +78,17 @@ export function useStopSync(connection: Connection) {
           path: `/runs/${runId}/stop`,
         }),
       ),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: runKey(connection.id) }),
+    onSettled: () => refresh(queryClient, connectionKeys.run(connection.id)),
   });
 }
 
-/** How much of a run is done, from 0 to 100; undefined while the conversations are being counted. */
+/** Progress of a run in percent; undefined while the conversations are being counted. */
 export function percentOf(run: SyncRun): number | undefined {
   if (run.state === "done" || run.state === "partial") return 100;
   if (run.phase === "conversations" || run.conversations_total === 0) {
     return undefined;
   }
-  // What came in meanwhile is still to be looked at, so it is not all until the run says so.
+  // New conversations may still be added, so only the end of the run is 100 %.
   return Math.min(
     99,
     Math.floor(run.conversations_done / run.conversations_total * 100),
@@ -143,7 +105,7 @@ function showProgress(
   const state = type === "progress" || type === "paused" || type === "busy"
     ? "running"
     : type as SyncRun["state"];
-  queryClient.setQueryData<SyncRun | null>(runKey(connectionId), (run) => ({
+  queryClient.setQueryData<SyncRun | null>(connectionKeys.run(connectionId), (run) => ({
     conversations_total: 0,
     conversations_done: 0,
     conversations_failed: 0,
@@ -161,7 +123,7 @@ function showProgress(
   }));
 }
 
-/** Lines of JSON as they come in. */
+/** Parses lines of JSON as they arrive. */
 async function* readLines(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<SyncEvent> {

@@ -4,31 +4,40 @@
  * @module
  */
 
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Connection } from "../api/types.ts";
+import { showError } from "../ui/toast.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
+import { connectionKeys, connectionsQuery } from "./queries.ts";
 
-/** Key of the connections of a workspace in the query cache. */
-export function connectionsKey(workspaceId: string) {
-  return ["connections", workspaceId] as const;
-}
-
-/** Reads them; again every so many milliseconds where that is given. */
+/** All connections, polled if an interval in milliseconds is given. */
 export function useConnections(pollMs?: number) {
   const api = useApi();
   const workspace = useWorkspace();
   return useQuery({
-    queryKey: connectionsKey(workspace.id),
-    staleTime: 30_000,
+    ...connectionsQuery(api, workspace.id),
     ...(pollMs === undefined ? {} : { refetchInterval: pollMs }),
-    queryFn: async ({ signal }) => {
-      const { connections } = await api.inbox<{ connections: Connection[] }>({
-        method: "GET",
-        path: `connections?workspace_id=${workspace.id}`,
-        signal,
-      });
-      return connections;
-    },
+  });
+}
+
+/** Changes name or state of a connection. */
+export function useConnectionChange(connection: Connection) {
+  const api = useApi();
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: (
+      change: Partial<
+        Pick<Connection, "name" | "is_active" | "phone_number_id">
+      >,
+    ) =>
+      api.inbox<{ connection: Connection }>({
+        method: "PATCH",
+        path: `connections/${connection.id}`,
+        body: change,
+      }),
+    onSuccess: () => refresh(queryClient, connectionKeys.list(connection.workspace_id)),
+    onError: showError,
   });
 }

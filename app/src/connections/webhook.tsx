@@ -1,5 +1,5 @@
 /**
- * The webhook of a number at Kapso: whether it is there, and how to get it back.
+ * The webhook of a number at Kapso: its health, and a button that registers or repairs it.
  *
  * @module
  */
@@ -10,7 +10,8 @@ import { useApi } from "../api/context.tsx";
 import type { Connection, WebhookHealth } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
+import { showError } from "../ui/toast.ts";
+import { webhookQuery } from "./queries.ts";
 
 const TONES = {
   active: "good",
@@ -21,23 +22,12 @@ const TONES = {
   unknown: undefined,
 } as const;
 
-/** Its state, checked when the page is opened and on demand. */
+/** Health of the webhook, checked when the page is opened and on demand. */
 export function Webhook({ connection }: { connection: Connection }) {
   const api = useApi();
   const queryClient = useQueryClient();
-  const showError = useErrorToast();
-  const queryKey = ["webhook-health", connection.id, connection.has_kapso_key];
-  const query = useQuery({
-    queryKey,
-    staleTime: 60_000,
-    retry: false,
-    queryFn: ({ signal }) =>
-      api.inbox<{ webhook: WebhookHealth }>({
-        method: "GET",
-        path: `connections/${connection.id}/health`,
-        signal,
-      }),
-  });
+  const options = webhookQuery(api, connection);
+  const query = useQuery(options);
   const register = useMutation({
     mutationFn: () =>
       api.inbox<{ webhook: WebhookHealth }>({
@@ -45,12 +35,12 @@ export function Webhook({ connection }: { connection: Connection }) {
         path: `connections/${connection.id}/webhook`,
         body: {},
       }),
-    onSuccess: (answer) => queryClient.setQueryData(queryKey, answer),
+    onSuccess: (answer) => queryClient.setQueryData(options.queryKey, answer),
     onError: showError,
   });
   const health = query.data?.webhook;
   const state = health?.state ?? "unknown";
-  const canMend = state === "paused" || state === "missing" ||
+  const canRepair = state === "paused" || state === "missing" ||
     state === "incomplete";
   return (
     <section className="connection-part">
@@ -73,7 +63,7 @@ export function Webhook({ connection }: { connection: Connection }) {
         >
           {texts.connections.checkHealth}
         </Button>
-        {canMend && (
+        {canRepair && (
           <Button
             icon={Wrench}
             variant="primary"

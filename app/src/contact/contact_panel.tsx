@@ -1,5 +1,5 @@
 /**
- * Who is at the other end: names, numbers, notes, and their other conversations.
+ * The contact of a conversation: names, numbers, notes, and other conversations.
  *
  * @module
  */
@@ -7,13 +7,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { X } from "lucide-react";
 import { useEffect, useRef } from "react";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import type { Conversation, Person, PersonIdentity } from "../api/types.ts";
+import type { Conversation } from "../api/types.ts";
 import { conversationName, formatAgo, formatDateTime, formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
-import { IconButton } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { Spinner } from "../ui/spinner.tsx";
@@ -24,14 +23,10 @@ import { PersonConversations } from "./person_conversations.tsx";
 import { PersonForm } from "./person_form.tsx";
 import { PersonNotes } from "./person_notes.tsx";
 import { PersonSummaries } from "./person_summaries.tsx";
+import { personQuery, refreshPerson } from "./queries.ts";
 
-/** As in contact.css. */
+/** As in contact.css: here the panel covers the thread. */
 const OVER_THREAD = "(max-width: 1199px)";
-
-/** Key of a person in the query cache. */
-export function personKey(personId: string) {
-  return ["person", personId] as const;
-}
 
 /** The panel beside a thread. */
 export function ContactPanel({ conversation, onClose }: {
@@ -40,7 +35,7 @@ export function ContactPanel({ conversation, onClose }: {
 }) {
   const name = conversationName(conversation);
   const closeButton = useRef<HTMLButtonElement>(null);
-  // Where it lies over the thread, whoever uses the keyboard is taken there and back.
+  // Where the panel covers the thread, the focus moves into it and back.
   useEffect(() => {
     if (!matchMedia(OVER_THREAD).matches) return;
     const before = document.activeElement;
@@ -54,7 +49,7 @@ export function ContactPanel({ conversation, onClose }: {
       className="contact"
       aria-label={texts.contact.label}
       onKeyDown={({ key, target }) => {
-        const isHere = !(target as Element).closest("dialog");
+        const isHere = !(target as Element).closest("[role=dialog]");
         if (key === "Escape" && isHere && matchMedia(OVER_THREAD).matches) onClose();
       }}
     >
@@ -108,29 +103,10 @@ function PersonDetails({ personId, conversation }: {
   personId: string;
   conversation: Conversation;
 }) {
-  const { supabase } = useApi();
+  const api = useApi();
   const queryClient = useQueryClient();
   const canWrite = useCanWrite();
-  const query = useQuery({
-    queryKey: personKey(personId),
-    staleTime: 30_000,
-    queryFn: async ({ signal }) => {
-      const [person, identities] = await Promise.all([
-        supabase.from("people")
-          .select(
-            "id, workspace_id, name, kapso_name, email, phone, avatar_url, last_activity_at",
-          )
-          .eq("id", personId).abortSignal(signal).maybeSingle(),
-        supabase.from("person_identities").select("id, platform, identifier")
-          .eq("person_id", personId).order("created_at").abortSignal(signal),
-      ]);
-      if (person.error) unwrap(person);
-      return {
-        person: person.data as Person | null,
-        identities: unwrap(identities) as PersonIdentity[],
-      };
-    },
-  });
+  const query = useQuery(personQuery(api, personId));
   if (query.isPending) {
     return (
       <p className="contact-section" role="status">
@@ -149,16 +125,10 @@ function PersonDetails({ personId, conversation }: {
   }
   if (!query.data.person) return null;
   const { person, identities } = query.data;
-  const refresh = () => {
-    queryClient.invalidateQueries({ queryKey: personKey(personId) });
-    queryClient.invalidateQueries({ queryKey: ["conversation"] });
-    queryClient.invalidateQueries({ queryKey: ["conversations"] });
-    queryClient.invalidateQueries({ queryKey: ["person-conversations"] });
-    queryClient.invalidateQueries({ queryKey: ["person-merges"] });
-  };
+  const onChanged = () => refreshPerson(queryClient, personId);
   return (
     <>
-      <PersonForm person={person} canWrite={canWrite} onSaved={refresh} />
+      <PersonForm person={person} canWrite={canWrite} onSaved={onChanged} />
       {identities.length > 0 && (
         <section className="contact-section">
           <h3>{texts.contact.identities}</h3>
@@ -180,7 +150,7 @@ function PersonDetails({ personId, conversation }: {
       <PersonNotes person={person} canWrite={canWrite} />
       <PersonSummaries personId={person.id} />
       <PersonConversations personId={person.id} currentId={conversation.id} />
-      {canWrite && <MergePeople person={person} onChanged={refresh} />}
+      {canWrite && <MergePeople person={person} onChanged={onChanged} />}
     </>
   );
 }

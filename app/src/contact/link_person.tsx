@@ -1,5 +1,5 @@
 /**
- * Gives a conversation the contact it has not got yet.
+ * Links a conversation to a contact.
  *
  * @module
  */
@@ -9,13 +9,14 @@ import { Link2, UserPlus } from "lucide-react";
 import { useState } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { Conversation, Person } from "../api/types.ts";
 import { formatIdentifier } from "../format.ts";
-import { conversationKeys } from "../inbox/use_conversations.ts";
+import { conversationKeys } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
+import { showError } from "../ui/toast.ts";
 import { useCanWrite } from "../workspace/workspace.tsx";
 import { PersonSearch } from "./person_search.tsx";
 
@@ -24,16 +25,11 @@ export function LinkPerson({ conversation }: { conversation: Conversation }) {
   const api = useApi();
   const queryClient = useQueryClient();
   const canWrite = useCanWrite();
-  const showError = useErrorToast();
   const [isSearching, setIsSearching] = useState(false);
   const onSuccess = () => {
     setIsSearching(false);
-    queryClient.invalidateQueries({
-      queryKey: conversationKeys.one(conversation.id),
-    });
-    queryClient.invalidateQueries({
-      queryKey: conversationKeys.newest(conversation.workspace_id),
-    });
+    refresh(queryClient, conversationKeys.one(conversation.id));
+    refresh(queryClient, conversationKeys.newest(conversation.workspace_id));
   };
   const link = useMutation({
     mutationFn: (personId: string) =>
@@ -56,7 +52,7 @@ export function LinkPerson({ conversation }: { conversation: Conversation }) {
         phone: identifier.startsWith("+") ? identifier : null,
       });
       if (answer.error) unwrap(answer);
-      // One with a number finds its conversations by itself; one without is told.
+      // A new person is linked by phone number; without one it has to be linked here.
       await api.inbox({
         method: "POST",
         path: `people/${id}/link`,

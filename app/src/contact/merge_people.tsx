@@ -1,5 +1,5 @@
 /**
- * Makes one contact of two, and undoes it.
+ * Merges two contacts, and undoes merges.
  *
  * @module
  */
@@ -8,38 +8,24 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Merge, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { describeError } from "../api/api_error.ts";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Person, PersonMerge } from "../api/types.ts";
-import { formatDateTime } from "../format.ts";
+import { formatDateTime, personName } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
-import { personName, PersonSearch } from "./person_search.tsx";
+import { showError, showToast } from "../ui/toast.ts";
+import { PersonSearch } from "./person_search.tsx";
+import { personMergesQuery } from "./queries.ts";
 
-/** The button, its dialog, and what can be undone. */
+/** The button, its dialog, and the merge that can be undone. */
 export function MergePeople(
   { person, onChanged }: { person: Person; onChanged: () => void },
 ) {
   const api = useApi();
-  const showError = useErrorToast();
-  const showToast = useToast();
   const [isOpen, setIsOpen] = useState(false);
   const [other, setOther] = useState<Person>();
-  const merges = useQuery({
-    queryKey: ["person-merges", person.id],
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await api.supabase.from("person_merges").select().eq(
-          "kept_id",
-          person.id,
-        )
-          .is("undone_at", null).order("created_at", { ascending: false })
-          .limit(5)
-          .abortSignal(signal),
-      ) as PersonMerge[],
-  });
+  const merges = useQuery(personMergesQuery(api, person.id));
   const undo = useMutation({
     mutationFn: (id: string) =>
       api.inbox({ method: "POST", path: `people/merges/${id}/undo`, body: {} }),

@@ -5,38 +5,25 @@
  */
 
 import { useQuery } from "@tanstack/react-query";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { LIST_POLL_MS } from "../api/query_client.ts";
-import type { Conversation } from "../api/types.ts";
 import { formatShort } from "../format.ts";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
-
-const SHOWN = 50;
+import { personConversationsQuery } from "./queries.ts";
 
 /** Links to them, newest first. */
 export function PersonConversations({ personId, currentId }: {
   personId: string;
   currentId: string;
 }) {
-  const { supabase } = useApi();
+  const api = useApi();
   const workspace = useWorkspace();
   const query = useQuery({
-    queryKey: ["person-conversations", personId],
+    ...personConversationsQuery(api, workspace.id, personId),
     refetchInterval: LIST_POLL_MS,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("conversation_list").select().eq(
-          "workspace_id",
-          workspace.id,
-        )
-          .eq("person_id", personId).order("activity_at", { ascending: false })
-          .limit(SHOWN)
-          .abortSignal(signal),
-      ) as Conversation[],
   });
   if (!query.data?.length) return null;
   return (

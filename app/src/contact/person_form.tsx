@@ -1,5 +1,5 @@
 /**
- * Name, number and e-mail of a person, to read and to change.
+ * Name, phone number and email of a person, to read and to edit.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export function PersonForm({ person, canWrite, onSaved }: {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    // Only what was changed: somebody else may be editing another field.
+    // Only changed fields: another user may be editing the others.
     const changed = Object.fromEntries(
       FIELDS.map((field) => [field, String(form.get(field) ?? "").trim() || null] as const)
         .filter(([field, value]) => value !== person[field]),

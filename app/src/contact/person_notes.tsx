@@ -9,43 +9,33 @@ import { Trash2 } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import type { Person, PersonNote } from "../api/types.ts";
+import { refresh } from "../api/query_client.ts";
+import type { Person } from "../api/types.ts";
 import { formatDateTime } from "../format.ts";
 import { useUser } from "../session/session.tsx";
 import { texts } from "../texts.ts";
-import { LinkedText } from "../thread/linked_text.tsx";
-import { Button, IconButton } from "../ui/button.tsx";
-import { useErrorToast } from "../ui/toast.tsx";
+import { LinkedText } from "../ui/linked_text.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
+import { showError } from "../ui/toast.ts";
 import { memberName, useCanManage, useMembers } from "../workspace/workspace.tsx";
-
-const SHOWN = 50;
+import { contactKeys, personNotesQuery } from "./queries.ts";
 
 /** The notes, newest first, and a field for another one. */
 export function PersonNotes(
   { person, canWrite }: { person: Person; canWrite: boolean },
 ) {
-  const { supabase } = useApi();
+  const api = useApi();
   const queryClient = useQueryClient();
   const user = useUser();
   const canManage = useCanManage();
   const members = useMembers();
-  const showError = useErrorToast();
   const [text, setText] = useState("");
-  const queryKey = ["notes", person.id];
-  const notes = useQuery({
-    queryKey,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("person_notes").select().eq("person_id", person.id)
-          .eq("kind", "note").order("created_at", { ascending: false }).limit(SHOWN).abortSignal(
-            signal,
-          ),
-      ) as PersonNote[],
-  });
-  const refresh = () => queryClient.invalidateQueries({ queryKey });
+  const notes = useQuery(personNotesQuery(api, person.id));
+  const refreshNotes = () => refresh(queryClient, contactKeys.notes(person.id));
   const add = useMutation({
     mutationFn: async (content: string) => {
-      const answer = await supabase.from("person_notes")
+      const answer = await api.supabase.from("person_notes")
         .insert({
           workspace_id: person.workspace_id,
           person_id: person.id,
@@ -55,16 +45,16 @@ export function PersonNotes(
     },
     onSuccess() {
       setText("");
-      refresh();
+      refreshNotes();
     },
     onError: showError,
   });
   const remove = useMutation({
     mutationFn: async (id: string) => {
-      const answer = await supabase.from("person_notes").delete().eq("id", id);
+      const answer = await api.supabase.from("person_notes").delete().eq("id", id);
       if (answer.error) unwrap(answer);
     },
-    onSuccess: refresh,
+    onSuccess: refreshNotes,
     onError: showError,
   });
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { formatCalendarDay } from "../summaries/days.ts";
 import { SummaryFacts, SummaryTags } from "../summaries/summary_facts.tsx";
 import { usePersonSummaries } from "../summaries/use_summaries.ts";
@@ -12,7 +12,7 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 
-/** The days, newest first; nothing for somebody who has none. */
+/** The summaries, newest day first; nothing where there are none. */
 export function PersonSummaries({ personId }: { personId: string }) {
   const workspace = useWorkspace();
   const query = usePersonSummaries(personId);

@@ -1,5 +1,5 @@
 /**
- * The list of conversations, with search and filters. Only the rows that can be seen are drawn.
+ * The list of conversations, with search and filters. Only visible rows are drawn.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Inbox, SearchX } from "lucide-react";
 import { type KeyboardEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
-import { PAGES } from "../shell/pages.ts";
+import { hasConversationsQuery } from "../conversations/queries.ts";
+import { PAGES } from "../pages.ts";
 import { type Tags, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
@@ -20,11 +20,15 @@ import { PageSpinner } from "../ui/spinner.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationRow } from "./conversation_row.tsx";
 import { FilterBar } from "./filter_bar.tsx";
-import { type ConversationFilters, DEFAULT_FILTERS, isUnfiltered } from "./filters.ts";
-import { useConversations } from "./use_conversations.ts";
+import {
+  type ConversationFilters,
+  DEFAULT_FILTERS,
+  isUnfiltered,
+} from "../conversations/filters.ts";
+import { useConversationList } from "./use_conversation_list.ts";
 
 const ROW_HEIGHT = 76;
-/** So long after the last key the search is sent. */
+/** The search is sent this long after the last keystroke. */
 const SEARCH_DELAY_MS = 250;
 
 /** The list of the current workspace. */
@@ -33,17 +37,14 @@ export function ConversationList(
 ) {
   const workspace = useWorkspace();
   const [filters, setFilters] = useState(DEFAULT_FILTERS);
-  const settled = useSettledSearch(filters);
   const { query, tags } = useTags({ polls: true });
-  const { tagId } = filters;
-  // A tag that somebody has deleted narrows nothing any more.
-  const isTagGone = tagId !== null && query.isSuccess && !tags.has(tagId);
-  useEffect(() => {
-    if (isTagGone) setFilters((current) => ({ ...current, tagId: null }));
-  }, [isTagGone]);
+  // A deleted tag no longer narrows the list.
+  const isTagGone = filters.tagId !== null && query.isSuccess && !tags.has(filters.tagId);
+  const current = isTagGone ? { ...filters, tagId: null } : filters;
+  const settled = useSettledSearch(current);
   return (
     <section className="list-pane" aria-label={texts.list.label}>
-      <FilterBar filters={filters} tags={tags} onChange={setFilters} />
+      <FilterBar filters={current} tags={tags} onChange={setFilters} />
       <Rows
         key={workspace.id}
         filters={settled}
@@ -62,11 +63,11 @@ function Rows({ filters, tags, selectedId, onClear }: {
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
   const workspace = useWorkspace();
-  const { query, isBehind } = useConversations(filters);
+  const { query, isBehind } = useConversationList(filters);
   const hasMoreFailed = query.isFetchNextPageError || query.isFetchPreviousPageError;
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => flatten(query.data), [query.data]);
-  // Rows that were let go keep their place, so that nothing jumps.
+  // Dropped rows keep their space, so that nothing jumps.
   const offset = query.data?.pages[0]?.param.offset ?? 0;
   const count = offset + rows.length + (query.hasNextPage ? 1 : 0);
   const virtualizer = useVirtualizer({
@@ -89,7 +90,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
     }
   }, [query, hasMoreFailed, firstShown, lastShown, offset, rows.length]);
 
-  // Another search starts at the top.
+  // A new search starts at the top.
   const key = JSON.stringify(filters);
   useEffect(() => {
     scroller.current?.scrollTo({ top: 0 });
@@ -181,7 +182,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
   );
 }
 
-/** Stands where the list could not go on. */
+/** Stands where more rows could not be loaded. */
 function MoreFailed({ onRetry }: { onRetry: () => void }) {
   return (
     <p className="row row-failed" role="alert">
@@ -193,22 +194,17 @@ function MoreFailed({ onRetry }: { onRetry: () => void }) {
   );
 }
 
-/** An empty list: nothing fits, nothing is open, or nothing is there yet and what to do about it. */
+/** An empty list: nothing matches, nothing is open, or there are no conversations yet. */
 function NothingHere({ filters, onClear }: {
   filters: ConversationFilters;
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
-  const { supabase } = useApi();
+  const api = useApi();
   const workspace = useWorkspace();
   const canManage = useCanManage();
   const any = useQuery({
-    queryKey: ["any-conversation", workspace.id],
+    ...hasConversationsQuery(api, workspace.id),
     enabled: isUnfiltered(filters),
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("conversation_list").select("id").eq("workspace_id", workspace.id)
-          .limit(1).abortSignal(signal),
-      ).length > 0,
   });
   if (!isUnfiltered(filters)) {
     return (
@@ -237,7 +233,7 @@ function NothingHere({ filters, onClear }: {
       title={texts.list.emptyTitle}
       hint={canManage ? texts.list.emptyHint : texts.list.emptyViewerHint}
       {...(canManage && {
-        action: { label: texts.list.emptyAction, href: `#/${workspace.slug}${PAGES.messaging}` },
+        action: { label: texts.list.emptyAction, href: `#/${workspace.slug}${PAGES.connections}` },
       })}
     />
   );
@@ -264,8 +260,9 @@ function SkeletonRow() {
   );
 }
 
-/** The filters, with the search as it was when the typing stopped. */
+/** The filters, with the search as it was when the typing stopped. The object changes only with its content. */
 function useSettledSearch(filters: ConversationFilters): ConversationFilters {
+  const { status, platform, assignee, isUnread, tagId } = filters;
   const [search, setSearch] = useState(filters.search);
   useEffect(() => {
     const timer = setTimeout(
@@ -274,11 +271,9 @@ function useSettledSearch(filters: ConversationFilters): ConversationFilters {
     );
     return () => clearTimeout(timer);
   }, [filters.search]);
-  const settled = useMemo(() => ({ ...filters, search }), [filters, search]);
-  // Compared by what it says: typing makes a new object with every key.
-  const stable = useRef(settled);
-  if (JSON.stringify(stable.current) !== JSON.stringify(settled)) {
-    stable.current = settled;
-  }
-  return useDeferredValue(stable.current);
+  const settled = useMemo(
+    () => ({ search, status, platform, assignee, isUnread, tagId }),
+    [search, status, platform, assignee, isUnread, tagId],
+  );
+  return useDeferredValue(settled);
 }

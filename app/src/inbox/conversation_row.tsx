@@ -6,17 +6,18 @@
 
 import { memo } from "react";
 import type { Conversation } from "../api/types.ts";
+import { conversationPreview } from "../conversations/preview.ts";
 import { conversationName, formatDateTime, formatShort } from "../format.ts";
 import { TagLine } from "../tags/tag_chips.tsx";
 import { type Tags, tagsOf } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 
-/** Name, preview, time, unread count, tags; a link to the thread. */
+/** Name, preview, time, unread count and tags; links to the conversation. */
 export const ConversationRow = memo(
   function ConversationRow({ conversation, tags, isSelected, href }: {
     conversation: Conversation;
-    /** Those of the workspace. */
+    /** The tags of the workspace. */
     tags: Tags;
     isSelected: boolean;
     href: string;
@@ -47,7 +48,7 @@ export const ConversationRow = memo(
             </time>
           </span>
           <span className="row-bottom">
-            <span className="row-preview">{preview(conversation)}</span>
+            <span className="row-preview">{conversationPreview(conversation)}</span>
             {status === "closed" && <span className="tag">{texts.list.closed}</span>}
             {unread > 0 && (
               <span className="unread">
@@ -64,15 +65,3 @@ export const ConversationRow = memo(
     );
   },
 );
-
-function preview(conversation: Conversation): string {
-  const { last_message_preview: text, last_message_type: type } = conversation;
-  if (text === null) return texts.list.noPreview;
-  const isBare = type !== null && text === `[${type}]`;
-  const shown = isBare && type in texts.list.types
-    ? texts.list.types[type as keyof typeof texts.list.types]
-    : text;
-  return conversation.last_message_direction === "outbound"
-    ? texts.list.outboundPrefix + shown
-    : shown;
-}

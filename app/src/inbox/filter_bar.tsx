@@ -5,19 +5,19 @@
  */
 
 import { Search, X } from "lucide-react";
-import { PLATFORMS } from "../api/types.ts";
+import { lazy, Suspense } from "react";
+import type { ConversationFilters } from "../conversations/filters.ts";
 import type { Tags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
-import { IconButton } from "../ui/button.tsx";
-import { SelectField } from "../ui/text_field.tsx";
-import type { ConversationFilters } from "./filters.ts";
+
+const FilterSelects = lazy(() => import("./filter_selects.tsx"));
 
 const STATUSES = ["open", "closed", "all"] as const;
 
-/** Tells every change at once; the list waits with the search until the typing stops. */
+/** Reports every change at once; the list waits with the search until the typing stops. */
 export function FilterBar({ filters, tags, onChange }: {
   filters: ConversationFilters;
-  /** Those of the workspace; without any there is nothing to filter by. */
+  /** The tags of the workspace. */
   tags: Tags;
   onChange: (filters: ConversationFilters) => void;
 }) {
@@ -39,12 +39,14 @@ export function FilterBar({ filters, tags, onChange }: {
           }}
         />
         {filters.search !== "" && (
-          <IconButton
-            label={texts.list.clearSearch}
-            icon={X}
-            size={16}
+          <button
+            type="button"
+            className="icon-button"
+            aria-label={texts.list.clearSearch}
             onClick={() => change({ search: "" })}
-          />
+          >
+            <X size={16} aria-hidden />
+          </button>
         )}
       </div>
       <div className="filter-row">
@@ -58,7 +60,7 @@ export function FilterBar({ filters, tags, onChange }: {
                 checked={filters.status === status}
                 onChange={() => change({ status })}
               />
-              <span>{texts.list.status[status]}</span>
+              <span className="segment">{texts.list.status[status]}</span>
             </label>
           ))}
         </fieldset>
@@ -71,56 +73,10 @@ export function FilterBar({ filters, tags, onChange }: {
           <span>{texts.list.unread}</span>
         </label>
       </div>
-      <div className="filter-row">
-        <SelectField
-          label={texts.list.platform}
-          isLabelHidden
-          className="field-compact"
-          value={filters.platform}
-          onChange={(event) =>
-            change({
-              platform: event.target.value as ConversationFilters["platform"],
-            })}
-        >
-          <option value="all">{texts.list.allPlatforms}</option>
-          {PLATFORMS.map((platform) => (
-            <option key={platform} value={platform}>
-              {texts.platforms[platform]}
-            </option>
-          ))}
-        </SelectField>
-        <SelectField
-          label={texts.list.assignee}
-          isLabelHidden
-          className="field-compact"
-          value={filters.assignee}
-          onChange={(event) =>
-            change({
-              assignee: event.target.value as ConversationFilters["assignee"],
-            })}
-        >
-          <option value="anybody">
-            {texts.list.anybody}
-          </option>
-          <option value="mine">{texts.list.mine}</option>
-          <option value="nobody">
-            {texts.list.nobody}
-          </option>
-        </SelectField>
-        {tags.size > 0 && (
-          <SelectField
-            label={texts.list.tag}
-            isLabelHidden
-            className="field-compact"
-            value={filters.tagId ?? ""}
-            onChange={(event) => change({ tagId: event.target.value || null })}
-          >
-            <option value="">{texts.list.anyTag}</option>
-            {[...tags.values()].map((tag) => (
-              <option key={tag.id} value={tag.id}>{tag.name}</option>
-            ))}
-          </SelectField>
-        )}
+      <div className="filter-row filter-selects">
+        <Suspense>
+          <FilterSelects filters={filters} tags={tags} onChange={change} />
+        </Suspense>
       </div>
     </div>
   );

@@ -1,29 +1,30 @@
 /**
- * The inbox: the list on the left, the thread beside it, the contact beside that.
+ * The inbox: the list on the left, the conversation beside it, the contact beside that.
  *
  * @module
  */
 
 import { MessagesSquare } from "lucide-react";
-import { useEffect } from "react";
-import { useApi } from "../api/context.tsx";
+import { lazy, Suspense, useEffect } from "react";
 import { texts } from "../texts.ts";
-import { ThreadPane } from "../thread/thread_pane.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
+import { PageSpinner } from "../ui/spinner.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationList } from "./conversation_list.tsx";
 import { useLiveChanges } from "./use_live_changes.ts";
 
+const loadPane = () => import("./conversation_pane.tsx");
+const ConversationPane = lazy(loadPane);
+
 /** The page; `conversationId` is the one that is open. */
-export function InboxPage(
-  { conversationId }: { conversationId: string | undefined },
-) {
+export function InboxPage({ conversationId }: { conversationId: string | undefined }) {
   const workspace = useWorkspace();
-  const { hasRealtime } = useApi();
-  useLiveChanges(workspace.id, hasRealtime);
+  useLiveChanges(workspace.id);
   useEffect(() => {
     document.title = `${texts.app.name} · ${workspace.name}`;
   }, [workspace.name]);
+  // The list is there first; opening a conversation then waits for nothing.
+  useEffect(() => void loadPane(), []);
   return (
     <div className="inbox" data-open={conversationId !== undefined}>
       <h1 className="visually-hidden">{texts.app.name}</h1>
@@ -38,7 +39,17 @@ export function InboxPage(
             />
           </section>
         )
-        : <ThreadPane key={conversationId} conversationId={conversationId} />}
+        : (
+          <Suspense
+            fallback={
+              <section className="thread">
+                <PageSpinner />
+              </section>
+            }
+          >
+            <ConversationPane key={conversationId} conversationId={conversationId} />
+          </Suspense>
+        )}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Listens for what changes in a workspace, where the project has Realtime. The news names a conversation
- * only; what it now says is read as always, under row level security.
+ * Listens for changes in a workspace, where the project has Realtime. An announcement names a conversation
+ * only; its content is read as always, under row level security.
  *
  * @module
  */
@@ -8,57 +8,44 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useApi } from "../api/context.tsx";
-import { setLive } from "./live.ts";
-import { tagKeys } from "../tags/use_tags.ts";
-import { conversationKeys } from "./use_conversations.ts";
+import { setLive } from "../api/live.ts";
+import { refresh, refreshSoon } from "../api/query_client.ts";
+import { conversationKeys } from "../conversations/queries.ts";
+import { outboxKeys } from "../outbox/queries.ts";
+import { tagKeys } from "../tags/queries.ts";
 
-/** News of a busy workspace are gathered for so long before the list is read again. */
-const GATHER_MS = 400;
-
-/** Keeps the list and the open thread fresh while the component is there. */
-export function useLiveChanges(
-  workspaceId: string,
-  hasRealtime: boolean,
-): void {
-  const { supabase } = useApi();
+/** Keeps the list and the open conversation fresh while the component is mounted. */
+export function useLiveChanges(workspaceId: string): void {
+  const { supabase, hasRealtime } = useApi();
   const queryClient = useQueryClient();
   useEffect(() => {
     if (!hasRealtime) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const refreshList = () => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        queryClient.invalidateQueries({
-          queryKey: conversationKeys.newest(workspaceId),
-        });
-      }, GATHER_MS);
-    };
-    const channel = supabase.channel(`workspace:${workspaceId}`, {
-      config: { private: true },
-    })
+    const refreshList = () => refreshSoon(queryClient, conversationKeys.newest(workspaceId));
+    const channel = supabase.channel(`workspace:${workspaceId}`, { config: { private: true } })
       .on("broadcast", { event: "conversation_changed" }, ({ payload }) => {
         const id = payload?.conversation_id;
-        if (typeof id === "string") {
-          queryClient.invalidateQueries({ queryKey: conversationKeys.one(id) });
-          queryClient.invalidateQueries({ queryKey: ["outbox", id] });
+        // A message that is being sent from here reads its conversation when it is done.
+        const isOurs = typeof id === "string" &&
+          queryClient.isMutating({ mutationKey: outboxKeys.send(id) }) > 0;
+        if (typeof id === "string" && !isOurs) {
+          refreshSoon(queryClient, conversationKeys.one(id));
         }
         refreshList();
       })
       .on("broadcast", { event: "tags_changed" }, () => {
-        queryClient.invalidateQueries({ queryKey: tagKeys.all(workspaceId) });
-        // Of all conversations that are kept, only the open one is read again now.
-        queryClient.invalidateQueries({ queryKey: conversationKeys.any });
+        refresh(queryClient, tagKeys.all(workspaceId));
+        // Of all conversations in the cache, only the open one is read again now.
+        refresh(queryClient, conversationKeys.all);
         refreshList();
       })
       .subscribe((status) => {
         // Refused, timed out or closed: until it is back, the app polls.
         setLive(status === "SUBSCRIBED");
-        // What happened while the channel was away.
+        // Changes while the channel was away were not announced.
         if (status === "SUBSCRIBED") refreshList();
       });
     return () => {
       setLive(false);
-      clearTimeout(timer);
       supabase.removeChannel(channel);
     };
   }, [supabase, queryClient, workspaceId, hasRealtime]);

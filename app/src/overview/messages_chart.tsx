@@ -1,5 +1,5 @@
 /**
- * Messages per day and platform, as stacked bars: one for what was received, one for what was sent.
+ * Messages per day and platform, as stacked bars: one for received and one for sent messages.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const DIRECTION_TEXTS = {
   outbound: texts.overview.sent,
 };
 
-// The dates are days of the workspace, without a time zone; read and written in the same one they stay.
+// Days of the workspace have no time zone: parsed and formatted in UTC they do not shift.
 const shortDay = new Intl.DateTimeFormat(undefined, {
   day: "numeric",
   month: "short",
@@ -38,7 +38,7 @@ const longDay = new Intl.DateTimeFormat(undefined, {
   timeZone: "UTC",
 });
 
-/** The chart, its legend, and the same as a table. */
+/** The chart, its legend, and the same data as a table. */
 export function MessagesChart({ rows, dayCount, timeZone }: {
   rows: Statistics["days"];
   dayCount: number;
@@ -172,7 +172,7 @@ function opacityOf(direction: typeof DIRECTIONS[number]): number {
   return direction === "inbound" ? 1 : 0.45;
 }
 
-/** Every day of the range, also those without a message. */
+/** Every day of the range, including days without messages. */
 function fillDays(
   rows: Statistics["days"],
   dayCount: number,

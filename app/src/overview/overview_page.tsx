@@ -1,13 +1,12 @@
 /**
- * How many messages there were, and how fast they were answered.
+ * Number of messages, and response times.
  *
  * @module
  */
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { BarChart3 } from "lucide-react";
 import { useEffect, useState } from "react";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import type { Statistics } from "../api/types.ts";
 import { formatDuration } from "../format.ts";
@@ -17,28 +16,16 @@ import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { MessagesChart } from "./messages_chart.tsx";
+import { statisticsQuery } from "./queries.ts";
 
 const RANGES = [7, 14, 30, 90] as const;
-const POLL_MS = 60_000;
 
 /** The page. The default export, so that it is loaded when it is opened. */
 export default function OverviewPage() {
-  const { supabase } = useApi();
+  const api = useApi();
   const workspace = useWorkspace();
   const [days, setDays] = useState<number>(14);
-  const query = useQuery({
-    queryKey: ["statistics", workspace.id, days],
-    refetchInterval: POLL_MS,
-    placeholderData: keepPreviousData,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.rpc("overview_statistics", {
-          workspace_id: workspace.id,
-          days,
-        })
-          .abortSignal(signal),
-      ) as Statistics,
-  });
+  const query = useQuery(statisticsQuery(api, workspace.id, days));
   useEffect(() => {
     document.title = `${texts.overview.title} · ${workspace.name}`;
   }, [workspace.name]);
@@ -60,7 +47,7 @@ export default function OverviewPage() {
                 checked={days === range}
                 onChange={() => setDays(range)}
               />
-              <span>{texts.overview.days(range)}</span>
+              <span className="segment">{texts.overview.days(range)}</span>
             </label>
           ))}
         </fieldset>

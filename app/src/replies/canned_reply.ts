@@ -1,12 +1,12 @@
 /**
- * Canned replies: which ones fit what was typed, and what they read like for a contact.
+ * Canned replies: finding them, and filling in the name of the contact.
  *
  * @module
  */
 
 import type { CannedReply } from "../api/types.ts";
 
-/** Those that have the words: first the ones whose shortcut begins with them, then by title. */
+/** Finds replies by shortcut or title: those whose shortcut begins with the text first, then by title. */
 export function findReplies(replies: readonly CannedReply[], typed: string): CannedReply[] {
   const words = typed.trim().toLowerCase();
   const begins = ({ shortcut }: CannedReply) => shortcut.toLowerCase().startsWith(words);
@@ -22,8 +22,8 @@ export function findReplies(replies: readonly CannedReply[], typed: string): Can
 }
 
 /**
- * The text with the name of the contact in it. Where there is no name, the placeholder goes together with
- * the space before it: "Hello {{name}}," becomes "Hello,".
+ * Fills in the name of the contact. Without a name, the placeholder is removed together with the space
+ * before it: "Hello {{name}}," becomes "Hello,".
  */
 export function fillIn(content: string, name: string | null): string {
   return content.replaceAll(

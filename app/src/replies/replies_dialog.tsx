@@ -1,5 +1,5 @@
 /**
- * Writes, changes and deletes the canned replies of a workspace.
+ * Creates, changes and deletes the canned replies of a workspace.
  *
  * @module
  */
@@ -22,8 +22,8 @@ type Edited = Omit<CannedReply, "id"> & { id: string | undefined };
 
 const NEW: Edited = { id: undefined, shortcut: "", title: "", content: "" };
 
-/** The dialog, for owners and admins. */
-export function RepliesDialog({ onClose }: { onClose: () => void }) {
+/** The dialog, for owners and admins. The default export, so that it is loaded when it is opened. */
+export default function RepliesDialog({ onClose }: { onClose: () => void }) {
   const replies = useReplies(true);
   const remove = useDeleteReply();
   const [search, setSearch] = useState("");

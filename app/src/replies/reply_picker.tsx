@@ -1,6 +1,6 @@
 /**
- * Finds a canned reply while a message is being written: a slash at its beginning opens the list. The focus
- * stays in the field; the arrow keys move in the list, Enter takes what is marked, Escape closes.
+ * Finds a canned reply while a message is typed: a slash at the beginning opens the list. The focus stays in
+ * the field; the arrow keys move in the list, Enter inserts the active reply, Escape closes the list.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { useCanManage } from "../workspace/workspace.tsx";
 import { findReplies } from "./canned_reply.ts";
 import { useReplies } from "./use_replies.ts";
 
-/** Everything about the list that belongs to what was typed. */
+/** State of the list for what was typed. */
 export function useReplyPicker(
   { text, hasFocus, onPick }: {
     text: string;
@@ -23,23 +23,25 @@ export function useReplyPicker(
 ) {
   const id = useId();
   const isSlash = text.startsWith("/") && !text.includes("\n");
-  // A draft that begins with a slash was left as it is.
+  // A stored draft that begins with a slash does not open the list.
   const [isDismissed, setIsDismissed] = useState(isSlash);
   const [marked, setMarked] = useState(0);
   const isAsked = isSlash && hasFocus && !isDismissed;
   const query = useReplies(isAsked);
   const found = isAsked && query.data ? findReplies(query.data, text.slice(1)) : [];
-  // Words that no reply has are a message like any other.
+  // Text that matches no reply is an ordinary message.
   const isOpen = isAsked && !query.isPending && (found.length > 0 || !/\s/.test(text));
   const active = Math.min(marked, found.length - 1);
 
-  useEffect(() => {
-    if (!isSlash) setIsDismissed(false);
+  const [lastText, setLastText] = useState(text);
+  if (lastText !== text) {
+    setLastText(text);
     setMarked(0);
-  }, [isSlash, text]);
+    if (!isSlash) setIsDismissed(false);
+  }
 
   function pick(reply: CannedReply) {
-    // Also where the reply itself begins with a slash.
+    // The reply itself may begin with a slash.
     setIsDismissed(true);
     onPick(reply);
   }
@@ -52,7 +54,7 @@ export function useReplyPicker(
     } else if (event.key === "Enter" && !event.shiftKey) {
       const reply = found[active];
       if (reply) pick(reply);
-      // Half a shortcut is not sent to a customer; Escape first, to send it all the same.
+      // An unfinished shortcut must not go to a customer; after Escape it can be sent.
       else if (!query.isPending && !(isOpen && query.data?.length)) return false;
     } else if (event.key === "ArrowDown" && found.length > 0) {
       setMarked((active + 1) % found.length);
@@ -75,7 +77,7 @@ export function useReplyPicker(
     hasFailed: query.isError && !query.data,
     pick,
     onKeyDown,
-    /** For the field. */
+    /** Attributes of the field. */
     fieldProps: {
       "aria-autocomplete": "list",
       "aria-haspopup": "listbox",

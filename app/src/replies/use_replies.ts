@@ -1,5 +1,5 @@
 /**
- * The canned replies of a workspace, and what changes them.
+ * Reads and changes the canned replies of a workspace.
  *
  * @module
  */
@@ -8,28 +8,20 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import type { CannedReply } from "../api/types.ts";
 import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
+import { repliesQuery, replyKeys } from "./queries.ts";
 
-const repliesKey = (workspaceId: string) => ["canned-replies", workspaceId] as const;
-
-/** All of the current workspace, by title. They are read when they are first asked for. */
-export function useReplies(isAsked: boolean) {
-  const { supabase } = useApi();
+/** All canned replies of the workspace, by title. They are read when they are first needed. */
+export function useReplies(isNeeded: boolean) {
+  const api = useApi();
   const workspace = useWorkspace();
-  return useQuery({
-    queryKey: repliesKey(workspace.id),
-    enabled: isAsked,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("canned_replies").select("id, shortcut, title, content")
-          .eq("workspace_id", workspace.id).order("title").order("id").abortSignal(signal),
-      ) as CannedReply[],
-  });
+  return useQuery({ ...repliesQuery(api, workspace.id), enabled: isNeeded });
 }
 
-/** Makes a canned reply, or changes the one with the `id`. */
+/** Creates a canned reply, or changes the one with the `id`. */
 export function useSaveReply() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -44,7 +36,7 @@ export function useSaveReply() {
         throw new ApiError(404, "gone", texts.replies.gone);
       }
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: repliesKey(workspace.id) }),
+    onSuccess: () => refresh(queryClient, replyKeys.all(workspace.id)),
   });
 }
 
@@ -58,6 +50,6 @@ export function useDeleteReply() {
       const answer = await supabase.from("canned_replies").delete().eq("id", id);
       if (answer.error) unwrap(answer);
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: repliesKey(workspace.id) }),
+    onSuccess: () => refresh(queryClient, replyKeys.all(workspace.id)),
   });
 }

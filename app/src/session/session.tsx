@@ -1,5 +1,5 @@
 /**
- * Who is signed in.
+ * The session: who is signed in.
  *
  * @module
  */
@@ -8,15 +8,14 @@ import type { User } from "@supabase/supabase-js";
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from "react";
 import { useApi } from "../api/context.tsx";
-import { claimDrafts, clearDrafts } from "../thread/drafts.ts";
-import { clearLocalMessages } from "../thread/outbox.ts";
+import { announceSessionEnd } from "./session_end.ts";
 
-/** A signed-in user, nobody, or not known yet. */
+/** The signed-in user, or that there is none, or that it is not known yet. */
 export type SessionState = User | "signed-out" | "unknown";
 
 const SessionContext = createContext<SessionState>("unknown");
 
-/** Keeps the session, and forgets everything that was read when it ends. */
+/** Provides the session, and clears the cache when it ends. */
 export function SessionProvider({ children }: { children: ReactNode }) {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -27,12 +26,11 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     const { data } = supabase.auth.onAuthStateChange((_event, session) => {
       const user = session?.user;
       if (userId.current !== undefined && userId.current !== user?.id) {
-        // Also when another tab signed out: the next person must find nothing of this one.
+        // Also when another tab signed out: the next user must find nothing of this one.
         queryClient.clear();
-        clearLocalMessages();
+        announceSessionEnd("expired");
         supabase.removeAllChannels();
       }
-      if (user) claimDrafts(user.id);
       userId.current = user?.id;
       setState((before) => {
         if (!user) return "signed-out";
@@ -45,24 +43,24 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   return <SessionContext value={state}>{children}</SessionContext>;
 }
 
-/** The state of the session. */
+/** Returns the state of the session. */
 export function useSession(): SessionState {
   return useContext(SessionContext);
 }
 
-/** The user, on pages that only users see. */
+/** Returns the user, on pages that require one. */
 export function useUser(): User {
   const session = useContext(SessionContext);
-  if (typeof session !== "object") throw new Error("nobody is signed in");
+  if (typeof session !== "object") throw new Error("useUser without a signed-in user");
   return session;
 }
 
-/** Signs out, on this device. */
+/** Returns a function that signs out on this device. */
 export function useSignOut(): () => void {
   const { supabase } = useApi();
   return () => {
     history.replaceState(null, "", location.pathname);
-    clearDrafts();
+    announceSessionEnd("signed-out");
     supabase.auth.signOut({ scope: "local" });
   };
 }

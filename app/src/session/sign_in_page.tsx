@@ -1,5 +1,5 @@
 /**
- * The sign-in.
+ * The sign-in page.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/text_field.tsx";
 
-/** Asks for e-mail and password; those of a demo are filled in. */
+/** Asks for email and password; those of a demo are filled in. */
 export function SignInPage({ demo }: { demo: AppConfig["demo"] }) {
   const { supabase } = useApi();
   const [error, setError] = useState<string>();
@@ -66,9 +66,9 @@ export function SignInPage({ demo }: { demo: AppConfig["demo"] }) {
   );
 }
 
-/** A text for the status of a refusal; 0 where there was no answer. */
+/** A text for the HTTP status of a failed sign-in; 0 where there was no answer. */
 function reasonOf(status: number): string {
-  if (status === 0) return texts.errors.network;
+  if (status === 0) return texts.errors.codes.network!;
   if (status === 429) return texts.signIn.tooMany;
   return status >= 500 ? texts.errors.unknown : texts.signIn.wrong;
 }

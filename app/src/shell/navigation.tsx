@@ -1,5 +1,5 @@
 /**
- * The entries of the main navigation, in their order and groups.
+ * The entries of the main navigation, in their order.
  *
  * @module
  */
@@ -12,15 +12,13 @@ import {
   NotebookText,
   Unplug,
 } from "lucide-react";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
-import { PAGES } from "./pages.ts";
 
 /** A link of the navigation. */
 export interface NavigationEntry {
   path: string;
   label: string;
-  /** What it belongs to, where the label alone does not say it: Import → Messaging. */
-  group?: string;
   icon: LucideIcon;
 }
 
@@ -30,10 +28,5 @@ export const NAVIGATION: readonly NavigationEntry[] = [
   { path: PAGES.overview, label: texts.nav.overview, icon: BarChart3 },
   { path: PAGES.summaries, label: texts.nav.summaries, icon: NotebookText },
   { path: PAGES.workflows, label: texts.nav.workflows, icon: Bot },
-  {
-    path: PAGES.messaging,
-    label: texts.nav.messaging,
-    group: texts.nav.import,
-    icon: Unplug,
-  },
+  { path: PAGES.connections, label: texts.nav.connections, icon: Unplug },
 ];

@@ -9,14 +9,14 @@ import { CloudOff } from "lucide-react";
 import { useSyncExternalStore } from "react";
 import { texts } from "../texts.ts";
 
-/** A line above the page while there is none; reading goes on by itself when it is back. */
+/** A line above the page while the device is offline. */
 export function OfflineNotice() {
   const isOnline = useSyncExternalStore(
     (listener) => onlineManager.subscribe(listener),
     () => onlineManager.isOnline(),
   );
   return (
-    // Always there, because screen readers say only what changes in it.
+    // Always rendered, because screen readers announce only changes.
     <p className="offline" role="status">
       {!isOnline && (
         <>

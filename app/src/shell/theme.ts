@@ -1,22 +1,22 @@
 /**
- * Light or dark: as the system has it, unless the person chose.
+ * Light or dark: the setting of the system, unless the user chose one.
  *
  * @module
  */
 
 import { useState } from "react";
 
-/** What can be chosen. */
+/** The choices. */
 export type Theme = "system" | "light" | "dark";
 
 const KEY = "inbox.theme";
 
-/** Applies what was chosen on an earlier visit. */
+/** Applies the choice of an earlier visit. */
 export function applyStoredTheme(): void {
   apply(readTheme());
 }
 
-/** The theme, and how to change it. */
+/** Returns the theme and a function that changes it. */
 export function useTheme(): [Theme, (theme: Theme) => void] {
   const [theme, setTheme] = useState(readTheme);
   return [theme, (chosen) => {

@@ -5,7 +5,7 @@
  */
 
 const DAY_MS = 86_400_000;
-/** How far back summaries can be made. */
+/** How far back summaries can be created, in days. */
 const OLDEST_DAYS = 366;
 
 const longDay = new Intl.DateTimeFormat(undefined, {
@@ -23,7 +23,7 @@ const shortDay = new Intl.DateTimeFormat(undefined, {
   timeZone: "UTC",
 });
 
-/** The day it is in a time zone. */
+/** Today in a time zone. */
 export function todayIn(timeZone: string): string {
   const parts = new Intl.DateTimeFormat("en-US", {
     timeZone,
@@ -35,17 +35,17 @@ export function todayIn(timeZone: string): string {
   return `${part("year")}-${part("month")}-${part("day")}`;
 }
 
-/** So many days later. */
+/** The day a number of days later; earlier where it is negative. */
 export function addDays(day: string, days: number): string {
   return new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
 }
 
-/** The first day for which summaries can be made. */
+/** The first day for which summaries can be created. */
 export function oldestDay(today: string): string {
   return addDays(today, -OLDEST_DAYS);
 }
 
-/** Whether it is a day that exists. */
+/** Whether a text is a day that exists. */
 export function isDay(text: string | undefined): text is string {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text ?? "")) return false;
   const time = Date.parse(text!);

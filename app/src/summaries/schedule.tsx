@@ -1,5 +1,5 @@
 /**
- * When summaries are made and how, in a line.
+ * The schedule of summaries, in a line.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const clock = new Intl.DateTimeFormat(undefined, {
   timeZone: "UTC",
 });
 
-/** An hour of the day as the viewer's language has it. */
+/** Formats an hour of the day in the language of the browser. */
 export function formatHour(hour: number): string {
   return clock.format(Date.UTC(2026, 0, 1, hour));
 }

@@ -1,5 +1,5 @@
 /**
- * When summaries are made, in which language, and whether an AI may write them.
+ * Settings of summaries: time, language, and whether an AI may write them.
  *
  * @module
  */
@@ -11,15 +11,18 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
-import { SelectField } from "../ui/text_field.tsx";
-import { useToast } from "../ui/toast.tsx";
+import { SelectField } from "../ui/select_field.tsx";
+import { showToast } from "../ui/toast.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { formatHour } from "./schedule.tsx";
 import type { SummarySettings } from "./types.ts";
 import { useSaveSummarySettings, useSummarySettings } from "./use_summaries.ts";
 
-const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
-/** Those that extracts know, and more that models write well. Any other can be set through the API. */
+const HOUR_OPTIONS = Array.from({ length: 24 }, (_, hour) => ({
+  value: String(hour),
+  label: formatHour(hour),
+}));
+/** Languages of extracts, then languages that models write well. Others can be set through the API. */
 const LANGUAGES = ["en", "de", "es", "id", "pt"].concat(
   ["ar", "bn", "cs", "da", "el", "fi", "fr", "he", "hi", "hu", "it", "ja", "ko", "ms", "nl", "no"],
   ["pl", "ro", "ru", "sv", "sw", "th", "tr", "uk", "ur", "vi", "zh"],
@@ -48,7 +51,6 @@ function SettingsForm({ settings, onClose }: {
   onClose: () => void;
 }) {
   const workspace = useWorkspace();
-  const showToast = useToast();
   const save = useSaveSummarySettings();
   const languages = LANGUAGES.includes(settings.language)
     ? LANGUAGES
@@ -77,19 +79,21 @@ function SettingsForm({ settings, onClose }: {
         isOn={settings.is_enabled}
       />
       <div className="field">
-        <SelectField label={texts.summaries.hour} name="hour" defaultValue={settings.hour}>
-          {HOURS.map((hour) => <option key={hour} value={hour}>{formatHour(hour)}</option>)}
-        </SelectField>
+        <SelectField
+          label={texts.summaries.hour}
+          name="hour"
+          options={HOUR_OPTIONS}
+          defaultValue={String(settings.hour)}
+        />
         <p className="field-hint">{texts.summaries.hourHint(workspace.time_zone)}</p>
       </div>
       <div className="field">
         <SelectField
           label={texts.summaries.language}
           name="language"
+          options={languages.map((tag) => ({ value: tag, label: languageName(tag) }))}
           defaultValue={settings.language}
-        >
-          {languages.map((tag) => <option key={tag} value={tag}>{languageName(tag)}</option>)}
-        </SelectField>
+        />
         <p className="field-hint">{texts.summaries.languageHint}</p>
       </div>
       <Switch

@@ -1,5 +1,5 @@
 /**
- * Daily summaries: everybody who has a note of a day.
+ * The daily summaries of all contacts who wrote on a day.
  *
  * @module
  */
@@ -7,29 +7,30 @@
 import { ChevronLeft, ChevronRight, NotebookText, Settings2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "../ui/button.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
-import { useToast } from "../ui/toast.tsx";
+import { showToast } from "../ui/toast.ts";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import { addDays, formatCalendarDay, isDay, oldestDay, todayIn } from "./days.ts";
-import { MakeSummaries } from "./make_summaries.tsx";
+import { CreateSummaries } from "./create_summaries.tsx";
 import { Schedule } from "./schedule.tsx";
 import { SettingsDialog } from "./settings_dialog.tsx";
 import { SummaryCard } from "./summary_card.tsx";
 import {
+  useCreateSummaries,
   useDay,
-  useMakeSummaries,
   useNewestDay,
   useRun,
   useSummarySettings,
 } from "./use_summaries.ts";
 
 /**
- * The page of a day; without one, of the newest that has notes. The default export, so that it is loaded
+ * The page of a day; without one, of the newest with summaries. The default export, so that it is loaded
  * when it is opened.
  */
 export default function SummariesPage({ date }: { date: string | undefined }) {
@@ -69,7 +70,9 @@ export default function SummariesPage({ date }: { date: string | undefined }) {
                 checked={isOpenOnly === choice}
                 onChange={() => setIsOpenOnly(choice)}
               />
-              <span>{choice ? texts.summaries.filterOpen : texts.summaries.filterAll}</span>
+              <span className="segment">
+                {choice ? texts.summaries.filterOpen : texts.summaries.filterAll}
+              </span>
             </label>
           ))}
         </fieldset>
@@ -92,16 +95,15 @@ function Day({ day, isOpenOnly, onShowAll }: {
 }) {
   const workspace = useWorkspace();
   const canManage = useCanManage();
-  const canMake = canManage && day <= todayIn(workspace.time_zone);
+  const canCreate = canManage && day <= todayIn(workspace.time_zone);
   const query = useDay(day, isOpenOnly);
   const run = useRun(day).data;
-  const make = useMakeSummaries(day);
-  const showToast = useToast();
+  const creation = useCreateSummaries(day);
   const start = () =>
-    make.mutate(undefined, {
-      onSuccess: ({ notes_written: count }) => showToast(texts.summaries.made(count)),
+    creation.mutate(undefined, {
+      onSuccess: ({ notes_written: count }) => showToast(texts.summaries.created(count)),
     });
-  const isRunning = make.isPending || run?.state === "running";
+  const isRunning = creation.isPending || run?.state === "running";
   const notes = query.data?.pages.flatMap((page) => page.notes) ?? [];
   const conversations = query.data?.pages.flatMap((page) => page.conversations) ?? [];
   const total = query.data?.pages[0]?.total ?? 0;
@@ -117,10 +119,10 @@ function Day({ day, isOpenOnly, onShowAll }: {
           </p>
         )}
       </div>
-      {canMake && query.data && (
-        <MakeSummaries
+      {canCreate && query.data && (
+        <CreateSummaries
           day={day}
-          make={make}
+          creation={creation}
           onStart={notes.length > 0 || isOpenOnly ? start : undefined}
         />
       )}
@@ -143,7 +145,7 @@ function Day({ day, isOpenOnly, onShowAll }: {
               action={{ label: texts.summaries.showAll, onClick: onShowAll }}
             />
           )
-          : <NoSummaries onMake={canMake ? start : undefined} />)}
+          : <NoSummaries onCreate={canCreate ? start : undefined} />)}
       <ul className="summary-list" aria-label={texts.summaries.title}>
         {notes.map((note) => (
           <li key={note.id}>
@@ -172,7 +174,7 @@ function DayChooser({ day }: { day: string }) {
   const today = todayIn(workspace.time_zone);
   const oldest = oldestDay(today);
   const go = (to: string) => navigate(`/${workspace.slug}${PAGES.summaries}/${to}`);
-  // The field is the browser's while somebody types in it: half a date is no date.
+  // Uncontrolled, because a partly typed date has no value.
   useEffect(() => {
     if (input.current && input.current.value !== day) input.current.value = day;
   }, [day]);
@@ -209,16 +211,16 @@ function DayChooser({ day }: { day: string }) {
   );
 }
 
-/** What stands on a day without notes, and the next step. */
-function NoSummaries({ onMake }: { onMake: (() => void) | undefined }) {
+/** A day without summaries, and the next step. */
+function NoSummaries({ onCreate }: { onCreate: (() => void) | undefined }) {
   const settings = useSummarySettings().data;
   return (
     <EmptyState
       icon={NotebookText}
       level="h3"
       title={texts.summaries.emptyTitle}
-      {...(onMake && { action: { label: texts.summaries.make, onClick: onMake } })}
-      hint={onMake
+      {...(onCreate && { action: { label: texts.summaries.create, onClick: onCreate } })}
+      hint={onCreate
         ? texts.summaries.emptyManagerHint
         : settings?.is_enabled === false
         ? texts.summaries.emptyOff

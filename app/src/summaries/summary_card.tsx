@@ -1,20 +1,20 @@
 /**
- * A person's day.
+ * The summary of a person's day.
  *
  * @module
  */
 
-import { personName } from "../contact/person_search.tsx";
-import { PAGES } from "../shell/pages.ts";
+import { personName } from "../format.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
+import type { PersonConversation } from "./queries.ts";
 import { SummaryFacts, SummaryTags } from "./summary_facts.tsx";
 import type { PersonSummary } from "./types.ts";
-import type { PersonConversation } from "./use_summaries.ts";
 
-/** Who it was, how much was written, what about, and the way to the conversations. */
+/** Name, counts, text, and links to the conversations. */
 export function SummaryCard({ note, conversations }: {
   note: PersonSummary;
   conversations: PersonConversation[];
@@ -30,7 +30,7 @@ export function SummaryCard({ note, conversations }: {
           <SummaryTags metadata={note.metadata} />
         </div>
         <SummaryFacts metadata={note.metadata} />
-        {/* Plain text: what customers have written may be in it. */}
+        {/* Plain text: it may quote customers. */}
         <p className="summary-text">{note.content}</p>
         <p className="summary-links">
           {conversations.map(({ id, platform }) => (

@@ -1,5 +1,5 @@
 /**
- * What a summary knows besides its text, for the page and for the contact.
+ * Facts of a summary besides its text, for the page and for the contact.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export function SummaryTags({ metadata }: { metadata: SummaryMetadata }) {
   );
 }
 
-/** How much was written, and how fast it was answered. */
+/** Number of messages, and the response time. */
 export function SummaryFacts({ metadata }: { metadata: SummaryMetadata }) {
   const { inbound_count, outbound_count, unanswered_count, first_answer_seconds } = metadata;
   const { fallback_reason: reason } = metadata;
@@ -41,7 +41,7 @@ export function SummaryFacts({ metadata }: { metadata: SummaryMetadata }) {
       {unanswered_count > 0 && outbound_count > 0 && (
         <li>{texts.summaries.unanswered(unanswered_count)}</li>
       )}
-      {/* What the page says of all notes is not said again. */}
+      {/* The page says it for all summaries where AI is not allowed. */}
       {reason !== null && reason !== "ai_not_allowed" && (
         <li>{texts.summaries.fallbacks[reason] ?? reason}</li>
       )}

@@ -12,7 +12,7 @@ export function TagChip({ tag }: { tag: Tag }) {
   return <span className="tag tag-chip" data-colour={tag.colour} title={tag.name}>{tag.name}</span>;
 }
 
-/** As many as fit a line of the list of conversations. */
+/** The tags that fit a line of the list of conversations. */
 export function TagLine({ tags }: { tags: readonly Tag[] }) {
   const max = 3;
   return (
@@ -24,7 +24,7 @@ export function TagLine({ tags }: { tags: readonly Tag[] }) {
   );
 }
 
-/** As many as fit below the head of a thread. */
+/** The tags that fit below the head of a conversation. */
 export function TagList({ tags }: { tags: readonly Tag[] }) {
   const max = 12;
   return (
@@ -43,7 +43,7 @@ export function TagList({ tags }: { tags: readonly Tag[] }) {
   );
 }
 
-/** How many there are besides. */
+/** The number of further tags. */
 function MoreTags({ tags }: { tags: readonly Tag[] }) {
   return tags.length > 0 && (
     <span className="tag" title={tags.map(({ name }) => name).join(", ")}>

@@ -1,20 +1,21 @@
 /**
- * Puts tags on the open conversation and takes them off.
+ * Adds tags to the open conversation and removes them.
  *
  * @module
  */
 
 import { Tags as TagsIcon } from "lucide-react";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
 import type { Conversation, Tag } from "../api/types.ts";
 import { texts } from "../texts.ts";
-import { Menu } from "../ui/menu.tsx";
-import { useToast } from "../ui/toast.tsx";
+import { Menu, MenuCheckbox, MenuItem } from "../ui/menu.tsx";
+import { showToast } from "../ui/toast.ts";
 import { useCanManage } from "../workspace/workspace.tsx";
 import { TagChip } from "./tag_chips.tsx";
-import { TagsDialog } from "./tags_dialog.tsx";
 import { tagsOf, useTagging, useTags } from "./use_tags.ts";
+
+const TagsDialog = lazy(() => import("./tags_dialog.tsx"));
 
 /** The button in the head of a thread, and its menu. */
 export function TagMenu({ conversation }: { conversation: Conversation }) {
@@ -26,72 +27,55 @@ export function TagMenu({ conversation }: { conversation: Conversation }) {
       <Menu
         label={texts.tags.button(tagsOf(tags, conversation.tag_ids).length)}
         className="icon-button"
-        panelClassName="tag-menu"
+        popupClassName="tag-menu"
+        align="end"
         trigger={<TagsIcon size={18} aria-hidden />}
       >
-        {(close) => (
-          <>
-            {query.isError && <p className="menu-caption">{texts.tags.loadFailed}</p>}
-            {query.isSuccess && tags.size === 0 && (
-              <p className="menu-caption">
-                {texts.tags.none} {!canManage && texts.tags.noneViewer}
-              </p>
-            )}
-            {tags.size > 0 && (
-              <fieldset className="menu-list">
-                <legend className="visually-hidden">{texts.tags.label}</legend>
-                {[...tags.values()].map((tag) => (
-                  <TagChoice key={tag.id} tag={tag} conversation={conversation} />
-                ))}
-              </fieldset>
-            )}
-            {canManage && (
-              <button
-                type="button"
-                className="menu-item"
-                onClick={() => {
-                  close();
-                  setIsManaging(true);
-                }}
-              >
-                {texts.tags.manage}
-              </button>
-            )}
-          </>
+        {query.isError && <p className="menu-caption">{texts.tags.loadFailed}</p>}
+        {query.isSuccess && tags.size === 0 && (
+          <p className="menu-caption">
+            {texts.tags.none} {!canManage && texts.tags.noneViewer}
+          </p>
         )}
+        {tags.size > 0 && (
+          <div className="menu-list" role="group" aria-label={texts.tags.label}>
+            {[...tags.values()].map((tag) => (
+              <TagChoice key={tag.id} tag={tag} conversation={conversation} />
+            ))}
+          </div>
+        )}
+        {canManage && <MenuItem onClick={() => setIsManaging(true)}>{texts.tags.manage}</MenuItem>}
       </Menu>
-      {isManaging && <TagsDialog onClose={() => setIsManaging(false)} />}
+      {isManaging && (
+        <Suspense>
+          <TagsDialog onClose={() => setIsManaging(false)} />
+        </Suspense>
+      )}
     </>
   );
 }
 
 function TagChoice({ tag, conversation }: { tag: Tag; conversation: Conversation }) {
-  const showToast = useToast();
   const tagging = useTagging(conversation, tag.id);
   const isOn = conversation.tag_ids.includes(tag.id);
-  // What was chosen stands at once, and until the conversation says the same.
+  // A choice is shown at once. It ends when the conversation agrees with it, or when it was refused.
   const [chosen, setChosen] = useState<boolean>();
-  useEffect(() => {
-    if (chosen === isOn) setChosen(undefined);
-  }, [chosen, isOn]);
+  if (chosen === isOn) setChosen(undefined);
   return (
-    <label className="menu-item">
-      <input
-        type="checkbox"
-        checked={chosen ?? isOn}
-        // Not disabled, which would take the focus from it.
-        onChange={(event) => {
-          if (chosen !== undefined) return;
-          setChosen(event.target.checked);
-          tagging.mutate(event.target.checked, {
-            onError(error) {
-              setChosen(undefined);
-              showToast(describeRefusal(error, { "23503": texts.tags.gone }));
-            },
-          });
-        }}
-      />
+    <MenuCheckbox
+      checked={chosen ?? isOn}
+      onCheckedChange={(isChecked) => {
+        if (chosen !== undefined) return;
+        setChosen(isChecked);
+        tagging.mutate(isChecked, {
+          onError(error) {
+            setChosen(undefined);
+            showToast(describeRefusal(error, { "23503": texts.tags.gone }));
+          },
+        });
+      }}
+    >
       <TagChip tag={tag} />
-    </label>
+    </MenuCheckbox>
   );
 }

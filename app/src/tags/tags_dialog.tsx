@@ -1,5 +1,5 @@
 /**
- * Makes, changes and deletes the tags of a workspace.
+ * Creates, changes and deletes the tags of a workspace.
  *
  * @module
  */
@@ -12,14 +12,19 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { ManagedList } from "../ui/managed_list.tsx";
-import { SelectField, TextField } from "../ui/text_field.tsx";
+import { SelectField } from "../ui/select_field.tsx";
+import { TextField } from "../ui/text_field.tsx";
 import { TagChip } from "./tag_chips.tsx";
 import { useDeleteTag, useSaveTag, useTags } from "./use_tags.ts";
 
+const COLOUR_OPTIONS = TAG_COLOURS.map((colour) => ({
+  value: colour,
+  label: texts.tags.colours[colour],
+}));
 const NEW = { id: undefined, name: "", colour: "teal" } as const;
 
-/** The dialog, for owners and admins. */
-export function TagsDialog({ onClose }: { onClose: () => void }) {
+/** The dialog, for owners and admins. The default export, so that it is loaded when it is opened. */
+export default function TagsDialog({ onClose }: { onClose: () => void }) {
   const { query, tags } = useTags();
   const save = useSaveTag();
   const remove = useDeleteTag();
@@ -76,14 +81,10 @@ export function TagsDialog({ onClose }: { onClose: () => void }) {
           />
           <SelectField
             label={texts.tags.colour}
+            options={COLOUR_OPTIONS}
             value={edited.colour}
-            onChange={(event) =>
-              setEdited({ ...edited, colour: event.target.value as Tag["colour"] })}
-          >
-            {TAG_COLOURS.map((colour) => (
-              <option key={colour} value={colour}>{texts.tags.colours[colour]}</option>
-            ))}
-          </SelectField>
+            onChange={(colour) => setEdited({ ...edited, colour })}
+          />
         </div>
         {error && (
           <p className="form-error" role="alert">

@@ -1,5 +1,5 @@
 /**
- * The tags of a workspace, and what changes them.
+ * Reads and changes the tags of a workspace.
  *
  * @module
  */
@@ -9,17 +9,13 @@ import { useMemo } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import { LIST_POLL_MS, REALTIME_POLL_MS } from "../api/query_client.ts";
+import { LIST_POLL_MS, REALTIME_POLL_MS, refresh } from "../api/query_client.ts";
 import type { Conversation, Tag } from "../api/types.ts";
-import { useIsLive } from "../inbox/live.ts";
-import { conversationKeys, patchConversation } from "../inbox/use_conversations.ts";
+import { useIsLive } from "../api/live.ts";
+import { conversationKeys, patchConversation } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
-
-/** Keys of the query cache. */
-export const tagKeys = {
-  all: (workspaceId: string) => ["tags", workspaceId] as const,
-};
+import { tagKeys, tagsQuery } from "./queries.ts";
 
 /** Tags by their id, in the order of their names. */
 export type Tags = ReadonlyMap<string, Tag>;
@@ -27,21 +23,16 @@ export type Tags = ReadonlyMap<string, Tag>;
 /**
  * All tags of the current workspace.
  *
- * @param options.polls Looks again from time to time. One component is enough: the list, whose rows name
- * tags by their ids alone.
+ * @param options.polls Whether to poll. One component is enough: the list, whose rows have only the ids of
+ * tags.
  */
 export function useTags({ polls = false } = {}) {
-  const { supabase } = useApi();
+  const api = useApi();
   const isLive = useIsLive();
   const workspace = useWorkspace();
   const query = useQuery({
-    queryKey: tagKeys.all(workspace.id),
+    ...tagsQuery(api, workspace.id),
     refetchInterval: polls && (isLive ? REALTIME_POLL_MS : LIST_POLL_MS),
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.from("tags").select("id, name, colour").eq("workspace_id", workspace.id)
-          .abortSignal(signal),
-      ) as Tag[],
   });
   const tags = useMemo<Tags>(
     () =>
@@ -53,12 +44,12 @@ export function useTags({ polls = false } = {}) {
   return { query, tags };
 }
 
-/** The tags with these ids, in the order of their names. What was deleted meanwhile is left out. */
+/** The tags with these ids, in the order of their names. Deleted ones are left out. */
 export function tagsOf(tags: Tags, ids: readonly string[]): Tag[] {
   return ids.length === 0 ? [] : [...tags.values()].filter(({ id }) => ids.includes(id));
 }
 
-/** Makes a tag, or changes the one with the `id`. */
+/** Creates a tag, or changes the one with the `id`. */
 export function useSaveTag() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -73,11 +64,11 @@ export function useSaveTag() {
         throw new ApiError(404, "gone", texts.tags.gone);
       }
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+    onSuccess: () => refresh(queryClient, tagKeys.all(workspace.id)),
   });
 }
 
-/** Deletes a tag, and takes it off whatever has it. */
+/** Deletes a tag, which removes it from all conversations. */
 export function useDeleteTag() {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -87,11 +78,11 @@ export function useDeleteTag() {
       const answer = await supabase.from("tags").delete().eq("id", id);
       if (answer.error) unwrap(answer);
     },
-    onSuccess: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace.id) }),
+    onSuccess: () => refresh(queryClient, tagKeys.all(workspace.id)),
   });
 }
 
-/** Puts one tag on a conversation, or takes it off. */
+/** Adds a tag to a conversation, or removes it. */
 export function useTagging(conversation: Conversation, tagId: string) {
   const { supabase } = useApi();
   const queryClient = useQueryClient();
@@ -102,7 +93,7 @@ export function useTagging(conversation: Conversation, tagId: string) {
       const answer = isOn
         ? await supabase.from("conversation_tags").insert(row)
         : await supabase.from("conversation_tags").delete().match(row);
-      // Somebody else was faster, and wanted the same.
+      // Another user added it first.
       if (answer.error && answer.error.code !== "23505") unwrap(answer);
     },
     onSuccess(_, isOn) {
@@ -110,8 +101,8 @@ export function useTagging(conversation: Conversation, tagId: string) {
       const known = queryClient.getQueryData<Conversation>(key) ?? conversation;
       const others = known.tag_ids.filter((each) => each !== tagId);
       patchConversation(queryClient, { ...known, tag_ids: isOn ? [...others, tagId] : others });
-      queryClient.invalidateQueries({ queryKey: key });
+      refresh(queryClient, key);
     },
-    onError: () => queryClient.invalidateQueries({ queryKey: tagKeys.all(workspace_id) }),
+    onError: () => refresh(queryClient, tagKeys.all(workspace_id)),
   });
 }

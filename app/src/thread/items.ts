@@ -1,14 +1,14 @@
 /**
- * What the thread shows, in order: messages with the lines that part them.
+ * The items of a thread, in order: messages with the dividers between them.
  *
  * @module
  */
 
 import type { Message, OutboxMessage } from "../api/types.ts";
 import { localDay } from "../format.ts";
-import type { LocalMessage } from "./outbox.ts";
+import type { UnsentMessage } from "../outbox/use_send_message.ts";
 
-/** A line of the thread. Dividers belong to the message below them, so that older messages shift nothing. */
+/** A row of the thread. Dividers belong to the message below them, so that older messages shift nothing. */
 export interface ThreadItem {
   key: string;
   at: string;
@@ -17,27 +17,29 @@ export interface ThreadItem {
   message?: Message;
   outbox?: OutboxMessage | undefined;
   /** A message the server does not have yet. */
-  local?: LocalMessage;
-  /** A new day begins. */
+  unsent?: UnsentMessage;
+  /** Id of the message that this one answers. */
+  replyTo: string | undefined;
+  /** A new day starts here. */
   isNewDay: boolean;
-  /** A new session at Kapso begins. */
+  /** A new session at Kapso starts here. */
   isNewSession: boolean;
-  /** It follows the one before closely, from the same side. */
+  /** It follows a message of the same sender within minutes. */
   isGrouped: boolean;
 }
 
 const GROUP_MS = 5 * 60_000;
 
-/** Joins the thread, the outbox and what is on its way. */
+/** Merges the thread, the outbox and the messages that are not sent yet. */
 export function makeItems(options: {
   /** Oldest first. */
   messages: readonly Message[];
   outbox: readonly OutboxMessage[];
-  local: readonly LocalMessage[];
-  /** Whether the newest messages are there; what is on its way stands below them only. */
+  unsent: readonly UnsentMessage[];
+  /** Whether the newest messages are loaded. Messages on their way are shown below them only. */
   hasNewest: boolean;
 }): ThreadItem[] {
-  const { messages, outbox, local, hasNewest } = options;
+  const { messages, outbox, unsent, hasNewest } = options;
   const sent = new Map(outbox.map((row) => [row.message_id, row]));
   const present = new Set(messages.map((message) => message.id));
   const items: ThreadItem[] = messages.map((message) => ({
@@ -47,6 +49,7 @@ export function makeItems(options: {
     isOutbound: message.direction === "outbound",
     message,
     outbox: sent.get(message.id),
+    replyTo: message.reply_to ?? sent.get(message.id)?.reply_to ?? undefined,
   }));
   if (hasNewest) {
     const keys = new Set(outbox.map((row) => row.idempotency_key));
@@ -54,7 +57,7 @@ export function makeItems(options: {
       ...outbox
         .filter((row) =>
           row.type !== "reaction" && row.state !== "discarded" &&
-          // Its message is told, but not read yet.
+          // The id of its message is known, but the message is not loaded yet.
           (row.message_id === null ||
             (!present.has(row.message_id) && isRecent(row)))
         )
@@ -63,14 +66,16 @@ export function makeItems(options: {
           key: row.idempotency_key,
           at: row.created_at,
           outbox: row,
+          replyTo: row.reply_to ?? undefined,
         })),
-      ...local
+      ...unsent
         .filter(({ body }) => body.type !== "reaction" && !keys.has(body.idempotency_key))
         .map((row) => ({
           ...BARE,
           key: row.body.idempotency_key,
           at: row.createdAt,
-          local: row,
+          unsent: row,
+          replyTo: row.body.reply_to,
         })),
     ];
     for (
@@ -105,14 +110,14 @@ const BARE = {
   isGrouped: false,
 };
 
-/** A message that was told this long ago and is not in the newest ones is further up in the thread. */
+/** A message that was sent longer ago and is not among the newest is further up in the thread. */
 const SETTLED_MS = 60_000;
 
 function isRecent(row: OutboxMessage): boolean {
   return Date.now() - Date.parse(row.created_at) < SETTLED_MS;
 }
 
-/** Puts an item at its time, searching from the newest end, where it belongs almost always. */
+/** Inserts an item by its time, searching from the newest end, where it almost always belongs. */
 function insert(items: ThreadItem[], item: ThreadItem): void {
   let place = items.length;
   while (place > 0 && Date.parse(items[place - 1]!.at) > Date.parse(item.at)) {

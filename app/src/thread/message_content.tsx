@@ -1,5 +1,5 @@
 /**
- * Draws what a message holds.
+ * Draws the content of a message.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { memo } from "react";
 import type { Message } from "../api/types.ts";
 import { formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
-import { LinkedText } from "./linked_text.tsx";
-import { Media } from "./media.tsx";
+import { LinkedText } from "../ui/linked_text.tsx";
+import { Attachment } from "./attachment.tsx";
 import { type Content, readContent } from "./read_content.ts";
 
-/** Everything between the top and the bottom of a bubble. */
+/** The content of a bubble. */
 export const MessageContent = memo(
   function MessageContent({ message, conversationId }: {
     message: Message;
@@ -43,7 +43,7 @@ export const MessageContent = memo(
       case "media":
         return (
           <>
-            <Media
+            <Attachment
               message={message}
               media={content.media}
               conversationId={conversationId}
@@ -135,7 +135,7 @@ function Order({ content }: { content: Extract<Content, { kind: "order" }> }) {
       return new Intl.NumberFormat(undefined, { style: "currency", currency })
         .format(amount);
     } catch {
-      // No currency that there is.
+      // An unknown currency.
       return `${amount} ${currency}`;
     }
   };

@@ -1,12 +1,12 @@
 /**
- * What a message holds beyond its text: from the fields of the provider that `metadata` keeps.
+ * Reads the content of a message beyond its text from the provider fields in `metadata`.
  *
  * @module
  */
 
 import type { Message } from "../api/types.ts";
 
-/** What is to be drawn. */
+/** Content to draw. */
 export type Content =
   | { kind: "text"; text: string; label?: "template" | "answer" | "system" }
   | {
@@ -34,7 +34,7 @@ export type Content =
 
 const DELETED = new Set(["deleted", "revoked", "revoke", "message_deleted"]);
 
-/** Reads a message. Whatever is not as expected is shown as the text it came with. */
+/** Reads a message. Unexpected content is shown as text. */
 export function readContent(message: Message): Content {
   const metadata = message.metadata ?? {};
   const kapsoType = textOf(metadata.kapso_type);
@@ -55,7 +55,7 @@ export function readContent(message: Message): Content {
     case "audio":
     case "file": {
       const media = kapsoType === "sticker" ? "sticker" : message.type;
-      // A bridge writes [image] where there is no caption.
+      // A bridge sends [image] where there is no caption.
       const isBare = /^\[\w+\]$/.test(message.content);
       return { kind: "media", media, caption: isBare ? "" : message.content };
     }

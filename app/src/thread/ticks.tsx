@@ -1,14 +1,12 @@
 /**
- * How far a sent message has come.
+ * The ticks of an outbound message.
  *
  * @module
  */
 
 import { Check, CheckCheck, CircleAlert, CircleHelp, Clock } from "lucide-react";
 import { texts } from "../texts.ts";
-
-/** States that are shown. */
-export type DeliveryState = keyof typeof texts.thread.status;
+import type { DeliveryState } from "./delivery.ts";
 
 const ICONS = {
   pending: Clock,
@@ -21,7 +19,7 @@ const ICONS = {
   unconfirmed: CircleHelp,
 } as const;
 
-/** The sign, and its name for screen readers and as a tooltip. */
+/** The icon of a state, named for screen readers and by a tooltip. */
 export function Ticks({ state }: { state: DeliveryState }) {
   const Icon = ICONS[state];
   const label = texts.thread.status[state];

@@ -1,5 +1,5 @@
 /**
- * Initials on a colour that is always the same for a name.
+ * Initials on a colour that depends on the name.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { PlatformIcon } from "./platform_icon.tsx";
 
 const COLOURS = 8;
 
-/** The picture of somebody without a picture. Decoration: the name stands beside it. */
+/** Stands for a picture. Decoration: the name is written beside it. */
 export function Avatar({ name, platform, shape = "round", size = "medium" }: {
   name: string;
   platform?: Platform;
@@ -32,7 +32,7 @@ function initials(name: string): string {
     Boolean,
   );
   if (letters.length === 0) {
-    // A number by its last digits, a flower by itself.
+    // The last digits of a number, or the first character, such as an emoji.
     const [first] = new Intl.Segmenter().segment(name.trim());
     return /\d{2}$/.exec(name.trim())?.[0] ?? first?.segment ?? "?";
   }

@@ -1,5 +1,5 @@
 /**
- * Buttons.
+ * Buttons with a text.
  *
  * @module
  */
@@ -34,29 +34,6 @@ export function Button(
     >
       {isBusy ? <Spinner /> : Icon && <Icon size={16} aria-hidden />}
       {children}
-    </button>
-  );
-}
-
-/** A button that is only an icon; `label` says what it does. */
-export function IconButton(
-  { label, icon: Icon, className = "", size = 18, ...rest }:
-    & Omit<ComponentProps<"button">, "children">
-    & {
-      label: string;
-      icon: LucideIcon;
-      size?: number;
-    },
-) {
-  return (
-    <button
-      type="button"
-      {...rest}
-      className={`icon-button ${className}`}
-      aria-label={label}
-      title={label}
-    >
-      <Icon size={size} aria-hidden />
     </button>
   );
 }

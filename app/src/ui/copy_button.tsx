@@ -8,17 +8,16 @@ import { Check, Copy } from "lucide-react";
 import { useEffect, useState } from "react";
 import { texts } from "../texts.ts";
 import { Button } from "./button.tsx";
-import { useToast } from "./toast.tsx";
+import { showToast } from "./toast.ts";
 
 const SHOWN_MS = 3_000;
 
-/** Says for a moment that it was copied. `what` tells screen readers one from another. */
+/** Shows for a moment that the text was copied. `what` names the text for screen readers. */
 export function CopyButton({ text, what, label = texts.common.copy }: {
   text: string;
   what: string;
   label?: string;
 }) {
-  const showToast = useToast();
   const [isCopied, setIsCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -33,7 +32,7 @@ export function CopyButton({ text, what, label = texts.common.copy }: {
           await navigator.clipboard.writeText(text);
           setIsCopied(true);
         } catch {
-          // Forbidden, or not there at all where the page came over plain HTTP.
+          // The clipboard is forbidden, or missing on a page without HTTPS.
           showToast(texts.common.copyFailed);
         }
       }}

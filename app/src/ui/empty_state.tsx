@@ -1,5 +1,5 @@
 /**
- * What stands where there is nothing yet, and what to do about it.
+ * What an empty page or list shows.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Keeps a fault in one place from taking the whole page.
+ * Keeps a fault in one component from blanking the whole page.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { Component, type ReactNode } from "react";
 import { texts } from "../texts.ts";
 import { EmptyState } from "./empty_state.tsx";
 
-/** Shows what to do when something below could not be drawn. */
+/** Shows what to do when a component below failed to render. */
 export class ErrorBoundary extends Component<{ children: ReactNode }, { hasFailed: boolean }> {
   override state = { hasFailed: false };
 

@@ -8,7 +8,7 @@ import type { ReactNode } from "react";
 import { formatAgo, formatDateTime } from "../format.ts";
 import { texts } from "../texts.ts";
 
-/** One of them; stands in a `dl`. */
+/** A fact; belongs in a `dl`. */
 export function Fact({ name, children }: { name: string; children: ReactNode }) {
   return (
     <div>
@@ -18,7 +18,7 @@ export function Fact({ name, children }: { name: string; children: ReactNode }) 
   );
 }
 
-/** How long ago something was, with its time for whoever points at it. */
+/** How long ago something happened; hovering shows the time. */
 export function Moment({ at }: { at: string | null }) {
   if (at === null) return texts.common.never;
   return <time dateTime={at} title={formatDateTime(at)}>{formatAgo(at)}</time>;

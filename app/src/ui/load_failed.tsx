@@ -1,5 +1,5 @@
 /**
- * What stands where something could not be loaded.
+ * What is shown where loading failed.
  *
  * @module
  */

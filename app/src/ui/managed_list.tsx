@@ -7,9 +7,10 @@
 import { Pencil, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "./button.tsx";
+import { Button } from "./button.tsx";
+import { IconButton } from "./icon_button.tsx";
 
-/** The list. Whoever deletes an entry is asked first, in its place. */
+/** The list. Deleting an entry asks first, below the entry. */
 export function ManagedList<Item extends { id: string }>(
   { label, items, render, editLabel, onEdit, deleteLabel, deleteQuestion, onDelete, isDeleting }: {
     label: string;

@@ -1,72 +1,112 @@
 /**
- * A button that opens a small panel, over the page and out of its flow.
+ * A button that opens a menu.
  *
  * @module
  */
 
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { Menu as BaseMenu } from "@base-ui/react/menu";
+import { Check } from "lucide-react";
+import type { ComponentProps, ReactNode } from "react";
+import { Hint } from "./hint.tsx";
 
-/** The button and its panel. Escape, a click elsewhere and leaving it with Tab close it. */
+const OFFSET = 6;
+/** Room that is kept to the edges of the window, in pixels. */
+const MARGIN = 8;
+
+/** The button and its menu. The arrow keys move in it; Escape and a click elsewhere close it. */
 export function Menu(
-  { label, trigger, className = "", panelClassName = "", children }: {
+  {
+    label,
+    trigger,
+    className,
+    popupClassName = "",
+    side = "bottom",
+    align = "start",
+    orientation,
+    children,
+  }: {
     label: string;
     trigger: ReactNode;
-    className?: string;
-    panelClassName?: string;
-    children: (close: () => void) => ReactNode;
+    className: string;
+    popupClassName?: string;
+    side?: "top" | "right" | "bottom";
+    align?: "start" | "center" | "end";
+    /** Which arrow keys move in the menu. */
+    orientation?: "vertical" | "horizontal";
+    children: ReactNode;
   },
 ) {
-  const [isOpen, setIsOpen] = useState(false);
-  const id = useId();
-  const root = useRef<HTMLDivElement>(null);
-  const button = useRef<HTMLButtonElement>(null);
-  const close = () => {
-    setIsOpen(false);
-    button.current?.focus();
-  };
-
-  useEffect(() => {
-    if (!isOpen) return;
-    const onPointerDown = (event: PointerEvent) => {
-      if (!root.current?.contains(event.target as Node)) setIsOpen(false);
-    };
-    document.addEventListener("pointerdown", onPointerDown);
-    return () => document.removeEventListener("pointerdown", onPointerDown);
-  }, [isOpen]);
-
   return (
-    <div
-      className="menu"
-      ref={root}
-      onKeyDown={(event) => {
-        if (event.key === "Escape" && isOpen) {
-          event.stopPropagation();
-          close();
+    <BaseMenu.Root modal={false} orientation={orientation}>
+      <BaseMenu.Trigger
+        render={
+          <Hint text={label}>
+            <button type="button" className={className} aria-label={label}>{trigger}</button>
+          </Hint>
         }
-      }}
-      onBlur={(event) => {
-        if (
-          event.relatedTarget && !root.current?.contains(event.relatedTarget)
-        ) setIsOpen(false);
-      }}
+      />
+      <BaseMenu.Portal>
+        <BaseMenu.Positioner
+          className="popup-place"
+          side={side}
+          align={align}
+          sideOffset={OFFSET}
+          collisionPadding={MARGIN}
+        >
+          <BaseMenu.Popup className={`popup menu-popup ${popupClassName}`} aria-label={label}>
+            {children}
+          </BaseMenu.Popup>
+        </BaseMenu.Positioner>
+      </BaseMenu.Portal>
+    </BaseMenu.Root>
+  );
+}
+
+/** An entry that does something and closes the menu. */
+export function MenuItem(
+  { className = "menu-item", ...rest }: ComponentProps<typeof BaseMenu.Item>,
+) {
+  return <BaseMenu.Item {...rest} className={className} />;
+}
+
+/** An entry that leads to another page. */
+export function MenuLink(props: ComponentProps<typeof BaseMenu.LinkItem>) {
+  return <BaseMenu.LinkItem closeOnClick {...props} className="menu-item" />;
+}
+
+/** An entry that is on or off. The menu stays open. */
+export function MenuCheckbox({ children, ...rest }: ComponentProps<typeof BaseMenu.CheckboxItem>) {
+  return (
+    <BaseMenu.CheckboxItem {...rest} className="menu-item">
+      <span className="menu-check" aria-hidden>
+        <BaseMenu.CheckboxItemIndicator>
+          <Check size={13} strokeWidth={3} />
+        </BaseMenu.CheckboxItemIndicator>
+      </span>
+      {children}
+    </BaseMenu.CheckboxItem>
+  );
+}
+
+/** A choice of one, side by side. The menu stays open. */
+export function MenuChoice<Value extends string>({ label, value, options, onChange }: {
+  label: string;
+  value: Value;
+  options: readonly { value: Value; label: ReactNode }[];
+  onChange: (value: Value) => void;
+}) {
+  return (
+    <BaseMenu.RadioGroup
+      className="segmented menu-block"
+      aria-label={label}
+      value={value}
+      onValueChange={(chosen: Value) => onChange(chosen)}
     >
-      <button
-        type="button"
-        ref={button}
-        className={className}
-        aria-label={label}
-        title={label}
-        aria-expanded={isOpen}
-        aria-controls={isOpen ? id : undefined}
-        onClick={() => setIsOpen(!isOpen)}
-      >
-        {trigger}
-      </button>
-      {isOpen && (
-        <div className={`menu-panel ${panelClassName}`} id={id}>
-          {children(close)}
-        </div>
-      )}
-    </div>
+      {options.map((option) => (
+        <BaseMenu.RadioItem key={option.value} value={option.value} className="segment">
+          {option.label}
+        </BaseMenu.RadioItem>
+      ))}
+    </BaseMenu.RadioGroup>
   );
 }

@@ -1,5 +1,5 @@
 /**
- * A sign for each platform.
+ * An icon for each platform.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const ICONS = {
   wechat: MessagesSquare,
 } as const;
 
-/** The sign, as a badge on an avatar or by itself. Decoration: the platform is also written. */
+/** The icon, alone or as a badge on an avatar. Decoration: the platform is also written. */
 export function PlatformIcon({ platform, isBadge = false }: {
   platform: Platform;
   isBadge?: boolean;

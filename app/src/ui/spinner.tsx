@@ -1,12 +1,12 @@
 /**
- * Signs that something is on its way.
+ * Signs that something is loading.
  *
  * @module
  */
 
 import { texts } from "../texts.ts";
 
-/** A small turning circle, beside a text that says what is going on. */
+/** A small turning circle, beside a text that says what is loading. */
 export function Spinner() {
   return <span className="spinner" aria-hidden />;
 }

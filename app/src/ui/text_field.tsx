@@ -27,23 +27,3 @@ export function TextField(
     </div>
   );
 }
-
-/** A choice of a few, with its label. */
-export function SelectField(
-  { label, isLabelHidden = false, className = "", children, ...rest }:
-    & ComponentProps<"select">
-    & { label: string; isLabelHidden?: boolean },
-) {
-  const id = useId();
-  return (
-    <div className={`field ${className}`}>
-      <label
-        htmlFor={id}
-        className={isLabelHidden ? "visually-hidden" : undefined}
-      >
-        {label}
-      </label>
-      <select {...rest} id={id} className="input">{children}</select>
-    </div>
-  );
-}

@@ -1,5 +1,5 @@
 /**
- * Both sides of what differs, field by field.
+ * Compares two sides, field by field.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { FieldChange } from "./types.ts";
 
 type Value = string | number | null;
 
-/** The fields. `isPreview`: what Kapso has now, and what it will have. */
+/** The fields that differ. `isPreview`: values at Kapso now, and after the sync. */
 export function Comparison({ changes, isPreview = false }: {
   changes: FieldChange[];
   isPreview?: boolean;
@@ -62,14 +62,14 @@ function FieldComparison({ change, isPreview }: { change: FieldChange; isPreview
   );
 }
 
-/** Two values beside each other, with what differs marked. Long ones are cut to it, until asked. */
+/** Two values side by side, with the difference marked. Long equal parts are cut, and shown on demand. */
 export function BothSides({ one, other, names }: {
   one: Value;
   other: Value;
   names: [string, string];
 }) {
   const [isWhole, setIsWhole] = useState(false);
-  // The form beside it renders with every key.
+  // The form beside it renders with every keystroke.
   const difference = useMemo(
     () => differenceOf(String(one ?? ""), String(other ?? ""), isWhole),
     [one, other, isWhole],

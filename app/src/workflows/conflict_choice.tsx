@@ -1,5 +1,5 @@
 /**
- * Settles a conflict: both sides, and which one is right. Nothing is chosen beforehand.
+ * Resolves a conflict: shows both sides and asks which to keep. None is preselected.
  *
  * @module
  */
@@ -7,20 +7,18 @@
 import { useState } from "react";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import type { Finding, WorkflowSetting } from "./types.ts";
 import { useAdopt, useSync } from "./use_workflows.ts";
 
 type Side = "here" | "kapso";
 
-/** The choice. It holds for exactly the values that are shown. */
+/** The choice. It applies only to the values that are shown. */
 export function ConflictChoice({ finding, setting }: {
   finding: Finding;
   setting: WorkflowSetting;
 }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const [side, setSide] = useState<Side>();
   const overwrite = useSync(setting);
   const adopt = useAdopt(setting);
@@ -33,7 +31,7 @@ export function ConflictChoice({ finding, setting }: {
         showToast(side === "here" ? texts.workflows.written : texts.workflows.adopted);
       }
     };
-    // What went wrong outlives this choice: Kapso is looked at again, and the choice is made anew.
+    // A toast, because after an error this choice is replaced by a new comparison.
     if (side === "here") overwrite.mutate(fingerprint, { onSuccess, onError: showError });
     else adopt.mutate(fingerprint, { onSuccess, onError: showError });
   }

@@ -1,39 +1,39 @@
 /**
- * Where two texts differ, word by word. Pure.
+ * Compares two texts, word by word.
  *
  * @module
  */
 
 import { diffArrays } from "diff";
 
-/** A stretch of a text. */
+/** A part of a text. */
 export interface Part {
   text: string;
-  /** Whether the other text has something else here. */
+  /** Whether the other text differs here. */
   isChanged: boolean;
 }
 
-/** Two texts, each in parts. */
+/** Two texts, each split into parts. */
 export interface Difference {
   one: Part[];
   other: Part[];
-  /** Something that both have was left out. */
+  /** Whether equal parts were left out. */
   isCut: boolean;
 }
 
-/** Characters of what is the same that are shown on each side of a difference. */
+/** Equal characters that are shown on each side of a difference. */
 const CONTEXT = 160;
-/** Words that may differ before the rest counts as one difference: finding more takes too long. */
+/** Differing words after which the rest counts as one difference, because finding more takes too long. */
 const MAX_EDITS = 500;
 
-/** Words of both texts, or of one alone. */
+/** Words of both texts, or of only one. */
 interface Run {
   value: string[];
   removed?: boolean;
   added?: boolean;
 }
 
-/** Compares word by word. Unless `isWhole`, long stretches that are the same are cut. */
+/** Compares word by word. Unless `isWhole`, long equal parts are cut. */
 export function differenceOf(one: string, other: string, isWhole: boolean): Difference {
   const ones = wordsOf(one);
   const others = wordsOf(other);
@@ -55,7 +55,7 @@ export function differenceOf(one: string, other: string, isWhole: boolean): Diff
   return { one: partsOf("added"), other: partsOf("removed"), isCut };
 }
 
-/** What texts begin and end with in common, and what lies between. */
+/** The common beginning and end of two texts, and the difference between. */
 function frame(ones: string[], others: string[]): Run[] {
   const shorter = Math.min(ones.length, others.length);
   let start = 0;
@@ -70,12 +70,12 @@ function frame(ones: string[], others: string[]): Run[] {
   ];
 }
 
-/** Words with the space behind them: spaces alone would be found to be the same everywhere. */
+/** Words with the space behind them: single spaces would match everywhere. */
 function wordsOf(text: string): string[] {
   return text.match(/\S+\s*|\s+/g) ?? [];
 }
 
-/** The part of what is the same that is near a difference: before, behind or between. */
+/** Keeps only the beginning and end of an equal part, next to the differences. */
 function cut(text: string, isFirst: boolean, isLast: boolean): string {
   if (text.length <= CONTEXT * 2) return text;
   const behind = isFirst ? "" : `${text.slice(0, CONTEXT).replace(/\S*$/, "")}…`;

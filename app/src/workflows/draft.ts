@@ -1,12 +1,12 @@
 /**
- * A setting while it is being edited: the texts of the fields, and what of them is to be saved. Pure.
+ * A setting while it is edited: the texts of the fields, and the changes to save.
  *
  * @module
  */
 
 import type { WorkflowSetting, WorkflowValues } from "./types.ts";
 
-/** The fields as they stand in the form. */
+/** The fields of the form. */
 export interface Draft {
   ai_model: string;
   system_prompt: string;
@@ -21,7 +21,13 @@ export interface Draft {
   keyword_conditions: { node_id: string; label: string }[];
 }
 
-/** What stands in the form before anything was typed. */
+/** Props of every part of the form. */
+export interface FormPartProps {
+  draft: Draft;
+  onChange: (changed: Partial<Draft>) => void;
+}
+
+/** The initial content of the form. */
 export function draftOf(setting: WorkflowSetting | undefined): Draft {
   return {
     ai_model: setting?.ai_model ?? "",
@@ -39,7 +45,7 @@ export function draftOf(setting: WorkflowSetting | undefined): Draft {
   };
 }
 
-/** The fields that were changed, as they are saved. Whether they are right is for the server to say. */
+/** The changed fields, as they are saved. The server validates them. */
 export function changesOf(
   draft: Draft,
   setting: WorkflowSetting | undefined,
@@ -51,7 +57,7 @@ export function changesOf(
   return Object.fromEntries(changed);
 }
 
-/** A name that two automatic answers have: one of them would be lost. */
+/** A name that two automatic replies share: one of them would be lost. */
 export function doubleName({ auto_reply_templates: replies }: Draft): string | undefined {
   const names = replies.map(({ name }) => name.trim()).filter(Boolean);
   return names.find((name, index) => names.indexOf(name) !== index);
@@ -60,7 +66,7 @@ export function doubleName({ auto_reply_templates: replies }: Draft): string | u
 function valuesOf(draft: Draft): WorkflowValues {
   return {
     ai_model: textOf(draft.ai_model),
-    // Spaces and line breaks at the edges of a prompt are the author's.
+    // Spaces and line breaks at the edges of a prompt are intended.
     system_prompt: draft.system_prompt === "" ? null : draft.system_prompt,
     temperature: numberOf(draft.temperature),
     max_tokens: numberOf(draft.max_tokens),
@@ -89,6 +95,6 @@ function textOf(text: string): string | null {
 function numberOf(text: string): number | null {
   if (text.trim() === "") return null;
   const value = Number(text.trim().replace(",", "."));
-  // What is no number goes out as it was typed, so that the server says what is wrong with it.
+  // Text that is not a number is sent as typed, so that the server can refuse it.
   return Number.isNaN(value) ? text as unknown as number : value;
 }

@@ -1,5 +1,5 @@
 /**
- * Who changed a setting, when, and what.
+ * The history of a setting: who changed what, and when.
  *
  * @module
  */
@@ -57,7 +57,7 @@ export function History({ type }: { type: string }) {
   );
 }
 
-/** What stood there before; nothing where this is the beginning; undefined where it is not known. */
+/** The values before a change; null before the first one; undefined where they are not loaded. */
 function valuesBefore(
   entries: HistoryEntry[],
   index: number,
@@ -117,7 +117,7 @@ function Entry({ entry, before }: {
   );
 }
 
-/** A value as it is read; null where there is none. */
+/** A value as text; null where it is empty. */
 function textOf(value: WorkflowValues[keyof WorkflowValues] | undefined): string | null {
   if (value === null || value === undefined) return null;
   if (Array.isArray(value)) return value.length === 0 ? null : value.join(", ");

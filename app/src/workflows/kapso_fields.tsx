@@ -1,5 +1,5 @@
 /**
- * Which workflow at Kapso a setting belongs to, and which nodes of it.
+ * The workflow at Kapso that a setting belongs to, and its nodes.
  *
  * @module
  */
@@ -8,11 +8,13 @@ import { Plus, Trash2 } from "lucide-react";
 import { type ReactNode, useId, useState } from "react";
 import { useConnections } from "../connections/use_connections.ts";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "../ui/button.tsx";
-import { SelectField, TextField } from "../ui/text_field.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
+import { SelectField } from "../ui/select_field.tsx";
+import { TextField } from "../ui/text_field.tsx";
 import type { WorkflowValues } from "./types.ts";
 import { useKapsoWorkflows } from "./use_workflows.ts";
-import type { FormPartProps } from "./workflow_form.tsx";
+import type { FormPartProps } from "./draft.ts";
 
 /** Connection, workflow and nodes. */
 export function KapsoFields({ draft, field, onChange }: FormPartProps & {
@@ -28,16 +30,16 @@ export function KapsoFields({ draft, field, onChange }: FormPartProps & {
           "connection_id",
           <SelectField
             label={texts.workflows.connection}
+            options={[
+              { value: "", label: texts.workflows.onlyConnection },
+              ...connections.map(({ id, name, has_kapso_key: hasKey }) => ({
+                value: id,
+                label: hasKey ? name : texts.workflows.withoutKey(name),
+              })),
+            ]}
             value={draft.connection_id}
-            onChange={({ target }) => onChange({ connection_id: target.value })}
-          >
-            <option value="">{texts.workflows.onlyConnection}</option>
-            {connections.map(({ id, name, has_kapso_key: hasKey }) => (
-              <option key={id} value={id}>
-                {hasKey ? name : texts.workflows.withoutKey(name)}
-              </option>
-            ))}
-          </SelectField>,
+            onChange={(id) => onChange({ connection_id: id })}
+          />,
         )}
         <WorkflowChoice draft={draft} field={field} onChange={onChange} />
       </div>
@@ -48,7 +50,7 @@ export function KapsoFields({ draft, field, onChange }: FormPartProps & {
 
 type PartProps = Parameters<typeof KapsoFields>[0];
 
-/** One of those that Kapso has; where they cannot be listed, an id. */
+/** A choice of the workflows at Kapso, or a field for the ID where they cannot be listed. */
 function WorkflowChoice({ draft, field, onChange }: PartProps) {
   const query = useKapsoWorkflows(draft.connection_id);
   const { kapso_workflow_id: id, kapso_workflow_name: name } = draft;
@@ -84,27 +86,26 @@ function WorkflowChoice({ draft, field, onChange }: PartProps) {
     "kapso_workflow_id",
     <SelectField
       label={texts.workflows.chooseWorkflow}
+      options={[
+        { value: "", label: texts.workflows.noneYet },
+        ...(isListed ? [] : [{ value: id, label: name || id }]),
+        ...workflows.map((workflow) => ({
+          value: workflow.id,
+          label: texts.workflows.workflowOption(workflow.name ?? workflow.id, workflow.status),
+        })),
+      ]}
       value={id}
       disabled={query.isPending}
-      onChange={({ target }) =>
+      onChange={(chosen) =>
         onChange({
-          kapso_workflow_id: target.value,
-          kapso_workflow_name: workflows.find((workflow) => workflow.id === target.value)?.name ??
-            "",
+          kapso_workflow_id: chosen,
+          kapso_workflow_name: workflows.find((workflow) => workflow.id === chosen)?.name ?? "",
         })}
-    >
-      <option value="">{texts.workflows.noneYet}</option>
-      {!isListed && <option value={id}>{name || id}</option>}
-      {workflows.map((workflow) => (
-        <option key={workflow.id} value={workflow.id}>
-          {texts.workflows.workflowOption(workflow.name ?? workflow.id, workflow.status)}
-        </option>
-      ))}
-    </SelectField>,
+    />,
   );
 }
 
-/** Which nodes are meant, where the workflow leaves that open. */
+/** The nodes, for workflows where they are ambiguous. */
 function Nodes({ draft, field, onChange }: PartProps) {
   const id = useId();
   const { agent_nodes: agents, keyword_conditions: conditions } = draft;

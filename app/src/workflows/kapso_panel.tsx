@@ -1,5 +1,5 @@
 /**
- * How Kapso is, compared with a setting, and what can be done about it.
+ * Compares a setting with Kapso, and offers a sync or a manual setup.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Fact, Moment } from "../ui/fact.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import { ConflictChoice } from "./conflict_choice.tsx";
 import { ManualSetup } from "./manual_setup.tsx";
@@ -18,10 +18,8 @@ import { SyncDialog } from "./sync_dialog.tsx";
 import type { Finding, WorkflowSetting } from "./types.ts";
 import { useCheck, useDryRun, useSync } from "./use_workflows.ts";
 
-/** The panel. While there are unsaved changes nothing can be written. */
+/** The panel. With unsaved changes a sync is disabled. */
 export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isDirty: boolean }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const check = useCheck(setting);
   const dryRun = useDryRun(setting);
   const sync = useSync(setting);
@@ -38,7 +36,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
       const found = await dryRun.mutateAsync();
       if (found.outcome === "pending") return setPreview(found);
       if (found.outcome === "synced") showToast(texts.workflows.nothingToWrite);
-      // Nothing is to be written. What was seen is recorded, so that everybody sees it.
+      // There is nothing to write. The finding is recorded for all members.
       if (found.outcome === "manual_setup_required" && found.kapso === null) {
         await sync.mutateAsync(null);
       } else await check.refetch();
@@ -113,7 +111,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
   );
 }
 
-/** What was found, in a sentence. */
+/** The result of the comparison, in a sentence. */
 function State({ finding, setting }: { finding: Finding; setting: WorkflowSetting }) {
   if (finding.outcome === "synced") return texts.workflows.inSync;
   if (finding.kapso === null && setting.sync_status === "synced") {

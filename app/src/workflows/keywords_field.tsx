@@ -1,5 +1,5 @@
 /**
- * Keywords, one after the other.
+ * A field for keywords.
  *
  * @module
  */
@@ -7,9 +7,10 @@
 import { X } from "lucide-react";
 import { useId, useState } from "react";
 import { texts } from "../texts.ts";
-import { Button, IconButton } from "../ui/button.tsx";
+import { Button } from "../ui/button.tsx";
+import { IconButton } from "../ui/icon_button.tsx";
 
-/** A field for another one, and those that are there. */
+/** The keywords, and a field that adds one. */
 export function KeywordsField({ keywords, onChange }: {
   keywords: string[];
   onChange: (keywords: string[]) => void;
@@ -59,7 +60,7 @@ export function KeywordsField({ keywords, onChange }: {
             event.preventDefault();
             add(typed);
           }}
-          // What was typed and not added is meant to be there when it is saved.
+          // A typed keyword is saved even if it was not added.
           onBlur={() => add(typed)}
         />
         <Button disabled={typed.trim() === ""} onClick={() => add(typed)}>

@@ -1,5 +1,5 @@
 /**
- * Guides a person through Kapso's dashboard, where no program may do it.
+ * Guides through Kapso's dashboard, where a sync is impossible.
  *
  * @module
  */
@@ -10,18 +10,16 @@ import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { Spinner } from "../ui/spinner.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import type { WorkflowSetting } from "./types.ts";
 import { useConfirm, useManual } from "./use_workflows.ts";
 
-/** Steps, the workflow as JSON, and "I have updated Kapso". */
+/** The steps, the workflow as JSON, and a button that confirms the update. */
 export function ManualSetup({ setting, isDirty, onConfirmed }: {
   setting: WorkflowSetting;
   isDirty: boolean;
   onConfirmed: () => void;
 }) {
-  const showToast = useToast();
-  const showError = useErrorToast();
   const query = useManual(setting);
   const confirm = useConfirm(setting);
   if (query.isPending) {

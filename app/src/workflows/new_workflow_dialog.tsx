@@ -1,12 +1,12 @@
 /**
- * Asks which workflow another setting is for.
+ * Asks which workflow a new setting is for.
  *
  * @module
  */
 
 import { type FormEvent, useState } from "react";
 import { useLocation } from "wouter";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -16,7 +16,7 @@ import { useWorkspace } from "../workspace/workspace.tsx";
 const TYPES = ["sarah", "brain", "rules_engine"] as const;
 const OTHER = "";
 
-/** The choice, and on to an empty form. */
+/** The choice; leads to an empty form. */
 export function NewWorkflowDialog({ taken, onClose }: { taken: string[]; onClose: () => void }) {
   const workspace = useWorkspace();
   const [, navigate] = useLocation();

@@ -1,5 +1,5 @@
 /**
- * How far Kapso has a setting, as a badge.
+ * The sync status of a setting, as a badge.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const TONES = {
   error: "bad",
 } as const;
 
-/** The badge. Its title says what it means. */
+/** The badge. Its title explains it. */
 export function StatusTag({ status }: { status: SyncStatus }) {
   return (
     <span className="tag" data-tone={TONES[status]} title={texts.workflows.statusHints[status]}>
@@ -24,7 +24,7 @@ export function StatusTag({ status }: { status: SyncStatus }) {
   );
 }
 
-/** What a workflow is called. */
+/** Name of a type of workflow. */
 export function workflowName(type: string): string {
   return texts.workflows.names[type] ?? type;
 }

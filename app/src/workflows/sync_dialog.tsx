@@ -8,19 +8,18 @@ import { describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useToast } from "../ui/toast.tsx";
+import { showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import { workflowName } from "./status_tag.tsx";
 import type { Finding } from "./types.ts";
 import { useSync } from "./use_workflows.ts";
 
-/** The result of a dry run, and the button. What Kapso was given meanwhile is not overwritten. */
+/** The result of a dry run, and the button. A change at Kapso since then is not overwritten. */
 export function SyncDialog({ preview, onClose }: {
   preview: Finding;
   onClose: () => void;
 }) {
-  const showToast = useToast();
-  // In the version that was previewed, whatever the others save meanwhile.
+  // Syncs the version that was previewed, even if another user has saved since.
   const { setting } = preview;
   const sync = useSync(setting);
   const failure = sync.data?.outcome === "error" ? sync.data.message : undefined;

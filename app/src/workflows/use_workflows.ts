@@ -1,166 +1,61 @@
 /**
- * Reads and writes workflow settings, and keeps what was read about Kapso.
+ * Reads and writes workflow settings.
  *
  * @module
  */
 
-import {
-  type QueryClient,
-  useInfiniteQuery,
-  useMutation,
-  useQuery,
-  useQueryClient,
-} from "@tanstack/react-query";
-import { type ApiClient, readAnswer } from "../api/client.ts";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
+import { refresh } from "../api/query_client.ts";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
-import type {
-  Finding,
-  HistoryEntry,
-  KapsoWorkflow,
-  Manual,
-  WorkflowSetting,
-  WorkflowValues,
-} from "./types.ts";
+import {
+  callWorkflows,
+  checkQuery,
+  historyQuery,
+  kapsoWorkflowsQuery,
+  manualQuery,
+  pathOf,
+  putFinding,
+  putSetting,
+  refreshHistory,
+  workflowKeys,
+  workflowSettingsQuery,
+} from "./queries.ts";
+import type { Finding, WorkflowSetting, WorkflowValues } from "./types.ts";
 
-const HISTORY_PAGE = 20;
-const CHECK_STALE_MS = 60_000;
-
-function settingsKey(workspaceId: string) {
-  return ["workflow-settings", workspaceId] as const;
-}
-
-function checkKey({ workspace_id, workflow_type, version }: WorkflowSetting) {
-  return ["workflow-check", workspace_id, workflow_type, version] as const;
-}
-
-function historyKey(workspaceId: string, type: string) {
-  return ["workflow-history", workspaceId, type] as const;
-}
-
-/** Calls the function `workflow-settings`. */
-async function request<Result>(
-  api: ApiClient,
-  method: "GET" | "POST" | "PUT" | "DELETE",
-  path: string,
-  options: { body?: object; signal?: AbortSignal } = {},
-): Promise<Result> {
-  const { body, signal } = options;
-  const response = await api.callFunction("workflow-settings", {
-    method,
-    path: `/${path}`,
-    ...(body && {
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    }),
-    ...(signal && { signal }),
-  });
-  if (response.status === 204) return undefined as Result;
-  return await readAnswer<Result>(response);
-}
-
-/** All settings of the workspace, for who may see them. */
+/** All settings of the workspace, for owners and admins. */
 export function useWorkflowSettings() {
   const api = useApi();
   const workspace = useWorkspace();
   const canManage = useCanManage();
-  return useQuery({
-    queryKey: settingsKey(workspace.id),
-    enabled: canManage,
-    queryFn: async ({ signal }) => {
-      const { settings } = await request<{ settings: WorkflowSetting[] }>(
-        api,
-        "GET",
-        workspace.id,
-        { signal },
-      );
-      return settings;
-    },
-  });
+  return useQuery({ ...workflowSettingsQuery(api, workspace.id), enabled: canManage });
 }
 
 /** Compares a setting with Kapso, when it is opened and on demand. */
 export function useCheck(setting: WorkflowSetting) {
-  const api = useApi();
-  const queryClient = useQueryClient();
-  return useQuery({
-    queryKey: checkKey(setting),
-    staleTime: CHECK_STALE_MS,
-    retry: false,
-    queryFn: async ({ signal }) => {
-      const finding = await request<Finding>(api, "POST", `${placeOf(setting)}/check`, {
-        body: {},
-        signal,
-      });
-      keepSetting(queryClient, finding.setting);
-      // A look that finds something new is an entry of its own.
-      if (finding.setting.sync_status !== setting.sync_status) {
-        refreshHistory(queryClient, finding.setting);
-      }
-      return finding;
-    },
-  });
+  return useQuery(checkQuery(useApi(), setting));
 }
 
-/** The workflows at Kapso; refused where Kapso cannot be read, and the error says why. */
+/** The workflows at Kapso; the error says why where Kapso could not be read. */
 export function useKapsoWorkflows(connectionId: string) {
   const api = useApi();
   const workspace = useWorkspace();
-  return useQuery({
-    queryKey: ["kapso-workflows", workspace.id, connectionId],
-    staleTime: CHECK_STALE_MS,
-    retry: false,
-    queryFn: async ({ signal }) => {
-      const { workflows } = await request<{ workflows: KapsoWorkflow[] }>(
-        api,
-        "GET",
-        `${workspace.id}/kapso-workflows?connection_id=${connectionId}`,
-        { signal },
-      );
-      return workflows;
-    },
-  });
+  return useQuery(kapsoWorkflowsQuery(api, workspace.id, connectionId));
 }
 
-/** Instructions for the dashboard. */
+/** Instructions for Kapso's dashboard. */
 export function useManual(setting: WorkflowSetting) {
-  const api = useApi();
-  return useQuery({
-    queryKey: ["workflow-manual", ...checkKey(setting)],
-    staleTime: CHECK_STALE_MS,
-    queryFn: async ({ signal }) => {
-      const { manual } = await request<{ manual: Manual }>(
-        api,
-        "GET",
-        `${placeOf(setting)}/manual`,
-        { signal },
-      );
-      return manual;
-    },
-  });
+  return useQuery(manualQuery(useApi(), setting));
 }
 
 /** Who changed what, newest first, page by page. */
 export function useHistory(type: string) {
   const api = useApi();
   const workspace = useWorkspace();
-  return useInfiniteQuery({
-    queryKey: historyKey(workspace.id, type),
-    initialPageParam: "",
-    queryFn: async ({ pageParam, signal }) => {
-      const { history } = await request<{ history: HistoryEntry[] }>(
-        api,
-        "GET",
-        `${workspace.id}/${type}/history?max=${HISTORY_PAGE}&before=${pageParam}`,
-        { signal },
-      );
-      return history;
-    },
-    getNextPageParam: (page) => page.length < HISTORY_PAGE ? undefined : String(page.at(-1)!.id),
-  });
+  return useInfiniteQuery(historyQuery(api, workspace.id, type));
 }
 
-/** Creates a setting (`version` null), or changes the one that was read in that version. */
+/** Creates a setting (`version` null), or changes the given version of it. */
 export function useSaveWorkflow(type: string) {
   const api = useApi();
   const workspace = useWorkspace();
@@ -170,15 +65,15 @@ export function useSaveWorkflow(type: string) {
       version: number | null;
       changes: Partial<WorkflowValues>;
     }) =>
-      request<{ setting: WorkflowSetting }>(api, "PUT", `${workspace.id}/${type}`, {
+      callWorkflows<{ setting: WorkflowSetting }>(api, "PUT", `${workspace.id}/${type}`, {
         body: { ...changes, ...(version !== null && { version }) },
       }),
     onSuccess({ setting }) {
-      keepSetting(queryClient, setting);
-      queryClient.invalidateQueries({ queryKey: historyKey(workspace.id, type) });
+      putSetting(queryClient, setting);
+      refreshHistory(queryClient, setting);
     },
-    // Somebody else was faster: their values are wanted now.
-    onError: () => queryClient.invalidateQueries({ queryKey: settingsKey(workspace.id) }),
+    // Another user may have saved in between: their values are needed now.
+    onError: () => refresh(queryClient, workflowKeys.settings(workspace.id)),
   });
 }
 
@@ -186,19 +81,16 @@ export function useSaveWorkflow(type: string) {
 export function useDeleteWorkflow(setting: WorkflowSetting) {
   const api = useApi();
   const queryClient = useQueryClient();
+  const { workspace_id, workflow_type } = setting;
   return useMutation({
-    mutationFn: () => request<undefined>(api, "DELETE", placeOf(setting)),
+    mutationFn: () => callWorkflows<undefined>(api, "DELETE", pathOf(setting)),
     onSuccess() {
       queryClient.setQueryData<WorkflowSetting[]>(
-        settingsKey(setting.workspace_id),
+        workflowKeys.settings(workspace_id),
         (settings) => settings?.filter(({ id }) => id !== setting.id),
       );
-      queryClient.removeQueries({
-        queryKey: ["workflow-edit", setting.workspace_id, setting.workflow_type],
-      });
-      queryClient.removeQueries({
-        queryKey: historyKey(setting.workspace_id, setting.workflow_type),
-      });
+      queryClient.removeQueries({ queryKey: workflowKeys.edit(workspace_id, workflow_type) });
+      queryClient.removeQueries({ queryKey: workflowKeys.history(workspace_id, workflow_type) });
     },
   });
 }
@@ -208,90 +100,61 @@ export function useDryRun(setting: WorkflowSetting) {
   const api = useApi();
   return useMutation({
     mutationFn: () =>
-      request<Finding>(api, "POST", `${placeOf(setting)}/sync`, {
+      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/sync`, {
         body: { dry_run: true, version: setting.version },
       }),
   });
 }
 
 /**
- * Writes to Kapso what stands in this version of a setting; with a fingerprint also over values that
- * somebody has looked at.
+ * Writes this version of a setting to Kapso. With a fingerprint it also overwrites the values at Kapso that
+ * the fingerprint stands for.
  */
 export function useSync(setting: WorkflowSetting) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: (overwrite: string | null) =>
-      request<Finding>(api, "POST", `${placeOf(setting)}/sync`, {
+      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/sync`, {
         body: { version: setting.version, ...(overwrite !== null && { overwrite }) },
       }),
-    onSuccess: (finding) => keepFinding(queryClient, finding),
-    // Somebody else has changed it meanwhile.
-    onError: () => queryClient.invalidateQueries({ queryKey: settingsKey(setting.workspace_id) }),
+    onSuccess: (finding) => putFinding(queryClient, finding),
+    // Another user may have changed it in between.
+    onError: () => refresh(queryClient, workflowKeys.settings(setting.workspace_id)),
   });
 }
 
-/** Takes over what Kapso has. */
+/** Replaces the values of a setting with those at Kapso. */
 export function useAdopt(setting: WorkflowSetting) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: (fingerprint: string) =>
-      request<Finding>(api, "POST", `${placeOf(setting)}/adopt`, {
+      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/adopt`, {
         body: { fingerprint, version: setting.version },
       }),
-    onSuccess: (finding) => keepFinding(queryClient, finding),
+    onSuccess: (finding) => putFinding(queryClient, finding),
     onError() {
-      queryClient.invalidateQueries({ queryKey: settingsKey(setting.workspace_id) });
-      queryClient.invalidateQueries({ queryKey: checkKey(setting) });
+      refresh(queryClient, workflowKeys.settings(setting.workspace_id));
+      refresh(queryClient, workflowKeys.check(setting));
     },
   });
 }
 
-/** "I have updated Kapso". */
+/** Confirms that the workflow at Kapso was updated manually. */
 export function useConfirm(setting: WorkflowSetting) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: () =>
-      request<{ setting: WorkflowSetting }>(api, "POST", `${placeOf(setting)}/confirm`, {
+      callWorkflows<{ setting: WorkflowSetting }>(api, "POST", `${pathOf(setting)}/confirm`, {
         body: { version: setting.version },
       }),
     onSuccess(answer) {
-      keepSetting(queryClient, answer.setting);
+      putSetting(queryClient, answer.setting);
       refreshHistory(queryClient, answer.setting);
-      queryClient.invalidateQueries({ queryKey: checkKey(answer.setting) });
+      refresh(queryClient, workflowKeys.check(answer.setting));
     },
-    onError: () => queryClient.invalidateQueries({ queryKey: settingsKey(setting.workspace_id) }),
-  });
-}
-
-function placeOf(setting: WorkflowSetting): string {
-  return `${setting.workspace_id}/${setting.workflow_type}`;
-}
-
-function keepSetting(queryClient: QueryClient, setting: WorkflowSetting): void {
-  queryClient.setQueryData<WorkflowSetting[]>(
-    settingsKey(setting.workspace_id),
-    (settings) => {
-      if (!settings) return settings;
-      const others = settings.filter(({ id }) => id !== setting.id);
-      return [...others, setting].sort((one, other) =>
-        one.workflow_type.localeCompare(other.workflow_type)
-      );
-    },
-  );
-}
-
-function keepFinding(queryClient: QueryClient, finding: Finding): void {
-  keepSetting(queryClient, finding.setting);
-  queryClient.setQueryData<Finding>(checkKey(finding.setting), finding);
-  refreshHistory(queryClient, finding.setting);
-}
-
-function refreshHistory(queryClient: QueryClient, setting: WorkflowSetting): void {
-  queryClient.invalidateQueries({
-    queryKey: historyKey(setting.workspace_id, setting.workflow_type),
+    onError: () => refresh(queryClient, workflowKeys.settings(setting.workspace_id)),
   });
 }

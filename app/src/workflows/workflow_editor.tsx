@@ -1,5 +1,5 @@
 /**
- * One workflow: its settings, what Kapso has of them, and who changed them.
+ * One workflow: its settings, their comparison with Kapso, and their history.
  *
  * @module
  */
@@ -10,29 +10,29 @@ import { type FormEvent, useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { ApiError } from "../api/api_error.ts";
 import { formatAgo, formatDateTime } from "../format.ts";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { useErrorToast, useToast } from "../ui/toast.tsx";
+import { showError, showToast } from "../ui/toast.ts";
 import { memberName, useMembers, useWorkspace } from "../workspace/workspace.tsx";
 import { changesOf, doubleName, type Draft, draftOf } from "./draft.ts";
 import { History } from "./history.tsx";
 import { KapsoPanel } from "./kapso_panel.tsx";
+import { workflowKeys } from "./queries.ts";
 import { StatusTag, workflowName } from "./status_tag.tsx";
 import type { WorkflowSetting } from "./types.ts";
 import { useDeleteWorkflow, useSaveWorkflow } from "./use_workflows.ts";
 import { WorkflowForm } from "./workflow_form.tsx";
 
-/** A form of what was read, or of nothing for a workflow that has no settings yet. */
+/** The form of a setting; empty for a workflow without settings. */
 export function WorkflowEditor({ type, setting, models }: {
   type: string;
   setting: WorkflowSetting | undefined;
   models: string[];
 }) {
   const workspace = useWorkspace();
-  const showToast = useToast();
-  // What is edited stays compared with what was there when the editing began.
+  // The draft is compared with the values from when the editing began.
   const [edit, setEdit] = useEdit(type);
   const save = useSaveWorkflow(type);
   const base = edit ? edit.base : setting;
@@ -78,7 +78,7 @@ export function WorkflowEditor({ type, setting, models }: {
         <form
           className="workflow-form"
           aria-label={texts.workflows.title}
-          // What is wrong is said by the server, in the same words to everybody.
+          // The server validates, so that every client gets the same rules.
           noValidate
           onSubmit={(event: FormEvent) => {
             event.preventDefault();
@@ -121,17 +121,17 @@ export function WorkflowEditor({ type, setting, models }: {
   );
 }
 
-/** What is being edited: the draft, and the setting as it was when the editing began. */
+/** An edit: the draft, and the setting from when the editing began. */
 interface Edit {
   base: WorkflowSetting | undefined;
   draft: Draft;
 }
 
-/** The edit, which stays while other pages are looked at and ends with the session. */
+/** The edit. It survives a visit to other pages and ends with the session. */
 function useEdit(type: string): [Edit | undefined, (edit: Edit | undefined) => void] {
   const queryClient = useQueryClient();
   const workspace = useWorkspace();
-  const key = ["workflow-edit", workspace.id, type];
+  const key = workflowKeys.edit(workspace.id, type);
   const [edit, setEdit] = useState(() => queryClient.getQueryData<Edit | null>(key) ?? undefined);
   return [edit, (changed) => {
     setEdit(changed);
@@ -154,7 +154,6 @@ function LastChange({ setting }: { setting: WorkflowSetting }) {
 function RemoveButton({ setting, list }: { setting: WorkflowSetting; list: string }) {
   const [, navigate] = useLocation();
   const [isAsking, setIsAsking] = useState(false);
-  const showError = useErrorToast();
   const remove = useDeleteWorkflow(setting);
   return (
     <>
@@ -188,7 +187,7 @@ function isConflict(error: Error | null): boolean {
   return error instanceof ApiError && error.code === "version_conflict";
 }
 
-/** Lets the browser ask before the window is closed with changes in it. */
+/** Makes the browser ask before a window with unsaved changes is closed. */
 function useWarningBeforeLeaving(isDirty: boolean): void {
   useEffect(() => {
     if (!isDirty) return;

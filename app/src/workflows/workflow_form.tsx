@@ -5,30 +5,24 @@
  */
 
 import { type ReactNode, useEffect, useId, useRef } from "react";
-import { describeError } from "../api/api_error.ts";
+import { ApiError, describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { TextField } from "../ui/text_field.tsx";
-import { AutomaticAnswers } from "./automatic_answers.tsx";
-import { doubleName, type Draft } from "./draft.ts";
+import { AutomaticReplies } from "./automatic_replies.tsx";
+import { doubleName, type FormPartProps } from "./draft.ts";
 import { KapsoFields } from "./kapso_fields.tsx";
 import { KeywordsField } from "./keywords_field.tsx";
 import { WORKFLOW_FIELDS, type WorkflowValues } from "./types.ts";
 
 const MAX_PROMPT = 100_000;
-/** As Kapso names them; any other can be typed. */
+/** Models to choose from; others can be typed. */
 const MODELS = [
   "google/gemini-2.5-flash",
   "x-ai/grok-4.1-fast",
   "openai/gpt-4.1-mini",
 ];
 
-/** What every part of the form gets. */
-export interface FormPartProps {
-  draft: Draft;
-  onChange: (changed: Partial<Draft>) => void;
-}
-
-/** The form. `error` is shown at the field that it names. */
+/** The form. `error` is shown at its field. */
 export function WorkflowForm({ draft, models, error, onChange }: FormPartProps & {
   models: string[];
   error: Error | null;
@@ -36,7 +30,9 @@ export function WorkflowForm({ draft, models, error, onChange }: FormPartProps &
   const list = useId();
   const form = useRef<HTMLDivElement>(null);
   const message = error && describeError(error);
-  const wrong = WORKFLOW_FIELDS.find((field) => message?.match(/^\w+/)?.[0] === field);
+  const wrong = error instanceof ApiError
+    ? WORKFLOW_FIELDS.find((field) => field === error.field)
+    : undefined;
   const double = doubleName(draft);
   useEffect(() => {
     if (error) {
@@ -112,7 +108,7 @@ export function WorkflowForm({ draft, models, error, onChange }: FormPartProps &
             onChange={(keywords) => onChange({ keywords })}
           />,
         )}
-        {field("auto_reply_templates", <AutomaticAnswers draft={draft} onChange={onChange} />)}
+        {field("auto_reply_templates", <AutomaticReplies draft={draft} onChange={onChange} />)}
         <p className="form-error" role="alert">
           {double !== undefined && texts.workflows.doubleReply(double)}
         </p>

@@ -7,7 +7,7 @@
 import { Bot, ChevronRight, Plus } from "lucide-react";
 import { useState } from "react";
 import { formatAgo, formatDateTime } from "../format.ts";
-import { PAGES } from "../shell/pages.ts";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
@@ -16,7 +16,7 @@ import { NewWorkflowDialog } from "./new_workflow_dialog.tsx";
 import { StatusTag, workflowName } from "./status_tag.tsx";
 import type { WorkflowSetting } from "./types.ts";
 
-/** The list, and the way to another one. */
+/** The list, and a button that creates a setting. */
 export function WorkflowList({ settings }: { settings: WorkflowSetting[] }) {
   const [isCreating, setIsCreating] = useState(false);
   const create = { label: texts.workflows.create, onClick: () => setIsCreating(true) };

@@ -1,5 +1,5 @@
 /**
- * The workspace that the address names, and what the user may do in it.
+ * The workspace in the address, and the role of the user in it.
  *
  * @module
  */
@@ -7,14 +7,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect } from "react";
 import { useLocation } from "wouter";
-import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
-import type { Member, Role, Workspace } from "../api/types.ts";
+import type { Member, Workspace } from "../api/types.ts";
+import { PAGES } from "../pages.ts";
 import { useSignOut, useUser } from "../session/session.tsx";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
+import { membersQuery, workspacesQuery } from "./queries.ts";
 
 interface WorkspaceValue {
   workspace: Workspace;
@@ -24,40 +25,15 @@ interface WorkspaceValue {
 const WorkspaceContext = createContext<WorkspaceValue | undefined>(undefined);
 const LAST_KEY = "inbox.workspace";
 
-/** Finds the workspaces of the user and provides the current one. */
+/** Loads the workspaces of the user and provides the current one. */
 export function WorkspaceProvider(
   { children }: { children: (workspace: Workspace) => ReactNode },
 ) {
-  const { supabase } = useApi();
+  const api = useApi();
   const user = useUser();
   const signOut = useSignOut();
   const [location, navigate] = useLocation();
-  const query = useQuery({
-    queryKey: ["workspaces", user.id],
-    staleTime: 5 * 60_000,
-    async queryFn({ signal }) {
-      const [workspaces, memberships] = await Promise.all([
-        supabase.from("workspaces").select("id, slug, name, time_zone").order(
-          "name",
-        )
-          .abortSignal(signal),
-        supabase.from("workspace_members").select("workspace_id, role").eq(
-          "user_id",
-          user.id,
-        )
-          .abortSignal(signal),
-      ]);
-      const roles = new Map(
-        unwrap(memberships).map((
-          { workspace_id, role },
-        ) => [workspace_id, role as Role]),
-      );
-      return unwrap(workspaces).map((workspace): Workspace => ({
-        ...workspace,
-        role: roles.get(workspace.id) ?? "viewer",
-      }));
-    },
-  });
+  const query = useQuery(workspacesQuery(api, user.id));
   const workspaces = query.data ?? [];
   const slug = location.split("/")[1] ?? "";
   const named = workspaces.find((workspace) => workspace.slug === slug);
@@ -67,8 +43,8 @@ export function WorkspaceProvider(
 
   useEffect(() => {
     if (named) localStorage.setItem(LAST_KEY, named.slug);
-    // An address of a workspace one is not in, or of none.
-    else if (current) navigate(`/${current.slug}/inbox`, { replace: true });
+    // The address has no workspace, or one the user is not a member of.
+    else if (current) navigate(`/${current.slug}${PAGES.inbox}`, { replace: true });
   }, [named, current, navigate]);
 
   if (query.isError && !query.data) {
@@ -107,12 +83,12 @@ export function useWorkspaces(): Workspace[] {
   return useWorkspaceValue().workspaces;
 }
 
-/** Whether the user's role in the current workspace allows to answer and edit. */
+/** Whether the user may reply and edit in the current workspace. */
 export function useCanWrite(): boolean {
   return useWorkspace().role !== "viewer";
 }
 
-/** Whether the user's role in the current workspace allows to manage connections. */
+/** Whether the user may manage connections, tags and settings of the current workspace. */
 export function useCanManage(): boolean {
   const { role } = useWorkspace();
   return role === "owner" || role === "admin";
@@ -120,23 +96,12 @@ export function useCanManage(): boolean {
 
 /** The members of the current workspace. */
 export function useMembers(): Member[] {
-  const { supabase } = useApi();
+  const api = useApi();
   const workspace = useWorkspace();
-  const query = useQuery({
-    queryKey: ["members", workspace.id],
-    staleTime: 5 * 60_000,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await supabase.rpc("workspace_member_list", {
-          workspace_id: workspace.id,
-        })
-          .abortSignal(signal),
-      ) as Member[],
-  });
-  return query.data ?? [];
+  return useQuery(membersQuery(api, workspace.id)).data ?? [];
 }
 
-/** What a member is called: by name, by e-mail, or not at all. */
+/** Name or email of a member; a placeholder where neither is known. */
 export function memberName(member: Member | undefined): string {
   return member?.name || member?.email || texts.common.someone;
 }

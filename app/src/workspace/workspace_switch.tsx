@@ -5,45 +5,38 @@
  */
 
 import { Check } from "lucide-react";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
-import { Menu } from "../ui/menu.tsx";
+import { Menu, MenuLink } from "../ui/menu.tsx";
 import { useWorkspace, useWorkspaces } from "./workspace.tsx";
 
-/** The switch. */
-export function WorkspaceSwitch() {
+/** The menu of workspaces. */
+export function WorkspaceSwitch({ side }: { side: "right" | "top" }) {
   const current = useWorkspace();
   const workspaces = useWorkspaces();
   return (
     <Menu
       label={`${texts.workspace.label}: ${current.name}`}
       className="rail-workspace"
+      side={side}
       trigger={<Avatar name={current.name} shape="square" />}
     >
-      {(close) => (
-        <>
-          <p className="menu-caption">{texts.workspace.label}</p>
-          <ul className="menu-list">
-            {workspaces.map((workspace) => (
-              <li key={workspace.id}>
-                <a
-                  className="menu-item"
-                  href={`#/${workspace.slug}/inbox`}
-                  aria-current={workspace.id === current.id || undefined}
-                  onClick={close}
-                >
-                  <Avatar name={workspace.name} shape="square" size="small" />
-                  <span className="menu-item-text">
-                    <strong>{workspace.name}</strong>
-                    <small>{texts.workspace.roles[workspace.role]}</small>
-                  </span>
-                  {workspace.id === current.id && <Check size={16} aria-hidden />}
-                </a>
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
+      <p className="menu-caption">{texts.workspace.label}</p>
+      {workspaces.map((workspace) => (
+        <MenuLink
+          key={workspace.id}
+          href={`#/${workspace.slug}${PAGES.inbox}`}
+          aria-current={workspace.id === current.id || undefined}
+        >
+          <Avatar name={workspace.name} shape="square" size="small" />
+          <span className="menu-item-text">
+            <strong>{workspace.name}</strong>
+            <small>{texts.workspace.roles[workspace.role]}</small>
+          </span>
+          {workspace.id === current.id && <Check size={16} aria-hidden />}
+        </MenuLink>
+      ))}
     </Menu>
   );
 }

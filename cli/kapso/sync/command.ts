@@ -1,5 +1,5 @@
 /**
- * One call of `deno task kapso:sync`, without the process around it: finds the workspace, and syncs its
+ * One call of `deno task kapso:sync`, without the process around it: finds the workspace and syncs its phone
  * numbers one after the other.
  *
  * @module
@@ -27,7 +27,7 @@ export interface CommandDeps {
  * Runs the command.
  *
  * @returns The exit code: 0 all done, 1 failed, 3 some of it failed, 130 stopped.
- * @throws {CommandError} where it could not begin.
+ * @throws {CommandError} if it could not begin.
  */
 export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promise<number> {
   const { project, report, delay, stop } = deps;
@@ -49,10 +49,10 @@ export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promis
   for (const { connectionId, phoneNumberId, isActive } of target.numbers) {
     if (isActive) continue;
     report.note(
-      `Connection ${connectionId} (${phoneNumberId}) is inactive and left out. Switch it on first.`,
+      `Connection ${connectionId} (${phoneNumberId}) is inactive and left out. Activate it first.`,
     );
   }
-  if (numbers.length === 0) throw new CommandError("No connection that is asked for is active.");
+  if (numbers.length === 0) throw new CommandError("No selected connection is active.");
 
   const client = createSyncClient({
     ...project,

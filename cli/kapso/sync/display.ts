@@ -1,5 +1,5 @@
 /**
- * Where the report is shown: lines on standard output, with a bar below them on a terminal.
+ * The display of the report: lines on standard output, with a progress bar below them on a terminal.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { MultiBar, Presets } from "cli-progress";
 import process from "node:process";
 
-/** How far a run is. */
+/** Progress of a run. */
 export interface Position {
   done: number;
   total: number;
@@ -17,16 +17,16 @@ export interface Position {
 /** Shows a report. */
 export interface Display {
   line(text: string): void;
-  /** Shows how far it is. */
+  /** Shows the progress. */
   progress(position: Position): void;
-  /** Takes the bar away. */
+  /** Removes the bar. */
   clear(): void;
 }
 
 /**
- * Makes the display.
+ * Creates the display.
  *
- * @param isTerminal Whether standard output is a terminal; else there is no bar.
+ * @param isTerminal Whether standard output is a terminal. Only a terminal shows the bar.
  * @param write Prints to standard output.
  */
 export function createDisplay(isTerminal: boolean, write: (text: string) => void): Display {
@@ -45,9 +45,9 @@ function createBar(lines: Display): Display {
       barsize: 24,
       stream: process.stdout,
       hideCursor: true,
-      // Or long lines above the bar would be cut.
+      // Otherwise long lines above the bar are cut.
       linewrap: true,
-      // Ctrl-C is for the run.
+      // The run handles Ctrl-C.
       gracefulExit: false,
       clearOnComplete: true,
     }, Presets.shades_classic);
@@ -67,7 +67,7 @@ function createBar(lines: Display): Display {
     },
     clear() {
       if (shown === undefined) return;
-      // Lines that wait for the next redrawing would be lost.
+      // Prints the lines that wait for the next redraw.
       shown.bars.update();
       shown.bars.stop();
       shown = undefined;

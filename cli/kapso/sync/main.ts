@@ -1,7 +1,6 @@
 /**
- * `deno task kapso:sync`: fetches the history of a workspace's Kapso numbers, through the function
- * kapso-sync. Reads the command line and prints; the work is in this folder. Prints no message text and
- * no key.
+ * `deno task kapso:sync`: fetches the history of a workspace's Kapso numbers through the function kapso-sync.
+ * Reads the command line and prints; the other files do the work. Prints no message text and no key.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import { HELP, readOptions, type SyncOptions } from "./options.ts";
 import { findProject } from "./project.ts";
 import { createJsonReport, createTextReport } from "./report.ts";
 
-/** Milliseconds within which two signals are one key. */
+/** Two signals within this many milliseconds count as one key press. */
 const SAME_KEY_MS = 500;
 const ROOT = resolve(import.meta.dirname!, "../../..");
 
@@ -31,7 +30,7 @@ async function main(args: string[]): Promise<number> {
 async function sync(options: SyncOptions, env: Record<string, string>): Promise<number> {
   const project = await findProject(env, ROOT);
   if (/^http:\/\/(?!127\.|localhost[:/]|\[::1\])/iu.test(`${project.url}/`)) {
-    printError("Note: SUPABASE_URL is http, so the key travels unencrypted.\n");
+    printError("Note: SUPABASE_URL is http, so the key is sent unencrypted.\n");
   }
   const report = options.isJson
     ? createJsonReport(print, printError)
@@ -45,7 +44,7 @@ async function sync(options: SyncOptions, env: Record<string, string>): Promise<
       report.close();
       Deno.exit(130);
     }
-    report.note("Stopping after the page that is being stored. Press Ctrl-C again to end at once.");
+    report.note("Stopping after the current page. Press Ctrl-C again to stop now.");
     askedAt = performance.now();
     stop.abort();
   };

@@ -65,9 +65,9 @@ export function readOptions(
   if (workspace === "") throw usageError("The workspace's slug must not be empty.");
   const connection = (values.connection ?? env.PHONE_NUMBER_ID)?.trim();
   const kapsoApiKey = env.KAPSO_API_KEY?.trim();
-  // Anything else makes fetch throw an error that shows the value.
+  // `fetch` would throw an error that shows the key.
   if (kapsoApiKey && !isHeaderSafe(kapsoApiKey)) {
-    throw usageError("KAPSO_API_KEY has characters no key has.");
+    throw usageError("KAPSO_API_KEY has characters that no key has.");
   }
   return {
     messages: values.messages === "all" ? "all" : wholeNumber(values.messages ?? "50", "messages", {

@@ -1,5 +1,5 @@
 /**
- * Which Supabase project to work on: what the environment says, otherwise the one that `deno task start`
+ * The Supabase project to work on: the one that the environment names, otherwise the one that `deno task start`
  * runs on this machine.
  *
  * @module
@@ -12,7 +12,7 @@ import { loadSecrets } from "../../../local/secrets.ts";
 import { CommandError, usageError } from "../../command_error.ts";
 import { isHeaderSafe } from "../../options.ts";
 
-/** A project, with the key that passes row level security. */
+/** A project, with the key that bypasses row level security. */
 export interface Project {
   /** Without a slash at its end. */
   url: string;
@@ -23,8 +23,8 @@ export interface Project {
  * Finds the project.
  *
  * @param env `SUPABASE_URL` and `SUPABASE_SERVICE_ROLE_KEY`, both or neither.
- * @param folder The folder whose `.local/` a running stack is looked for in.
- * @throws {CommandError} where there is none, or half of one.
+ * @param folder The folder whose `.local/` may have a running stack.
+ * @throws {CommandError} if there is none, or one of the two variables is missing.
  */
 export async function findProject(
   env: Record<string, string | undefined>,
@@ -36,7 +36,7 @@ export async function findProject(
   if (!url || !serviceKey) {
     throw usageError(
       `SUPABASE_${url ? "SERVICE_ROLE_KEY" : "URL"} is not set. Set both SUPABASE_URL and ` +
-        "SUPABASE_SERVICE_ROLE_KEY, or neither for the project of deno task start.",
+        "SUPABASE_SERVICE_ROLE_KEY, or neither to use the project of deno task start.",
     );
   }
   const parsed = URL.parse(url);
@@ -46,7 +46,7 @@ export async function findProject(
     );
   }
   if (!isHeaderSafe(serviceKey)) {
-    throw usageError("SUPABASE_SERVICE_ROLE_KEY has characters no key has.");
+    throw usageError("SUPABASE_SERVICE_ROLE_KEY has characters that no key has.");
   }
   return { url: parsed.origin + parsed.pathname.replace(/\/+$/u, ""), serviceKey };
 }
@@ -62,8 +62,8 @@ async function findLocal(localDir: string): Promise<Project> {
     if (error instanceof Deno.errors.NotFound) throw missing;
     throw error;
   }
-  // A stack that has ended leaves its address behind, where anybody may listen by now. The lock is given
-  // back, however it ended.
+  // A stack that has ended leaves its address behind, where another program may listen by now. But the system
+  // releases its lock however it ended.
   const attempt = await Lock.tryTake(join(localDir, "stack.lock"));
   if ("lock" in attempt) {
     attempt.lock.release();

@@ -1,5 +1,5 @@
 /**
- * What a person is told about a sync, step by step.
+ * The report of a sync, step by step.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import type { Line } from "./sync_client.ts";
 import type { KapsoNumber } from "./sync_target.ts";
 import { describeContact, safeText } from "./text.ts";
 
-/** Told what happens, in order. */
+/** Receives what happens, in order. */
 export interface Report {
-  /** Before anything is asked of the function. `slug` and `numbers` are unknown where nothing was found. */
+  /** Before the first request to the function. `slug` and `numbers` are unknown if nothing was found. */
   begin(about: {
     url: string;
     slug: string | undefined;
@@ -31,11 +31,11 @@ export interface Report {
   note(text: string): void;
   endNumber(number: KapsoNumber, outcome: Outcome): void;
   end(outcomes: Outcome[]): void;
-  /** The display is not needed any more, however it ended. */
+  /** Ends the display, after success and after failure. */
   close(): void;
 }
 
-/** The report for programs: the events as they came. Everything else is a note. */
+/** The report for programs: the events as they came. The rest is notes. */
 export function createJsonReport(
   write: (text: string) => void,
   note: (text: string) => void,
@@ -54,14 +54,14 @@ export function createJsonReport(
   };
 }
 
-/** While a long conversation is read, a line at every so many messages. */
+/** Messages of a long conversation after which the report prints another line. */
 const MESSAGES_PER_LINE = 1_000;
 
 /**
  * The report for people.
  *
- * @param display Where it is shown.
- * @param complain Prints what went wrong, apart from the report.
+ * @param display Shows the report.
+ * @param complain Prints errors, apart from the report.
  */
 export function createTextReport(display: Display, complain: (text: string) => void): Report {
   const print = (...lines: string[]) => lines.forEach((line) => display.line(line));
@@ -106,7 +106,7 @@ export function createTextReport(display: Display, complain: (text: string) => v
       if (kind === "stopped" && !counts) print("", "Stopped before the run began.");
       if (problem !== undefined) {
         const where = kind === "failed" && counts && counts.conversations_total > 0
-          ? `\nSo far ${progressOf(counts)}; run it again and it goes on there.`
+          ? `\nSo far ${progressOf(counts)}; run it again to resume there.`
           : "";
         complain(`\n✗ ${problem}${isDryRun ? "" : where}\n`);
       }
@@ -131,7 +131,7 @@ export function createTextReport(display: Display, complain: (text: string) => v
 class NumberReport {
   readonly #display: Display;
   readonly #isDryRun: boolean;
-  /** The beginning of a slice, until it is known whether it is ours. */
+  /** The beginning of a slice, until it is known whether this command started it. */
   #begun: RunEvent | undefined;
   #runId: string | undefined;
   #pages = 0;
@@ -190,13 +190,13 @@ class NumberReport {
     this.#begun = undefined;
     if (this.#runId === run.run_id) return;
     if (this.#runId !== undefined) {
-      this.#print("", "The run begins anew.");
+      this.#print("", "The run starts over.");
       this.#pages = this.#index = 0;
       this.#hasSteps = false;
     }
     this.#runId = run.run_id;
     if (run.resumed && run.conversations_total > 0) {
-      this.#print(`Going on where the last run stopped: ${progressOf(run)}`);
+      this.#print(`Resuming where the last run stopped: ${progressOf(run)}`);
     }
     if (run.phase !== "conversations") {
       this.#print(`✓ Total conversations: ${run.conversations_total}`);
@@ -204,7 +204,7 @@ class NumberReport {
     this.#move(run);
   }
 
-  /** The list is walked until nothing new is found: a page with nothing new is not worth a line. */
+  /** The function reads the list until it finds nothing new, so an empty page at the end gets no line. */
   #page(count: number): void {
     if (count === 0 && (this.#pages > 0 || this.#position.total > 0)) return;
     this.#pages++;
@@ -215,7 +215,7 @@ class NumberReport {
   }
 
   #conversation(event: SyncEvent & { type: "conversation" }): void {
-    // It goes on after a pause in its middle.
+    // It resumes in the middle of a conversation.
     if (event.index === this.#index) return;
     this.#index = event.index;
     this.#lineAt = MESSAGES_PER_LINE;
@@ -276,15 +276,15 @@ function summary(counts: RunCounts[], isDryRun: boolean): string[] {
 function closing(kind: Outcome["kind"], counts: RunCounts, isDryRun: boolean): string {
   if (isDryRun) {
     return kind === "stopped"
-      ? "The dry run was stopped; the next one begins anew."
+      ? "The dry run was stopped. The next one starts over."
       : "✓ Dry run complete: nothing was stored.";
   }
   switch (kind) {
     case "done":
       return "✓ Historical data sync complete!";
     case "partial":
-      return "⚠ Some conversations failed. Run it again to read them anew: nothing is imported twice.";
+      return "⚠ Some conversations failed. Run it again to retry them: nothing is imported twice.";
     default:
-      return `Stopped where ${progressOf(counts)}. Run it again and it goes on there.`;
+      return `Stopped where ${progressOf(counts)}. Run it again to resume there.`;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Brings one Kapso number's run to its end, slice after slice. Prints nothing itself.
+ * Brings the run of one Kapso number to its end, slice after slice. Prints nothing.
  *
  * @module
  */
@@ -18,9 +18,9 @@ import { safeText } from "./text.ts";
 /** How a number's run ended. */
 export interface Outcome {
   kind: "done" | "partial" | "stopped" | "failed";
-  /** How far it came; undefined where it did not begin. */
+  /** The last counts; undefined if the run did not begin. */
   counts: RunCounts | undefined;
-  /** Of `failed`, and of `stopped` by somebody else: what went wrong, and what to do. */
+  /** For `failed`, and for `stopped` by another person: what happened, and what to do. */
   problem?: string;
 }
 
@@ -29,28 +29,28 @@ export interface RunDeps {
   client: SyncClient;
   /** Called with every event, in order. */
   onEvent: (line: Line) => void;
-  /** Called with a sentence where it has to wait, or is going to stop. */
+  /** Called with a sentence before it waits or stops. */
   onNote: (text: string) => void;
   /** Waits; rejects when the signal is aborted. */
   delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Aborted: ask the run to stop, and end when it has. */
+  /** When aborted, the run is asked to stop, and the work ends when it has. */
   stop: AbortSignal;
 }
 
-/** Slices in a row that fail without having stored anything: then it is given up. */
+/** Gives up after this many slices in a row that failed without storing anything. */
 const MAX_FAILURES = 8;
-/** So often somebody else may replace the run, before that is a quarrel. */
+/** How often another caller may replace the run before this is a conflict. */
 const MAX_BEGINNINGS = 3;
-/** Nobody waits longer at a terminal. */
+/** The longest wait at a terminal. */
 const MAX_WAIT_SECONDS = 600;
-/** First wait after a broken connection; it doubles. */
+/** The first wait after a broken connection; it doubles each time. */
 const BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
 
 /**
  * Syncs a number.
  *
- * @returns How it ended. Throws nothing that belongs to this number alone.
+ * @returns How it ended, also for a failure that concerns this number alone.
  */
 export async function syncNumber(deps: RunDeps, body: SyncRequestBody): Promise<Outcome> {
   const run = new NumberRun(deps, body);
@@ -69,7 +69,7 @@ class NumberRun {
   counts: RunCounts | undefined;
   readonly #deps: RunDeps;
   readonly #body: SyncRequestBody;
-  /** The run this program works on; undefined while somebody else does. */
+  /** The run this program works on; undefined while another caller does. */
   #runId: string | undefined;
   /** Whether this slice has stored something. */
   #hasMoved = false;
@@ -90,7 +90,7 @@ class NumberRun {
     try {
       while (true) {
         const end = await this.#slice();
-        // Cut off after something was stored: what is left is for the next one.
+        // Cut off after something was stored: the next slice does the rest.
         if (end === undefined) continue;
         if (end.type === "done" || end.type === "partial") {
           return { kind: end.type, counts: end };
@@ -110,14 +110,14 @@ class NumberRun {
     }
   }
 
-  /** The outcome once the run was asked to stop. */
+  /** The outcome after the run was asked to stop. */
   async stopped(): Promise<Outcome> {
     await this.#askToStop();
-    // Where only somebody else was at work, that goes on.
+    // A run of another caller continues.
     return { kind: "stopped", counts: this.#runId === undefined ? undefined : this.counts };
   }
 
-  /** One request, repeated while it comes to nothing. Undefined: cut off, after it had stored something. */
+  /** Sends one request, and retries it until it stores something. Undefined: cut off after that. */
   async #slice(): Promise<SyncEnd | undefined> {
     const { client, stop, delay, onNote } = this.#deps;
     return await retry(async () => {
@@ -134,7 +134,7 @@ class NumberRun {
       } catch (error) {
         if (end && error instanceof SyncUnavailable) return end;
         if (!(error instanceof SyncUnavailable) || !this.#hasMoved || stop.aborted) throw error;
-        onNote(`${error.message}. Going on.`);
+        onNote(`${error.message}. Resuming.`);
         return undefined;
       }
     }, {
@@ -147,21 +147,21 @@ class NumberRun {
       delay: (ms) => delay(ms, stop),
       onRetry: ({ error, attempt, waitMs }) =>
         onNote(
-          `${(error as SyncUnavailable).message}. Trying again in ${inWords(waitMs / 1000)} ` +
+          `${(error as SyncUnavailable).message}. Retrying in ${inWords(waitMs / 1000)} ` +
             `(${attempt} of ${MAX_FAILURES - 1}).`,
         ),
     });
   }
 
-  /** @returns the event, where it is the last one. */
+  /** @returns the event if it is the last one. */
   #take(line: Line): SyncEnd | undefined {
     const { event } = line;
     if (event.type === "run") {
-      const isAnew = this.#runId !== undefined && event.run_id !== this.#runId && !event.resumed;
-      if (isAnew && ++this.#beginnings >= MAX_BEGINNINGS) {
+      const isNewRun = this.#runId !== undefined && event.run_id !== this.#runId && !event.resumed;
+      if (isNewRun && ++this.#beginnings >= MAX_BEGINNINGS) {
         throw new CommandError(
-          "The run begins anew again and again instead of going on, so it would never end. " +
-            "Is somebody else syncing this number with other options?",
+          "The run starts over again and again, so it would never end. Check whether another caller " +
+            "syncs this number with other options.",
         );
       }
     } else if (event.type !== "busy") {
@@ -178,15 +178,15 @@ class NumberRun {
     return isEnd(event) ? event : undefined;
   }
 
-  /** Waits as long as the end of a slice says. @throws {CommandError} where that is not worth it. */
+  /** Waits as long as the end of a slice says. @throws {CommandError} if that is too long. */
   async #pause(end: SyncEnd): Promise<void> {
     const { onNote, delay, stop } = this.#deps;
     if (end.type === "busy") {
       if (!this.#isWaitingForOther) {
         onNote(
           end.run_id === this.#runId
-            ? "The run counts as busy until a minute after it was cut off. Waiting for that."
-            : `Another request is at work on this number (${progressOf(end)}). Waiting for it.`,
+            ? "The run counts as busy for a minute after it was cut off. Waiting."
+            : `Another request is syncing this number (${progressOf(end)}). Waiting for it.`,
         );
       }
       this.#isWaitingForOther = true;
@@ -200,10 +200,10 @@ class NumberRun {
     const seconds = Math.max(end.retry_after_seconds ?? 5, 1);
     if (seconds > MAX_WAIT_SECONDS) {
       throw new CommandError(
-        `${describeFailure(end)} It wants to be left alone for ${inWords(seconds)}.`,
+        `${describeFailure(end)} It asks to wait ${inWords(seconds)}.`,
       );
     }
-    onNote(`${describeFailure(end)} Going on in ${inWords(seconds)}.`);
+    onNote(`${describeFailure(end)} Resuming in ${inWords(seconds)}.`);
     await delay(seconds * 1000, stop);
   }
 
@@ -216,14 +216,14 @@ class NumberRun {
       } catch (error) {
         if (!(error instanceof CommandError || error instanceof SyncUnavailable)) throw error;
         this.#deps.onNote(
-          `${error.message}. The run could not be asked to stop: the schedule may go on with it.`,
+          `${error.message}. The run could not be asked to stop, so the schedule may resume it.`,
         );
       }
     })();
   }
 }
 
-/** Events that come after something was stored. */
+/** Events that follow when something was stored. */
 const MOVES: ReadonlySet<SyncEvent["type"]> = new Set([
   "conversations_page",
   "conversation_done",
@@ -239,7 +239,7 @@ function isCounts(event: SyncEvent): event is SyncEvent & RunCounts {
   return "conversations_total" in event;
 }
 
-/** How far a run is, as part of a sentence. */
+/** The progress of a run, as part of a sentence. */
 export function progressOf(counts: RunCounts): string {
   const { phase, conversations_total: total } = counts;
   if (phase === "conversations") return `${total} conversations are listed`;
@@ -247,22 +247,22 @@ export function progressOf(counts: RunCounts): string {
   return `${done} of ${total} conversations are done`;
 }
 
-/** What a passing failure is. */
+/** Describes a failure that passes. */
 function describeFailure({ code, error }: SyncEnd): string {
   const said = safeText(error ?? "").replace(/\.$/u, "");
   if (code === "kapso_rate_limited") {
     return `Kapso limits the rate (${said}). A larger --delay-ms avoids this.`;
   }
   return code === "kapso_unavailable"
-    ? `Kapso does not answer as it should (${said}).`
+    ? `Kapso is unavailable (${said}).`
     : `The project failed (${said}${code ? `, ${safeText(code)}` : ""}).`;
 }
 
-/** What Kapso's refusal asks for. */
+/** Says what to check after Kapso's refusal. */
 function explainRefusal({ code, error }: SyncEnd): string {
   const said = safeText(error ?? "").replace(/\.$/u, "");
   if (code !== "kapso_refused") return `${said}.`;
-  return `Kapso refuses: ${said}. Check the Kapso API key (KAPSO_API_KEY, or the one kept for the ` +
+  return `Kapso refuses: ${said}. Check the Kapso API key (KAPSO_API_KEY, or the one stored for the ` +
     "connection), and that the Phone Number ID belongs to its project.";
 }
 

@@ -1,5 +1,5 @@
 /**
- * Talks to the function kapso-sync: posts, and reads the events it streams.
+ * A client of the function kapso-sync: posts requests, and reads the events it streams.
  *
  * @module
  */
@@ -15,29 +15,29 @@ import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
 import { safeText } from "./text.ts";
 
-/** An event, and the line it came in. */
+/** An event, and the line of text it came in. */
 export interface Line {
   event: SyncEvent;
   text: string;
 }
 
-/** Talks to kapso-sync. */
+/** A client of kapso-sync. */
 export interface SyncClient {
   /**
    * Works on a run.
    *
-   * @throws {CommandError} Where the function refuses.
-   * @throws {SyncUnavailable} Where it does not answer, or the connection breaks.
+   * @throws {CommandError} If the function refuses.
+   * @throws {SyncUnavailable} If it does not answer, or the connection breaks.
    */
   post(body: SyncRequestBody): AsyncGenerator<Line>;
   /** Asks a run to stop. Throws as `post`; a run that is over is no error. */
   stop(runId: string): Promise<void>;
 }
 
-/** The function could not be asked, or did not finish its answer. Asking again does nothing twice. */
+/** The function did not answer, or did not finish its answer. A retry stores nothing twice. */
 export class SyncUnavailable extends Error {
   override readonly name = "SyncUnavailable";
-  /** Milliseconds to wait first; 0 where the server did not say. */
+  /** Milliseconds to wait before a retry; 0 if the server did not say. */
   readonly retryAfterMs: number;
 
   constructor(message: string, retryAfterMs = 0) {
@@ -48,19 +48,19 @@ export class SyncUnavailable extends Error {
 
 /** Options of {@linkcode createSyncClient}. */
 export interface SyncClientOptions extends Project {
-  /** For this request alone, instead of the key that the project has for the number. */
+  /** Replaces the key that the project has for the number, for this request alone. */
   kapsoApiKey?: string;
   /** Milliseconds without any event after which the connection counts as broken. */
   idleMs?: number;
 }
 
-/** Longer than the function may wait for Kapso before it ends its answer. */
+/** Longer than the function waits for Kapso before it ends its answer. */
 const IDLE_MS = 180_000;
 
 const errorSchema = z.object({ code: z.string().nullish(), message: z.string().nullish() });
 const eventSchema = z.looseObject({ type: z.string(), run_id: z.string() });
 
-/** Makes a client. */
+/** Creates a client. */
 export function createSyncClient(options: SyncClientOptions): SyncClient {
   const { url, serviceKey, kapsoApiKey, idleMs = IDLE_MS } = options;
   const endpoint = `${url}/functions/v1/kapso-sync`;
@@ -76,7 +76,7 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
           ...(kapsoApiKey === undefined ? {} : { "x-kapso-api-key": kapsoApiKey }),
         },
         body: JSON.stringify(body),
-        // A redirect would carry the keys to wherever it points.
+        // A redirect would carry the keys to another address.
         redirect: "manual",
         signal,
       });
@@ -84,7 +84,7 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
       throw refusal(response, await response.text());
     } catch (error) {
       if (error instanceof CommandError || error instanceof SyncUnavailable) throw error;
-      throw new SyncUnavailable(`${endpoint} cannot be reached`);
+      throw new SyncUnavailable(`Cannot reach ${endpoint}`);
     }
   };
 
@@ -112,7 +112,7 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
         }
       } finally {
         clearTimeout(timer);
-        // Whoever stops listening breaks the connection off, and the function puts the run down.
+        // A caller that stops listening closes the connection, and the function releases the run.
         idle.abort();
       }
     },
@@ -133,17 +133,19 @@ class NoSuchRun extends CommandError {}
 function readEvent(text: string, endpoint: string): SyncEvent {
   const event = eventSchema.safeParse(parseJson(text));
   if (event.success) return event.data as unknown as SyncEvent;
-  throw new CommandError(`${endpoint} answers, but not as kapso-sync does. Check SUPABASE_URL.`);
+  throw new CommandError(
+    `The answer of ${endpoint} is not that of kapso-sync. Check SUPABASE_URL.`,
+  );
 }
 
-/** What an answer other than 200 means for whoever typed the command. */
+/** Says what an answer other than 200 means, and what to do. */
 function refusal(response: Response, text: string): Error {
   const { status } = response;
   const { code, message } = errorSchema.safeParse(parseJson(text)).data ?? {};
-  if (status === 404 && code === "run_not_found") return new NoSuchRun("There is no such run.");
+  if (status === 404 && code === "run_not_found") return new NoSuchRun("Run not found.");
   if (status === 404 && code !== "connection_not_found") {
     return new CommandError(
-      "The function kapso-sync is not there. Check SUPABASE_URL, and deploy it: " +
+      "The function kapso-sync was not found. Check SUPABASE_URL, and deploy it: " +
         "supabase functions deploy kapso-sync.",
     );
   }
@@ -166,11 +168,11 @@ function refusal(response: Response, text: string): Error {
       );
     case "kapso_api_key_missing":
       return new CommandError(
-        "There is no Kapso API key for this number. Set KAPSO_API_KEY, or keep it for the number with " +
+        "There is no Kapso API key for this number. Set KAPSO_API_KEY, or store it for the number with " +
           "deno task kapso:webhook register <connection>.",
       );
     case "connection_inactive":
-      return new CommandError("The connection is inactive. Switch it on, then run this again.");
+      return new CommandError("The connection is inactive. Activate it, then run this again.");
     default:
       return new CommandError(
         `kapso-sync answered ${status}${code ? ` (${safeText(code)})` : ""}${

@@ -1,5 +1,5 @@
 /**
- * Which workspace is meant, and which Kapso numbers it has.
+ * Finds the workspace to sync, and its Kapso numbers.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface KapsoNumber {
   isActive: boolean;
 }
 
-/** A workspace and the numbers of it that are meant, at least one. */
+/** A workspace and the numbers to sync, at least one. */
 export interface Target {
   workspaceId: string;
   slug: string;
@@ -31,10 +31,10 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /**
  * Finds the workspace and its numbers.
  *
- * @param client Passes row level security: whoever runs this owns the project.
+ * @param client Bypasses row level security: the person at the terminal owns the project.
  * @param asked `workspace` is a slug or an id; `connection` is a connection_id, an id or a
  *   phone_number_id. Without both: the only workspace that has a Kapso number.
- * @throws {CommandError} where that is nobody, or not one alone.
+ * @throws {CommandError} if none matches, or several workspaces do.
  */
 export async function findTarget(
   client: DatabaseClient,
@@ -98,7 +98,7 @@ async function onlySlug(client: DatabaseClient): Promise<string> {
   throw usageError(
     slugs.length === 0
       ? `No workspace of this project has a Kapso number. ${HOW_TO_ADD}`
-      : `Several workspaces have a Kapso number: ${list(slugs)}. Say which one: ` +
+      : `Several workspaces have a Kapso number: ${list(slugs)}. Give one: ` +
         `deno task kapso:sync ${slugs[0]}`,
   );
 }
@@ -148,7 +148,7 @@ interface Answer<Data> {
   status: number;
 }
 
-/** @throws {CommandError} in words for whoever typed the command. */
+/** Returns the data of an answer. @throws {CommandError} saying what to check. */
 function unwrap<Data>({ data, error, status }: Answer<Data>): Data {
   if (!error) return data!;
   if (status === 401 || status === 403) {
@@ -159,7 +159,7 @@ function unwrap<Data>({ data, error, status }: Answer<Data>): Data {
   }
   if (status === 0) {
     throw new CommandError(
-      "The project cannot be reached. Check that it is running, SUPABASE_URL, and the network.",
+      "Cannot reach the project. Check that it is running, SUPABASE_URL, and the network.",
     );
   }
   if (status === 404) {

@@ -1,5 +1,5 @@
 /**
- * Texts that come from outside, made fit for a terminal.
+ * Makes texts from outside safe to print on a terminal.
  *
  * @module
  */
@@ -7,12 +7,11 @@
 import { parsePhoneNumberFromString } from "libphonenumber-js";
 import { stripVTControlCharacters } from "node:util";
 
-/** Longest name that is shown. */
+/** The longest name that is shown. */
 const MAX_LENGTH = 200;
 
 /**
- * A text without anything that moves the cursor, changes colours, turns the direction of writing or
- * begins a line.
+ * Removes what moves the cursor, changes colours, turns the direction of writing or begins a line.
  */
 export function safeText(text: string): string {
   return stripVTControlCharacters(text)
@@ -21,7 +20,7 @@ export function safeText(text: string): string {
     .slice(0, MAX_LENGTH).toWellFormed().trim();
 }
 
-/** Who a conversation is with: name and number, as far as Kapso knows them. */
+/** Describes a contact by name and number, as far as Kapso knows them. */
 export function describeContact(name: string | null, phone: string | null): string {
   const shownName = name === null ? "" : safeText(name);
   const shownPhone = phone === null ? "" : formatPhone(safeText(phone));
@@ -29,13 +28,13 @@ export function describeContact(name: string | null, phone: string | null): stri
   return shownPhone === "" ? shownName : `${shownName} (${shownPhone})`;
 }
 
-/** A number as WhatsApp shows it, such as +62 812-3456-7890; anything else as it is. */
+/** Formats a number as WhatsApp shows it, such as +62 812-3456-7890; leaves other texts as they are. */
 function formatPhone(phone: string): string {
   if (!/^\+?\d{5,20}$/u.test(phone)) return phone;
   const digits = `+${phone.replace("+", "")}`;
   const parsed = parsePhoneNumberFromString(digits);
   if (parsed === undefined) return digits;
-  // As inside the country, without what is dialled there before it.
+  // The national format, without the trunk prefix.
   const local = parsed.formatNational().replace(/^0+|[()]/gu, "").trim();
   return local.replace(/\D/gu, "") === parsed.nationalNumber
     ? `+${parsed.countryCallingCode} ${local}`

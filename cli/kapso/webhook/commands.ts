@@ -1,5 +1,5 @@
 /**
- * What `deno task kapso:webhook` does: registers, shows, resumes and tests the webhook of a connection.
+ * The commands of `deno task kapso:webhook`: register, show, resume and test the webhook of a connection.
  *
  * @module
  */
@@ -40,9 +40,9 @@ const TEST_WAIT_MS = 15_000;
 const POLL_MS = 500;
 
 /**
- * Creates the number's webhook, or makes the one with our URL what it must be, and keeps its secret.
+ * Creates the number's webhook, or updates the one with our URL, and stores its secret.
  *
- * @param options `rotate`: a new secret; the one before works for another day.
+ * @param options `rotate`: create a new secret. The old one stays valid for another day.
  */
 export async function register(
   deps: CommandDeps,
@@ -72,7 +72,7 @@ export async function register(
   return 0;
 }
 
-/** Shows the webhook and its last deliveries. @returns 1 where it does not deliver all we need. */
+/** Shows the webhook and its last deliveries. @returns 1 if it does not deliver what is needed. */
 export async function status(deps: CommandDeps, name: string): Promise<number> {
   const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
@@ -83,32 +83,34 @@ export async function status(deps: CommandDeps, name: string): Promise<number> {
   print(deliveries.length === 0 ? "No deliveries in the last 24 hours." : "Last deliveries:");
   for (const row of deliveries) print(`  ${describeDelivery(row)}`);
   if ((await readSecret(deps, connection)) === undefined) {
-    print("No secret is stored for this connection; KAPSO_WEBHOOK_SECRET has to be the webhook's.");
+    print(
+      "No secret is stored for this connection, so KAPSO_WEBHOOK_SECRET must be the webhook's secret.",
+    );
   }
   return isWell ? 0 : 1;
 }
 
-/** Turns a paused webhook on again. */
+/** Resumes a paused webhook. */
 export async function resume(deps: CommandDeps, name: string): Promise<number> {
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
   if (webhook.active) {
-    deps.print(`Webhook ${webhook.id} is active already.`);
+    deps.print(`Webhook ${webhook.id} is already active.`);
     return 0;
   }
   await deps.kapso.updateWebhook(webhook.id, { active: true }, { isRepeatable: true });
   deps.print(`Webhook ${webhook.id} is active again.`);
-  deps.print("Kapso does not deliver again what it gave up while it was paused.");
+  deps.print("Kapso does not retry deliveries that it dropped while the webhook was paused.");
   return 0;
 }
 
-/** Lets Kapso send a made-up event, and waits for what becomes of it. */
+/** Asks Kapso for a test event, and waits for its delivery. */
 export async function test(deps: CommandDeps, name: string, event: string): Promise<number> {
   const { kapso, print } = deps;
   const connection = await findConnection(deps, name);
   const webhook = await requireWebhook(deps, connection, name);
   if (!webhook.active) {
-    throw new CommandError("The webhook is paused. Turn it on with resume first.");
+    throw new CommandError("The webhook is paused. Run resume first.");
   }
   const before = new Set((await lastDeliveries(kapso, webhook)).map(({ id }) => id));
   await kapso.testWebhook(webhook.id, event);
@@ -116,14 +118,14 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
     const row = (await lastDeliveries(kapso, webhook)).find((row) =>
       !before.has(row.id) && (row.event ?? event) === event
     );
-    // One that failed its first attempt stays pending until the retries are over.
+    // A delivery stays pending after a failed attempt until the retries are over.
     if (row !== undefined && (row.status !== "pending" || (row.attempt_count ?? 0) > 0)) {
       print(describeDelivery(row));
       return row.status === "delivered" ? 0 : 1;
     }
     await deps.delay(POLL_MS);
   }
-  print("Kapso has taken the test and not delivered it yet. See: status");
+  print("Kapso accepted the test but has not delivered it yet. Run status to see the delivery.");
   return 1;
 }
 
@@ -132,8 +134,8 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
 async function findConnection({ client }: CommandDeps, name: string): Promise<Connection> {
   const { data, error } = await client.from("connections")
     .select("id, platform, phone_number_id").eq("connection_id", name).maybeSingle();
-  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
-  if (data === null) throw usageError(`There is no connection ${name}.`);
+  if (error) throw new CommandError(`Cannot read the database: ${error.message}`);
+  if (data === null) throw usageError(`Connection ${name} not found.`);
   if (data.platform !== "whatsapp" || data.phone_number_id === null) {
     throw usageError(
       `Connection ${name} has no phone_number_id, so it is not a Kapso number.`,
@@ -146,14 +148,14 @@ async function readSecret(deps: CommandDeps, connection: Connection): Promise<st
   const { data, error } = await deps.client.rpc("webhook_secrets", {
     phone_number_id: connection.phoneNumberId,
   });
-  if (error) throw new CommandError(`The database cannot be asked: ${error.message}`);
+  if (error) throw new CommandError(`Cannot read the database: ${error.message}`);
   const sealed = data[0]?.secret;
   if (!sealed) return undefined;
   try {
     return await deps.cipher.decrypt(sealed);
   } catch {
     throw usageError(
-      "The stored secret was encrypted with another CREDENTIALS_KEY than the one given here.",
+      "The stored secret was encrypted with another CREDENTIALS_KEY than the one in this environment.",
     );
   }
 }
@@ -168,7 +170,7 @@ async function storeSecret(
     secret: await deps.cipher.encrypt(secret),
   });
   if (error) {
-    throw new CommandError(`The secret could not be stored: ${error.message}. Run register again.`);
+    throw new CommandError(`Cannot store the secret: ${error.message}. Run register again.`);
   }
 }
 
@@ -179,7 +181,7 @@ async function storeApiKey(deps: CommandDeps, connection: Connection): Promise<v
   });
   if (error) {
     throw new CommandError(
-      `The Kapso key could not be stored: ${error.message}. Run register again.`,
+      `Cannot store the Kapso key: ${error.message}. Run register again.`,
     );
   }
 }
@@ -194,7 +196,7 @@ async function requireWebhook(
   const webhook = await findWebhook(deps.kapso, deps.webhookUrl, connection.phoneNumberId);
   if (webhook === undefined) {
     throw usageError(
-      `The number has no webhook to ${deps.webhookUrl}. Make one: deno task kapso:webhook register ${name}`,
+      `The number has no webhook to ${deps.webhookUrl}. Create one: deno task kapso:webhook register ${name}`,
     );
   }
   return webhook;
@@ -210,9 +212,9 @@ function printWebhook(print: (line: string) => void, webhook: Webhook): boolean 
   const missing = missing_events.filter((event) => !isContactEvent(event));
   const payload = isCurrentVersion(webhook)
     ? "v2"
-    : `${webhook.payload_version}: must be v2. Use register.`;
+    : `${webhook.payload_version}: must be v2. Run register.`;
   print(`  URL      ${webhook.url}`);
-  print(`  State    ${webhook.active ? "active" : "PAUSED: Kapso delivers nothing. Use resume."}`);
+  print(`  State    ${webhook.active ? "active" : "PAUSED: Kapso delivers nothing. Run resume."}`);
   print(`  Payload  ${payload}`);
   print(`  Events   ${webhook.events.length}${missing.length > 0 ? ", missing:" : ""}`);
   for (const event of missing) print(`             ${event}`);

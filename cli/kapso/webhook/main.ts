@@ -1,7 +1,6 @@
 /**
- * `deno task kapso:webhook`: registers a number's webhook at Kapso, shows whether Kapso has paused it,
- * turns it on again, and tests it. Reads the command line and prints; the work is in `kapso/`. Prints no
- * key and no secret.
+ * `deno task kapso:webhook`: registers a number's webhook at Kapso, shows whether Kapso has paused it, resumes
+ * and tests it. Reads the command line and prints; the other files do the work. Prints no key and no secret.
  *
  * @module
  */
@@ -23,21 +22,21 @@ import { oneOf, readArguments } from "../../options.ts";
 import { type CommandDeps, register, resume, status, test } from "./commands.ts";
 import { explainRefusal } from "./deliveries.ts";
 
-const HELP = `Registers and watches the webhook of a Kapso number.
+const HELP = `Registers and checks the webhook of a Kapso number.
 
 Usage: deno task kapso:webhook <command> <connection> [options]
 
   register    create the number's webhook, or adopt the one with our URL: all events, payload v2, active,
               with a secret of its own that is stored encrypted, as is the Kapso key
   status      show whether Kapso has paused it, and its last deliveries; ends with 1 if something is wrong
-  resume      turn it on again
-  test        let Kapso send a made-up event, and wait for the answer
+  resume      resume a paused webhook
+  test        ask Kapso for a test event, and wait for its delivery
 
   <connection>   connection_id of the connection, e.g. wa_business_123
 
   --url <url>    where Kapso reaches kapso-webhook (SUPABASE_URL/functions/v1/kapso-webhook)
-  --rotate       register: a new secret; the one before works for another day
-  --event <name> test: which event (whatsapp.message.received)
+  --rotate       register: create a new secret; the old one stays valid for another day
+  --event <name> test: the event to send (whatsapp.message.received)
 
 Environment: KAPSO_API_KEY, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, CREDENTIALS_KEY,
 and KAPSO_API_URL (https://api.kapso.ai).`;
@@ -117,7 +116,7 @@ function openKapso(apiKey: string, baseUrl: string | undefined): KapsoClient {
   try {
     return createKapsoClient({ apiKey, ...(baseUrl ? { baseUrl } : {}) });
   } catch (error) {
-    throw usageError(`KAPSO_API_URL cannot be used: ${(error as Error).message}`);
+    throw usageError(`KAPSO_API_URL is not usable: ${(error as Error).message}`);
   }
 }
 

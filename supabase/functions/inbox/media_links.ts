@@ -10,7 +10,9 @@ import { linkMedia, openMedia } from "../_shared/contracts/inbox/media.ts";
 import { refused } from "../_shared/database/errors.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
-import { isShowable, MediaError, type MediaLibrary } from "../_shared/kapso/media/library.ts";
+import { MediaError } from "../_shared/kapso/media/download.ts";
+import { isShowable } from "../_shared/kapso/media/file_types.ts";
+import type { MediaLibrary } from "../_shared/kapso/media/library.ts";
 import type { MemberApp, OpenApp } from "./context.ts";
 import type { MediaSource, MediaSourceStore } from "./store.ts";
 

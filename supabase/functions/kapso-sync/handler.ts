@@ -16,6 +16,7 @@ import {
   type SyncRequest,
   tickKapsoSync,
 } from "../_shared/contracts/kapso_sync.ts";
+import { refused } from "../_shared/database/errors.ts";
 import type { AppVariables } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
@@ -127,9 +128,7 @@ async function activeNumbers(
     );
   }
   const active = found.filter(({ isActive }) => isActive);
-  if (active.length === 0) {
-    throw new AppError(403, "connection_inactive", "Connection is inactive");
-  }
+  if (active.length === 0) throw refused("connection_inactive");
   return active;
 }
 

@@ -159,8 +159,8 @@ class Slice {
     }
     const waitMs = error.retryAfterMs ?? Math.min(5_000 * 2 ** this.run.failures, 300_000);
     return await this.#release("paused", {
+      ...(error.status === 429 ? { code: "kapso_rate_limited" } : { code: "kapso_unavailable" }),
       error: error.message,
-      code: error.status === 429 ? "kapso_rate_limited" : "kapso_unavailable",
       retrySeconds: Math.min(Math.ceil(waitMs / 1000), MAX_RETRY_SECONDS),
     });
   }

@@ -1,5 +1,5 @@
 /**
- * A workflow setting: its row, how callers see it, and the errors about it.
+ * A workflow setting: its row, and how callers see it.
  *
  * @module
  */

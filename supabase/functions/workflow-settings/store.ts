@@ -35,7 +35,7 @@ export interface SettingStore {
   /**
    * Records that Kapso was updated manually.
    *
-   * @throws {AppError} version_conflict (409) where the setting has another version now.
+   * @throws {AppError} version_conflict (409) where the setting has another version.
    */
   confirm(workspaceId: string, type: string, version: number): Promise<Setting>;
   /** @returns Whether the setting existed. */

@@ -1,5 +1,5 @@
 /**
- * Tags and canned replies as people use them, in a browser.
+ * Tags and canned replies in a browser.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import {
   assertNoSidewaysScroll,
   type BrowserWorld,
   bubble,
+  choose,
   composer,
   customer,
   find,
@@ -28,23 +29,23 @@ Deno.test.afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-/** Makes tags as the owner, outside of the browser. */
-async function makeTags(...names: string[]): Promise<void> {
+/** Creates tags as the owner, without the browser. */
+async function createTags(...names: string[]): Promise<void> {
   const { client, workspaceId } = world.inbox.team.owner;
   const { error } = await client.from("tags")
     .insert(names.map((name) => ({ workspace_id: workspaceId, name, colour: "blue" })));
   assertEquals(error, null);
 }
 
-/** Makes a canned reply as the owner, outside of the browser. */
-async function makeReply(shortcut: string, title: string, content: string): Promise<void> {
+/** Creates a canned reply as the owner, without the browser. */
+async function createReply(shortcut: string, title: string, content: string): Promise<void> {
   const { client, workspaceId } = world.inbox.team.owner;
   const { error } = await client.from("canned_replies")
     .insert({ workspace_id: workspaceId, shortcut, title, content });
   assertEquals(error, null);
 }
 
-Deno.test("a tag is made, put on a conversation, filtered by, and taken off", async () => {
+Deno.test("a tag is created, added to a conversation, filtered by and removed", async () => {
   const tagged = await customer(world);
   const plain = await customer(world);
   const name = unique("Gold ");
@@ -52,44 +53,44 @@ Deno.test("a tag is made, put on a conversation, filtered by, and taken off", as
   const { page } = window;
   await find(page, tagged.name);
   await page.getByRole("button", { name: /^Tags/ }).click();
-  await page.getByRole("button", { name: "Manage tags" }).click();
+  await page.getByRole("menuitem", { name: "Manage tags" }).click();
   const dialog = page.getByRole("dialog", { name: "Manage tags" });
   for (const written of [name, name.toUpperCase()]) {
     await dialog.getByLabel("Name").fill(written);
-    await dialog.getByLabel("Colour").selectOption("Purple");
+    await choose(dialog, "Colour", "Purple");
     await dialog.getByRole("button", { name: "Add tag" }).click();
     if (written === name) await dialog.getByRole("listitem").filter({ hasText: name }).waitFor();
   }
-  await dialog.getByRole("alert").filter({ hasText: "There is a tag of this name" }).waitFor();
+  await dialog.getByRole("alert").filter({ hasText: "Another tag has this name" }).waitFor();
   await dialog.getByRole("button", { name: "Close" }).click();
 
-  // An agent puts it on.
+  // An agent adds it.
   await using second = await world.open(world.inbox.team.agent);
   const agent = second.page;
   await find(agent, tagged.name);
   await agent.getByRole("button", { name: "Tags", exact: true }).click();
-  assertEquals(await agent.getByRole("button", { name: "Manage tags" }).count(), 0);
-  await agent.getByRole("checkbox", { name }).check();
+  assertEquals(await agent.getByRole("menuitem", { name: "Manage tags" }).count(), 0);
+  await agent.getByRole("menuitemcheckbox", { name }).click();
   await agent.getByRole("list", { name: "Tags of this conversation" }).getByText(name).waitFor();
   await row(agent, tagged.name).getByText(name).waitFor();
-  // Others see it when they look again.
+  // Other users see it with their next read.
   await lookAgain(page);
   await page.getByRole("list", { name: "Tags of this conversation" }).getByText(name).waitFor();
 
   await agent.keyboard.press("Escape");
   await agent.getByRole("searchbox").fill("");
-  const filter = agent.getByRole("combobox", { name: "Tag", exact: true });
-  await filter.selectOption(name);
+  await choose(agent, "Tag", name);
   await row(agent, plain.name).waitFor({ state: "detached" });
   await row(agent, tagged.name).waitFor();
   await agent.getByRole("radio", { name: "Closed" }).check({ force: true });
-  await agent.getByRole("heading", { name: "Nothing found" }).waitFor();
+  await agent.getByRole("heading", { name: "No matches" }).waitFor();
   await agent.getByRole("radio", { name: "All" }).check({ force: true });
   await row(agent, tagged.name).waitFor();
 
   await agent.getByRole("button", { name: "Tags: 1 on this conversation" }).click();
-  await agent.getByRole("checkbox", { name }).uncheck();
-  await agent.getByRole("heading", { name: "Nothing found" }).waitFor();
+  const chosen = agent.getByRole("menuitemcheckbox", { name, checked: true });
+  await chosen.click();
+  await agent.getByRole("heading", { name: "No matches" }).waitFor();
 });
 
 Deno.test("a canned reply is written, found by its shortcut and inserted with the keyboard", async () => {
@@ -120,7 +121,7 @@ Deno.test("a canned reply is written, found by its shortcut and inserted with th
   await composer(page).pressSequentially(`/${shortcut}`);
   const list = page.getByRole("listbox", { name: "Canned replies" });
   assertEquals(await list.getByRole("option").count(), 2);
-  // The field tells a screen reader which one is marked.
+  // The field tells a screen reader which option is active.
   const marked = async () =>
     await page.locator(`[id="${await composer(page).getAttribute("aria-activedescendant")}"]`)
       .textContent();
@@ -133,25 +134,25 @@ Deno.test("a canned reply is written, found by its shortcut and inserted with th
   await composer(page).press("Enter");
   await bubble(page, `Hello ${name}, Second`).waitFor();
 
-  // Escape leaves what was typed, and then it is a message like any other.
+  // After Escape, what was typed is an ordinary message.
   await composer(page).pressSequentially(`/${shortcut}`);
   await list.waitFor();
   await composer(page).press("Escape");
   await list.waitFor({ state: "detached" });
   await composer(page).press("Enter");
   await bubble(page, `/${shortcut}`).waitFor();
-  // Half a shortcut that nobody has does not go out by accident.
+  // An unknown shortcut is not sent by accident.
   await composer(page).pressSequentially(`/${shortcut}nothing`);
-  await page.getByText("No canned reply has these words.").first().waitFor();
+  await page.getByText("No matching canned replies").first().waitFor();
   await composer(page).press("Enter");
   assertEquals(await composer(page).inputValue(), `/${shortcut}nothing`);
 });
 
-Deno.test("an agent uses canned replies and does not change them; a viewer sees tags alone", async () => {
+Deno.test("an agent uses canned replies but cannot change them; a viewer only sees tags", async () => {
   const { name, thread } = await customer(world);
   const [tag, shortcut] = [unique("Seen "), unique("agent")];
-  await makeTags(tag);
-  await makeReply(shortcut, "For agents", "Hello from an agent");
+  await createTags(tag);
+  await createReply(shortcut, "For agents", "Hello from an agent");
   const { agent, viewer } = world.inbox.team;
   const { data: tags } = await agent.client.from("tags").select("id").eq("name", tag);
   const { error } = await agent.client.from("conversation_tags").insert({
@@ -178,7 +179,7 @@ Deno.test("an agent uses canned replies and does not change them; a viewer sees 
 });
 
 for (const colorScheme of ["light", "dark"] as const) {
-  Deno.test(`tags and canned replies are fit for everybody, and for a phone, ${colorScheme}`, async () => {
+  Deno.test(`tags and canned replies are accessible and fit a phone, ${colorScheme}`, async () => {
     const { name, thread } = await customer(world);
     const { client, workspaceId } = world.inbox.team.owner;
     const colours = ["grey", "red", "orange", "green", "teal", "blue", "purple", "pink"];
@@ -193,7 +194,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       tags!.map(({ id }) => ({ workspace_id: workspaceId, conversation_id: thread, tag_id: id })),
     );
     assertEquals(error, null);
-    await makeReply(unique("fit"), "Fit for everybody", "A text\n".repeat(20));
+    await createReply(unique("fit"), "Fits a phone", "A text\n".repeat(20));
     await using window = await world.open(world.inbox.team.owner, "/inbox", {
       colorScheme,
       viewport: { width: 375, height: 720 },
@@ -207,10 +208,10 @@ for (const colorScheme of ["light", "dark"] as const) {
     await find(page, name);
     await page.getByRole("list", { name: "Tags of this conversation" }).waitFor();
     await page.getByRole("button", { name: /^Tags/ }).tap();
-    await page.getByRole("checkbox").first().waitFor();
+    await page.getByRole("menuitemcheckbox").first().waitFor();
     await assertNoSidewaysScroll(page);
     await assertAccessible(page, "menu");
-    await page.getByRole("button", { name: "Manage tags" }).tap();
+    await page.getByRole("menuitem", { name: "Manage tags" }).tap();
     await page.getByRole("dialog").getByRole("listitem").first().waitFor();
     await assertNoSidewaysScroll(page);
     await assertAccessible(page, "tags");
@@ -232,7 +233,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-Deno.test("nothing was refused by the browser, and nothing but the stack was spoken to", async () => {
+Deno.test("the browser refused nothing and talked only to the stack", async () => {
   await world.settled();
   assertEquals(world.faults, []);
 });

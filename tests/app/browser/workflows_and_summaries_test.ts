@@ -1,6 +1,6 @@
 /**
- * Workflow settings and daily summaries as people use them, in a browser, through the real functions,
- * with a fake Kapso and a fake AI.
+ * Workflow settings and daily summaries in a browser, through the real functions, with a fake Kapso and
+ * a fake AI.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import {
   assertAccessible,
   assertNoSidewaysScroll,
   type BrowserWorld,
+  choose,
   customer,
   find,
   startBrowserWorld,
@@ -35,7 +36,7 @@ Deno.test.afterAll(async () => {
   await llm[Symbol.asyncDispose]();
 });
 
-/** A workflow with one agent, as somebody has made it in the dashboard. */
+/** A workflow with one agent, as if created in the dashboard. */
 function addWorkflow(name: string, prompt = "You are a bot."): Workflow {
   const { fake } = world.inbox;
   const model = fake.state.models[0]!;
@@ -66,13 +67,13 @@ function configOf(workflow: Workflow): any {
   return (workflow.nodes[0]!.data as JsonObject).config;
 }
 
-/** Somebody edits the workflow in the dashboard. */
+/** Changes the workflow as if in the dashboard. */
 function editAtKapso(workflow: Workflow, changes: JsonObject): void {
   Object.assign(configOf(workflow), changes);
   workflow.lockVersion++;
 }
 
-/** A request to `workflow-settings`, as a person makes it. */
+/** A request to `workflow-settings` of a user. */
 async function ask(person: Person, method: string, path: string, body: unknown) {
   const { info, team } = world.inbox;
   const answer = await call(info, `workflow-settings/${team.owner.workspaceId}/${path}`, {
@@ -84,7 +85,7 @@ async function ask(person: Person, method: string, path: string, body: unknown) 
   return answer.body;
 }
 
-/** Settings that Kapso has. */
+/** Creates settings and syncs them to Kapso. */
 async function createSynced(type: string, prompt: string): Promise<Workflow> {
   const { owner } = world.inbox.team;
   const workflow = addWorkflow(`Flow ${type}`, prompt);
@@ -94,7 +95,7 @@ async function createSynced(type: string, prompt: string): Promise<Workflow> {
   return workflow;
 }
 
-/** What the panel of Kapso says. */
+/** The panel that compares with Kapso. */
 function kapsoPanel(page: Page) {
   return page.getByRole("region", { name: "Kapso", exact: true });
 }
@@ -103,7 +104,7 @@ function promptField(page: Page) {
   return page.getByRole("textbox", { name: "System prompt" });
 }
 
-/** What was copied. */
+/** The text in the clipboard. */
 function copied(page: Page): Promise<string> {
   return page.evaluate<string>("navigator.clipboard.readText()");
 }
@@ -112,7 +113,7 @@ async function untilStatus(page: Page, status: string): Promise<void> {
   await page.getByRole("heading", { level: 1 }).getByText(status, { exact: true }).waitFor();
 }
 
-Deno.test("settings are written down, linked to Kapso, and written there after both sides were seen", async () => {
+Deno.test("settings are created, linked to Kapso, and synced after both sides were shown", async () => {
   const workflow = addWorkflow("Sarah at Kapso");
   await using window = await world.open(world.inbox.team.owner, "/workflows");
   const { page } = window;
@@ -124,18 +125,16 @@ Deno.test("settings are written down, linked to Kapso, and written there after b
   await promptField(page).fill("You are Sarah.");
   await page.getByLabel("Temperature").fill("3");
   await page.getByRole("textbox", { name: "Keywords" }).fill("price, promo,");
-  await page.getByRole("button", { name: "Add an answer" }).click();
-  await page.getByLabel("Name of answer 1").fill("price");
-  await page.getByLabel("Text of answer 1").fill("Our prices are on the card.");
-  await page.getByRole("combobox", { name: "Workflow", exact: true }).selectOption({
-    label: "Sarah at Kapso",
-  });
+  await page.getByRole("button", { name: "Add reply" }).click();
+  await page.getByLabel("Name of reply 1").fill("price");
+  await page.getByLabel("Text of reply 1").fill("Our prices are on the card.");
+  await choose(page, "Workflow", "Sarah at Kapso");
   await page.getByRole("button", { name: "Save", exact: true }).click();
-  await page.getByRole("alert").filter({ hasText: "temperature must be from 0 to 2" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "Enter a temperature from 0 to 2" }).waitFor();
   await page.getByLabel("Temperature").fill("0.7");
   await page.getByRole("button", { name: "Save", exact: true }).click();
 
-  // Kapso has other values, and nobody has ever synced: a person decides, and nothing is chosen for them.
+  // Kapso has other values and was never synced: the user decides, and nothing is preselected.
   await kapsoPanel(page).getByText("Kapso and these settings differ").waitFor();
   const prompt = kapsoPanel(page).getByRole("region", { name: "System prompt" });
   await prompt.getByText("You are a bot.").waitFor();
@@ -155,37 +154,37 @@ Deno.test("settings are written down, linked to Kapso, and written there after b
   await page.reload();
   await untilStatus(page, "Synced");
   assertEquals(
-    await page.getByLabel("Text of answer 1").inputValue(),
+    await page.getByLabel("Text of reply 1").inputValue(),
     "Our prices are on the card.",
   );
   await page.getByRole("link", { name: "All workflows" }).click();
   await page.getByRole("link", { name: /Sarah.*Synced/ }).waitFor();
 });
 
-Deno.test("a sync shows first what it will write", async () => {
+Deno.test("a sync shows what it will write before it writes", async () => {
   const workflow = await createSynced("brain", "You are Brain.");
   await using window = await world.open(world.inbox.team.admin, "/workflows/brain");
   const { page } = window;
   await untilStatus(page, "Synced");
   await promptField(page).fill("You are Brain. Be brief.");
-  // What is not saved waits while other pages are looked at.
+  // Unsaved changes survive a visit to another page.
   await page.getByRole("link", { name: "All workflows" }).click();
   await page.getByRole("link", { name: /^Brain/ }).click();
-  await page.getByText("There are changes that are not saved.").waitFor();
+  await page.getByText("You have unsaved changes.").waitFor();
   assertEquals(await promptField(page).inputValue(), "You are Brain. Be brief.");
   assert(await page.getByRole("button", { name: "Sync to Kapso" }).isDisabled());
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await untilStatus(page, "Pending");
   await page.getByRole("button", { name: "Sync to Kapso" }).click();
-  const dialog = page.getByRole("dialog", { name: "This will be written to Kapso" });
+  const dialog = page.getByRole("dialog", { name: "Write these changes to Kapso?" });
   await dialog.getByRole("region", { name: "Kapso now" }).getByText("You are Brain.").waitFor();
-  await dialog.getByRole("region", { name: "Will be" }).getByText("Be brief.").waitFor();
+  await dialog.getByRole("region", { name: "After sync" }).getByText("Be brief.").waitFor();
   assertEquals(configOf(workflow).system_prompt, "You are Brain.");
-  // Somebody else saves while it is being read: what they wrote was not looked at.
+  // Another user saves while the preview is open: their change was not previewed.
   const { owner } = world.inbox.team;
   await ask(owner, "PUT", "brain", { version: 2, system_prompt: "You are Brain. Be very brief." });
   await dialog.getByRole("button", { name: "Write to Kapso" }).click();
-  await dialog.getByText("Somebody else has changed this setting").waitFor();
+  await dialog.getByText("Someone else changed these settings").waitFor();
   assertEquals(configOf(workflow).system_prompt, "You are Brain.");
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await until(
@@ -193,13 +192,13 @@ Deno.test("a sync shows first what it will write", async () => {
     async () => await promptField(page).inputValue() === "You are Brain. Be very brief.",
   );
   await page.getByRole("button", { name: "Sync to Kapso" }).click();
-  await dialog.getByRole("region", { name: "Will be" }).getByText("very").waitFor();
+  await dialog.getByRole("region", { name: "After sync" }).getByText("very").waitFor();
   await dialog.getByRole("button", { name: "Write to Kapso" }).click();
   await untilStatus(page, "Synced");
   assertEquals(configOf(workflow).system_prompt, "You are Brain. Be very brief.");
 });
 
-Deno.test("what was changed at Kapso is found, and can be taken over", async () => {
+Deno.test("a change at Kapso is found and can be adopted", async () => {
   const workflow = await createSynced("drifting", "You are kind.");
   await using window = await world.open(world.inbox.team.owner, "/workflows/drifting");
   const { page } = window;
@@ -211,21 +210,21 @@ Deno.test("what was changed at Kapso is found, and can be taken over", async () 
   await page.getByRole("region", { name: "History" }).getByText("Compared with Kapso").waitFor();
   await page.getByRole("radio", { name: /^Kapso/ }).check();
 
-  // Somebody changes it again meanwhile: what nobody has seen is not taken over.
+  // It changes again in the meantime: values that were not shown are not adopted.
   editAtKapso(workflow, { system_prompt: "You are stern and brief." });
-  await page.getByRole("button", { name: "Take over from Kapso" }).click();
-  await page.getByText("Kapso has other values by now").waitFor();
+  await page.getByRole("button", { name: "Use Kapso’s values" }).click();
+  await page.getByText("Kapso's values have changed").waitFor();
   await kapsoPanel(page).getByText("stern and brief.").waitFor();
   assertEquals(await promptField(page).inputValue(), "You are kind.");
   await page.getByRole("radio", { name: /^Kapso/ }).check();
-  await page.getByRole("button", { name: "Take over from Kapso" }).click();
+  await page.getByRole("button", { name: "Use Kapso’s values" }).click();
   await untilStatus(page, "Synced");
   assertEquals(await promptField(page).inputValue(), "You are stern and brief.");
-  await page.getByRole("region", { name: "History" }).getByText("Taken over from Kapso")
+  await page.getByRole("region", { name: "History" }).getByText("Replaced with Kapso’s values")
     .first().waitFor();
 });
 
-Deno.test("a workflow that is deleted at Kapso is not said to be synced", async () => {
+Deno.test("a workflow that was deleted at Kapso does not count as synced", async () => {
   const workflow = await createSynced("gone", "You are there.");
   world.inbox.fake.state.workflows.delete(workflow.id);
   await using window = await world.open(world.inbox.team.owner, "/workflows/gone");
@@ -234,7 +233,7 @@ Deno.test("a workflow that is deleted at Kapso is not said to be synced", async 
   await kapsoPanel(page).getByText("no workflow with this id").waitFor();
 });
 
-Deno.test("where no program may do it, a person is guided through it", async () => {
+Deno.test("where a sync is impossible, the app guides through the manual setup", async () => {
   const { owner } = world.inbox.team;
   await ask(owner, "PUT", "by_hand", { system_prompt: "You are patient.", keywords: ["help"] });
   await using window = await world.open(owner, "/workflows/by_hand", {
@@ -244,7 +243,7 @@ Deno.test("where no program may do it, a person is guided through it", async () 
   await untilStatus(page, "Pending");
   await page.getByRole("button", { name: "Sync to Kapso" }).click();
   await untilStatus(page, "Manual setup required");
-  const steps = page.getByRole("region", { name: "Set it up by hand" }).getByRole("listitem");
+  const steps = page.getByRole("region", { name: "Set it up manually" }).getByRole("listitem");
   await steps.first().getByText("Open the Kapso dashboard").waitFor();
   const step = steps.filter({ hasText: "You are patient." });
   await step.getByRole("button", { name: /^Copy/ }).click();
@@ -254,12 +253,12 @@ Deno.test("where no program may do it, a person is guided through it", async () 
   await page.getByRole("button", { name: /^Copied\b.*JSON/ }).waitFor();
   const json = JSON.parse(await copied(page));
   assertMatch(JSON.stringify(json.nodes), /You are patient/);
-  await page.getByRole("button", { name: "I have updated Kapso" }).click();
+  await page.getByRole("button", { name: "I’ve updated Kapso" }).click();
   await untilStatus(page, "Synced");
-  await page.getByRole("region", { name: "History" }).getByText("Confirmed by hand").waitFor();
+  await page.getByRole("region", { name: "History" }).getByText("Confirmed manually").waitFor();
 });
 
-Deno.test("two people at once: nobody's words are lost", async () => {
+Deno.test("two users at once: no change is lost", async () => {
   const { owner, admin } = world.inbox.team;
   await ask(owner, "PUT", "shared", { system_prompt: "One" });
   await using window = await world.open(owner, "/workflows/shared");
@@ -267,14 +266,14 @@ Deno.test("two people at once: nobody's words are lost", async () => {
   await promptField(page).fill("Mine");
   await ask(admin, "PUT", "shared", { version: 1, system_prompt: "Theirs" });
   await page.getByRole("button", { name: "Save", exact: true }).click();
-  await page.getByRole("alert").filter({ hasText: "Somebody else has changed" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "Someone else changed" }).waitFor();
   assertEquals(await promptField(page).inputValue(), "Mine");
-  await page.getByRole("button", { name: "Discard mine" }).click();
+  await page.getByRole("button", { name: "Discard my changes" }).click();
   assertEquals(await promptField(page).inputValue(), "Theirs");
 });
 
 for (const role of ["agent", "viewer"] as const) {
-  Deno.test(`workflow settings are not shown to ${role}s, and told so`, async () => {
+  Deno.test(`workflow settings are hidden from ${role}s, and the page says so`, async () => {
     await using window = await world.open(world.inbox.team[role], "/workflows/sarah");
     const { page } = window;
     await page.getByRole("heading", { name: "Workflow settings are for owners and admins" })
@@ -283,50 +282,50 @@ for (const role of ["agent", "viewer"] as const) {
     await page.getByRole("link", { name: "Summaries" }).click();
     await page.getByRole("heading", { name: "Daily summaries", level: 1 }).waitFor();
     await page.getByRole("heading", { level: 2 }).waitFor();
-    assertEquals(await page.getByRole("button", { name: /Make|Settings/ }).count(), 0);
+    assertEquals(await page.getByRole("button", { name: /Create|Settings/ }).count(), 0);
   });
 }
 
-Deno.test("summaries are made, read by day, and stand with the contact", async () => {
+Deno.test("summaries are created, read by day, and shown with the contact", async () => {
   const { owner, viewer } = world.inbox.team;
-  // The fake's clock runs ahead, and what is written tomorrow is in nobody's summary.
+  // The clock of the fake runs ahead, and a message of tomorrow is in no summary.
   const sentAt = Date.now() - 1000;
   const { name } = await customer(world, "Do you have bread?", { sentAt });
   const other = await customer(world, "Good morning", { sentAt });
   await using window = await world.open(owner, "/summaries");
   const { page } = window;
   await page.getByRole("heading", { name: "No summaries for this day" }).waitFor();
-  await page.getByRole("button", { name: "Make summaries for this day" }).click();
+  await page.getByRole("button", { name: "Create summaries for this day" }).click();
   const note = page.getByRole("article", { name });
   await note.getByText("“Do you have bread?”").waitFor();
   await note.getByText("Open question").waitFor();
   await note.getByText("1 received").waitFor();
-  await note.getByText("Not answered that day").waitFor();
+  await note.getByText("No reply that day").waitFor();
   assertEquals(llm.requests.length, 0);
 
-  // Questions that wait come first, and can be looked at alone.
+  // Open questions come first, and can be shown alone.
   await page.getByRole("article", { name: other.name }).waitFor();
   await page.getByRole("radio", { name: "Open questions" }).check();
   await page.getByRole("article", { name: other.name }).waitFor({ state: "detached" });
   await note.waitFor();
-  await page.getByRole("radio", { name: "Everybody" }).check();
+  await page.getByRole("radio", { name: "Everyone" }).check();
 
-  // Only where the workspace allows it do texts leave the project.
+  // Texts leave the project only where the workspace allows it.
   await page.getByRole("button", { name: "Settings" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByText("leave this project").waitFor();
   await dialog.getByLabel("Allow an external AI").check();
-  await dialog.getByLabel("At", { exact: true }).selectOption("18");
-  await dialog.getByLabel("Language").selectOption("pt");
+  await choose(dialog, "At", "18:00");
+  await choose(dialog, "Language of the summaries", "Portuguese");
   await dialog.getByRole("button", { name: "Save" }).click();
   await page.getByText("written by an external AI").waitFor();
   llm.reply = () => ({ kind: "status", status: 500 });
-  await page.getByRole("button", { name: "Make them again" }).click();
-  await note.getByText("The AI could not be asked.").waitFor();
+  await page.getByRole("button", { name: "Create again" }).click();
+  await note.getByText("The AI didn't respond.").waitFor();
   llm.reply = () => summary("Perguntou se há <b>pão</b>.", true, 100);
-  await page.getByRole("button", { name: "Make them again" }).click();
+  await page.getByRole("button", { name: "Create again" }).click();
   await note.getByText("Perguntou se há").waitFor();
-  await page.getByText(/notes written, \d+ by AI/).waitFor();
+  await page.getByText(/summaries created, \d+ by AI/).waitFor();
   const { data } = await owner.client.from("workspace_summary_settings").select().single();
   assertEquals([data!.hour, data!.language, data!.allow_external_ai], [18, "pt", true]);
 
@@ -346,14 +345,14 @@ Deno.test("summaries are made, read by day, and stand with the contact", async (
   await summaries.getByRole("link").click();
   await second.page.getByRole("article", { name }).waitFor();
   const address = second.page.url();
-  await second.page.getByRole("button", { name: "Day before" }).click();
+  await second.page.getByRole("button", { name: "Previous day" }).click();
   await second.page.getByRole("heading", { name: "No summaries for this day" }).waitFor();
-  await second.page.getByRole("button", { name: "Day after" }).click();
+  await second.page.getByRole("button", { name: "Next day" }).click();
   await second.page.getByRole("article", { name }).waitFor();
   assertEquals(second.page.url(), address);
 });
 
-Deno.test("a day with many people is read to its end, whoever wrote most first", async () => {
+Deno.test("a day with many people is read to its end, most messages first", async () => {
   const { sql, team } = world.inbox;
   const day = "2026-03-01";
   await sql`
@@ -380,7 +379,7 @@ Deno.test("a day with many people is read to its end, whoever wrote most first",
 });
 
 for (const colorScheme of ["light", "dark"] as const) {
-  Deno.test(`both pages are fit for everybody, and for a phone, ${colorScheme}`, async () => {
+  Deno.test(`both pages are accessible and fit a phone, ${colorScheme}`, async () => {
     const type = `pages_${colorScheme}`;
     const workflow = await createSynced(type, "You are kind.");
     await using window = await world.open(world.inbox.team.owner, "/workflows", { colorScheme });
@@ -402,11 +401,11 @@ for (const colorScheme of ["light", "dark"] as const) {
     editAtKapso(workflow, { system_prompt: `You are ${"very ".repeat(200)}stern.` });
     await page.getByRole("button", { name: "Compare" }).click();
     await page.getByRole("button", { name: "Choose a side" }).waitFor();
-    await page.getByRole("button", { name: "Set up by hand" }).click();
-    await page.getByRole("button", { name: "I have updated Kapso" }).waitFor();
-    await page.getByRole("button", { name: "Add an answer" }).click();
+    await page.getByRole("button", { name: "Set up manually" }).click();
+    await page.getByRole("button", { name: "I’ve updated Kapso" }).waitFor();
+    await page.getByRole("button", { name: "Add reply" }).click();
     await page.getByText("Nodes of the workflow").click();
-    await page.getByRole("button", { name: "Add a condition" }).click();
+    await page.getByRole("button", { name: "Add condition" }).click();
     await check("settings");
     await page.getByRole("link", { name: "Summaries" }).click();
     await page.getByRole("article").first().waitFor();
@@ -417,7 +416,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-Deno.test("no key reached the browser, and no fault was told", async () => {
+Deno.test("no key reached the browser, and it reported no fault", async () => {
   await world.settled();
   assertEquals(world.leaks, []);
   assertEquals(world.faults, []);

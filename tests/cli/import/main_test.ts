@@ -109,7 +109,7 @@ Deno.test("import exits with 1, 2 or 3 and says why", async () => {
     [[telegram], { ...env, MESSAGING_API_KEY: "wrong" }, 1, "Invalid API key"],
     [[telegram, "--connection", "other"], env, 1, "Check MESSAGING_API_KEY"],
     [[telegram], { SUPABASE_URL: fake.url }, 2, "Set MESSAGING_API_KEY"],
-    [[telegram], { ...env, MESSAGING_API_KEY: "geheim\u00e9" }, 2, "characters no key has"],
+    [[telegram], { ...env, MESSAGING_API_KEY: "geheim\u00e9" }, 2, "characters that no key has"],
     [[], env, 2, "at least one"],
     [[telegram, "--frob"], env, 2, "--frob"],
     [[telegram, "--batch", "0"], env, 2, "1 to 5000"],

@@ -179,11 +179,11 @@ Deno.test("surveyTelegram() copes with keys after the messages", async () => {
 Deno.test("surveyTelegram() names what is wrong with a file", async () => {
   const bytes = await Deno.readFile(new URL("personal_chat.json", FIXTURES));
   const cases: [Uint8Array, string][] = [
-    [bytes.subarray(0, bytes.length - 10), "ends in the middle"],
+    [bytes.subarray(0, bytes.length - 10), "is incomplete"],
     [json({ hello: "world" }), "no Telegram chat"],
     [json([]), "no Telegram chat"],
     [new TextEncoder().encode("<html>"), "not valid JSON"],
-    [new Uint8Array(), "ends in the middle"],
+    [new Uint8Array(), "is incomplete"],
   ];
   for (const [file, message] of cases) {
     await assertRejects(() => surveyTelegram(chunks(file)), CommandError, message);

@@ -197,7 +197,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   assert(!only.stdout.includes("Number 1 of"));
   const off = await command([], { PHONE_NUMBER_ID: inactive.phoneNumberId });
   assertEquals(off.code, 1);
-  assertStringIncludes(off.stderr, "No connection that is asked for is active");
+  assertStringIncludes(off.stderr, "No selected connection is active");
 });
 
 Deno.test("kapso:sync says what is wrong, and what to do", async () => {
@@ -223,7 +223,7 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
       2,
       "refuses SUPABASE_SERVICE_ROLE_KEY",
     ],
-    [[slug], { SUPABASE_URL: closed }, 1, "The project cannot be reached"],
+    [[slug], { SUPABASE_URL: closed }, 1, "Cannot reach the project"],
     [[slug], { SUPABASE_URL: "" }, 2, "SUPABASE_URL is not set"],
     [
       [slug, "--messages", "0"],
@@ -264,7 +264,7 @@ Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", as
   assertEquals(code, 0);
   assertEquals(waits, [42_000]);
   const note = lines.find((line) => line.startsWith("Kapso limits the rate"));
-  assertMatch(note ?? "", /A larger --delay-ms avoids this\. Going on in 42 seconds\./);
+  assertMatch(note ?? "", /A larger --delay-ms avoids this\. Resuming in 42 seconds\./);
   assertEquals(lines.filter((line) => line.includes("] Processing:")).length, 1);
   assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
 
@@ -275,7 +275,7 @@ Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", as
   });
   const refused = await commandHere(business, {}, () => assert(false, "it waits for a day"));
   assertEquals(refused.code, 1);
-  assertStringIncludes(refused.problems, "It wants to be left alone for 24 hours");
+  assertStringIncludes(refused.problems, "It asks to wait 24 hours");
   assertStringIncludes(refused.problems, "0 of 1 conversations are done; run it again");
 });
 
@@ -294,7 +294,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   });
   assertEquals(kills, 1);
   assertEquals(killed.code, 0, killed.problems);
-  assert(killed.lines.some((line) => /broke\. Going on\.|Trying again in/.test(line)));
+  assert(killed.lines.some((line) => /broke\. Resuming\.|Retrying in/.test(line)));
   assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
 
   // Another request that lets time pass between two conversations, until somebody waits for it.
@@ -312,7 +312,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   await reader.cancel();
   assertEquals(waiting.code, 0, waiting.problems);
   assertEquals(
-    waiting.lines.filter((line) => line.startsWith("Another request is at work")).length,
+    waiting.lines.filter((line) => line.startsWith("Another request is syncing")).length,
     1,
   );
 });
@@ -355,7 +355,7 @@ Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second on
   assertEquals(last.code, 0, last.stderr);
   assertStringIncludes(
     last.stdout,
-    `Going on where the last run stopped: ${Number(done) + 1} of 5 conversations are done\n` +
+    `Resuming where the last run stopped: ${Number(done) + 1} of 5 conversations are done\n` +
       "✓ Total conversations: 5\n",
   );
   assertStringIncludes(last.stdout, "Successfully processed: 5\n");

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { createOpenApi, OPENAPI_PATH } from "../../../cli/openapi_document.ts";
+import { createOpenApi, OPENAPI_PATH } from "../../../cli/openapi.ts";
 import { useDatabase } from "../../support/database.ts";
 import { signUp } from "../../support/users.ts";
 import { ask } from "../../support/agents.ts";

@@ -1,5 +1,5 @@
 /**
- * How one request of daily-summary works through what is due, without a database.
+ * How a request of daily-summary works through the slices that are due, without a database.
  *
  * @module
  */
@@ -41,7 +41,7 @@ function slice(workspaceId: string): Slice {
   };
 }
 
-/** Posts as the schedule does, with a store whose slices are given. */
+/** Posts as the schedule does, with a store that has the given slices. */
 async function post(
   slices: Slice[],
   write: (slice: Slice) => boolean = () => true,
@@ -84,7 +84,7 @@ async function post(
   return { status: response.status, body: await response.json(), written, logged };
 }
 
-Deno.test("a slice that cannot be written keeps no other business from its notes", async () => {
+Deno.test("a slice that cannot be written does not block other businesses", async () => {
   const { status, body, written, logged } = await post(
     [slice("a"), slice("b"), slice("c")],
     (given) => {
@@ -96,20 +96,20 @@ Deno.test("a slice that cannot be written keeps no other business from its notes
   assertEquals(logged.filter((line) => line.includes("slice_failed")).length, 1);
 });
 
-Deno.test("without a database the answer says so", async () => {
+Deno.test("a database that is not available is reported", async () => {
   const { status, body } = await post([slice("a")], () => {
     throw new AppError(503, "database_unavailable", "later", { retryAfterSeconds: 5 });
   });
   assertEquals([status, body.code], [503, "database_unavailable"]);
 });
 
-Deno.test("when the time is over the rest is for the next call", async () => {
+Deno.test("when the budget is used up the rest is left for the next call", async () => {
   const many = Array.from({ length: 10 }, (_, index) => slice(String(index)));
   const { body, written } = await post(many, undefined, { stepMs: 400 });
   assertEquals([body.has_more, written.length, many.length], [true, 3, 7]);
 });
 
-Deno.test("no text of anybody is logged", async () => {
+Deno.test("no message text is logged", async () => {
   const { logged } = await post([slice("a")]);
   assertEquals(logged.length > 1, true);
   assertEquals(logged.filter((line) => line.includes("secret")), []);

@@ -1,5 +1,5 @@
 /**
- * What daily-summary writes and sends: plain text, extracts, prompts, and settings that are right.
+ * The texts of daily-summary: plain text, extracts and prompts; and the settings of the AI.
  *
  * @module
  */
@@ -115,7 +115,7 @@ Deno.test("the prompt has the messages as one line that nothing in them can end"
   assertStringIncludes(user!.content, "BCP 47 tag de");
 });
 
-Deno.test("readAnswer() takes what was asked for, also among other words, and nothing else", () => {
+Deno.test("readAnswer() reads the requested JSON, also among other words, and nothing else", () => {
   const right = '{"summary":"All good.","open_question":true,"extra":1}';
   for (
     const text of [right, `\`\`\`json\n${right}\n\`\`\``, ` ${right}\n`, `Sure: ${right} and more`]
@@ -140,7 +140,7 @@ Deno.test("readAnswer() takes what was asked for, also among other words, and no
   }
 });
 
-Deno.test("settings of the AI are whole, or the function does not start", () => {
+Deno.test("incomplete settings of the AI keep the function from starting", () => {
   assertEquals(readAiSettings({}), undefined);
   assertEquals(readAiSettings({ SUMMARY_AI_BASE_URL: "", SUMMARY_AI_MODEL: "m" }), undefined);
   const env = { SUMMARY_AI_BASE_URL: "https://ai.example/v1/", SUMMARY_AI_MODEL: "m" };

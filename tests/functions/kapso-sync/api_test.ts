@@ -1,5 +1,5 @@
 /**
- * The API of kapso-sync: who may call it, what it refuses, limits, stopping, and two at once.
+ * The API of kapso-sync: permissions, refusals, limits, stopping a run, and concurrent requests.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import {
 
 const world = useWorld();
 
-/** Conversations with messages at the fake. */
+/** Creates conversations with messages at the fake. */
 function write({ fakeLine }: Business, conversations: number, messages: number): void {
   const { fake } = world.current;
   for (let place = 0; place < conversations; place++) {
@@ -38,7 +38,7 @@ async function userIdOf({ user }: Business): Promise<string> {
   return (await user.client.auth.getUser()).data.user!.id;
 }
 
-Deno.test("owners, admins and agents may sync, viewers may watch, strangers see nothing", async () => {
+Deno.test("owners, admins and agents may sync, viewers may list runs, strangers see nothing", async () => {
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 1, 2);
@@ -68,7 +68,7 @@ Deno.test("owners, admins and agents may sync, viewers may watch, strangers see 
       path: `/runs/${list.body.runs[0]?.id ?? crypto.randomUUID()}/stop`,
       headers,
     });
-    // Nothing of theirs is open.
+    // None of their runs is open.
     assertEquals([stop.status, (await stop.json()).code], [404, "run_not_found"]);
   }
   assertEquals(
@@ -77,7 +77,7 @@ Deno.test("owners, admins and agents may sync, viewers may watch, strangers see 
   );
 });
 
-Deno.test("nobody comes in without a token, with a wrong one, or with the publishable key", async () => {
+Deno.test("a missing or invalid token and the publishable key are refused", async () => {
   const { info } = world.current;
   const body = { connection_id: "wa_business_123" };
   for (
@@ -102,7 +102,7 @@ Deno.test("nobody comes in without a token, with a wrong one, or with the publis
   assertEquals([withKey.status, (await withKey.json()).code], [403, "service_key_required"]);
 });
 
-Deno.test("a wrong request is refused with a sentence that says what to change", async () => {
+Deno.test("an invalid request is refused with a sentence that says what to change", async () => {
   const { info } = world.current;
   for (
     const [body, status, code, says] of [
@@ -124,7 +124,7 @@ Deno.test("a wrong request is refused with a sentence that says what to change",
   assertEquals((await call(info, "kapso-sync", { method: "DELETE" })).status, 405);
 });
 
-Deno.test("a connection that is switched off, or a key that Kapso refuses, is said", async () => {
+Deno.test("an inactive connection and a refused Kapso key are reported", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   const body = { connection_id: business.line.phoneNumberId };
@@ -137,7 +137,7 @@ Deno.test("a connection that is switched off, or a key that Kapso refuses, is sa
     await sql`select state, error from public.sync_runs where connection_id = ${business.line.id}`;
   assertEquals(failed!.state, "failed");
   assert(!failed!.error.includes("revoked"), "no key in an error");
-  // With the right key the same run goes on.
+  // With the right key the same run resumes.
   write(business, 1, 1);
   assertEquals(ending(await slice(info, body)).type, "done");
 
@@ -148,7 +148,7 @@ Deno.test("a connection that is switched off, or a key that Kapso refuses, is sa
   assertEquals(fake.requests.length, requests, "Kapso was not asked");
 });
 
-Deno.test("50 messages of each conversation unless all are asked for, and only what is new enough", async () => {
+Deno.test("50 messages of each conversation by default, all on request, and none older than since", async () => {
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2, 60);
@@ -161,7 +161,7 @@ Deno.test("50 messages of each conversation unless all are asked for, and only w
   assertEquals(read(dry), [60, 60]);
   assertEquals(ending(dry).messages_added, 120);
   assertEquals(await storedIds({ ...world.current, ...business }), [], "a dry run stores nothing");
-  // One that is larger than a slice goes on in the next.
+  // A run that is larger than a slice resumes in the next one.
   fake.misbehave({ kind: "status", status: 429, headers: { "Retry-After": "60" } });
   const limited = ending(await slice(info, { ...body, dry_run: true }));
   assertEquals([limited.type, limited.code], ["paused", "kapso_rate_limited"]);
@@ -179,7 +179,7 @@ Deno.test("50 messages of each conversation unless all are asked for, and only w
   );
 });
 
-Deno.test("of two requests at once one works; stopped, a run goes on where it was", async () => {
+Deno.test("of two concurrent requests one works; a stopped run resumes where it was", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 30, 1);
@@ -221,7 +221,7 @@ Deno.test("of two requests at once one works; stopped, a run goes on where it wa
   );
 });
 
-Deno.test("who goes away leaves a run that others can take up at once", async () => {
+Deno.test("a caller that disconnects leaves a run that others can resume at once", async () => {
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 20, 1);
@@ -239,7 +239,7 @@ Deno.test("who goes away leaves a run that others can take up at once", async ()
   assertEquals(ending(await slice(info, { connection_id: business.line.id })).type, "done");
 });
 
-Deno.test("a conversation that Kapso does not give is noted, and the others arrive", async () => {
+Deno.test("a conversation that Kapso refuses is noted, and the others arrive", async () => {
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 20, 1);
@@ -259,7 +259,7 @@ Deno.test("a conversation that Kapso does not give is noted, and the others arri
   assertStringIncludes(text, "Conversation not found");
 });
 
-Deno.test("the schedule takes up what lies there, and repairs every active number with a key", async () => {
+Deno.test("the schedule resumes open runs, and repairs every active phone number with a key", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 10, 1);

@@ -1,6 +1,6 @@
 /**
- * Runs that meet: two calls of the schedule, a slice that is overtaken, a stop, a connection that is
- * switched off or gets another key meanwhile, and what one connection does to the others.
+ * Concurrent changes of runs: two calls of the schedule, a slice that loses its lease, a stop, a connection
+ * that is switched off or gets another key, and the effect of one connection on the others.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import {
 
 const world = useWorld();
 
-/** Conversations with a message each at the fake. */
+/** Creates conversations with one message each at the fake. */
 function write({ fakeLine }: Business, conversations: number): void {
   const { fake } = world.current;
   for (let place = 0; place < conversations; place++) {
@@ -34,7 +34,7 @@ function write({ fakeLine }: Business, conversations: number): void {
   }
 }
 
-/** Events of a request as they come. */
+/** Reads the events of a request as they arrive. */
 function follow(response: Response) {
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -64,7 +64,7 @@ const due = async ({ line }: Business) =>
 const beginDue = ({ line }: Business, mode: string) =>
   world.current.sql`select * from public.begin_due_sync_run(${line.id}, ${mode})`;
 
-Deno.test("nobody waits for a page that is being stored, and whoever ends a run gets its connection", async () => {
+Deno.test("beginning a run does not wait for a page that is being stored, whose slice can end the run", async () => {
   const { sql } = world.current;
   const { line } = await newBusiness(world.current);
   const begin = () =>
@@ -76,14 +76,14 @@ Deno.test("nobody waits for a page that is being stored, and whoever ends a run 
   const { id, lease } = begun!.run;
   await sql.begin(async (storing) => {
     await storing`select from private.hold_sync_run(${id}, ${lease}, 60)`;
-    // As if its lease had run out by the other's clock: it is at work all the same.
+    // As if the lease had expired by the caller's clock: the slice works all the same.
     const [second] = await begin();
     assertEquals([second!.is_mine, second!.run.id], [false, id]);
     await storing`select from public.release_sync_run(${id}, ${lease}, 'done')`;
   });
 });
 
-Deno.test("a call of the schedule does not begin again what others have finished or stopped meanwhile", async () => {
+Deno.test("a call of the schedule does not begin a run that was finished or stopped in the meantime", async () => {
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 3);
@@ -93,7 +93,7 @@ Deno.test("a call of the schedule does not begin again what others have finished
     update public.sync_runs set state = 'running', phase = 'messages', finished_at = null
     where id = ${first!.run_id}`;
   assertEquals(await due(business), ["history"]);
-  // Somebody else is quicker.
+  // Another request is faster.
   assertEquals(ending(await slice(info, body)).type, "done");
   assertEquals((await beginDue(business, "history")).count, 0);
   assertEquals(
@@ -113,13 +113,13 @@ Deno.test("a call of the schedule does not begin again what others have finished
   );
 });
 
-Deno.test("of two calls of the schedule at once one gets the run", async () => {
+Deno.test("of concurrent calls of the schedule one gets the run", async () => {
   const business = await newBusiness(world.current);
   const begun = await Promise.all(Array.from({ length: 4 }, () => beginDue(business, "repair")));
   assertEquals(begun.flatMap((rows) => rows.map((row) => row.is_mine)), [true]);
 });
 
-Deno.test("asked to stop, a run stays stopped, whether its slice fails or is cut off", async () => {
+Deno.test("a run that was asked to stop stays stopped, whether its slice fails or is cut off", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 5);
@@ -138,7 +138,7 @@ Deno.test("asked to stop, a run stays stopped, whether its slice fails or is cut
   await sql`update public.connections set confirmed_until = now() where id = ${business.line.id}`;
   assertEquals(await due(business), []);
 
-  // The next one is killed before it comes to that.
+  // The next one is killed before it can release its lease.
   await sql`
     update public.sync_runs
     set state = 'running', lease = gen_random_uuid(), lease_expires_at = now() + interval '1 minute'
@@ -153,7 +153,7 @@ Deno.test("asked to stop, a run stays stopped, whether its slice fails or is cut
   assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
 });
 
-Deno.test("stopped during a pause, a run is not gone on with by whoever waited", async () => {
+Deno.test("a run that was stopped during a pause is not resumed by the caller that waited", async () => {
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2);
@@ -168,11 +168,11 @@ Deno.test("stopped during a pause, a run is not gone on with by whoever waited",
   await (await post(info, "", { path: `/runs/${paused.run_id}/stop` })).body?.cancel();
   const end = ending(await slice(info, { ...body, run_id: paused.run_id }));
   assertEquals([end.type, end.run_id, end.messages_read], ["stopped", paused.run_id, 0]);
-  // Whoever asks anew wants it.
+  // A new request without run_id resumes it.
   assertEquals(ending(await slice(info, body)).type, "done");
 });
 
-Deno.test("a slice that was overtaken while Kapso was slow stores nothing, and says who is at work", async () => {
+Deno.test("a slice that lost its lease while Kapso was slow stores nothing, and ends as busy", async () => {
   const { info, sql, fake } = world.current;
   for (const isWell of [true, false]) {
     const business = await newBusiness(world.current);
@@ -202,7 +202,7 @@ Deno.test("a slice that was overtaken while Kapso was slow stores nothing, and s
   }
 });
 
-Deno.test("nothing more is stored for a connection that is switched off, and it goes on when it is back", async () => {
+Deno.test("nothing more is stored for an inactive connection, and its run resumes once it is active", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 6);
@@ -223,7 +223,7 @@ Deno.test("nothing more is stored for a connection that is switched off, and it 
   );
 });
 
-Deno.test("a connection that gets another number meanwhile begins anew, with nothing of the one before", async () => {
+Deno.test("a connection whose phone number changes begins a new run, with nothing of the previous one", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   const other = fake.addLine(uniquePhoneNumberId(), "+55 11 3000-0001");
@@ -250,7 +250,7 @@ Deno.test("a connection that gets another number meanwhile begins anew, with not
   assertEquals(await storedIds({ ...world.current, ...moved }), kapsoIds(fake, other));
 });
 
-Deno.test("a connection that is deleted meanwhile ends its slice, and takes its run along", async () => {
+Deno.test("deleting a connection ends its slice and deletes its run", async () => {
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 6);
@@ -262,7 +262,7 @@ Deno.test("a connection that is deleted meanwhile ends its slice, and takes its 
   assertEquals([response.status, (await response.json()).code], [404, "connection_not_found"]);
 });
 
-Deno.test("a run that failed for its key goes on with the next key", async () => {
+Deno.test("a run that failed because of its key resumes with the next key", async () => {
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 1);
@@ -281,7 +281,7 @@ Deno.test("a run that failed for its key goes on with the next key", async () =>
   assertEquals(await due(business), ["history"]);
 });
 
-Deno.test("a repair whose place Kapso does not know any more walks from the beginning", async () => {
+Deno.test("a repair whose cursor Kapso no longer accepts walks from the beginning", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2);
@@ -300,7 +300,7 @@ Deno.test("a repair whose place Kapso does not know any more walks from the begi
   );
 });
 
-Deno.test("a dry repair looks nothing up that the next one would then leave out", async () => {
+Deno.test("a dry repair does not use up the look-ups of the next one", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   const contact = fake.addContact({ line: business.fakeLine });
@@ -315,7 +315,7 @@ Deno.test("a dry repair looks nothing up that the next one would then leave out"
   assertEquals([real.statuses_checked, real.sessions_checked], [1, 1]);
 });
 
-Deno.test("what a repair cannot store is counted, and the rest is stored", async () => {
+Deno.test("what a repair cannot store is reported, and the rest is stored", async () => {
   const { sql } = world.current;
   const { line } = await newBusiness(world.current);
   const [begun] = await sql`
@@ -346,7 +346,7 @@ Deno.test("what a repair cannot store is counted, and the rest is stored", async
   );
 });
 
-Deno.test("a connection without a key gives its turn to the others", async () => {
+Deno.test("a connection without a key does not block the others", async () => {
   const { sql } = world.current;
   const business = await newBusiness(world.current);
   assertEquals(await due(business), ["repair"]);

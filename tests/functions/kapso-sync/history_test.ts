@@ -1,6 +1,6 @@
 /**
- * History: everything a number has at Kapso is here after a run, once and right, whatever happens in
- * between.
+ * History: after a run everything that a phone number has at Kapso is stored exactly once, despite failures and
+ * changes during the run.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const CONVERSATIONS = size(60, 500);
 const MESSAGES = size(1_500, 20_000);
 const KILLS = size(3, 20);
 
-Deno.test("threads, people, files, replies, reactions and statuses arrive as they are", async () => {
+Deno.test("conversations, people, files, replies, reactions and statuses arrive unchanged", async () => {
   await using world = await startWorld({ startAt: Date.now() - 3 * DAY_SECONDS * 1000 });
   const { fake, info, sql } = world;
   const rita = fake.addContact({ phone: "5511988887777", name: "Rita" });
@@ -93,7 +93,7 @@ Deno.test("threads, people, files, replies, reactions and statuses arrive as the
   assertEquals(reply!.reply_to, question.id);
   assert(JSON.stringify(reply!.reactions).includes("👍"));
   assert(String(image!.media_url).startsWith("http"));
-  // This project has no Storage, and the message says so: the link is all there is.
+  // This project has no Storage, and the message says so: only the link is stored.
   const media = () =>
     sql`
       select from public.conversations as thread
@@ -109,7 +109,7 @@ Deno.test("threads, people, files, replies, reactions and statuses arrive as the
   assertEquals(await storedIds(world), kapsoIds(fake));
 });
 
-Deno.test(`${MESSAGES} messages of ${CONVERSATIONS} conversations arrive through a Kapso that fails`, async () => {
+Deno.test(`${MESSAGES} messages of ${CONVERSATIONS} conversations arrive although Kapso fails again and again`, async () => {
   await using world = await startWorld();
   fill(world.fake);
   world.fake.failureRate = size(0.04, 0.1);
@@ -125,7 +125,7 @@ Deno.test(`${MESSAGES} messages of ${CONVERSATIONS} conversations arrive through
   await assertExact(world);
 });
 
-Deno.test(`killed ${KILLS} times, a run goes on and is exact in the end`, async () => {
+Deno.test(`a run that is killed ${KILLS} times resumes and is exact in the end`, async () => {
   await using world = await startWorld();
   fill(world.fake);
   const random = createRandom(11);
@@ -139,7 +139,7 @@ Deno.test(`killed ${KILLS} times, a run goes on and is exact in the end`, async 
       if (left === 1) isKilled = await killFunction(world);
     }
     assert(isKilled, "the run had ended before it could be killed");
-    // Whatever was on its way when the process died.
+    // Requests that were under way when the process died.
     try {
       while (!(await lines.next()).done);
     } catch { /* The connection broke. */ }
@@ -155,7 +155,7 @@ Deno.test(`killed ${KILLS} times, a run goes on and is exact in the end`, async 
   assertEquals(runs!.count, 1, "it was one run all the time");
 });
 
-Deno.test("live webhooks during the walk, and a list that moves: nothing lost, doubled or lowered", async () => {
+Deno.test("webhooks during the walk and a list that moves: no message is lost or stored twice, no status goes back", async () => {
   await using world = await startWorld();
   const { fake, info } = world;
   fill(fake);
@@ -164,7 +164,7 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
   let isOver = false;
   const chatter = (async () => {
     while (!isOver) {
-      // Somebody writes: their conversation jumps to the front of the list.
+      // A new message moves its conversation to the front of the list.
       const contact = random.pick(fake.state.contacts);
       fake.receiveMessage(contact, `live ${random.hex(8)}`);
       const sent = fake.sendMessage(contact, "an answer");
@@ -183,7 +183,7 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
   await chatter;
   await fake.settled();
   assertEquals(end.type, "done", end.error ?? "");
-  // What came in the last moments came by webhook.
+  // The last messages arrived by webhook.
   await assertExact(world);
   const lowered = await world.sql`
     select count(*)::integer as count
@@ -208,7 +208,7 @@ Deno.test("live webhooks during the walk, and a list that moves: nothing lost, d
   );
 });
 
-/** A year of conversations; some customers have several. */
+/** Creates a year of conversations; some customers have several. */
 function fill(fake: FakeKapso): void {
   seedHistory(fake, {
     conversations: CONVERSATIONS,
@@ -222,7 +222,7 @@ function everything({ line }: World): Record<string, unknown> {
   return { connection_id: line.phoneNumberId, messages_per_conversation: "all" };
 }
 
-/** Everything is there, once, in order, with counts that are right. */
+/** Checks that everything is stored once, in order, with correct counts. */
 async function assertExact(world: World): Promise<void> {
   const stored = await storedIds(world);
   const expected = kapsoIds(world.fake);

@@ -1,5 +1,5 @@
 /**
- * Repair: what webhooks lost is found again, live and not as history, and a connection says how it is.
+ * Repair: what webhooks missed is stored, live and not as history; and the health of a connection.
  *
  * @module
  */
@@ -30,7 +30,7 @@ async function unread({ line }: Business): Promise<number> {
   return found!.unread;
 }
 
-Deno.test("messages whose events were lost arrive, unread, and what is there stays once", async () => {
+Deno.test("messages whose events were lost arrive as unread, and none is stored twice", async () => {
   const { fake, info } = world.current;
   const business = await newBusiness(world.current);
   const contact = fake.addContact({ line: business.fakeLine, name: "Ana" });
@@ -56,7 +56,7 @@ Deno.test("messages whose events were lost arrive, unread, and what is there sta
   assertEquals(await unread(business), 2);
 });
 
-Deno.test("it begins where the last one was confirmed, and keeps no runs that found nothing", async () => {
+Deno.test("a repair begins at the last confirmed time, and runs without findings are not kept", async () => {
   const { fake, sql } = world.current;
   const business = await newBusiness(world.current);
   const contact = fake.addContact({ line: business.fakeLine });
@@ -75,7 +75,7 @@ Deno.test("it begins where the last one was confirmed, and keeps no runs that fo
   assert(runs[1]!.since.getTime() > runs[1]!.started_at.getTime() - 11 * 60 * 1000);
 });
 
-Deno.test("what hangs below delivered is looked up, and not every time", async () => {
+Deno.test("undelivered messages are looked up, but not in every repair", async () => {
   const { fake, sql, info } = world.current;
   const business = await newBusiness(world.current);
   const contact = fake.addContact({ line: business.fakeLine });
@@ -83,7 +83,7 @@ Deno.test("what hangs below delivered is looked up, and not every time", async (
   const messages = [2 * HOUR_MS, 26 * HOUR_MS].map((age) => {
     const sent = fake.sendMessage(contact, "on its way", { sentAt: Date.now() - age });
     fake.setStatus(sent, "sent", { at: Date.now() - age });
-    // Kapso stored it then: a repair from now on does not read it again.
+    // Kapso stored it then, so a repair that begins now does not list it.
     sent.createdAt = Date.now() - age;
     return sent;
   });
@@ -120,7 +120,7 @@ Deno.test("what hangs below delivered is looked up, and not every time", async (
   assertEquals(asked(), 1, "it is not asked for again a moment later");
 });
 
-Deno.test("a number that had nothing confirmed yet is not swamped with its past", async () => {
+Deno.test("the first repair of a phone number reads a limited past", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   const contact = fake.addContact({ line: business.fakeLine });
@@ -130,7 +130,7 @@ Deno.test("a number that had nothing confirmed yet is not swamped with its past"
   assertEquals(ending(await repair(business)).messages_added, 1);
 });
 
-Deno.test("a connection says its lag, its last event, its silence and what failed, to members alone", async () => {
+Deno.test("members alone see a connection's lag, last event, silence and failed events", async () => {
   const { fake, info } = world.current;
   const business = await newBusiness(world.current);
   const health = async ({ user, line }: Business) =>
@@ -156,7 +156,7 @@ Deno.test("a connection says its lag, its last event, its silence and what faile
     await health({ ...business, user: (await newBusiness(world.current)).user }),
     undefined,
   );
-  // An event for a number that nobody has yet belongs to nobody.
+  // An event for a phone number without a connection belongs to no workspace.
   await deliver(info, { phone_number_id: uniquePhoneNumberId(), message: { id: "wamid.x" } });
   assertEquals((await health(business))!.failed_events, 0);
 });

@@ -1,6 +1,6 @@
 /**
- * What Kapso does to a conversation without being heard: a lost end, an opening that no webhook tells of,
- * and what members did themselves meanwhile.
+ * Changes of sessions at Kapso whose events never arrive: a lost end, a reopening that has no webhook event,
+ * and what members did in the meantime.
  *
  * @module
  */
@@ -18,7 +18,7 @@ function repair({ line }: Business): ReturnType<typeof slice> {
   return slice(world.current.info, { connection_id: line.id, mode: "repair" });
 }
 
-/** A customer who wrote some hours ago, whose thread is here. */
+/** A customer who wrote some hours ago, with a stored conversation. */
 async function wrote(
   business: Business,
   hours: number,
@@ -32,7 +32,7 @@ async function wrote(
   return { contact, message, session: message.conversation };
 }
 
-/** Delivers the events of a business that were not delivered before. */
+/** Delivers the pending events of a business. */
 const heard = new WeakSet<object>();
 async function hear({ line }: Business): Promise<void> {
   const { fake, info } = world.current;
@@ -43,7 +43,7 @@ async function hear({ line }: Business): Promise<void> {
   }
 }
 
-/** Forgets the events of a business that were not delivered yet, as Kapso does after two minutes. */
+/** Drops the pending events of a business, as Kapso does after two minutes. */
 function lose({ line }: Business): void {
   for (const event of world.current.fake.events) {
     if (event.phoneNumberId === line.phoneNumberId) heard.add(event);
@@ -59,14 +59,14 @@ async function statusOf(session: Conversation): Promise<string> {
   return found!.status;
 }
 
-/** Closes or opens a thread as a member does whose Kapso cannot be reached. */
+/** Closes or opens a conversation as a member, while Kapso cannot be reached. */
 async function set({ user, line }: Business, status: "open" | "closed"): Promise<void> {
   const [{ id }] = await world.current.sql<[{ id: string }]>`
     select id from public.conversations where connection_id = ${line.id}`;
   await rows(user.client.rpc("set_conversation_status", { conversation_id: id, status }).select());
 }
 
-/** Does something some seconds from now, by Kapso's clock. */
+/** Does something at a later time of Kapso's clock, in seconds from now. */
 function later(seconds: number, action: () => void): void {
   const { clock } = world.current.fake;
   clock.advance(seconds);
@@ -78,7 +78,7 @@ function asked(session: Conversation): number {
   return world.current.fake.requests.filter(({ path }) => path.endsWith(session.id)).length;
 }
 
-Deno.test("a thread whose session ended unheard is closed, and Kapso is asked once", async () => {
+Deno.test("a conversation whose session ended without an event is closed, with one look-up", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   const { session } = await wrote(business, 2);
@@ -93,7 +93,7 @@ Deno.test("a thread whose session ended unheard is closed, and Kapso is asked on
   assertEquals([asked(session), asked(fresh)], [1, 0]);
 });
 
-Deno.test("one that was opened again at Kapso opens its thread, and its second end closes it", async () => {
+Deno.test("a session that was reopened at Kapso reopens its conversation, and its second end closes it", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   const { session } = await wrote(business, 7);
@@ -108,7 +108,7 @@ Deno.test("one that was opened again at Kapso opens its thread, and its second e
   assertEquals(await statusOf(session), "closed");
 });
 
-Deno.test("an end of before does not close what a member opened, whoever brings it", async () => {
+Deno.test("an earlier end does not close what a member opened, from a repair or a late event", async () => {
   const { fake, info } = world.current;
   const business = await newBusiness(world.current);
   const { session } = await wrote(business, 2);
@@ -121,18 +121,18 @@ Deno.test("an end of before does not close what a member opened, whoever brings 
   assertEquals(await statusOf(session), "open", "brought by a repair");
   await deliver(info, late.body, { event: late.event });
   assertEquals(await statusOf(session), "open", "brought by a late event");
-  // It is opened at Kapso too, which says nothing, and ends there once more.
+  // It is reopened at Kapso as well, without an event, and ends there again.
   fake.reopenSession(session);
   later(60, () => fake.endSession(session));
   await hear(business);
   assertEquals(await statusOf(session), "closed");
 });
 
-Deno.test("what a member closed stays closed while Kapso's session goes on", async () => {
+Deno.test("what a member closed stays closed while Kapso's session is active", async () => {
   const { fake, info, sql } = world.current;
   const business = await newBusiness(world.current);
   const { contact, session } = await wrote(business, 7);
-  // Of this session the beginning is not known: it was found by one of its messages.
+  // The beginning of this session is unknown: it was found by one of its messages.
   await sql`update public.conversation_sessions set started_at = now() where session_id = ${session.id}`;
   const answer = fake.sendMessage(contact, "bye", { sentAt: Date.now() - 7 * HOUR_MS });
   answer.createdAt = answer.sentAt;
@@ -149,10 +149,10 @@ Deno.test("what a member closed stays closed while Kapso's session goes on", asy
   assertEquals(await statusOf(session), "open", "the customer wrote");
 });
 
-Deno.test("a repair looks up thirty of many, and goes on after one that Kapso cannot give", async () => {
+Deno.test("a repair looks up thirty of many sessions, and continues after one that Kapso refuses", async () => {
   const { fake, sql } = world.current;
   const business = await newBusiness(world.current);
-  // All in one second, as answers to a broadcast are.
+  // All in one second, as replies to a broadcast are.
   const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;
   const sessions = Array.from({ length: 35 }, () => {
     const contact = fake.addContact({ line: business.fakeLine });
@@ -176,7 +176,7 @@ Deno.test("a repair looks up thirty of many, and goes on after one that Kapso ca
   assertEquals([first.type, first.sessions_checked], ["done", 30]);
   assertEquals(await closed(), 28);
 
-  // The rest, while the rate limit is used up: what was found before is kept.
+  // The rest, while the rate limit is used up: earlier results are kept.
   fake.misbehaveOn(
     "GET",
     /\/platform\/v1\/whatsapp\/conversations\//,
@@ -195,7 +195,7 @@ Deno.test("a repair looks up thirty of many, and goes on after one that Kapso ca
   assertEquals(await closed(), 33);
 });
 
-Deno.test("a message that Kapso never answers for does not keep repair from its end", async () => {
+Deno.test("a message whose look-up always fails does not keep a repair from ending", async () => {
   const { fake, sql } = world.current;
   const business = await newBusiness(world.current);
   const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;

@@ -95,7 +95,7 @@ Deno.test("a change of identity of somebody who is not known is ignored, and can
   const event = "whatsapp.contact.identity_changed";
   const { id, state } = await deliverAll(db.info, change, { event });
   assertEquals(state, "ignored");
-  assertEquals((await eventOf(db.sql, id))?.error, "nobody has these identifiers yet");
+  assertEquals((await eventOf(db.sql, id))?.error, "no person has these identifiers yet");
   await addContact(user, "BR.1111");
   await db.service`select public.replay_webhook_events(${[id]})`;
   assertEquals((await eventOf(db.sql, id))?.state, "processed");

@@ -7,15 +7,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import { createKapsoClient } from "../../../supabase/functions/_shared/kapso/api/client.ts";
+import type { MessageMedia } from "../../../supabase/functions/_shared/contracts/message_media.ts";
+import { createMediaCopyStore } from "../../../supabase/functions/_shared/kapso/media/copies_store.ts";
 import {
   createDownload,
-  createMediaLibrary,
-  createMediaStorage,
   MediaError,
+} from "../../../supabase/functions/_shared/kapso/media/download.ts";
+import {
+  createMediaLibrary,
   type MediaLibrary,
-  type MessageMedia,
-  supabaseMediaStore,
 } from "../../../supabase/functions/_shared/kapso/media/library.ts";
+import { createMediaStorage } from "../../../supabase/functions/_shared/kapso/media/storage.ts";
 import { normalize } from "../../../supabase/functions/_shared/kapso/webhook/normalize.ts";
 import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
 import { useDatabase } from "../../support/database.ts";
@@ -76,7 +78,7 @@ async function start(): Promise<Setup> {
   });
   const anotherLibrary = () =>
     createMediaLibrary({
-      store: supabaseMediaStore(client),
+      store: createMediaCopyStore(client),
       storage: createMediaStorage({
         supabaseUrl: storage.url,
         serviceRoleKey: storage.serviceKey,
@@ -338,7 +340,7 @@ Deno.test("whoever was cut off is followed by another, and does not count any mo
   await using setup = await start();
   const { line } = setup;
   const photo = await setup.receive({ type: "image" });
-  const store = supabaseMediaStore(createServiceClient({
+  const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
@@ -424,7 +426,7 @@ Deno.test("the files of a conversation that is deleted are deleted as well", asy
   await setup.receive({ type: "image" });
   await setup.copy();
   const late = await setup.receive({ type: "image" });
-  const store = supabaseMediaStore(createServiceClient({
+  const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));

@@ -55,7 +55,7 @@ Deno.test("what came for a number's former workspace is never stored for the nex
   assertEquals(await replay([id]), [{
     id,
     state: "failed",
-    error: "the number was another workspace's when this came",
+    error: "the number belonged to another workspace when this arrived",
   }]);
   assertEquals(await messagesOf(db.sql, phoneNumberId), []);
   // What comes from now on is theirs.

@@ -1,5 +1,5 @@
 /**
- * workflow-settings over HTTP, against a fake Kapso: saving, its history, and the way to Kapso and back.
+ * workflow-settings over HTTP, against a fake Kapso: saving, the history, and the sync in both directions.
  *
  * @module
  */
@@ -34,7 +34,7 @@ Deno.test.afterAll(async () => {
 const GEMINI = "google/gemini-2.5-flash";
 const modelId = (name: string) => fake.state.models.find((model) => model.name === name)!.id;
 
-/** Nodes of types and with fields that this project knows nothing of. */
+/** Nodes with types and fields that this project does not know. */
 const STRANGE_NODES: JsonObject[] = [
   {
     id: "quantum_1",
@@ -96,7 +96,7 @@ function decideNode(config: JsonObject = {}): JsonObject {
   };
 }
 
-/** An owner with a number that the fake's project has, and a workflow there. */
+/** An owner with a phone number of the fake's project, and a workflow there. */
 interface World {
   user: User;
   token: string;
@@ -167,7 +167,7 @@ async function check(world: World) {
   return body;
 }
 
-/** A setting that Kapso has. */
+/** A setting that is synced with Kapso. */
 async function createSynced(nodes?: JsonObject[]) {
   const world = await createWorld(nodes);
   const setting = await save(world, {
@@ -185,13 +185,13 @@ function configOf(workflow: Workflow, id: string): any {
   return (workflow.nodes.find((node) => node.id === id)!.data as JsonObject).config;
 }
 
-/** Somebody edits the workflow in the dashboard. */
+/** Edits the workflow as in Kapso's dashboard. */
 function edit(workflow: Workflow, id: string, changes: JsonObject): void {
   Object.assign(configOf(workflow, id), changes);
   workflow.lockVersion++;
 }
 
-Deno.test("a setting is created, changed and kept with who and when", async () => {
+Deno.test("a setting is created and changed, and the history says who and when", async () => {
   const world = await createWorld();
   const made = await save(world, {
     system_prompt: "You are Sarah.",
@@ -209,7 +209,7 @@ Deno.test("a setting is created, changed and kept with who and when", async () =
     null,
     ["price", "promo"],
   ]);
-  // The same again is no change.
+  // Saving the same values again is no change.
   assertEquals((await save(world, { version: 2, temperature: 0.5 })).version, 2);
   assertEquals((await send(world, "GET", "")).body.settings.length, 1);
   assertEquals((await send(world, "GET", "/sarah")).body.setting.version, 2);
@@ -234,7 +234,7 @@ Deno.test("a setting is created, changed and kept with who and when", async () =
   assertEquals(page.body.history.map(({ action }: JsonObject) => action), ["updated"]);
 });
 
-Deno.test("of two who save at once, one is told so and nothing is lost", async () => {
+Deno.test("of two concurrent saves one is refused, and nothing is lost", async () => {
   const world = await createWorld();
   await save(world, { system_prompt: "one" });
   const answers = await Promise.all(
@@ -251,7 +251,7 @@ Deno.test("of two who save at once, one is told so and nothing is lost", async (
   assertEquals(both.map(({ status }) => status).sort(), [201, 409]);
 });
 
-Deno.test("limits are said in a sentence", async (t) => {
+Deno.test("an invalid value is refused with a sentence", async (t) => {
   const world = await createWorld();
   const cases: [Record<string, unknown>, string][] = [
     [{ temperature: 2.1 }, "temperature must be from 0 to 2"],
@@ -281,7 +281,7 @@ Deno.test("limits are said in a sentence", async (t) => {
       assertStringIncludes(answer.body.message, sentence);
     });
   }
-  await t.step("a type that is no name", async () => {
+  await t.step("an invalid type", async () => {
     const answer = await send(world, "PUT", "/Sarah%20X", {});
     assertEquals([answer.status, answer.body.code], [400, "invalid_query"]);
   });
@@ -310,7 +310,7 @@ Deno.test("a dry run shows the difference and writes nothing; the first sync ask
     [
       ["ai_model", "grok-4.1-fast", GEMINI, null, true],
       ["system_prompt", "You are Sarah.", "You are a bot.", null, true],
-      // Empty at Kapso: nobody's.
+      // Empty at Kapso, so no conflict.
       ["max_tokens", 800, null, null, false],
     ],
   );
@@ -339,7 +339,7 @@ Deno.test("a dry run shows the difference and writes nothing; the first sync ask
     provider_model_name: "x-ai/grok-4.1-fast",
     max_tokens: 800,
   });
-  // From then on what changes here goes there without a question.
+  // From then on changes are synced without a question.
   await save(world, { version: 1, system_prompt: "You are Sarah, from Bandung." });
   assertEquals((await check(world)).outcome, "pending");
   assertEquals((await sync(world)).outcome, "synced");
@@ -351,7 +351,7 @@ Deno.test("a dry run shows the difference and writes nothing; the first sync ask
   );
 });
 
-Deno.test("everything else goes back as it came, unknown node types byte for byte", async () => {
+Deno.test("everything else is sent back unchanged, unknown node types byte for byte", async () => {
   const { world: { workflow } } = await createSynced();
   const patch = workflow.nodes;
   assertEquals(patch.map(({ id }) => id), ["agent_1", "decide_1", "quantum_1", "wait"]);
@@ -369,7 +369,7 @@ Deno.test("everything else goes back as it came, unknown node types byte for byt
   assertEquals(workflow.lockVersion, 1);
 });
 
-Deno.test("drift is found, shown with both sides, and never overwritten unasked", async () => {
+Deno.test("drift is found, shown with both values, and never overwritten without consent", async () => {
   const { world, setting } = await createSynced();
   const { workflow } = world;
   edit(workflow, "agent_1", { system_prompt: "You are Sara." });
@@ -392,7 +392,7 @@ Deno.test("drift is found, shown with both sides, and never overwritten unasked"
   assertEquals((await sync(world)).outcome, "conflict");
   assertEquals(configOf(workflow, "agent_1").system_prompt, "You are Sara.");
 
-  // What was shown is not there any more: neither side may be taken over.
+  // Kapso's values changed after they were shown: neither side may be taken over.
   edit(workflow, "agent_1", { system_prompt: "You are Zara." });
   const late = await sync(world, { overwrite: drift.fingerprint });
   assertEquals([late.outcome, late.changes[0].kapso], ["conflict", "You are Zara."]);
@@ -414,13 +414,13 @@ Deno.test("drift is found, shown with both sides, and never overwritten unasked"
   const { body } = await send(world, "GET", "/sarah/history");
   assertEquals(body.history.some(({ action }: JsonObject) => action === "adopted"), true);
 
-  // Edits beside what belongs to the setting are none of its business.
+  // Edits of other fields do not concern the setting.
   edit(workflow, "agent_1", { max_iterations: 3 });
   assertEquals((await check(world)).outcome, "synced");
 });
 
 Deno.test("an edit at Kapso between reading and writing is a conflict", async (t) => {
-  // By the read of lock_version after which the edit happens: the third is the last look before the
+  // By the read of lock_version after which the edit happens: the third is the last read before the
   // write, so Kapso itself has to refuse.
   for (const [name, reads] of [["seen before the write", 2], ["refused by Kapso", 3]] as const) {
     await t.step(name, async () => {
@@ -443,9 +443,9 @@ Deno.test("an edit at Kapso between reading and writing is a conflict", async (t
   }
 });
 
-Deno.test("a write whose answer is lost is looked after", async (t) => {
+Deno.test("a write whose answer is lost is verified", async (t) => {
   for (const isDone of [true, false]) {
-    await t.step(isDone ? "it was done" : "it was not done", async () => {
+    await t.step(isDone ? "it was applied" : "it was not applied", async () => {
       const { world } = await createSynced();
       await save(world, { version: 1, system_prompt: "New." });
       fake.misbehaveOn(
@@ -455,14 +455,14 @@ Deno.test("a write whose answer is lost is looked after", async (t) => {
       );
       const { outcome, reason } = await sync(world);
       assertEquals([outcome, reason], isDone ? ["synced", null] : ["error", "kapso_unavailable"]);
-      // Either way the next one knows.
+      // The next check agrees.
       assertEquals((await sync(world)).outcome, "synced");
       assertEquals(configOf(world.workflow, "agent_1").system_prompt, "New.");
     });
   }
 });
 
-Deno.test("a key that is revoked, or may not: by hand, with steps and the workflow to paste", async (t) => {
+Deno.test("a key that is revoked or lacks permission: manual steps, and the workflow to paste", async (t) => {
   for (const status of [401, 403] as const) {
     await t.step(String(status), async () => {
       const { world, setting } = await createSynced();
@@ -491,7 +491,7 @@ Deno.test("a key that is revoked, or may not: by hand, with steps and the workfl
           (node.data as JsonObject).node_type === "agent"
         );
         assertEquals(agent.data.config.system_prompt, "By hand.");
-        // Looking is no reason to forget what somebody has confirmed.
+        // A check that cannot read Kapso keeps the confirmation.
         const version = answer.setting.version;
         const confirmed = await send(world, "POST", "/sarah/confirm", { version });
         assertEquals(confirmed.body.setting.sync_status, "synced");
@@ -503,14 +503,14 @@ Deno.test("a key that is revoked, or may not: by hand, with steps and the workfl
       } finally {
         fake.workflowRefusal = null;
       }
-      // Whoever said so was wrong: as soon as anybody can look, it shows.
+      // The confirmation was wrong, which shows as soon as Kapso can be read.
       const looked = await check(world);
       assertEquals([looked.outcome, looked.setting.sync_status], ["conflict", "conflict"]);
     });
   }
 });
 
-Deno.test("the installation's key opens no workflows of a project that others have numbers in", async () => {
+Deno.test("the installation's key opens no workflows of a project with phone numbers of other workspaces", async () => {
   const world = await createWorld();
   const stranger = await createWorld(undefined, { hasKey: false });
   await save(stranger, { kapso_workflow_id: world.workflow.id, system_prompt: "Mine now." });
@@ -523,7 +523,7 @@ Deno.test("the installation's key opens no workflows of a project that others ha
   assert(mine.body.workflows.some(({ id }: JsonObject) => id === world.workflow.id));
 });
 
-Deno.test("keywords go into the condition that is named, and nowhere else", async () => {
+Deno.test("keywords are written to the mapped condition, and nowhere else", async () => {
   const world = await createWorld();
   await save(world, {
     kapso_workflow_id: world.workflow.id,
@@ -562,7 +562,7 @@ Deno.test("keywords go into the condition that is named, and nowhere else", asyn
   assertEquals([body.outcome, body.setting.keywords], ["synced", ["sale"]]);
 });
 
-Deno.test("a workflow that does not fit is not touched", async (t) => {
+Deno.test("a workflow that does not fit is not changed", async (t) => {
   const prompt = { system_prompt: "New." };
   const keywords = {
     keywords: ["promo"],
@@ -604,7 +604,7 @@ Deno.test("a workflow that does not fit is not touched", async (t) => {
   }
 });
 
-Deno.test("several agent nodes: those that are named", async () => {
+Deno.test("several agent nodes: only the mapped ones change", async () => {
   const world = await createWorld([
     agentNode(),
     agentNode({}, "agent_2"),
@@ -624,7 +624,7 @@ Deno.test("several agent nodes: those that are named", async () => {
   );
 });
 
-Deno.test("without a workflow, and with one that is not there", async () => {
+Deno.test("without a workflow, and with one that does not exist", async () => {
   const world = await createWorld();
   await save(world, {
     system_prompt: "You are Sarah.",
@@ -647,7 +647,7 @@ Deno.test("without a workflow, and with one that is not there", async () => {
   ]);
 });
 
-Deno.test("a workflow that is deleted at Kapso is an error as soon as anybody looks", async () => {
+Deno.test("a workflow that was deleted at Kapso is an error at the next check", async () => {
   const { world } = await createSynced();
   fake.state.workflows.delete(world.workflow.id);
   const gone = await check(world);
@@ -656,12 +656,12 @@ Deno.test("a workflow that is deleted at Kapso is an error as soon as anybody lo
     "error",
     "workflow_not_found",
   ]);
-  // It comes back, as it was.
+  // It is restored unchanged.
   fake.state.workflows.set(world.workflow.id, world.workflow);
   assertEquals((await check(world)).setting.sync_status, "synced");
 });
 
-Deno.test("what is written is the version that was looked at", async () => {
+Deno.test("a sync writes the version that the caller has read", async () => {
   const { world } = await createSynced();
   await save(world, { version: 1, system_prompt: "Mine." });
   const seen = await sync(world, { dry_run: true, version: 2 });
@@ -673,19 +673,19 @@ Deno.test("what is written is the version that was looked at", async () => {
   assertEquals((await sync(world, { version: 3 })).outcome, "synced");
 });
 
-Deno.test("a Kapso that takes the values and keeps others is not said to have refused them", async () => {
+Deno.test("values that change right after a sync are a conflict, and not a refusal", async () => {
   const { world } = await createSynced();
   await save(world, { version: 1, system_prompt: "Mine." });
-  // The fifth read of the version is Kapso's own, when it has written.
+  // The fifth read of the version is Kapso's own, after the write.
   editAfterReads(world.workflow, 5, () => {
     configOf(world.workflow, "agent_1").system_prompt = "Theirs, a moment later.";
   });
   const { outcome, message } = await sync(world);
   assertEquals(outcome, "conflict");
-  assertStringIncludes(message, "Kapso took the values, and has others now");
+  assertStringIncludes(message, "Kapso accepted the values but has others now");
 });
 
-Deno.test("an installation whose Kapso does not enforce lock_version loses nobody's edit either", async () => {
+Deno.test("no edit is lost where Kapso does not enforce lock_version", async () => {
   const { world } = await createSynced();
   await save(world, { version: 1, system_prompt: "Mine." });
   fake.checksLockVersion = false;
@@ -700,7 +700,7 @@ Deno.test("an installation whose Kapso does not enforce lock_version loses nobod
   }
 });
 
-Deno.test("who may: owners and admins, of their own workspace", async () => {
+Deno.test("owners and admins may use the settings of their workspace, and others may not", async () => {
   const world = await createWorld();
   const other = await createWorld();
   await save(world, { system_prompt: "Secret." });
@@ -721,11 +721,11 @@ Deno.test("who may: owners and admins, of their own workspace", async () => {
   for (const [method, path, body] of paths) {
     const answer = await send(asOther, method, path, body);
     assertEquals([answer.status, answer.body.code], [404, "workspace_not_found"], path);
-    const nobody = await call(info, `workflow-settings/${world.user.workspaceId}${path}`, {
+    const unsigned = await call(info, `workflow-settings/${world.user.workspaceId}${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    assertEquals(nobody.status, 401, path);
+    assertEquals(unsigned.status, 401, path);
   }
   await sql`
     insert into public.workspace_members (workspace_id, user_id, role)
@@ -741,7 +741,7 @@ Deno.test("who may: owners and admins, of their own workspace", async () => {
   assertNotEquals((await send(asOther, "GET", "/sarah")).body.setting.system_prompt, "x");
 });
 
-/** Edits a workflow right after its lock_version was read so often, before anybody can do anything else. */
+/** Edits a workflow right after the given number of reads of its lock_version. */
 function editAfterReads(workflow: Workflow, reads: number, change: () => void): void {
   let version = workflow.lockVersion;
   let count = 0;

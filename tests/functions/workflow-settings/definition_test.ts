@@ -1,6 +1,6 @@
 /**
- * Definitions of workflows, as text: what is not changed on purpose keeps every byte, all the way into the
- * request to Kapso.
+ * Definitions of workflows as text: everything that is not edited keeps every byte, up to the request to
+ * Kapso.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import {
 import type { Setting } from "../../../supabase/functions/workflow-settings/setting.ts";
 import { syncSetting } from "../../../supabase/functions/workflow-settings/sync.ts";
 
-/** As no program would write it: numbers, escapes, spaces and orders that parsing would lose. */
+/** Numbers, escapes, spaces and orders that parsing and printing would lose. */
 const DEFINITION = `{ "nodes" : [
   {"id":"start","position":{"x":1.0,"y":-0},"data":{"node_type":"start","config":{}}},
   {"id":"agent_1","position":{"x":1e2,"y":0},"data":{"node_type":"agent","config":{"max_iterations":10,"system_prompt":"Caf\\u00e9 \\/ one","temperature":0.70}}},
@@ -50,12 +50,12 @@ Deno.test("editDefinition() changes the given values and no other byte", () => {
     DEFINITION.replace('"Caf\\u00e9 \\/ one"', JSON.stringify('New "one"\\n☀️')),
   );
   assertEquals(editDefinition(graph, []), DEFINITION);
-  // A field that was not there.
+  // A new field.
   const added = editDefinition(graph, [{ path: [...agent.configPath, "max_tokens"], value: 5 }]);
   assertEquals(added.replace(/,\s*"max_tokens":\s*5/, ""), DEFINITION);
 });
 
-Deno.test("editDefinition() takes many values at once, some of which were not there", () => {
+Deno.test("editDefinition() applies many edits at once, including new fields", () => {
   const graph = readGraph(ANSWER)!;
   const [start, agent] = graph.nodes as [typeof graph.nodes[0], typeof graph.nodes[0]];
   const edited = editDefinition(graph, [
@@ -73,14 +73,14 @@ Deno.test("editDefinition() takes many values at once, some of which were not th
     temperature: 0.5,
     max_tokens: 5,
   });
-  // What stands around them keeps its bytes.
+  // The text around them keeps its bytes.
   assertEquals(
     edited.slice(edited.indexOf('{"id":"odd"')),
     DEFINITION.slice(DEFINITION.indexOf('{"id":"odd"')),
   );
 });
 
-Deno.test("the bytes reach Kapso as they came, with the lock_version that was read", async () => {
+Deno.test("the bytes reach Kapso unchanged, with the lock_version that was read", async () => {
   const sent: string[] = [];
   let answer = ANSWER;
   const kapso = createKapsoClient({
@@ -135,7 +135,7 @@ Deno.test("readGraph() takes a graph with or without its envelope, and nothing e
   }
 });
 
-Deno.test("a node with the name of a property of all objects harms nobody", async () => {
+Deno.test("a node named like a property of every object does no harm", async () => {
   const text =
     `{"definition":{"nodes":[{"id":"__proto__","data":{"node_type":"agent","config":{"system_prompt":"old"}}}],"edges":[]}}`;
   const kapso = createKapsoClient({

@@ -1,5 +1,5 @@
 /**
- * Which way leads from a workspace to Kapso.
+ * The Kapso API key that a workspace uses.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const OTHER: KapsoConnection = { id: "other", phoneNumberId: null, hasKey: true 
 const SHARED: KapsoConnection = { id: "shared", phoneNumberId: "2", hasKey: false };
 const UNKNOWN: KapsoConnection = { id: "unknown", phoneNumberId: "3", hasKey: false };
 
-/** Connects, with an installation's key whose project has the numbers 2 and 4. */
+/** Connects, with an installation's key whose project has the phone numbers 2 and 4. */
 async function connect(
   connections: KapsoConnection[],
   options: { connectionId?: string; hasSharedKey?: boolean; status?: number; owners?: string[] } =
@@ -50,7 +50,7 @@ async function connect(
   return result.reason ?? asked.at(-1)!;
 }
 
-Deno.test("a connection's own key is used, whatever its project has", async () => {
+Deno.test("a connection's own key is used without looking at its project", async () => {
   assertEquals(await connect([OWN, SHARED]), "own");
   assertEquals(await connect([OWN, OTHER]), "several_kapso_keys");
   assertEquals(await connect([OWN, OTHER], { connectionId: "other" }), "other");
@@ -58,7 +58,7 @@ Deno.test("a connection's own key is used, whatever its project has", async () =
   assertEquals(await connect([]), "no_kapso_key");
 });
 
-Deno.test("the installation's key is used where its project is this workspace's alone", async () => {
+Deno.test("the installation's key is used only where all phone numbers of its project are this workspace's", async () => {
   assertEquals(await connect([SHARED, UNKNOWN]), "shared");
   assertEquals(await connect([SHARED], { owners: ["workspace", "other"] }), "no_kapso_key");
   assertEquals(await connect([SHARED], { owners: ["other"] }), "no_kapso_key");

@@ -4,6 +4,7 @@
  * @module
  */
 import type { DatabaseClient } from "../database/clients.ts";
+import { refused } from "../database/errors.ts";
 import { rpc } from "../database/rpc.ts";
 import { AppError } from "../http/errors.ts";
 import { sha256Hex } from "./hash.ts";
@@ -40,9 +41,7 @@ export async function verifyApiKey(
     throw new AppError(401, "invalid_connection", "Invalid connection_id or platform");
   }
   if (!connection.is_valid) throw new AppError(401, "invalid_api_key", "Invalid API key");
-  if (!connection.is_active) {
-    throw new AppError(403, "connection_inactive", "Connection is inactive");
-  }
+  if (!connection.is_active) throw refused("connection_inactive");
   return { id: connection.id, workspaceId: connection.workspace_id };
 }
 

@@ -29,7 +29,7 @@ export interface AddRouteOptions {
   readonly queryErrorCode?: string;
   /** Code of the error for a wrong path; `invalid_request` by default. */
   readonly pathErrorCode?: string;
-  /** Takes the body as JSON with any Content-Type, or without one. */
+  /** Reads the body as JSON with any Content-Type, or without one. */
   readonly anyMediaType?: boolean;
 }
 

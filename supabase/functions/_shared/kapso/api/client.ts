@@ -1,8 +1,8 @@
 /**
- * The client of Kapso's API: the Meta proxy, the Platform API and its workflows. Every function and
- * script that calls Kapso calls it through this.
+ * The client of Kapso's API: the Meta proxy, the Platform API and its workflows. Every call to Kapso goes
+ * through it.
  *
- * Rows are handed on as Kapso sent them; `normalize.ts` knows how to read them.
+ * Rows are returned as Kapso sends them; `normalize.ts` reads them.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export type { RateLimit, RequestOptions } from "./request.ts";
 /** Options of {@linkcode createKapsoClient}. */
 export type KapsoClientOptions = RequesterOptions;
 
-/** What a list of conversations is asked for. Times are ISO 8601. */
+/** Filters of a list of conversations. Times are ISO 8601. */
 export interface ConversationListOptions extends ListOptions {
   lastActiveSince?: string;
   lastActiveUntil?: string;
@@ -40,8 +40,8 @@ export interface ConversationListOptions extends ListOptions {
 }
 
 /**
- * What a list of messages is asked for. Times are ISO 8601, and of the moment at which Kapso stored the
- * message, which for imported history is not WhatsApp's.
+ * Filters of a list of messages. Times are ISO 8601, and mean the moment at which Kapso stored the message,
+ * which differs from WhatsApp's for imported history.
  */
 export interface MessageListOptions extends ListOptions {
   conversationId?: string;
@@ -51,23 +51,23 @@ export interface MessageListOptions extends ListOptions {
   status?: MessageStatus;
 }
 
-/** A message that Kapso accepted. WhatsApp has not yet: that is what the event `sent` says. */
+/** A message that Kapso has accepted. The event `sent` reports that WhatsApp has, too. */
 export interface SentMessage {
   /** The wamid. */
   id: string;
-  /** Digits as WhatsApp has them, which may differ from those that were given. */
+  /** Digits as WhatsApp has them, which may differ from the given ones. */
   waId: string | undefined;
-  /** The business-scoped id, where the message went to one. */
+  /** The business-scoped id, where the message was sent to one. */
   userId: string | undefined;
   /** For templates, such as `accepted` or `held_for_quality_assessment`. */
   status: string | undefined;
 }
 
-/** A file at Meta. Its links live for about five minutes. */
+/** A file at Meta. Its links are valid for about five minutes. */
 export interface MediaFile {
   id: string;
   mimeType: string | undefined;
-  /** As Meta says it: hexadecimal or base64. */
+  /** As Meta sends it: hexadecimal or base64. */
   sha256: string | undefined;
   /** In bytes. */
   size: number | undefined;
@@ -80,17 +80,17 @@ export interface MediaFile {
 /**
  * Kapso's API with one key, which belongs to one Kapso project.
  *
- * Every call throws {@linkcode KapsoError}. Calls that read are repeated when Kapso is not well and slow
- * down when its rate limit is nearly used up; calls that write are attempted once, unless
- * `isRepeatable` says that twice is the same as once. A list is asked for page by page, as it is walked.
+ * Every call throws {@linkcode KapsoError}. Calls that read are retried when Kapso fails, and slow down when
+ * its rate limit is nearly used up; calls that write are attempted once, unless `isRepeatable` says that
+ * they are idempotent. A list is read page by page, as the caller iterates.
  */
 export interface KapsoClient {
-  /** `https://api.kapso.ai`, or what was configured. */
+  /** `https://api.kapso.ai`, or the configured address. */
   baseUrl: string;
-  /** What is left of this minute's requests, where Kapso has said so. */
+  /** The rest of this minute's requests, where Kapso has sent it. */
   rateLimit(): RateLimit | undefined;
 
-  /** The most recently active first, so the list moves while it is walked. */
+  /** The most recently active first, so the order changes while the list is read. */
   listConversations(
     phoneNumberId: string,
     options?: ConversationListOptions,
@@ -106,24 +106,24 @@ export interface KapsoClient {
   getConversation(id: string, options?: RequestOptions): Promise<Row>;
 
   /**
-   * Send a message, once.
+   * Sends a message once.
    *
-   * @param body As Meta's API takes it; `messaging_product` is added. `biz_opaque_callback_data` names
-   *   it, should the answer be lost.
-   * @throws {KapsoError} With `isAmbiguous` where it may have been sent all the same.
+   * @param body As Meta's API takes it; `messaging_product` is added. `biz_opaque_callback_data` identifies
+   *   the message if the answer is lost.
+   * @throws {KapsoError} With `isAmbiguous` where it may have been sent.
    */
   sendMessage(
     phoneNumberId: string,
     body: Record<string, unknown>,
     options?: RequestOptions,
   ): Promise<SentMessage>;
-  /** @param options `typing`: show that an answer is being written. */
+  /** @param options `typing`: also shows the customer a typing indicator. */
   markRead(
     phoneNumberId: string,
     wamid: string,
     options?: RequestOptions & { typing?: boolean },
   ): Promise<void>;
-  /** @param file Its type is what Meta checks the content against. */
+  /** @param file Meta compares its type with its content. */
   uploadMedia(
     phoneNumberId: string,
     file: Blob,
@@ -143,7 +143,7 @@ export interface KapsoClient {
     fields: Record<string, unknown>,
     options?: RequestOptions,
   ): Promise<Row>;
-  /** Assign a conversation to a member of the Kapso project. One assignment is active at a time. */
+  /** Assigns a conversation to a member of the Kapso project. One assignment is active at a time. */
   assignConversation(
     id: string,
     assignment: { userId: string; notes?: string },
@@ -154,10 +154,10 @@ export interface KapsoClient {
   listTemplates(businessAccountId: string, options?: ListOptions): AsyncIterable<Page>;
   listPhoneNumbers(options?: RequestOptions): Promise<Row[]>;
   getPhoneNumber(phoneNumberId: string, options?: RequestOptions): Promise<Row>;
-  /** Five a second and 60 a minute at most; Kapso keeps an answer for three minutes. */
+  /** Limited to 5 a second and 60 a minute; Kapso caches an answer for three minutes. */
   getPhoneNumberHealth(phoneNumberId: string, options?: RequestOptions): Promise<Row>;
 
-  /** All webhooks of a number. */
+  /** All webhooks of a phone number. */
   listWebhooks(phoneNumberId: string, options?: RequestOptions): Promise<Row[]>;
   /** @throws {KapsoError} 409 where one with this URL exists. */
   createWebhook(
@@ -170,9 +170,9 @@ export interface KapsoClient {
     change: Record<string, unknown>,
     options?: RequestOptions,
   ): Promise<Row>;
-  /** Let Kapso send a made-up event. */
+  /** Makes Kapso send a test event. */
   testWebhook(id: string, event: string, options?: RequestOptions): Promise<void>;
-  /** What Kapso delivered in the last 24 hours, the newest first; one page. */
+  /** Deliveries of the last 24 hours, the newest first; one page. */
   listDeliveries(
     webhookId: string,
     options?: RequestOptions & { pageSize?: number },
@@ -185,19 +185,19 @@ export interface KapsoClient {
   getWorkflow(id: string, options?: RequestOptions): Promise<Row>;
   /** The graph: `definition` with `nodes` and `edges`. */
   getWorkflowDefinition(id: string, options?: RequestOptions): Promise<Row>;
-  /** The same as the text that came: what is cut out of it and written back keeps every byte. */
+  /** The same as the text that Kapso sends, so that a part that is written back keeps every byte. */
   getWorkflowDefinitionText(id: string, options?: RequestOptions): Promise<string>;
   /**
-   * @param workflow What changes, and the `lock_version` that was read before; as JSON where it is a
-   *   string. `nodes` and `edges` replace all that there were.
-   * @throws {KapsoError} 409 where somebody else has changed it since.
+   * @param workflow The changes, and the `lock_version` that was read before; JSON where it is a string.
+   *   `nodes` and `edges` replace all former ones.
+   * @throws {KapsoError} 409 where it has changed since.
    */
   updateWorkflow(
     id: string,
     workflow: Record<string, unknown> | string,
     options?: RequestOptions,
   ): Promise<Row>;
-  /** The models that nodes of workflows can name. */
+  /** The models that nodes of workflows can use. */
   listProviderModels(options?: RequestOptions): Promise<Row[]>;
 }
 
@@ -208,7 +208,7 @@ const ALL_FIELDS = "kapso(*)";
 const UPLOAD_TIMEOUT_MS = 120_000;
 
 /**
- * A client of Kapso's API.
+ * Creates a client of Kapso's API.
  *
  * @throws {TypeError} for a base URL that cannot be used.
  *
@@ -405,7 +405,7 @@ export function createKapsoClient(options: KapsoClientOptions): KapsoClient {
   };
 }
 
-/** A path: the first value is its beginning, the others are ids. */
+/** Builds a path: the first value is its beginning, the others are ids. */
 function path(strings: TemplateStringsArray, start: string, ...ids: string[]): string {
   return ids.reduce(
     (text, id, index) => `${text}${encodeId(id)}${strings[index + 2]}`,
@@ -432,7 +432,7 @@ function readSentMessage(answer: unknown): SentMessage {
   };
 }
 
-/** @throws {KapsoError} `unreadable_answer`; after a POST nobody knows what was done then. */
+/** @throws {KapsoError} `unreadable_answer`; after a POST its effect is unknown. */
 function requireText(value: unknown, method: "GET" | "POST"): string {
   const text = typeof value === "number" ? String(value) : textOf(value);
   if (text !== undefined) return text;

@@ -1,16 +1,16 @@
 /**
- * What can go wrong between this project and Kapso's API, in one shape.
+ * Failures of Kapso's API, in one shape.
  *
  * @module
  */
 import { readRetryAfter } from "../../http/retry.ts";
 import { isObject } from "../webhook/content.ts";
 
-/** What is known of a failure. */
+/** The parts of a {@linkcode KapsoError}. */
 export interface KapsoFailure {
-  /** HTTP status; 0 where no answer came. */
+  /** HTTP status; 0 without an answer. */
   status: number;
-  /** Kapso's own code where it sent one, else one of ours: `timeout`, `network`, `unauthorized`, … */
+  /** Kapso's code, else one of ours: `timeout`, `network`, `unauthorized`, … */
   code: string;
   /** Safe to show and to log: without keys, links and phone numbers. */
   message: string;
@@ -22,20 +22,20 @@ export interface KapsoFailure {
   cause?: unknown;
 }
 
-/** Kapso refused, or could not be asked. */
+/** Kapso refused a request, or did not answer. */
 export class KapsoError extends Error {
   override readonly name = "KapsoError";
-  /** HTTP status; 0 where no answer came. */
+  /** HTTP status; 0 without an answer. */
   readonly status: number;
   /** Stable name of the failure. */
   readonly code: string;
   /** Meta's number for the failure, where Meta refused. */
   readonly metaCode: number | undefined;
-  /** The same request can succeed later, and asking again does nothing twice. */
+  /** The same request can succeed later, and a retry has no effect twice. */
   readonly isRetryable: boolean;
-  /** The request left and nobody knows whether it was done. It must not be sent again unasked. */
+  /** The request was sent and its effect is unknown. It must not be retried automatically. */
   readonly isAmbiguous: boolean;
-  /** Milliseconds to wait before asking again, where Kapso said so. */
+  /** Milliseconds to wait before a retry, where Kapso sent them. */
   readonly retryAfterMs: number | undefined;
 
   constructor(failure: KapsoFailure) {
@@ -49,7 +49,7 @@ export class KapsoError extends Error {
   }
 }
 
-/** Names for what Kapso says with a status alone. */
+/** Codes of answers that have only a status. */
 const CODES: Readonly<Record<number, string>> = {
   400: "invalid_request",
   401: "unauthorized",
@@ -61,15 +61,15 @@ const CODES: Readonly<Record<number, string>> = {
   429: "rate_limited",
 };
 
-/** Meta's limits of throughput: nothing was sent, and a little later it will be. */
+/** Meta's limits of throughput: nothing was sent, and a retry can help. */
 const PASSING_META_CODES = new Set([4, 80007, 130429, 131056]);
 const MAX_MESSAGE_LENGTH = 300;
 
 /**
- * Read a refusal: Meta's `{"error":{"message","code",…}}`, Kapso's `{"error":"text","code":"…"}`, or
- * whatever stands in front of Kapso, in HTML or with nothing in it.
+ * Reads a refusal: Meta's `{"error":{"message","code",…}}`, Kapso's `{"error":"text","code":"…"}`, or the
+ * HTML or empty answer of a proxy in front of Kapso.
  *
- * @param request `isWrite`: it may have changed something. `apiKey`: what may not be in the message.
+ * @param request `isWrite`: it may have had an effect. `apiKey`: must not appear in the message.
  */
 export function readRefusal(
   response: Pick<Response, "status" | "headers">,
@@ -80,7 +80,7 @@ export function readRefusal(
   const said = readBody(text);
   const isPassing = status === 429 || (status === 409 && request.isWrite) ||
     (said.metaCode !== undefined && PASSING_META_CODES.has(said.metaCode));
-  // Whoever answered 5xx may have passed the request on before.
+  // A proxy that answers 5xx may have passed the request on before.
   const isUnknown = status >= 500 || status === 408;
   const code = said.code ?? (said.metaCode === undefined ? undefined : `meta_${said.metaCode}`) ??
     CODES[status] ?? (isUnknown ? "server_error" : "refused");
@@ -103,7 +103,7 @@ function readBody(text: string): { message?: string; code?: string; metaCode?: n
   const code = textOf(body.code);
   const { error } = body;
   if (!isObject(error)) {
-    // "Rate limit exceeded" comes with a sentence beside it.
+    // "Rate limit exceeded" has a sentence beside it.
     const message = textOf(error) ?? textOf(body.message);
     return {
       ...(message === undefined ? {} : { message }),
@@ -120,7 +120,7 @@ function readBody(text: string): { message?: string; code?: string; metaCode?: n
   };
 }
 
-/** What others say may quote what was sent; nobody's number and no link gets through. */
+/** Removes keys, phone numbers, addresses and links, because a refusal may quote the request. */
 function safeText(text: string, apiKey: string): string {
   return text.replaceAll(apiKey, "…")
     .replace(/https?:\/\/\S+/gi, "…")

@@ -1,5 +1,5 @@
 /**
- * Kapso's lists, page by page to their end.
+ * Reads Kapso's lists, page by page to their end.
  *
  * @module
  */
@@ -7,19 +7,19 @@ import { isObject, textOf } from "../webhook/content.ts";
 import { KapsoError } from "./kapso_error.ts";
 import type { Requester } from "./request.ts";
 
-/** A row as Kapso sent it. */
+/** A row as Kapso sends it. */
 export type Row = Record<string, unknown>;
 
 /** A page of a list. */
 export interface Page {
   rows: Row[];
-  /** Where the next page begins: what to give as `after` to go on from here. Undefined: this is the end. */
+  /** Cursor of the next page: the `after` to continue with. Undefined: this is the last page. */
   after: string | undefined;
 }
 
-/** What every list can be asked for. */
+/** Options of every list. */
 export interface ListOptions {
-  /** Go on after this cursor, which an earlier page gave. */
+  /** Continues after this cursor, which an earlier page returned. */
   after?: string;
   /** Rows on a page, from 1 to 100. */
   pageSize?: number;
@@ -30,9 +30,9 @@ export interface ListOptions {
 const MAX_PAGE_SIZE = 100;
 
 /**
- * Walk a list whose pages are linked by cursors.
+ * Reads a list whose pages are linked by cursors.
  *
- * @throws {KapsoError} `cursor_repeated` where the list goes in circles.
+ * @throws {KapsoError} `cursor_repeated` where a page names an earlier cursor.
  */
 export async function* walk(
   requester: Requester,
@@ -55,7 +55,7 @@ export async function* walk(
       throw new KapsoError({
         status: 200,
         code: "cursor_repeated",
-        message: "Kapso's list goes in circles: a page names a cursor that was used before",
+        message: "Kapso's list does not end: a page names an earlier cursor",
         isRetryable: false,
       });
     }
@@ -64,7 +64,7 @@ export async function* walk(
   } while (cursor !== undefined);
 }
 
-/** Read a list that has numbered pages. */
+/** Reads a list that has numbered pages. */
 export async function readNumberedPages(
   requester: Requester,
   path: string,
@@ -91,7 +91,7 @@ export function readRows(answer: unknown): Row[] {
   return rows.filter(isObject);
 }
 
-/** A single object, which comes bare from one API and in `data` from the other. */
+/** A single object: one API sends it bare, the other in `data`. */
 export function readOne(answer: unknown): Row {
   if (!isObject(answer)) throw unreadable();
   return isObject(answer.data) ? answer.data : answer;
@@ -99,7 +99,7 @@ export function readOne(answer: unknown): Row {
 
 function readPage(answer: unknown, baseUrl: string): Page {
   const rows = readRows(answer);
-  // Meta's lists name a cursor on their last page too, and end with an empty one.
+  // Meta's lists name a cursor on their last page too, and end with an empty page.
   if (rows.length === 0) return { rows, after: undefined };
   const paging = isObject(answer) && isObject(answer.paging) ? answer.paging : {};
   const cursors = isObject(paging.cursors) ? paging.cursors : {};

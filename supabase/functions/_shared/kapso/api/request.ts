@@ -2,7 +2,7 @@
  * One request to Kapso: the key, the time limit, the rate limit, and what may be repeated.
  *
  * What only reads is repeated after 429, 5xx and broken connections. What writes is never repeated
- * unless the caller says that it may be: nobody knows whether the first time was done.
+ * unless the caller says that it may be: the effect of the first attempt is unknown.
  *
  * @module
  */
@@ -197,7 +197,7 @@ export function createRequester(options: RequesterOptions): Requester {
   };
 }
 
-/** The base URL alone, also where somebody gave the address of one of the APIs below it. */
+/** The base URL alone, also from the address of one of the APIs below it. */
 function readBaseUrl(text: string): string {
   const url = URL.parse(text.trim());
   if (url === null || url.username !== "" || url.password !== "") {

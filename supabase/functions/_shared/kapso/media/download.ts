@@ -1,24 +1,12 @@
 /**
- * Fetching files by their links: from known hosts alone, without any key, within limits of size and time.
+ * Downloads files by their links: only from known hosts, without any key, within limits of size and time.
  *
  * @module
  */
+import type { MediaReason } from "../../contracts/message_media.ts";
 import { allowedType, sizeLimit } from "./file_types.ts";
 
-/** Why there is no file. */
-export type MediaReason =
-  /** The link is dead, and Kapso cannot name another. */
-  | "gone"
-  /** Whoever has it does not answer rightly. Later it may. */
-  | "unavailable"
-  | "too_large"
-  | "type_not_allowed"
-  /** The link leads to a host that is not on the list. */
-  | "host_not_allowed"
-  /** The message has neither a link nor an id. */
-  | "no_source";
-
-/** A file could not be had. */
+/** A file could not be fetched. */
 export class MediaError extends Error {
   override readonly name = "MediaError";
   readonly reason: MediaReason;
@@ -28,15 +16,15 @@ export class MediaError extends Error {
     this.reason = reason;
   }
 
-  /** Another attempt can help. */
+  /** Whether a retry can help. */
   get isPassing(): boolean {
     return this.reason === "unavailable";
   }
 }
 
-/** A file that begins to arrive. */
+/** A file whose body begins to arrive. */
 export interface OpenFile {
-  /** Ends with a {@linkcode MediaError} where it turns out too large. */
+  /** Ends with a {@linkcode MediaError} when it becomes too large. */
   body: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** An allowed type, without parameters. */
   mimeType: string;
@@ -50,20 +38,20 @@ export type Download = (
   options: { declaredType: string | undefined; signal: AbortSignal },
 ) => Promise<OpenFile>;
 
-/** Where files of Kapso and Meta are. Kapso's links redirect; the rest is for the caller's settings. */
+/** Hosts of Kapso's and Meta's files. Hosts that Kapso's links redirect to are a setting. */
 const HOSTS = ["app.kapso.ai", "api.kapso.ai", "lookaside.fbsbx.com", "graph.facebook.com"];
 const MAX_REDIRECTS = 3;
 
 /** Options of {@linkcode createDownload}. */
 export interface DownloadOptions {
-  /** Base URL of Kapso's API: its own origin is allowed, whatever it is. */
+  /** Base URL of Kapso's API, whose origin is always allowed. */
   baseUrl: string | undefined;
   /** Further hosts, such as the one to which Kapso's links redirect. */
   hosts?: readonly string[];
   fetch?: typeof fetch;
 }
 
-/** A {@linkcode Download} by these rules. */
+/** Creates a {@linkcode Download} that keeps to these rules. */
 export function createDownload(options: DownloadOptions): Download {
   const { fetch: send = fetch } = options;
   const hosts = new Set([...HOSTS, ...options.hosts ?? []].map((host) => host.toLowerCase()));

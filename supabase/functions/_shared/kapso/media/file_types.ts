@@ -6,7 +6,7 @@
 
 const MB = 1024 * 1024;
 
-/** Largest files WhatsApp takes, in bytes. */
+/** WhatsApp's limits of the size of files, in bytes. */
 const LIMITS: Readonly<Record<string, number>> = {
   image: 5 * MB,
   audio: 16 * MB,
@@ -18,8 +18,8 @@ const OFFICE = "application/vnd.openxmlformats-officedocument";
 const OPEN_DOCUMENT = "application/vnd.oasis.opendocument";
 
 /**
- * Types that are kept, with the ending of their names. Nothing that a browser would run as a page of ours:
- * no HTML, no SVG, no XML.
+ * Allowed types, with the extension of their names. Nothing that a browser would run as a page of ours: no
+ * HTML, no SVG, no XML.
  */
 const EXTENSIONS: Readonly<Record<string, string>> = {
   "image/jpeg": "jpg",
@@ -63,14 +63,14 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "application/octet-stream": "bin",
 };
 
-/** What says nothing about a file. */
+/** Types that say nothing about a file. */
 const VAGUE = new Set(["", "application/octet-stream", "binary/octet-stream"]);
 
 /**
  * The type under which a file is kept.
  *
- * @param declared What the message says, such as `audio/ogg; codecs=opus`.
- * @param answered What the server that has the file says; undefined before it was asked.
+ * @param declared The type in the message, such as `audio/ogg; codecs=opus`.
+ * @param answered The type in the answer of the server that has the file; undefined before it answers.
  * @returns Without parameters; undefined where one of the two is not allowed.
  */
 export function allowedType(
@@ -86,17 +86,17 @@ export function allowedType(
     : undefined;
 }
 
-/** How many bytes a file of an allowed type may have. */
+/** The largest size of a file of an allowed type, in bytes. */
 export function sizeLimit(type: string): number {
   return LIMITS[type.split("/")[0]!] ?? OTHER_LIMIT;
 }
 
-/** Ending of the name of a file of an allowed type, without the dot. */
+/** Extension of the name of a file of an allowed type, without the dot. */
 export function extensionOf(type: string): string {
   return EXTENSIONS[type] ?? "bin";
 }
 
-/** Whether a browser may show a file of an allowed type in a page; else it is for downloading. */
+/** Whether a browser may show a file of an allowed type in a page, and not only download it. */
 export function isShowable(type: string): boolean {
   return /^(?:image|audio|video)\//.test(type) || type === "application/pdf";
 }

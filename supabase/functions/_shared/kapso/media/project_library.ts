@@ -1,35 +1,31 @@
 /**
- * The files of messages in this project: its database, its Storage, and its settings.
+ * The media library of this project: on its database and Storage, with its settings.
  *
  * @module
  */
 import type { DatabaseClient } from "../../database/clients.ts";
 import type { SupabaseEnv } from "../../database/env.ts";
-import {
-  createDownload,
-  createMediaLibrary,
-  createMediaStorage,
-  type MediaDeps,
-  type MediaLibrary,
-  supabaseMediaStore,
-} from "./library.ts";
+import { createMediaCopyStore } from "./copies_store.ts";
+import { createDownload } from "./download.ts";
+import { createMediaLibrary, type MediaDeps, type MediaLibrary } from "./library.ts";
+import { createMediaStorage } from "./storage.ts";
 
 /** Settings of {@linkcode projectMedia}. */
 export interface ProjectMediaSettings
   extends Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">, Pick<MediaDeps, "kapsoFor" | "log"> {
-  /** `KAPSO_API_URL`: where Kapso's API answers, whose files are trusted as well. */
+  /** `KAPSO_API_URL`: the address of Kapso's API, whose files are allowed as well. */
   kapsoBaseUrl: string | undefined;
-  /** `KAPSO_MEDIA_HOSTS`: further hosts that files may come from, with commas between them. */
+  /** `KAPSO_MEDIA_HOSTS`: further hosts that files may come from, separated by commas. */
   mediaHosts: string | undefined;
 }
 
-/** The library of this project. */
+/** Creates the library of this project. */
 export function projectMedia(
   client: DatabaseClient,
   settings: ProjectMediaSettings,
 ): MediaLibrary {
   return createMediaLibrary({
-    store: supabaseMediaStore(client),
+    store: createMediaCopyStore(client),
     storage: createMediaStorage(settings),
     download: createDownload({
       baseUrl: settings.kapsoBaseUrl,

@@ -1,30 +1,32 @@
 /**
- * Files in this project's Storage: one private bucket, from which only signed links lead out.
+ * Files in this project's Storage: one private bucket, which only signed links open.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { createClient } from "@supabase/supabase-js";
 import type { SupabaseEnv } from "../../database/env.ts";
 import { MediaError } from "./download.ts";
+import { extensionOf } from "./file_types.ts";
 
-/** Keeps files. */
+/** The Storage of this project. */
 export interface MediaStorage {
   /**
-   * Whether this project has a Storage; makes the bucket where it is missing. Asked once.
+   * Whether this project has a Storage. Creates the bucket where it is missing. Checked once.
    *
-   * @throws {MediaError} `unavailable` where nobody answers rightly.
+   * @throws {MediaError} `unavailable` where Storage fails.
    */
   isThere(): Promise<boolean>;
   /** @throws {MediaError} `too_large`, `type_not_allowed` or `unavailable`. */
   upload(path: string, body: ReadableStream<Uint8Array>, mimeType: string): Promise<void>;
   /**
-   * A link that opens the file for some seconds.
+   * Creates a link that opens the file for some seconds.
    *
-   * @param filename Where it is given, browsers download the file under this name.
+   * @param filename Makes browsers download the file under this name.
    * @throws {MediaError} `gone` or `unavailable`.
    */
   sign(path: string, seconds: number, filename?: string): Promise<string>;
-  /** Delete files; those that are not there are none of its business. @throws {MediaError} `unavailable`. */
+  /** Deletes files, and ignores those that do not exist. @throws {MediaError} `unavailable`. */
   remove(paths: readonly string[]): Promise<void>;
 }
 
@@ -55,15 +57,15 @@ export function createMediaStorage(
 
   const prepare = async (): Promise<boolean> => {
     const found = await storage.getBucket(MEDIA_BUCKET);
-    // Files of customers in a bucket that everybody can read: then rather none.
+    // Rather no files of customers than files in a bucket that is open to all.
     if (found.data?.public) throw new MediaError("unavailable", new Error("the bucket is public"));
     if (found.data !== null) return true;
     const made = await storage.createBucket(MEDIA_BUCKET, { public: false });
     if (made.error === null) return true;
     const { status, code } = statusOf(made.error);
-    // Somebody else has made it at this moment.
+    // Another caller has created it at this moment.
     if (status === 409 || code === "409") return true;
-    // There is nothing at all behind the path.
+    // The project has no Storage at this path.
     if (status === 404) return false;
     throw new MediaError("unavailable", made.error);
   };
@@ -80,7 +82,7 @@ export function createMediaStorage(
       const { error } = await bucket.upload(path, body, {
         contentType: mimeType,
         cacheControl: "3600",
-        // An attempt that was cut off may have left something.
+        // An interrupted attempt may have left a part of the file.
         upsert: true,
         duplex: "half",
       });
@@ -107,8 +109,21 @@ export function createMediaStorage(
   };
 }
 
-/** Storage says one status in the answer's head, and often another one in its body. */
+/** Storage answers with one status, and often names another in the body. */
 function statusOf(error: unknown): { status: number | undefined; code: string | undefined } {
   const { status, statusCode } = error as { status?: number; statusCode?: string };
   return { status, code: statusCode };
+}
+
+/**
+ * The path of a file in Storage. The message alone determines it, so that a second copy replaces the first.
+ *
+ * @param mimeType An allowed type.
+ */
+export function pathOf(
+  of: { workspaceId: string; conversationId: string; messageId: string },
+  mimeType: string,
+): string {
+  const name = createHash("sha256").update(of.messageId).digest("hex");
+  return `${of.workspaceId}/${of.conversationId}/${name}.${extensionOf(mimeType)}`;
 }

@@ -119,7 +119,7 @@ function interactiveText(
     if (isObject(reply)) return textOf(reply.title) ?? textOf(reply.id);
   }
   if (isObject(flow)) return answersText(flowResponse, flow.response_json) ?? textOf(flow.body);
-  // The echo of a message we sent: header, body and footer as the phone shows them.
+  // The echo of an outbound message: header, body and footer as the phone shows them.
   const parts = [
     isObject(interactive.header) ? textOf(interactive.header.text) : undefined,
     isObject(interactive.body) ? textOf(interactive.body.text) : textOf(interactive.body),

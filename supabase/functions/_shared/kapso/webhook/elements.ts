@@ -15,7 +15,7 @@ export type NormalizedElement =
 /** Messages, statuses and reactions of a conversation, or a change of its session. */
 export interface ConversationElement {
   kind: "conversation";
-  /** Meta's id of our phone number: it decides which connection this belongs to. */
+  /** Meta's id of the business's phone number: it decides which connection this belongs to. */
   phoneNumberId: string;
   conversation: KapsoConversation;
 }
@@ -29,7 +29,7 @@ export interface KapsoConversation extends IngestConversation {
   thread_aliases: string[];
   /** The contact. Absent for groups, and where it is unknown. */
   person?: KapsoPerson;
-  /** Kapso's conversation, which is one session of ours. */
+  /** Kapso's conversation: one session of this conversation. */
   session?: KapsoSession;
   /** Time of the last message, where Kapso reports inactivity. */
   inactive_since?: string;

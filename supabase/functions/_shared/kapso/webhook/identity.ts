@@ -8,7 +8,7 @@ import type { WireConversation, WireMessage } from "./wire.ts";
 
 /** The contact of a conversation. */
 export interface Contact {
-  /** What follows our phone number in a conversation's key. */
+  /** What follows the business's phone number in a conversation's key. */
   key: string;
   /** Other keys that an event with less knowledge may have given the same contact. */
   aliases: string[];
@@ -39,7 +39,7 @@ export function readIdentifier(value: unknown): string | undefined {
 }
 
 /** `external_conversation_id` of a conversation. */
-export function threadKey(phoneNumberId: string, contactKey: string): string {
+export function externalConversationId(phoneNumberId: string, contactKey: string): string {
   return `${phoneNumberId}:${contactKey}`;
 }
 
@@ -98,7 +98,7 @@ export function readGroupId(
 }
 
 /** Whether a key stands for a contact of whom only Kapso's conversation is known. */
-export function isConversationKey(key: string): boolean {
+export function isSessionKey(key: string): boolean {
   return key.startsWith(CONVERSATION_PREFIX);
 }
 
@@ -121,7 +121,7 @@ export function readContactName(
   return [
     conversation?.kapso?.contact_name,
     conversation?.contact_name,
-    // On an outbound message this may be our own name.
+    // On an outbound message this may be the business's own name.
     direction === "inbound" ? message?.kapso?.contact_name : undefined,
   ].map((name) => cleanName(name, phone)).find((name) => name !== undefined);
 }

@@ -11,7 +11,7 @@ import { type WireMessage, wireMessage } from "./wire.ts";
 /** What metadata contains besides the message itself. */
 export interface MetadataOptions {
   kapsoType: string;
-  /** Kapso's conversation: one session of ours. */
+  /** Id of Kapso's conversation: one session of this conversation. */
   conversationId: string | undefined;
   /** The author, in a group. */
   sender: string | undefined;

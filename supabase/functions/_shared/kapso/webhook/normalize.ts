@@ -15,14 +15,14 @@ import type {
 } from "./elements.ts";
 import {
   type Contact,
+  externalConversationId,
   groupKey,
-  isConversationKey,
+  isSessionKey,
   readContact,
   readContactName,
   readGroupId,
   readIdentifier,
   readSenderName,
-  threadKey,
   unique,
 } from "./identity.ts";
 import {
@@ -200,7 +200,7 @@ function readGroupSender(
   conversation: WireConversation | undefined,
   contact: Contact | undefined,
 ): NonNullable<MessageOptions["groupSender"]> {
-  const isKnown = contact !== undefined && !isConversationKey(contact.key);
+  const isKnown = contact !== undefined && !isSessionKey(contact.key);
   const name = readSenderName(message, conversation, isKnown ? contact : undefined);
   return { identifier: isKnown ? contact.identifier : undefined, name };
 }
@@ -316,7 +316,7 @@ function conversationElement(phoneNumberId: string, of: ConversationParts): Norm
   const { contact, groupId, name, session, inactiveSince, parts } = of;
   const key = groupId === undefined ? contact!.key : groupKey(groupId);
   const parsed = ingestConversation.safeParse({
-    external_conversation_id: threadKey(phoneNumberId, key),
+    external_conversation_id: externalConversationId(phoneNumberId, key),
     participant_identifier: groupId === undefined ? contact!.identifier : key,
     ...(name === undefined ? {} : { participant_name: name }),
     messages: parts.messages,
@@ -331,7 +331,7 @@ function conversationElement(phoneNumberId: string, of: ConversationParts): Norm
     conversation: {
       ...parsed.data,
       thread_aliases: groupId === undefined
-        ? contact!.aliases.map((alias) => threadKey(phoneNumberId, alias))
+        ? contact!.aliases.map((alias) => externalConversationId(phoneNumberId, alias))
         : [],
       ...(person === undefined ? {} : { person }),
       ...(session === undefined ? {} : { session }),
@@ -351,7 +351,7 @@ function readPerson(contact: Contact, name: string | undefined): KapsoPerson | u
 
 // Contacts ---------------------------------------------------------------------------------------
 
-/** Fields with a contact's identifiers; never `phone_number_id`, which is our own. */
+/** Fields with a contact's identifiers; never `phone_number_id`, which is the business's. */
 const IDENTIFIER_FIELD =
   /^(?:(?:parent_)?business_scoped_user_id|(?:parent_)?user_id|(?:parent_)?bsuid|wa_id|phone|phone_number|identifier)$/;
 const NEW_SIDE = /^(?:new|current|to|updated)$/;

@@ -106,7 +106,7 @@ export const wireMessage = z.looseObject({
 /** A message as Kapso writes it. */
 export type WireMessage = z.output<typeof wireMessage>;
 
-/** A conversation, which for Kapso is one session of a thread. */
+/** Kapso's conversation: one session of a conversation. */
 export const wireConversation = z.object({
   id,
   phone_number: id,

@@ -91,7 +91,7 @@ Deno.test("normalize() finds direction and contact where Kapso says little", () 
     }),
   );
   assertEquals(conversationOf(status).external_conversation_id, `${LINE}:5511988887777`);
-  // Typed on the phone is ours, whatever else is said.
+  // A message typed on the business's phone is outbound, no matter what else the event says.
   assertEquals(messageOf({ kapso: { origin: "business_app" } })?.direction, "outbound");
 });
 
@@ -273,11 +273,11 @@ Deno.test("normalize() reads the identity events that integrators have seen or g
       assertEquals([element.previous, element.current], [previous, current]);
     });
   }
-  // Our own line is nobody's number.
-  const [nobody] = normalize({ event: "whatsapp.contact.identity_changed" }, {
+  // The business's own phone number is no contact's.
+  const [ignored] = normalize({ event: "whatsapp.contact.identity_changed" }, {
     phone_number_id: "5511900000000",
   });
-  assertEquals(nobody?.kind, "ignored");
+  assertEquals(ignored?.kind, "ignored");
 });
 
 Deno.test("normalize() reads the marketing preferences that integrators have seen or guessed", () => {

@@ -28,7 +28,7 @@ Deno.test("verifySignature() refuses what does not fit", async (test) => {
   const [body, signature] = VECTORS[0];
   const cases: [string, string, string | null | undefined, string[]][] = [
     ["a tampered body", body.replace("1", "2"), signature, [SECRET]],
-    ["the same JSON written anew", '{"ping": 1}', signature, [SECRET]],
+    ["the same JSON with other whitespace", '{"ping": 1}', signature, [SECRET]],
     ["a wrong signature of the right length", body, signature.replace(/^f/, "0"), [SECRET]],
     ["another connection's secret", body, signature, ["demo-secret-other"]],
     ["no signature", body, undefined, [SECRET]],
@@ -37,7 +37,7 @@ Deno.test("verifySignature() refuses what does not fit", async (test) => {
     ["only the prefix", body, "sha256=", [SECRET]],
     ["two prefixes", body, `sha256=sha256=${signature}`, [SECRET]],
     ["a signature cut short", body, signature.slice(0, 62), [SECRET]],
-    ["a signature that goes on", body, `${signature}00`, [SECRET]],
+    ["a signature with more digits", body, `${signature}00`, [SECRET]],
     ["letters that are no hexadecimal digits", body, `z${signature.slice(1)}`, [SECRET]],
     ["no secret", body, signature, []],
     ["the escaped form of the same text", '{"text":"Ol\\u00e1 ☀️"}', VECTORS[1][1], [SECRET]],
@@ -47,7 +47,7 @@ Deno.test("verifySignature() refuses what does not fit", async (test) => {
       assertEquals(await verifySignature(bytes(text), given, secrets), undefined);
     });
   }
-  await test.step("an empty secret, even if somebody signs with it", async () => {
+  await test.step("an empty secret, even if the body is signed with it", async () => {
     // HMAC with an empty key is HMAC with a block of zeros, which WebCrypto takes as a key.
     const key = await crypto.subtle.importKey(
       "raw",

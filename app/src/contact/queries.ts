@@ -1,0 +1,128 @@
+/**
+ * Queries of contacts: one person with notes, merges and conversations, and the search for people.
+ *
+ * @module
+ */
+
+import { keepPreviousData, type QueryClient, queryOptions } from "@tanstack/react-query";
+import { type ApiClient, unwrap } from "../api/client.ts";
+import { refresh } from "../api/query_client.ts";
+import type {
+  Conversation,
+  Person,
+  PersonIdentity,
+  PersonMerge,
+  PersonNote,
+} from "../api/types.ts";
+import { conversationKeys } from "../conversations/queries.ts";
+
+const PERSON_COLUMNS =
+  "id, workspace_id, name, kapso_name, email, phone, avatar_url, last_activity_at";
+const MAX_NOTES = 50;
+const MAX_CONVERSATIONS = 50;
+const MAX_MERGES = 5;
+const MAX_FOUND = 20;
+
+/** Keys of the query cache. */
+export const contactKeys = {
+  person: (personId: string) => ["person", personId] as const,
+  notes: (personId: string) => ["person-notes", personId] as const,
+  allMerges: ["person-merges"] as const,
+  merges: (personId: string) => ["person-merges", personId] as const,
+  allConversations: ["person-conversations"] as const,
+  conversations: (personId: string) => ["person-conversations", personId] as const,
+};
+
+/** A person and how they are known on each platform; `person` is null where it no longer exists. */
+export function personQuery(api: ApiClient, personId: string) {
+  return queryOptions({
+    queryKey: contactKeys.person(personId),
+    staleTime: 30_000,
+    queryFn: async ({ signal }) => {
+      const [person, identities] = await Promise.all([
+        api.supabase.from("people").select(PERSON_COLUMNS).eq("id", personId)
+          .abortSignal(signal).maybeSingle(),
+        api.supabase.from("person_identities").select("id, platform, identifier")
+          .eq("person_id", personId).order("created_at").abortSignal(signal),
+      ]);
+      if (person.error) unwrap(person);
+      return {
+        person: person.data as Person | null,
+        identities: unwrap(identities) as PersonIdentity[],
+      };
+    },
+  });
+}
+
+/** The newest notes about a person. */
+export function personNotesQuery(api: ApiClient, personId: string) {
+  return queryOptions({
+    queryKey: contactKeys.notes(personId),
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await api.supabase.from("person_notes").select().eq("person_id", personId)
+          .eq("kind", "note").order("created_at", { ascending: false }).limit(MAX_NOTES)
+          .abortSignal(signal),
+      ) as PersonNote[],
+  });
+}
+
+/** The newest merges into a person that can be undone. */
+export function personMergesQuery(api: ApiClient, personId: string) {
+  return queryOptions({
+    queryKey: contactKeys.merges(personId),
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await api.supabase.from("person_merges").select().eq("kept_id", personId)
+          .is("undone_at", null).order("created_at", { ascending: false }).limit(MAX_MERGES)
+          .abortSignal(signal),
+      ) as PersonMerge[],
+  });
+}
+
+/** The newest conversations of a person, on every platform. */
+export function personConversationsQuery(api: ApiClient, workspaceId: string, personId: string) {
+  return queryOptions({
+    queryKey: contactKeys.conversations(personId),
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await api.supabase.from("conversation_list").select().eq("workspace_id", workspaceId)
+          .eq("person_id", personId).order("activity_at", { ascending: false })
+          .limit(MAX_CONVERSATIONS).abortSignal(signal),
+      ) as Conversation[],
+  });
+}
+
+/** People of a workspace whose name, number or email contains `text`, without the one with `exceptId`. */
+export function peopleSearchQuery(
+  api: ApiClient,
+  { workspaceId, text, exceptId }: {
+    workspaceId: string;
+    text: string;
+    exceptId: string | undefined;
+  },
+) {
+  return queryOptions({
+    queryKey: ["people-search", workspaceId, text, exceptId],
+    enabled: text !== "",
+    placeholderData: keepPreviousData,
+    queryFn: async ({ signal }) => {
+      // `search_text` is lower case and has no accents; % and _ would be wildcards.
+      const key = text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase()
+        .replace(/[\\%_*]/g, "");
+      let request = api.supabase.from("people").select(PERSON_COLUMNS)
+        .eq("workspace_id", workspaceId).ilike("search_text", `%${key}%`);
+      if (exceptId !== undefined) request = request.neq("id", exceptId);
+      return unwrap(await request.limit(MAX_FOUND).abortSignal(signal)) as Person[];
+    },
+  });
+}
+
+/** Reads a person again, and everything that shows the person's name. */
+export function refreshPerson(queryClient: QueryClient, personId: string): void {
+  refresh(queryClient, contactKeys.person(personId));
+  refresh(queryClient, contactKeys.allConversations);
+  refresh(queryClient, contactKeys.allMerges);
+  refresh(queryClient, conversationKeys.all);
+  refresh(queryClient, conversationKeys.allLists);
+}

@@ -1,0 +1,19 @@
+/**
+ * The pages of a workspace: their paths below `#/<workspace>`.
+ *
+ * @module
+ */
+
+/** Paths. A new page needs a line here, a route in `app.tsx` and an entry in `shell/navigation.tsx`. */
+export const PAGES = {
+  inbox: "/inbox",
+  overview: "/overview",
+  summaries: "/summaries",
+  workflows: "/workflows",
+  connections: "/connections",
+} as const;
+
+/** Former paths, so that bookmarks keep working, and where they lead now. */
+export const FORMER_PATHS = {
+  "/import/messaging": PAGES.connections,
+} as const;
