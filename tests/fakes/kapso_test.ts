@@ -95,7 +95,7 @@ Deno.test("the fake signs what it delivers, and it can be normalized", async () 
   );
 });
 
-Deno.test("the fake tries four times, after 10, 40 and 90 seconds, under one key", async () => {
+Deno.test("the fake attempts a delivery four times, after 10, 40 and 90 seconds, with one key", async () => {
   await using receiver = startReceiver(() => 500);
   await using fake = await start();
   const webhook = fake.addWebhook({ url: receiver.url, secretKey: SECRET });
@@ -114,7 +114,7 @@ Deno.test("the fake tries four times, after 10, 40 and 90 seconds, under one key
   assertEquals(webhook.active, true);
 });
 
-Deno.test("the fake gives a receiver that does not answer up, and tries again", async () => {
+Deno.test("the fake times out a receiver that does not answer, and retries", async () => {
   const { promise: end, resolve: release } = Promise.withResolvers<number>();
   await using receiver = startReceiver((_, count) => count === 1 ? end : 200);
   await using fake = await start({ delivery: { answerTimeoutMs: 50, retryDelaysSeconds: [1] } });
@@ -130,7 +130,7 @@ Deno.test("the fake gives a receiver that does not answer up, and tries again", 
   ]);
 });
 
-Deno.test("the fake holds later messages of a conversation back, but no statuses and no others", async () => {
+Deno.test("the fake holds back later messages of a conversation, but no statuses and no other conversations", async () => {
   let isDown = true;
   await using receiver = startReceiver(({ body }) =>
     isDown && body.message?.id === first.id ? 503 : 200
@@ -198,7 +198,7 @@ Deno.test("the fake buffers received messages per conversation", async () => {
   assertEquals(receiver.received.length, 4);
 });
 
-Deno.test("the fake sends a batch nobody took in pieces, under new keys", async () => {
+Deno.test("the fake resends a refused batch as single events, with new keys", async () => {
   await using receiver = startReceiver(({ body }) => body.batch ? 500 : 200);
   await using fake = await start({ delivery: { retryDelaysSeconds: [1] } });
   fake.addWebhook({
@@ -238,7 +238,7 @@ Deno.test("the fake pauses a webhook that fails nearly always, and never resumes
 
   status = 200;
   const before = receiver.received.length;
-  fake.receiveMessage(fake.addContact(), "nobody hears this");
+  fake.receiveMessage(fake.addContact(), "no webhook for this");
   await fake.settled();
   assertEquals(receiver.received.length, before);
   fake.deliveries.setActive(webhook, true);
@@ -247,7 +247,7 @@ Deno.test("the fake pauses a webhook that fails nearly always, and never resumes
   assertEquals(receiver.received.length, before + 1);
 });
 
-Deno.test("the fake fails what waits for a webhook that is paused", async () => {
+Deno.test("the fake fails the deliveries that wait for a paused webhook", async () => {
   await using receiver = startReceiver(() => 500);
   await using fake = await start();
   const webhook = fake.addWebhook({ url: receiver.url, secretKey: SECRET });
@@ -263,7 +263,7 @@ Deno.test("the fake fails what waits for a webhook that is paused", async () => 
   }
 });
 
-Deno.test("the fake does not pause a webhook that fails now and then", async () => {
+Deno.test("the fake does not pause a webhook that fails from time to time", async () => {
   await using receiver = startReceiver((_, count) => count % 4 === 0 ? 200 : 500);
   await using fake = await start({ delivery: { retryDelaysSeconds: [] } });
   const webhook = fake.addWebhook({
@@ -308,7 +308,7 @@ async function call(fake: Fake, method: string, path: string, body?: unknown, he
 const PROXY = "/meta/whatsapp/v24.0";
 const PLATFORM = "/platform/v1/whatsapp";
 
-Deno.test("the fake wants its key and the version", async () => {
+Deno.test("the fake requires its key and the version", async () => {
   await using fake = await start();
   const path = `/${fake.line.phoneNumberId}/messages`;
   assertEquals((await call(fake, "GET", PROXY + path)).status, 200);
@@ -379,7 +379,7 @@ Deno.test("the fake lists messages page by page, newest first, by when they were
   assertEquals((await call(fake, "GET", `${base}?after=x`)).status, 400);
 });
 
-Deno.test("the fake's list of conversations moves while it is walked", async () => {
+Deno.test("the fake's list of conversations changes while it is read", async () => {
   await using fake = await start({ rateLimit: null });
   const contacts = Array.from({ length: 9 }, () => {
     const contact = fake.addContact();
@@ -472,7 +472,7 @@ Deno.test("the fake sends within 24 hours, and a template at any time", async ()
   assertEquals(read.json, { success: true });
 });
 
-Deno.test("the fake refuses a second send to a conversation meanwhile, and may never answer the first", async () => {
+Deno.test("the fake refuses a second send to a conversation during the first, which may get no answer", async () => {
   await using fake = await start({ sendLatencyMs: 60 });
   const rita = fake.addContact();
   fake.receiveMessage(rita, "hi");
@@ -501,7 +501,7 @@ Deno.test("the fake refuses a second send to a conversation meanwhile, and may n
   assertEquals(fake.state.messages.length, count + 1);
 });
 
-Deno.test("the fake says that a message did not arrive", async () => {
+Deno.test("the fake reports that a message did not arrive", async () => {
   await using fake = await start();
   const gone = fake.addContact({ isUnreachable: true });
   fake.sendMessage(gone, "hello?");
@@ -518,7 +518,7 @@ Deno.test("the fake says that a message did not arrive", async () => {
   });
 });
 
-Deno.test("the fake keeps files", async () => {
+Deno.test("the fake stores files", async () => {
   await using fake = await start();
   const rita = fake.addContact();
   fake.receiveMessage(rita, "hi");
@@ -637,7 +637,7 @@ Deno.test("the fake registers, tests, pauses and removes webhooks", async () => 
   assertEquals((await call(fake, "GET", `${base}/${id}`)).status, 404);
 });
 
-Deno.test("the fake misbehaves when it is told to", async () => {
+Deno.test("the fake fails on request", async () => {
   await using fake = await start();
   const path = `${PLATFORM}/phone_numbers`;
   fake.misbehave(
@@ -669,7 +669,7 @@ Deno.test("the fake misbehaves when it is told to", async () => {
   assert(failures > 15 && failures < 45, String(failures));
 });
 
-Deno.test("the fake misbehaves on the requests that are meant, and refuses as Meta does", async () => {
+Deno.test("the fake fails on matching requests, and refuses as Meta does", async () => {
   await using fake = await start();
   const rita = fake.addContact({ phone: "5511988887777" });
   fake.receiveMessage(rita, "hi");
@@ -740,7 +740,7 @@ Deno.test("the fake assigns conversations to one member at a time", async () => 
   const session = fake.state.conversations[0]!;
   const path = `${PLATFORM}/conversations/${session.id}/assignments`;
   const assign = (user_id: string) => call(fake, "POST", path, { assignment: { user_id } });
-  assertEquals((await assign("nobody")).status, 422);
+  assertEquals((await assign("unknown")).status, 422);
   await assign(maria.id);
   const { json } = await assign(joao.id);
   const listed = await call(fake, "GET", path);
@@ -753,7 +753,7 @@ Deno.test("the fake assigns conversations to one member at a time", async () => 
   assertEquals((await mine("unassigned=true")).json.data.length, 1);
 });
 
-Deno.test("the fake keeps workflows as they are given, and refuses what is stale", async () => {
+Deno.test("the fake stores workflows as given, and refuses stale versions", async () => {
   await using fake = await start();
   const nodes = [
     { id: "a", type: "flow-node", data: { node_type: "start", config: {} } },
@@ -802,7 +802,7 @@ Deno.test("the fake keeps workflows as they are given, and refuses what is stale
   }
 });
 
-Deno.test("the fake hands out files as it is told to", async () => {
+Deno.test("the fake serves files with the faults that a test sets", async () => {
   await using fake = await start();
   const link = String(fake.receiveMessage(fake.addContact(), { type: "image" }).extras.media_url);
   const get = async () => {
@@ -818,7 +818,7 @@ Deno.test("the fake hands out files as it is told to", async () => {
   assertEquals((await get())[0], 404);
 });
 
-Deno.test("the fake has a past, and it can be walked", async () => {
+Deno.test("the fake has a history that can be listed", async () => {
   await using fake = await start({ rateLimit: null });
   const total = size(4000, 20_000);
   const seeded = fake.seedHistory({ conversations: 500, messages: total });
@@ -840,10 +840,10 @@ Deno.test("the fake has a past, and it can be walked", async () => {
   for await (const { rows } of kapso.listConversations(line)) {
     for (const { id } of rows) seen.add(id);
   }
-  assert(seen.size < 500, "whoever walks once misses those that moved");
+  assert(seen.size < 500, "one walk misses those that moved");
 });
 
-Deno.test("the demo plays by itself", async () => {
+Deno.test("the demo runs by itself", async () => {
   const seen = Promise.withResolvers<void>();
   await using receiver = startReceiver((_, count) => {
     if (count === 4) seen.resolve();

@@ -1,6 +1,6 @@
 /**
- * What the tests of kapso-webhook have in common: numbers that belong to a connection, deliveries that
- * are signed as Kapso signs them, and a look at everything they left behind.
+ * Phone numbers with a connection for the tests of kapso-webhook, deliveries signed like those of Kapso, and
+ * everything that they stored.
  *
  * @module
  */

@@ -48,7 +48,8 @@ export function ContactPanel({ conversation, onClose }: {
     <aside
       className="contact"
       aria-label={texts.contact.label}
-      onKeyDown={({ key, target }) => {
+      // Captured, because a tooltip of a button in here would take the key for itself.
+      onKeyDownCapture={({ key, target }) => {
         const isHere = !(target as Element).closest("[role=dialog]");
         if (key === "Escape" && isHere && matchMedia(OVER_THREAD).matches) onClose();
       }}

@@ -1,5 +1,5 @@
 /**
- * `deno task kapso:sync`: what it prints, how it ends, and that it gets through whatever happens.
+ * `deno task kapso:sync`: what it prints, how it ends, and that it survives failures.
  *
  * @module
  */
@@ -36,7 +36,7 @@ const world = useWorld({ startAt: Date.now() - 3 * DAY_MS });
 Deno.test("kapso:sync prints what it does step by step, and adds nothing the second time", async () => {
   const business = await newBusiness(world.current);
   addConversation(business, 2, { phone: "14155550123" });
-  // Whatever a customer calls themselves, it stays a name.
+  // A customer's name is printed as a name, with any characters.
   addConversation(business, 8, {
     phone: "6281398765432",
     name: "Jane\x1b[2J \x1b]0;owned\x07Smith\u202e\r\n✓ Success",
@@ -143,7 +143,7 @@ Deno.test("kapso:sync --dry-run counts, and stores nothing", async () => {
   assertEquals(people, []);
 });
 
-Deno.test("kapso:sync ends with 2 where a conversation failed, and imports it the next time", async () => {
+Deno.test("kapso:sync ends with code 3 if a conversation failed, and imports it the next time", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
@@ -170,7 +170,7 @@ Deno.test("kapso:sync ends with 2 where a conversation failed, and imports it th
   assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
 });
 
-Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them fails", async () => {
+Deno.test("kapso:sync syncs all numbers of a workspace, also if one of them fails", async () => {
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
   // Kapso does not know this one, and the third is switched off.
@@ -200,7 +200,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   assertStringIncludes(off.stderr, "No selected connection is active");
 });
 
-Deno.test("kapso:sync says what is wrong, and what to do", async () => {
+Deno.test("kapso:sync says what went wrong, and what to do", async () => {
   const { info } = world.current;
   const business = await newBusiness(world.current);
   const slug = await slugOf(business);
@@ -210,8 +210,13 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
   const [bareWorkspace] = await rows(bare.client.from("workspaces").select("slug"));
   const closed = "http://127.0.0.1:9";
   const cases: [string[], Record<string, string>, number, string][] = [
-    [["nobody-here"], {}, 2, 'Workspace not found: there is no workspace "nobody-here"'],
-    [["nobody-here"], {}, 2, slug],
+    [
+      ["unknown-workspace"],
+      {},
+      2,
+      'Workspace not found: there is no workspace "unknown-workspace"',
+    ],
+    [["unknown-workspace"], {}, 2, slug],
     [[], {}, 2, "Several workspaces have a Kapso number"],
     [[bareWorkspace!.slug], {}, 2, "has no Kapso number. Create a connection"],
     [[slug, "--connection", uniquePhoneNumberId()], {}, 2, business.line.phoneNumberId],
@@ -249,7 +254,7 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
   }
 });
 
-Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", async () => {
+Deno.test("kapso:sync waits as long as Kapso's rate limit says, and resumes", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
@@ -279,7 +284,7 @@ Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", as
   assertStringIncludes(refused.problems, "0 of 1 conversations are done; run it again");
 });
 
-Deno.test("kapso:sync outlives a function that is killed, and others at work", async () => {
+Deno.test("kapso:sync survives a killed function and a concurrent run", async () => {
   const { fake, info, sql } = world.current;
   const business = await newBusiness(world.current);
   for (let place = 0; place < 6; place++) addConversation(business, 3, {});
@@ -297,7 +302,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   assert(killed.lines.some((line) => /broke\. Resuming\.|Retrying in/.test(line)));
   assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
 
-  // Another request that lets time pass between two conversations, until somebody waits for it.
+  // Another request pauses between two conversations until this command waits for it.
   const other = await post(info, { connection_id: business.line.id, delay_ms: 10_000 });
   const reader = other.body!.getReader();
   await reader.read();
@@ -317,7 +322,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   );
 });
 
-Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second one ends it at once", async () => {
+Deno.test("Ctrl-C stops kapso:sync, the next call resumes there, and a second Ctrl-C ends it at once", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   for (let place = 0; place < 5; place++) addConversation(business, 3, {});
@@ -362,7 +367,7 @@ Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second on
   assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
 });
 
-Deno.test("without an environment it is the project that runs on this machine", async () => {
+Deno.test("without environment variables it uses the project on this machine", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await assertProblem(findProject({}, folder), "No project is running on this machine");
@@ -376,7 +381,7 @@ Deno.test("without an environment it is the project that runs on this machine", 
     );
     await assertProblem(findProject({}, folder), "No project is running on this machine");
     const attempt = await Lock.tryTake(join(local, "stack.lock"));
-    if (!("lock" in attempt)) throw new Error("somebody else has the lock");
+    if (!("lock" in attempt)) throw new Error("another process has the lock");
     assertEquals(await findProject({}, folder), {
       url: "http://127.0.0.1:54321",
       serviceKey: secrets.secret_key,
@@ -492,7 +497,7 @@ async function commandHere(
     (text) => problems += text,
   );
   const read = readOptions([await slugOf(business), "--delay-ms", "0"], {});
-  if (read === "help") throw new Error("nobody asked for help");
+  if (read === "help") throw new Error("the options are a call for help");
   const code = await syncKapso({
     project: { url: info.api_url, serviceKey: info.secret_key },
     report,

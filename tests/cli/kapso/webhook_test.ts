@@ -61,7 +61,7 @@ Deno.test("an account that does not know the contact events gets the others", as
   assertEquals((await setup.run("status")).code, 0);
 });
 
-Deno.test("status tells of a pause, resume ends it, test tells what came of it", async () => {
+Deno.test("status shows a pause, resume ends it, test shows the delivery", async () => {
   await using setup = await start();
   const { fake, run } = setup;
   await run("register");
@@ -75,7 +75,7 @@ Deno.test("status tells of a pause, resume ends it, test tells what came of it",
   assertEquals(webhook!.active, true);
   assertStringIncludes((await run("resume")).stdout, "already");
 
-  // The stack's functions have another CREDENTIALS_KEY than this test, so here nobody can read the secret.
+  // The stack's functions have another CREDENTIALS_KEY than this test, so they cannot read the secret.
   const failed = await run("test");
   assertEquals(failed.code, 1);
   assertStringIncludes(failed.stdout, "HTTP 500");
@@ -88,11 +88,11 @@ Deno.test("status tells of a pause, resume ends it, test tells what came of it",
   assertStringIncludes((await run("status")).stdout, "No secret is stored");
 });
 
-Deno.test("what goes wrong is said in a sentence", async () => {
+Deno.test("an error is one sentence", async () => {
   await using setup = await start();
   const { fake, run } = setup;
   fake.misbehave({ kind: "html", status: 502 }, { kind: "status", status: 500 });
-  assertEquals((await run("register")).code, 0, "reading is tried again");
+  assertEquals((await run("register")).code, 0, "reads are retried");
   const cases: [string[], Record<string, string>, string][] = [
     [["status"], { KAPSO_API_KEY: "wrong" }, "does not accept KAPSO_API_KEY"],
     [["status"], { KAPSO_API_KEY: "" }, "KAPSO_API_KEY is not set"],

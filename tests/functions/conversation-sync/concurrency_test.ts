@@ -1,6 +1,5 @@
 /**
- * Many writers of one session: nobody loses anything, and of those who ask for a version exactly one
- * wins.
+ * Many writers of one session: no write is lost, and of those that name a version exactly one wins.
  *
  * @module
  */
@@ -102,7 +101,7 @@ Deno.test("with version, one writer wins each round and the others get the state
   }
 });
 
-Deno.test("two who create a session at once get the same one", async () => {
+Deno.test("two concurrent creations of a session get the same one", async () => {
   const { info } = database;
   const business = await createBusiness(info);
   for (let round = 0; round < size(3, 50); round++) {
@@ -111,7 +110,7 @@ Deno.test("two who create a session at once get the same one", async () => {
       Array.from({ length: 16 }, (_, caller) =>
         ask(info, "POST", CONVERSATIONS, {
           key: business.key,
-          // Half of them name a bot: whoever names none takes what is there.
+          // Half of them name a bot; the others take the existing session.
           body: {
             userId,
             subDomain: business.slug,

@@ -147,7 +147,7 @@ Deno.test("the agent's copy first, then the webhook's", async () => {
   assertEquals(people.length, 1);
 });
 
-Deno.test("a message is what the webhook says it is, whichever copy comes first", async (t) => {
+Deno.test("the webhook's copy of a message wins, in either order of arrival", async (t) => {
   const { info, sql } = database;
   const kapso = { direction: "inbound", status: "received", origin: "cloud_api" };
   const file = { id: "7788", mime_type: "image/jpeg", sha256: "q1d0Zm9v=" };
@@ -200,7 +200,7 @@ Deno.test("a message is what the webhook says it is, whichever copy comes first"
     });
   }
 
-  await t.step("where it has no text, such as a voice note, the agent's stays", async () => {
+  await t.step("if it has no text, such as a voice note, the agent's text stays", async () => {
     const business = await createBusiness(info);
     const { phoneNumberId } = await createLine(business);
     const phone = uniquePhone();
@@ -284,7 +284,7 @@ Deno.test("a repeat changes nothing, also after 60 more messages and with an old
   assertEquals((await threadsOf(business))[0]!.message_count, 1);
 });
 
-Deno.test("a version that is another one undoes the filing", async () => {
+Deno.test("another version undoes the link", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
   await createLine(business);
@@ -302,10 +302,10 @@ Deno.test("a version that is another one undoes the filing", async () => {
   assertEquals((await threadsOf(business)).map((thread) => thread.message_count), [1]);
 });
 
-Deno.test("which thread", async (t) => {
+Deno.test("which conversation", async (t) => {
   const { info, sql } = database;
 
-  await t.step("one that is known by another key: the customer's, not a new one", async () => {
+  await t.step("a session known by another key: the customer's, not a new one", async () => {
     const business = await createBusiness(info);
     const line = await createLine(business);
     const phone = uniquePhone();
@@ -332,7 +332,7 @@ Deno.test("which thread", async (t) => {
     assertEquals(threads.map((thread) => thread.message_count), [4]);
   });
 
-  await t.step("of several lines, the one that is named", async () => {
+  await t.step("of several phone numbers, the named one", async () => {
     const business = await createBusiness(info);
     const lines = [await createLine(business), await createLine(business)];
     const named = lines[1]!.phoneNumberId;
@@ -350,7 +350,7 @@ Deno.test("which thread", async (t) => {
     }
   });
 
-  await t.step("of several lines, the only one the customer has written to", async () => {
+  await t.step("of several phone numbers, the only one the customer has written to", async () => {
     const business = await createBusiness(info);
     const lines = [await createLine(business), await createLine(business)];
     const phone = uniquePhone();
@@ -358,7 +358,7 @@ Deno.test("which thread", async (t) => {
     const session = await createSession(info, business, { userId: phone });
     await send(business, session.sessionId, { messageId: unique("wamid.") });
     assertEquals((await threadsOf(business)).map((thread) => thread.message_count), [2]);
-    // From both: nobody can tell, and the webhook will bring it to the right one.
+    // From both: it is unknown which, and the webhook brings it to the right one.
     await deliverAll(info, receivedText(lines[0]!.phoneNumberId, "oi", { phone }));
     const state = await send(business, session.sessionId, { messageId: unique("wamid.") });
     assertEquals((state.context.previousMessages as unknown[]).length, 2);
@@ -386,7 +386,7 @@ Deno.test("which thread", async (t) => {
   });
 });
 
-Deno.test("a session points at the person, and at their thread on another connection", async () => {
+Deno.test("a session points at the person, and at their conversation on another connection", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
   const phone = uniquePhone();

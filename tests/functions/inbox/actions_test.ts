@@ -1,6 +1,6 @@
 /**
  * What members do besides sending: close, read, assign, edit and merge people, open files, manage
- * connections. And what those who may not do it are told.
+ * connections. And the refusals for users who may not.
  *
  * @module
  */
@@ -61,7 +61,7 @@ Deno.test("closing and reopening, here and at Kapso", async () => {
   assertEquals(listed!.status, "open");
 });
 
-Deno.test("a key that cannot be decrypted: closed here, not sent, and both are said", async () => {
+Deno.test("a key that cannot be decrypted: closed here, not sent, and the answer says both", async () => {
   const { info, team, sql } = inbox;
   const thread = await openThread(inbox);
   // As after a change of CREDENTIALS_KEY.
@@ -96,7 +96,7 @@ Deno.test("reading, here and at Kapso, and unread again", async () => {
     fake.requests.slice(before).map(({ method, path }) => `${method} ${path.split("/").at(-1)}`),
     ["POST messages"],
   );
-  // Nobody reads backwards.
+  // The read mark never moves back.
   const back = await expect(200, info, team.owner, "POST", `conversations/${thread.id}/read`, {
     up_to: messages[0]!.sent_at,
   });
@@ -107,7 +107,7 @@ Deno.test("reading, here and at Kapso, and unread again", async () => {
   assertEquals(unread.conversation.unread_count, 1);
 });
 
-Deno.test("assigning to those who may answer", async () => {
+Deno.test("assigning to members who may answer", async () => {
   const { info, team } = inbox;
   const thread = await openThread(inbox);
   const path = `conversations/${thread.id}/assign`;
@@ -122,8 +122,8 @@ Deno.test("assigning to those who may answer", async () => {
     const refused = await expect(422, info, team.agent, "POST", path, { user_id: other.id });
     assertEquals(refused.code, "not_a_member");
   }
-  const nobody = await expect(200, info, team.agent, "POST", path, { user_id: null });
-  assertEquals(nobody.conversation.assigned_to, null);
+  const unassigned = await expect(200, info, team.agent, "POST", path, { user_id: null });
+  assertEquals(unassigned.conversation.assigned_to, null);
   const members = await rows(team.viewer.client.rpc("workspace_member_list", {
     workspace_id: team.owner.workspaceId,
   }));
@@ -131,7 +131,7 @@ Deno.test("assigning to those who may answer", async () => {
   assert(members.every(({ email }) => email.includes("@")));
 });
 
-Deno.test("threads of a member who leaves, or only reads from now on, are nobody's", async () => {
+Deno.test("conversations of a member who leaves, or may only read from now on, become unassigned", async () => {
   const { info, team } = inbox;
   const colleague = team.stranger;
   const membership = { workspace_id: team.owner.workspaceId, user_id: colleague.id };
@@ -159,7 +159,7 @@ Deno.test("threads of a member who leaves, or only reads from now on, are nobody
   }
 });
 
-Deno.test("a viewer is told 403, a stranger 404, somebody without a token 401", async () => {
+Deno.test("a viewer gets 403, a user of another workspace 404, a caller without a token 401", async () => {
   const { info, team } = inbox;
   const thread = await openThread(inbox);
   const { message } = await expect(201, info, team.agent, "POST", "messages", textBody(thread));
@@ -214,7 +214,7 @@ Deno.test("a viewer is told 403, a stranger 404, somebody without a token 401", 
   await expect(403, info, team.agent, "POST", `connections/${inbox.line.id}/rotate`, {});
 });
 
-Deno.test("what is one's own does not open what is another's, in any of a request's ids", async () => {
+Deno.test("an own id in a request does not open another workspace's rows through its other ids", async () => {
   const { info, team } = inbox;
   const other = await startElsewhere();
   const mine = await openThread(inbox);
@@ -341,7 +341,7 @@ async function startElsewhere() {
   };
 }
 
-Deno.test("a person is edited; a number that is taken is said to be", async () => {
+Deno.test("a person is edited; a number that is taken is refused", async () => {
   const { info, team } = inbox;
   const [one, other] = [await openThread(inbox), await openThread(inbox)];
   const personOf = async (id: string) =>
@@ -424,7 +424,7 @@ Deno.test("a file opens by its link, without headers, for members' links alone a
   assertEquals(new Uint8Array(await (await fetch(again.url)).arrayBuffer()), bytes);
 });
 
-Deno.test("connections: made, switched off, given keys that never come back", async () => {
+Deno.test("connections: created, deactivated, and given keys that are never returned", async () => {
   const { fake, info, team } = inbox;
   const said: string[] = [];
   const asOwner = async (status: number, method: string, path: string, body?: unknown) => {
@@ -511,7 +511,7 @@ Deno.test("connections: made, switched off, given keys that never come back", as
   assert(!JSON.stringify(tables.map(({ data }) => data)).includes(fake.apiKey));
 });
 
-Deno.test("the overview counts what came and went", async () => {
+Deno.test("the overview counts received and sent messages", async () => {
   const { fake, info, team } = inbox;
   const statistics = async () => {
     const { data, error } = await team.viewer.client.rpc("overview_statistics", {

@@ -236,7 +236,7 @@ Deno.test("sessions open and close their thread the same in every order", async 
       status: "closed",
       closedAt: "2026-03-02T09:30:00.000Z",
     },
-    "the second goes on": {
+    "the second continues": {
       steps: [["one", "received", 0, 1], ["one", "ended", 0, 10], ["two", "received", 20, 20]],
       status: "open",
       closedAt: null,

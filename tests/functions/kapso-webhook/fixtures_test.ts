@@ -59,7 +59,7 @@ for (const fixture of await readFixtures()) {
   });
 }
 
-Deno.test("a new number or BSUID is the same person and the same thread", async () => {
+Deno.test("a new number or BSUID is the same person and the same conversation", async () => {
   const user = await signUp(db.info);
   const line = (await createLine(user)).phoneNumberId;
   await deliverAll(db.info, receivedText(line, "old number", { phone: "5511988887777" }));
@@ -84,7 +84,7 @@ Deno.test("a new number or BSUID is the same person and the same thread", async 
   assertEquals(people.map((person) => person.phone), ["+5511988887777"]);
 });
 
-Deno.test("a change of identity of somebody who is not known is ignored, and can be replayed", async () => {
+Deno.test("an identity change of an unknown contact is ignored, and can be replayed", async () => {
   const user = await signUp(db.info);
   const line = (await createLine(user)).phoneNumberId;
   const change = {
@@ -143,7 +143,7 @@ Deno.test("a session that ended closes its thread, a late end of an older one do
   assertEquals((await read())[0], "closed");
 });
 
-Deno.test("members, and nobody else, can read the sessions of their conversations", async () => {
+Deno.test("only members can read the sessions of their conversations", async () => {
   const [user, stranger] = [await signUp(db.info), await signUp(db.info)];
   const line = (await createLine(user)).phoneNumberId;
   await deliverAll(db.info, receivedText(line));
@@ -167,7 +167,7 @@ Deno.test("members, and nobody else, can read the sessions of their conversation
   }
 });
 
-/** Somebody who is known by an identifier. */
+/** Creates a person with an identifier. */
 async function addContact(user: User, identifier: string): Promise<void> {
   await db.sql`
     with added as (

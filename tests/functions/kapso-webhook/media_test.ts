@@ -1,5 +1,5 @@
 /**
- * The files of messages: copied to Storage after their message is stored, whatever goes wrong.
+ * The files of messages: copied to Storage after their message is stored, despite failures.
  *
  * @module
  */
@@ -212,7 +212,7 @@ Deno.test("a file is copied once, to the place of its message, and nothing else 
   assertEquals(storage.uploads, 2);
 });
 
-Deno.test("a message that has gone into the archive is told as well", async () => {
+Deno.test("an archived message is updated as well", async () => {
   await using setup = await start();
   const { fake, contact } = setup;
   const photo = await setup.receive({ type: "image" });
@@ -229,7 +229,7 @@ Deno.test("a message that has gone into the archive is told as well", async () =
   assert(page, "it is in the archive");
 });
 
-Deno.test("several that copy at the same time share the work", async () => {
+Deno.test("concurrent copiers share the work", async () => {
   await using setup = await start();
   const { fake, storage, contact, line } = setup;
   for (let index = 0; index < 12; index++) fake.receiveMessage(contact, { type: "audio" });
@@ -243,7 +243,7 @@ Deno.test("several that copy at the same time share the work", async () => {
   assertEquals(states, Array(12).fill("stored"));
 });
 
-Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", async () => {
+Deno.test("a dead link, or one to another host, is replaced by Meta's id", async () => {
   await using setup = await start();
   const { fake, storage } = setup;
   const seen: Request[] = [];
@@ -262,7 +262,7 @@ Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", 
     headers: { Location: `http://127.0.0.1:${elsewhere.addr.port}/x` },
   });
   assertEquals((await setup.copy()).stored, 1);
-  assertEquals(seen.length, 0, "nobody asked there");
+  assertEquals(seen.length, 0, "no request went there");
   const { path } = (await setup.media(photo))!;
   assertEquals(new TextDecoder().decode(storage.objects.get(`media/${path}`)!.bytes), "mine");
 
@@ -274,7 +274,7 @@ Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", 
   await elsewhere.shutdown();
 });
 
-Deno.test("a message survives a file that cannot be kept, with the reason", async () => {
+Deno.test("a message survives a file that cannot be stored, with the reason", async () => {
   await using setup = await start();
   const { fake } = setup;
   const cases: [FileContent, FakeKapso["files"], string][] = [
@@ -301,7 +301,7 @@ Deno.test("a message survives a file that cannot be kept, with the reason", asyn
   assertEquals(await setup.copy(), { stored: 4, linked: 0, failed: 1, waiting: 0 });
 });
 
-Deno.test("what fails for now is tried again later, and given up in the end", async () => {
+Deno.test("a passing failure is retried later, and gives up in the end", async () => {
   await using setup = await start();
   const { fake, storage } = setup;
   const photo = await setup.receive({ type: "image" });
@@ -329,14 +329,14 @@ Deno.test("what fails for now is tried again later, and given up in the end", as
   }
   assertEquals(attempts, 8);
   assertEquals((await setup.media(lost))?.reason, "unavailable");
-  // It is taken up by whoever comes by regularly, too.
+  // The schedule retries it, too.
   fake.files = {};
   await db.service`select public.retry_media_copies(${setup.line.id})`;
   await setup.library.copyDueMedia();
   assertEquals((await setup.media(lost))?.state, "stored");
 });
 
-Deno.test("whoever was cut off is followed by another, and does not count any more", async () => {
+Deno.test("a copier that was cut off is replaced, and its result no longer counts", async () => {
   await using setup = await start();
   const { line } = setup;
   const photo = await setup.receive({ type: "image" });
@@ -345,7 +345,7 @@ Deno.test("whoever was cut off is followed by another, and does not count any mo
     serviceRoleKey: db.info.secret_key,
   }));
   const [first] = await store.claim(line.id, 5);
-  assertEquals(await store.claim(line.id, 5), [], "it is somebody's");
+  assertEquals(await store.claim(line.id, 5), [], "another copier has it");
   await setup.later();
   assertEquals((await setup.copy()).stored, 1);
   const at = new Date().toISOString();
@@ -356,7 +356,7 @@ Deno.test("whoever was cut off is followed by another, and does not count any mo
     media: { state: "failed", reason: "gone", at },
   }]);
   assertEquals((await setup.media(photo))?.state, "stored");
-  // Nor does somebody else's connection.
+  // Nor does another connection.
   const other = await createLine(await signUp(db.info));
   const again = await setup.receive({ type: "image" });
   const [copy] = await store.claim(line.id, 5);
@@ -380,7 +380,7 @@ Deno.test("a link that comes after its message is copied then", async () => {
   assertEquals((await setup.media(photo))?.state, "stored");
 });
 
-Deno.test("a file is opened from wherever it is, and no message opens another's", async () => {
+Deno.test("a file is opened from any of its places, and no message opens the file of another", async () => {
   await using setup = await start();
   const { fake, storage, library } = setup;
   const photo = await setup.receive({ type: "image", bytes: bytesOf("a photo") });
@@ -399,7 +399,7 @@ Deno.test("a file is opened from wherever it is, and no message opens another's"
   const link = (await library.signedMediaLink(request, 60))!;
   assertEquals(await (await fetch(link)).text(), "a photo");
 
-  // Metadata can be written by a bridge: a path in it does not open somebody else's file.
+  // Metadata can be written by a bridge: a path in it does not open another file.
   const { media } = request.message.metadata as { media: MessageMedia };
   for (const change of [{ workspaceId: crypto.randomUUID() }, { conversationId: "c" }]) {
     assertEquals(await library.signedMediaLink({ ...request, ...change }, 60), undefined);
@@ -420,7 +420,7 @@ Deno.test("a file is opened from wherever it is, and no message opens another's"
   assertEquals(await read(await library.openMedia(request)), "a photo");
 });
 
-Deno.test("the files of a conversation that is deleted are deleted as well", async () => {
+Deno.test("deleting a conversation deletes its files", async () => {
   await using setup = await start();
   const { storage, library, line } = setup;
   await setup.receive({ type: "image" });

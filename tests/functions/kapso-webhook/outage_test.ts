@@ -55,7 +55,7 @@ Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute
 
   const { log } = fake.deliveries;
   const retried = log.filter(({ attempts }) => attempts.length > 1);
-  assert(retried.length > 0, "nobody noticed");
+  assert(retried.length > 0, "no delivery failed");
   assertEquals(log.filter(({ status }) => status !== "delivered").map(({ error }) => error), []);
   const sql = connect(info.db_url, { max: 2, connection: { role: "service_role" } });
   const owner = connect(info.db_url, { max: 1 });

@@ -19,7 +19,7 @@ import {
 
 const db = useDatabase();
 
-Deno.test("an unknown number is recorded, and processed once it has a connection", async () => {
+Deno.test("the events of an unknown number are recorded, and processed once it has a connection", async () => {
   const line = uniquePhoneNumberId();
   const { id, state } = await deliverAll(db.info, receivedText(line));
   assertEquals(state, "failed");
@@ -45,7 +45,7 @@ Deno.test("an inactive connection gets nothing until it is active again", async 
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
 });
 
-Deno.test("what came for a number's former workspace is never stored for the next one", async () => {
+Deno.test("events for a number's former workspace are never stored for the next one", async () => {
   const line = await createLine(await signUp(db.info));
   const { phoneNumberId } = line;
   await db.sql`update public.connections set is_active = false where id = ${line.id}`;
@@ -63,7 +63,7 @@ Deno.test("what came for a number's former workspace is never stored for the nex
   assertEquals((await messagesOf(db.sql, phoneNumberId)).length, 1);
 });
 
-Deno.test("a delivery that is repeated is one event", async () => {
+Deno.test("a repeated delivery is one event", async () => {
   const line = await createLine(await signUp(db.info));
   const body = receivedText(line.phoneNumberId);
   const key = crypto.randomUUID();
@@ -76,13 +76,13 @@ Deno.test("a delivery that is repeated is one event", async () => {
   const { id } = await deliverAll(db.info, body);
   assert(id !== answers[0]!.id);
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
-  // A key of somebody else's number is another event.
+  // A key of another number is another event.
   const other = await createLine(await signUp(db.info));
   await deliverAll(db.info, receivedText(other.phoneNumberId), { key });
   assertEquals((await messagesOf(db.sql, other.phoneNumberId)).length, 1);
 });
 
-Deno.test("first messages that come at once make one person and one thread", async () => {
+Deno.test("concurrent first messages create one person and one conversation", async () => {
   const user = await signUp(db.info);
   const line = await createLine(user);
   const bsuid = "BR.7700000001";
@@ -110,7 +110,7 @@ Deno.test("first messages that come at once make one person and one thread", asy
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 12);
 });
 
-Deno.test("what cannot be stored is recorded with its error, answered with 200, and replayed", async () => {
+Deno.test("an event that cannot be stored is recorded with its error, answered with 200, and replayed", async () => {
   const line = await createLine(await signUp(db.info));
   // As if a release were broken.
   await db.sql.unsafe(`
@@ -144,7 +144,7 @@ Deno.test("replaying chooses by state and by time, and doubles nothing", async (
     const body = receivedText(line.phoneNumberId, `${index}`, { timestamp: 1772442000 + index });
     ids.push((await deliverAll(db.info, body)).id);
   }
-  // A time of their own, so that nobody else's events are chosen.
+  // A time of their own, so that no other events match.
   const year = 1900 + ids[0]! % 90;
   for (const [index, id] of ids.entries()) {
     await db.sql`
@@ -192,7 +192,7 @@ Deno.test("deliveries and replays at once do not deadlock", async () => {
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 60);
 });
 
-Deno.test("pruning takes old events that are done with, and no others", async () => {
+Deno.test("pruning deletes old processed events, and no others", async () => {
   const line = await createLine(await signUp(db.info));
   const make = async (state: string, days: number) => {
     const { id } = await deliverAll(db.info, receivedText(line.phoneNumberId));
@@ -218,7 +218,7 @@ Deno.test("pruning takes old events that are done with, and no others", async ()
   );
 });
 
-Deno.test("nobody but the functions can record, replay or look at events", async () => {
+Deno.test("only the functions can record, replay or read events", async () => {
   for (const actor of ["anon", { userId: crypto.randomUUID() }] as const) {
     for (
       const statement of [

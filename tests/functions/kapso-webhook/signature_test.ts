@@ -32,7 +32,7 @@ import {
 const db = useDatabase();
 const KEY = btoa("k".repeat(32));
 
-Deno.test("a valid signature is believed, with and without its prefix", async () => {
+Deno.test("a valid signature is accepted, with and without its prefix", async () => {
   const line = await createLine(await signUp(db.info));
   const secret = db.info.demo.kapso_webhook_secret;
   for (const change of [(digest: string) => digest, (digest: string) => `sha256=${digest}`]) {
@@ -45,7 +45,7 @@ Deno.test("a valid signature is believed, with and without its prefix", async ()
   assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 2);
 });
 
-Deno.test("a bad signature is refused with 401, and nothing is kept", async () => {
+Deno.test("a bad signature gets 401, and nothing is stored", async () => {
   const line = await createLine(await signUp(db.info));
   const body = JSON.stringify(receivedText(line.phoneNumberId));
   const request = delivery(body, { secret: db.info.demo.kapso_webhook_secret });
@@ -69,7 +69,7 @@ Deno.test("a bad signature is refused with 401, and nothing is kept", async () =
   assertEquals(await countEvents(line), 0);
 });
 
-Deno.test("the bytes are signed, however they are written", async () => {
+Deno.test("the signature covers the bytes, in any JSON style", async () => {
   const line = await createLine(await signUp(db.info));
   const text = 'Olá ☀️ \u{1F468}‍\u{1F469}‍\u{1F467} 你好 "quoted" / \\ \u2028';
   const body = JSON.stringify(receivedText(line.phoneNumberId, text, { timestamp: 1772442001 }));
@@ -88,7 +88,7 @@ Deno.test("the bytes are signed, however they are written", async () => {
   assertEquals(stored.map(({ content }) => content), [text, text, text]);
 });
 
-Deno.test("signed bodies that cannot be used are recorded and answered with 200", async () => {
+Deno.test("signed bodies that cannot be read are recorded and answered with 200", async () => {
   const bodies = ["", "{", "null", "[]", '"text"', '{"a":1}', "\ufeff{}", "\0"];
   for (const body of bodies) {
     const answer = await deliver(db.info, body);
@@ -124,7 +124,7 @@ Deno.test("a connection's own secret replaces the project's", async () => {
   assertEquals(await post(other, "theirs"), 200);
 });
 
-Deno.test("two secrets are good while one replaces the other", async () => {
+Deno.test("two secrets are valid while one replaces the other", async () => {
   const { post, setSecret } = await ownFunction("project");
   const line = await createLine(await signUp(db.info));
   await setSecret(line, "old");
@@ -138,7 +138,7 @@ Deno.test("two secrets are good while one replaces the other", async () => {
   assertEquals(await post(line, "new"), 200);
 });
 
-Deno.test("without any secret nothing is believed: 503, and Kapso tries again", async () => {
+Deno.test("without any secret the answer is 503, and Kapso retries", async () => {
   const { post, setSecret, request } = await ownFunction(undefined);
   const line = await createLine(await signUp(db.info));
   const response = await request(line, "anything");
@@ -161,7 +161,7 @@ Deno.test("a secret that another key encrypted is an error of ours, not a bad si
   assertEquals(await post(line, "mine"), 500);
 });
 
-Deno.test("a batch stores nothing for a line whose secret did not sign it", async () => {
+Deno.test("a batch stores nothing for a phone number whose secret did not sign it", async () => {
   const { send, setSecret } = await ownFunction("project");
   const mine = await createLine(await signUp(db.info));
   const theirs = await createLine(await signUp(db.info));
@@ -180,7 +180,7 @@ Deno.test("a batch stores nothing for a line whose secret did not sign it", asyn
   assertEquals((await messagesOf(db.sql, mine.phoneNumberId)).length, 1);
 });
 
-Deno.test("the installation's secret is for the workspaces that are named, and no others", async () => {
+Deno.test("the installation's secret is for the named workspaces, and no others", async () => {
   const user = await signUp(db.info);
   const line = await createLine(user);
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));
@@ -198,7 +198,7 @@ Deno.test("the installation's secret is for the workspaces that are named, and n
   }
 });
 
-Deno.test("the installation's Kapso key is for the workspaces that are named, and no others", async () => {
+Deno.test("the installation's Kapso key is for the named workspaces, and no others", async () => {
   const user = await signUp(db.info);
   const line = await createLine(user);
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));

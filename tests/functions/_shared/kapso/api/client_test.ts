@@ -69,7 +69,7 @@ const offline = (
 
 // Lists --------------------------------------------------------------------------------------------
 
-Deno.test("lists are walked to their end, whatever goes wrong on the way", async () => {
+Deno.test("lists are read to their end despite failures", async () => {
   await using setup = await start({ client: { maxAttempts: 10 } });
   const { fake, kapso, line } = setup;
   const contact = fake.addContact();
@@ -91,7 +91,7 @@ Deno.test("lists are walked to their end, whatever goes wrong on the way", async
   assertEquals(await idsOf(kapso.listMessages(line, { direction: "outbound" })), []);
 });
 
-Deno.test("a walk goes on from a cursor that was kept", async () => {
+Deno.test("a walk resumes from a stored cursor", async () => {
   await using setup = await start();
   const { fake, kapso, line } = setup;
   for (let index = 0; index < 25; index++) fake.receiveMessage(fake.addContact(), `${index}`);
@@ -104,7 +104,7 @@ Deno.test("a walk goes on from a cursor that was kept", async () => {
   assertEquals((await idsOf(kapso.listContacts(line, { pageSize: 4 }))).length, 25);
 });
 
-Deno.test("a cursor is read from where it is, and one that comes again is not followed", async () => {
+Deno.test("a cursor is found in either place, and a repeated one is not followed", async () => {
   const page = (id: string, paging: unknown) => json({ data: [{ id }], paging });
   const kapso = offline([
     page("1", { cursors: { after: "a" }, next: "other" }),
@@ -126,7 +126,7 @@ Deno.test("a cursor is read from where it is, and one that comes again is not fo
 
 // Repeats ------------------------------------------------------------------------------------------
 
-Deno.test("reading waits longer each time, and as long as it is asked to", async () => {
+Deno.test("reads wait longer each time, and as long as Kapso asks", async () => {
   const unwell = () => new Response("<html>", { status: 503 });
   const ok = () => json({ data: { id: "1" } });
   const waits: number[] = [];
@@ -156,7 +156,7 @@ Deno.test("reading waits longer each time, and as long as it is asked to", async
   assertEquals([tired.status, tired.code, tired.isRetryable], [503, "server_error", true]);
 });
 
-Deno.test("reading slows down before the rate limit is used up", async () => {
+Deno.test("reads slow down before the rate limit is used up", async () => {
   await using setup = await start({
     rateLimit: 20,
     timeScale: 1,
@@ -171,7 +171,7 @@ Deno.test("reading slows down before the rate limit is used up", async () => {
   assertEquals(waits, [20_000, 30_000]);
 });
 
-Deno.test("what is refused for good is asked once", async () => {
+Deno.test("a lasting refusal is requested once", async () => {
   await using setup = await start();
   const { fake, kapso, line } = setup;
   const cases: [Misbehaviour, Partial<KapsoError>][] = [
@@ -196,7 +196,7 @@ Deno.test("what is refused for good is asked once", async () => {
   }
 });
 
-Deno.test("a walk and a wait end when they are given up", async () => {
+Deno.test("a walk and a wait end when they are aborted", async () => {
   await using setup = await start({ client: { delay: undefined as never } });
   const { fake, kapso, line } = setup;
   const given = new AbortController();
@@ -218,7 +218,7 @@ Deno.test("a walk and a wait end when they are given up", async () => {
 
 // Sending ------------------------------------------------------------------------------------------
 
-Deno.test("a message is sent once, and every way to lose the answer is ambiguous", async () => {
+Deno.test("a message is sent once, and a lost answer is ambiguous", async () => {
   await using setup = await start();
   const { fake, kapso, waits, line } = setup;
   const contact = fake.addContact({ phone: "5511988887777", waId: "551188887777" });
@@ -283,7 +283,7 @@ Deno.test("a refused message says why, and whether it was not sent", async () =>
   assertEquals((await failure(() => kapso.sendMessage(line, text("1")))).isRetryable, true);
 });
 
-Deno.test("a Kapso that is not there has not sent anything", async () => {
+Deno.test("a Kapso that cannot be reached has sent nothing", async () => {
   const { url, ...fake } = await startFakeKapso();
   await fake.stop();
   const kapso = createKapsoClient({ baseUrl: url, apiKey: "key" });
@@ -312,7 +312,7 @@ Deno.test("the key goes to no other host", async () => {
   await server.shutdown();
 });
 
-Deno.test("a base URL is taken with what people put behind it, and never in the clear", () => {
+Deno.test("a base URL may have a path of the API, and must be encrypted", () => {
   const baseUrl = (baseUrl: string) => createKapsoClient({ apiKey: "key", baseUrl }).baseUrl;
   assertEquals(createKapsoClient({ apiKey: "key" }).baseUrl, "https://api.kapso.ai");
   assertEquals(baseUrl("https://api.kapso.ai/meta/whatsapp/v23.0/"), "https://api.kapso.ai");
@@ -345,7 +345,7 @@ Deno.test("the version is in every path of the proxy, and an id cannot lead else
   for (const id of ["", ".", ".."]) assertThrows(() => kapso.getConversation(id), TypeError);
 });
 
-Deno.test("what an error says holds no key, link or number", async () => {
+Deno.test("an error message has no key, link or phone number", async () => {
   const said =
     "Bad key sk-secret for +55 11 98888-7777, 5511988887777 rita@example.com https://x.y/z";
   for (const error of [said, { message: said, code: 100 }]) {

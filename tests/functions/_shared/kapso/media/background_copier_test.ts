@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { createBackgroundCopier } from "../../../../../supabase/functions/_shared/kapso/media/background_copier.ts";
 
-Deno.test("a burst of events is copied by one worker, and nothing of it is left out", async () => {
+Deno.test("one worker copies the files of a burst of events, and leaves none out", async () => {
   const started: string[] = [];
   const waiting: (() => void)[] = [];
   const works: Promise<unknown>[] = [];
