@@ -62,6 +62,7 @@ async function executables(): Promise<readonly Executable[]> {
 
 /** Functions of `private` that policies, generated columns and views call, or that stand behind no other. */
 const HELPERS_OF_MEMBERS = [
+  "changed_conversation",
   "count_failed_events",
   "digits_in",
   "identity_key",
