@@ -310,7 +310,7 @@ const PLATFORM = "/platform/v1/whatsapp";
 
 Deno.test("the fake requires its key and the version", async () => {
   await using fake = await start();
-  const path = `/${fake.line.phoneNumberId}/messages`;
+  const path = `/${fake.phoneNumber.phoneNumberId}/messages`;
   assertEquals((await call(fake, "GET", PROXY + path)).status, 200);
   const noVersion = await call(fake, "GET", `/meta/whatsapp${path}`);
   assertEquals([noVersion.status, noVersion.text.startsWith("<!DOCTYPE html>")], [404, true]);
@@ -344,7 +344,7 @@ Deno.test("the fake lists messages page by page, newest first, by when they were
   const rita = fake.addContact({ name: "Rita" });
   const old = fake.importMessage(rita, "outbound", "long ago", fake.clock.now() - 1e10);
   const ids = Array.from({ length: 54 }, (_, at) => fake.receiveMessage(rita, `no. ${at}`).id);
-  const base = `${PROXY}/${fake.line.phoneNumberId}/messages`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`;
   const walked: string[] = [];
   let after: string | null = "";
   while (after !== null) {
@@ -387,7 +387,7 @@ Deno.test("the fake's list of conversations changes while it is read", async () 
     fake.clock.advance(60);
     return contact;
   });
-  const base = `${PROXY}/${fake.line.phoneNumberId}/conversations`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/conversations`;
   const first = (await call(fake, "GET", `${base}?limit=4`)).json;
   // The oldest jumps to the front, and the walk passes it by.
   fake.receiveMessage(contacts[0]!, "me again");
@@ -430,7 +430,7 @@ Deno.test("the fake sends within 24 hours, and a template at any time", async ()
   await using fake = await start();
   const rita = fake.addContact({ phone: "5511988887777", waId: "551188887777" });
   const send = (body: object) =>
-    call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
+    call(fake, "POST", `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
       messaging_product: "whatsapp",
       to: "5511988887777",
       ...body,
@@ -477,7 +477,7 @@ Deno.test("the fake refuses a second send to a conversation during the first, wh
   const rita = fake.addContact();
   fake.receiveMessage(rita, "hi");
   const send = (signal?: AbortSignal) =>
-    fetch(`${fake.url}${PROXY}/${fake.line.phoneNumberId}/messages`, {
+    fetch(`${fake.url}${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
       method: "POST",
       headers: { "X-API-Key": fake.apiKey },
       body: JSON.stringify({
@@ -528,7 +528,7 @@ Deno.test("the fake stores files", async () => {
     form.set("messaging_product", "whatsapp");
     form.set("type", type);
     form.set("file", new File([bytes], "p.jpg", { type: "image/jpeg" }));
-    const response = await fetch(`${fake.url}${PROXY}/${fake.line.phoneNumberId}/media`, {
+    const response = await fetch(`${fake.url}${PROXY}/${fake.phoneNumber.phoneNumberId}/media`, {
       method: "POST",
       headers: { "X-API-Key": fake.apiKey },
       body: form,
@@ -537,7 +537,7 @@ Deno.test("the fake stores files", async () => {
   };
   assertEquals((await upload("image/png")).status, 400);
   const { id } = (await upload("image/jpeg")).json;
-  const sent = await call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
+  const sent = await call(fake, "POST", `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
     messaging_product: "whatsapp",
     to: rita.phone,
     type: "image",
@@ -546,7 +546,7 @@ Deno.test("the fake stores files", async () => {
   assertEquals(sent.status, 200);
 
   assertEquals((await call(fake, "GET", `${PROXY}/${id}`)).status, 400);
-  const path = `${PROXY}/${id}?phone_number_id=${fake.line.phoneNumberId}`;
+  const path = `${PROXY}/${id}?phone_number_id=${fake.phoneNumber.phoneNumberId}`;
   const { json } = await call(fake, "GET", path);
   assertEquals([json.mime_type, json.file_size], ["image/jpeg", String(bytes.length)]);
   // Both links are good without a key.
@@ -563,7 +563,7 @@ Deno.test("the fake stores files", async () => {
 Deno.test("the fake lists and edits contacts", async () => {
   await using fake = await start();
   const contacts = Array.from({ length: 5 }, (_, at) => fake.addContact({ name: `No. ${at}` }));
-  const base = `${PROXY}/${fake.line.phoneNumberId}/contacts`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/contacts`;
   const first = (await call(fake, "GET", `${base}?limit=3`)).json;
   const rest =
     (await call(fake, "GET", `${base}?limit=3&after=${first.paging.cursors.after}`)).json;
@@ -586,7 +586,7 @@ Deno.test("the fake lists and edits contacts", async () => {
 Deno.test("the fake registers, tests, pauses and removes webhooks", async () => {
   await using receiver = startReceiver(() => 200);
   await using fake = await start({ knowsContactEvents: false });
-  const base = `${PLATFORM}/phone_numbers/${fake.line.phoneNumberId}/webhooks`;
+  const base = `${PLATFORM}/phone_numbers/${fake.phoneNumber.phoneNumberId}/webhooks`;
   const wanted = {
     url: receiver.url,
     secret_key: SECRET,
@@ -673,7 +673,7 @@ Deno.test("the fake fails on matching requests, and refuses as Meta does", async
   await using fake = await start();
   const rita = fake.addContact({ phone: "5511988887777" });
   fake.receiveMessage(rita, "hi");
-  const path = `${PROXY}/${fake.line.phoneNumberId}/messages`;
+  const path = `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`;
   const send = () =>
     call(fake, "POST", path, {
       messaging_product: "whatsapp",
@@ -703,7 +703,7 @@ Deno.test("the fake lists templates, and sends only those with the right paramet
   const rita = fake.addContact();
   fake.addTemplate({ name: "ready", components: [{ type: "BODY", text: "Hi {{1}}" }] });
   fake.addTemplate({ name: "later", status: "PAUSED" });
-  const account = fake.line.businessAccountId;
+  const account = fake.phoneNumber.businessAccountId;
   const listed = await call(fake, "GET", `${PROXY}/${account}/message_templates?status=APPROVED`);
   assertEquals(listed.json.data.map(({ name }: { name: string }) => name), ["ready"]);
   assertEquals(listed.headers.get("X-RateLimit-Limit"), "500");
@@ -713,12 +713,17 @@ Deno.test("the fake lists templates, and sends only those with the right paramet
       type: "body",
       parameters: texts.map((text) => ({ type: "text", text })),
     }];
-    const { json } = await call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
-      messaging_product: "whatsapp",
-      to: rita.phone,
-      type: "template",
-      template: { name, language: { code }, components },
-    });
+    const { json } = await call(
+      fake,
+      "POST",
+      `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`,
+      {
+        messaging_product: "whatsapp",
+        to: rita.phone,
+        type: "template",
+        template: { name, language: { code }, components },
+      },
+    );
     return json.error?.code ?? json.messages[0].message_status;
   };
   assertEquals(
@@ -826,18 +831,22 @@ Deno.test("the fake has a history that can be listed", async () => {
   assertEquals(fake.events.length, 0, "no webhook tells of it");
   const after = fake.receiveMessage(fake.state.contacts[0]!, "now");
   const kapso = createKapsoClient({ baseUrl: fake.url, apiKey: fake.apiKey });
-  const line = fake.line.phoneNumberId;
+  const phoneNumber = fake.phoneNumber.phoneNumberId;
   const ids = new Set<unknown>();
-  for await (const { rows } of kapso.listMessages(line)) for (const { id } of rows) ids.add(id);
+  for await (const { rows } of kapso.listMessages(phoneNumber)) {
+    for (const { id } of rows) ids.add(id);
+  }
   assertEquals(ids.size, total + 1);
   assert(ids.has(after.id));
   const [session] = fake.state.conversations;
-  const own = await Array.fromAsync(kapso.listMessages(line, { conversationId: session!.id }));
+  const own = await Array.fromAsync(
+    kapso.listMessages(phoneNumber, { conversationId: session!.id }),
+  );
   assertEquals(own.flatMap(({ rows }) => rows).length, session!.messagesCount);
 
   fake.movesWhileWalked = true;
   const seen = new Set<unknown>();
-  for await (const { rows } of kapso.listConversations(line)) {
+  for await (const { rows } of kapso.listConversations(phoneNumber)) {
     for (const { id } of rows) seen.add(id);
   }
   assert(seen.size < 500, "one walk misses those that moved");

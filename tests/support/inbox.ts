@@ -113,10 +113,12 @@ export async function openThread(inbox: World, text = "bom dia"): Promise<Thread
 }
 
 /** The thread of a customer. */
-export async function threadOf({ sql, line }: World, contact: Contact): Promise<string> {
+export async function threadOf({ sql, phoneNumber }: World, contact: Contact): Promise<string> {
   const [thread] = await sql<{ id: string }[]>`
     select id from public.conversations
-    where external_conversation_id = ${`${line.phoneNumberId}:${contact.phone ?? contact.bsuid}`}`;
+    where external_conversation_id = ${`${phoneNumber.phoneNumberId}:${
+    contact.phone ?? contact.bsuid
+  }`}`;
   return thread!.id;
 }
 

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createLine } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso.ts";
 import {
   AGENT,
   ask,
@@ -179,7 +179,7 @@ Deno.test("the look-ups", async (t) => {
   const business = await createBusiness(info);
   const { key, slug: subDomain } = business;
   const phone = uniquePhone();
-  const line = await createLine(business);
+  const phoneNumber = await createPhoneNumber(business);
   const lookup = (path: string) => ask(info, "GET", `/api/v1/whatsapp/lookup/${path}`, { key });
 
   await t.step("no person yet", async () => {
@@ -191,12 +191,13 @@ Deno.test("the look-ups", async (t) => {
   const session = await createSession(info, business, { userId: phone });
 
   await t.step("a business, by its phone number id", async () => {
-    const { status, body } = await lookup(`business/${line.phoneNumberId}`);
+    const { status, body } = await lookup(`business/${phoneNumber.phoneNumberId}`);
     assertEquals(status, 200);
     assertEquals(Object.keys(body.data), ["subDomain", "connectionId", "isActive"]);
     assertEquals([body.data.subDomain, body.data.isActive], [subDomain, true]);
-    await database.sql`update public.connections set is_active = false where id = ${line.id}`;
-    const off = await lookup(`business/${line.phoneNumberId}`);
+    await database
+      .sql`update public.connections set is_active = false where id = ${phoneNumber.id}`;
+    const off = await lookup(`business/${phoneNumber.phoneNumberId}`);
     assertEquals([off.status, off.body.data.isActive], [200, false]);
   });
 
@@ -535,7 +536,7 @@ Deno.test("another tenant's key finds nothing, and changes nothing", async () =>
   const { info, sql } = database;
   const [mine, theirs] = [await createBusiness(info), await createBusiness(info)];
   const session = await createSession(info, mine);
-  const line = await createLine(mine);
+  const phoneNumber = await createPhoneNumber(mine);
   const { key } = theirs;
   // Under the name of the right business, and under their own.
   for (const subDomain of [mine.slug, theirs.slug]) {
@@ -559,7 +560,9 @@ Deno.test("another tenant's key finds nothing, and changes nothing", async () =>
   }
   assertEquals(
     failureOf(
-      await ask(info, "GET", `/api/v1/whatsapp/lookup/business/${line.phoneNumberId}`, { key }),
+      await ask(info, "GET", `/api/v1/whatsapp/lookup/business/${phoneNumber.phoneNumberId}`, {
+        key,
+      }),
     ),
     [404, "business_not_found"],
   );

@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { size, useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createLine } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso.ts";
 import {
   AGENT,
   ask,
@@ -26,7 +26,7 @@ Deno.test("32 writers: half patch keys, half add messages, and nothing is lost",
   const { info, sql } = database;
   const business = await createBusiness(info);
   const { key, slug: subDomain } = business;
-  await createLine(business);
+  await createPhoneNumber(business);
   const { sessionId } = await createSession(info, business);
   const each = size(3, 40);
   const ids: string[] = [];

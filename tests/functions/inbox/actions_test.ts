@@ -67,13 +67,13 @@ Deno.test("a key that cannot be decrypted: closed here, not sent, and the answer
   // As after a change of CREDENTIALS_KEY.
   await sql`
     insert into private.connection_secrets (connection_id, secret_sha256, kapso_api_key)
-    values (${inbox.line.id}, sha256('x'), ${btoa("x".repeat(60))})
+    values (${inbox.phoneNumber.id}, sha256('x'), ${btoa("x".repeat(60))})
     on conflict (connection_id) do update set kapso_api_key = excluded.kapso_api_key`;
   const closed = await expect(200, info, team.agent, "POST", `conversations/${thread.id}/close`);
   const { message } = await expect(201, info, team.agent, "POST", "messages", textBody(thread));
   await sql`
     update private.connection_secrets set kapso_api_key = null
-    where connection_id = ${inbox.line.id}`;
+    where connection_id = ${inbox.phoneNumber.id}`;
   assertEquals([closed.conversation.status, closed.kapso], ["closed", "failed"]);
   assertEquals([message.state, message.can_retry], ["failed", true]);
   const again = await expect(200, info, team.agent, "POST", `messages/${message.id}/retry`, {});
@@ -179,11 +179,11 @@ Deno.test("a viewer gets 403, a user of another workspace 404, a caller without 
     ["PATCH", `people/${person}`, { name: "X" }],
     ["POST", `people/${person}/link`, { conversation_id: thread.id }],
     ["POST", "people/merge", { keep_id: person, merge_id: crypto.randomUUID() }],
-    ["PATCH", `connections/${inbox.line.id}`, { name: "X" }],
-    ["POST", `connections/${inbox.line.id}/rotate`, {}],
-    ["PUT", `connections/${inbox.line.id}/kapso`, { api_key: "a-new-key" }],
-    ["POST", `connections/${inbox.line.id}/webhook`],
-    ["GET", `connections/${inbox.line.id}/health`],
+    ["PATCH", `connections/${inbox.phoneNumber.id}`, { name: "X" }],
+    ["POST", `connections/${inbox.phoneNumber.id}/rotate`, {}],
+    ["PUT", `connections/${inbox.phoneNumber.id}/kapso`, { api_key: "a-new-key" }],
+    ["POST", `connections/${inbox.phoneNumber.id}/webhook`],
+    ["GET", `connections/${inbox.phoneNumber.id}/health`],
     ["POST", "connections", {
       workspace_id: team.owner.workspaceId,
       platform: "signal",
@@ -211,7 +211,7 @@ Deno.test("a viewer gets 403, a user of another workspace 404, a caller without 
   const bare = await call(info, "inbox/messages", { method: "POST" });
   assertEquals([bare.status, bare.body.code], [401, "missing_authorization"]);
   // An agent answers customers and does not manage connections.
-  await expect(403, info, team.agent, "POST", `connections/${inbox.line.id}/rotate`, {});
+  await expect(403, info, team.agent, "POST", `connections/${inbox.phoneNumber.id}/rotate`, {});
 });
 
 Deno.test("an own id in a request does not open another workspace's rows through its other ids", async () => {
@@ -406,9 +406,9 @@ Deno.test("a file opens by its link, without headers, for members' links alone a
     assertEquals([refused.status, (await refused.json()).code], [403, "link_expired"]);
   }
   // Also from the archive of a long thread.
-  await sql`select public.ingest_conversations(${inbox.line.id}, ${
+  await sql`select public.ingest_conversations(${inbox.phoneNumber.id}, ${
     sql.json([{
-      external_conversation_id: `${inbox.line.phoneNumberId}:${thread.contact.phone}`,
+      external_conversation_id: `${inbox.phoneNumber.phoneNumberId}:${thread.contact.phone}`,
       participant_identifier: `+${thread.contact.phone}`,
       messages: Array.from({ length: 60 }, (_, index) => ({
         id: unique("m_"),
@@ -432,13 +432,13 @@ Deno.test("connections: created, deactivated, and given keys that are never retu
     said.push(JSON.stringify(answer));
     return answer;
   };
-  const line = fake.addLine("200000000000321", "+551130000001");
+  const phoneNumber = fake.addPhoneNumber("200000000000321", "+551130000001");
   const request = {
     workspace_id: team.owner.workspaceId,
     platform: "whatsapp",
     connection_id: unique("wa_"),
     name: "Second number",
-    phone_number_id: line.phoneNumberId,
+    phone_number_id: phoneNumber.phoneNumberId,
   };
   const { connection, api_secret } = await expect(
     201,
@@ -457,7 +457,7 @@ Deno.test("connections: created, deactivated, and given keys that are never retu
   await asOwner(400, "POST", "connections", { ...request, connection_id: "not a name" });
   const path = `connections/${connection.id}`;
   assertEquals(
-    (await asOwner(409, "PATCH", path, { phone_number_id: inbox.line.phoneNumberId })).code,
+    (await asOwner(409, "PATCH", path, { phone_number_id: inbox.phoneNumber.phoneNumberId })).code,
     "phone_number_taken",
   );
   const off = await asOwner(200, "PATCH", path, { is_active: false, name: "Off" });
@@ -480,14 +480,14 @@ Deno.test("connections: created, deactivated, and given keys that are never retu
   const { webhook } = await asOwner(200, "POST", `${path}/webhook`);
   assertEquals([webhook.state, webhook.is_ours, webhook.missing_events], ["active", true, []]);
   const made = [...fake.deliveries.webhooks.values()].find((each) =>
-    each.phoneNumberId === line.phoneNumberId
+    each.phoneNumberId === phoneNumber.phoneNumberId
   )!;
   made.active = false;
   assertEquals((await asOwner(200, "GET", `${path}/health`)).webhook.state, "paused");
   assertEquals((await asOwner(200, "POST", `${path}/webhook`)).webhook.state, "active");
   assertEquals(made.active, true);
   // What it signs is taken.
-  const contact = fake.addContact({ line });
+  const contact = fake.addContact({ phoneNumber });
   fake.receiveMessage(contact, "to the second number");
   await fake.settled();
   const list = await asOwner(200, "GET", `connections?workspace_id=${team.owner.workspaceId}`);

@@ -47,7 +47,7 @@ function insertInto(thread: Thread, age: string, text: string) {
   return sql`
     insert into public.outbox_messages
       (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, queued_at)
-    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${crypto.randomUUID()}, 'text',
+    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.phoneNumber.id}, ${crypto.randomUUID()}, 'text',
       ${text}, ${sql.json({ type: "text", text })}, now() - ${age}::interval)
     returning id`;
 }
@@ -205,7 +205,7 @@ Deno.test("a sender that died leaves an unconfirmed message, and the queue conti
     insert into public.outbox_messages
       (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, state,
         attempts, attempt_token, attempt_started_at, lease_expires_at, created_by)
-    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${body.idempotency_key}, 'text',
+    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.phoneNumber.id}, ${body.idempotency_key}, 'text',
       'first', ${sql.json({ type: "text", text: "first" })}, 'sending', 1, gen_random_uuid(),
       now() - interval '2 minutes', now() + interval '1 minute', ${team.agent.id})
     returning id`;
@@ -518,10 +518,10 @@ Deno.test("unsendable messages are refused: another key's message, another platf
       "invalid_request",
     );
   }
-  await sql`update public.connections set is_active = false where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = false where id = ${inbox.phoneNumber.id}`;
   const off = await expect(422, info, team.agent, "POST", "messages", textBody(thread));
   assertEquals(off.code, "connection_not_ready");
-  await sql`update public.connections set is_active = true where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = true where id = ${inbox.phoneNumber.id}`;
   const [telegram] = await sql<{ id: string }[]>`
     insert into public.conversations (workspace_id, user_id, platform, external_conversation_id,
       participant_identifier, last_inbound_at)
@@ -588,11 +588,11 @@ Deno.test("messages that wait for an inactive number, or beyond the 24 hours, fa
     return row.id;
   };
   const first = await queue("while it is off");
-  await sql`update public.connections set is_active = false where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = false where id = ${inbox.phoneNumber.id}`;
   // A retry makes it the next message, which cannot be sent.
   const off = await expect(200, info, team.agent, "POST", `messages/${first}/retry`, {});
   assertEquals([off.message.state, off.message.error_code], ["failed", "connection_not_ready"]);
-  await sql`update public.connections set is_active = true where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = true where id = ${inbox.phoneNumber.id}`;
   fake.misbehaveOn("POST", SENDS, metaRefusal(131047, "Re-engagement message"));
   const late = await queue("the day is over");
   await tick();

@@ -27,7 +27,12 @@ import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.
 import type { Contact, Message } from "../../../fakes/kapso/state.ts";
 import { type FakeStorage, startFakeStorage } from "../../../fakes/storage.ts";
 import { signUp } from "../../support/users.ts";
-import { createLine, deliverAll, FIXTURE_LINE, type Line } from "../../support/kapso.ts";
+import {
+  createPhoneNumber,
+  deliverAll,
+  FIXTURE_PHONE_NUMBER_ID,
+  type PhoneNumber,
+} from "../../support/kapso.ts";
 
 const db = useDatabase();
 
@@ -42,7 +47,7 @@ interface StoredMessage {
 interface Setup extends AsyncDisposable {
   fake: FakeKapso;
   storage: FakeStorage;
-  line: Line;
+  phoneNumber: PhoneNumber;
   workspaceId: string;
   contact: Contact;
   library: MediaLibrary;
@@ -62,10 +67,10 @@ interface Setup extends AsyncDisposable {
 
 async function start(): Promise<Setup> {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   const fake = await startFakeKapso();
-  fake.state.lines.delete(FIXTURE_LINE);
-  fake.line = fake.addLine(line.phoneNumberId, "+551130000009");
+  fake.state.phoneNumbers.delete(FIXTURE_PHONE_NUMBER_ID);
+  fake.phoneNumber = fake.addPhoneNumber(phoneNumber.phoneNumberId, "+551130000009");
   const storage = startFakeStorage();
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
@@ -97,7 +102,7 @@ async function start(): Promise<Setup> {
   const setup: Setup = {
     fake,
     storage,
-    line,
+    phoneNumber,
     workspaceId: user.workspaceId,
     contact,
     library,
@@ -105,7 +110,7 @@ async function start(): Promise<Setup> {
     async record() {
       for (const { event, body } of fake.events.slice(recorded)) {
         const { state } = await record({
-          phoneNumberId: line.phoneNumberId,
+          phoneNumberId: phoneNumber.phoneNumberId,
           event,
           idempotencyKey: crypto.randomUUID(),
           body: new TextEncoder().encode(JSON.stringify(body)),
@@ -120,11 +125,11 @@ async function start(): Promise<Setup> {
       await setup.record();
       return message;
     },
-    copy: () => library.copyMedia(line.id),
+    copy: () => library.copyMedia(phoneNumber.id),
     async messages() {
       const found = await db.sql<{ messages: StoredMessage[] }[]>`
         select thread.messages from public.conversation_export as thread
-        where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+        where thread.external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
       return found.flatMap(({ messages }) => messages);
     },
     async media(message) {
@@ -135,17 +140,17 @@ async function start(): Promise<Setup> {
     async later() {
       await db.sql`
         update private.media_copies set next_attempt_at = now() - interval '1 second'
-        where connection_id = ${line.id}`;
+        where connection_id = ${phoneNumber.id}`;
     },
     async request(message) {
       const [thread] = await db.sql<{ id: string }[]>`
         select id from public.conversations
-        where external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+        where external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
       return {
         workspaceId: user.workspaceId,
         conversationId: thread!.id,
-        connectionId: line.id,
-        phoneNumberId: line.phoneNumberId,
+        connectionId: phoneNumber.id,
+        phoneNumberId: phoneNumber.phoneNumberId,
         message: (await setup.messages()).find(({ id }) => id === message.id)!,
       };
     },
@@ -231,11 +236,11 @@ Deno.test("an archived message is updated as well", async () => {
 
 Deno.test("concurrent copiers share the work", async () => {
   await using setup = await start();
-  const { fake, storage, contact, line } = setup;
+  const { fake, storage, contact, phoneNumber } = setup;
   for (let index = 0; index < 12; index++) fake.receiveMessage(contact, { type: "audio" });
   await setup.record();
   const results = await Promise.all(
-    [1, 2, 3].map(() => setup.anotherLibrary().copyMedia(line.id)),
+    [1, 2, 3].map(() => setup.anotherLibrary().copyMedia(phoneNumber.id)),
   );
   assertEquals(results.reduce((sum, { stored }) => sum + stored, 0), 12);
   assertEquals([storage.uploads, storage.objects.size], [12, 12]);
@@ -296,7 +301,8 @@ Deno.test("a message survives a file that cannot be stored, with the reason", as
 
   // A host was allowed, say: everything is tried once more.
   fake.files = {};
-  const [retried] = await db.service`select public.retry_media_copies(${setup.line.id}) as count`;
+  const [retried] = await db
+    .service`select public.retry_media_copies(${setup.phoneNumber.id}) as count`;
   assertEquals(retried!.count, cases.length);
   assertEquals(await setup.copy(), { stored: 4, linked: 0, failed: 1, waiting: 0 });
 });
@@ -312,7 +318,7 @@ Deno.test("a passing failure is retried later, and gives up in the end", async (
   fake.files = {};
   storage.failure = 500;
   await setup.later();
-  assertEquals((await setup.anotherLibrary().copyMedia(setup.line.id)).waiting, 0);
+  assertEquals((await setup.anotherLibrary().copyMedia(setup.phoneNumber.id)).waiting, 0);
   await setup.later();
   assertEquals((await setup.copy()).waiting, 1, "the bucket was there before");
   storage.failure = null;
@@ -331,25 +337,25 @@ Deno.test("a passing failure is retried later, and gives up in the end", async (
   assertEquals((await setup.media(lost))?.reason, "unavailable");
   // The schedule retries it, too.
   fake.files = {};
-  await db.service`select public.retry_media_copies(${setup.line.id})`;
+  await db.service`select public.retry_media_copies(${setup.phoneNumber.id})`;
   await setup.library.copyDueMedia();
   assertEquals((await setup.media(lost))?.state, "stored");
 });
 
 Deno.test("a copier that was cut off is replaced, and its result no longer counts", async () => {
   await using setup = await start();
-  const { line } = setup;
+  const { phoneNumber } = setup;
   const photo = await setup.receive({ type: "image" });
   const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
-  const [first] = await store.claim(line.id, 5);
-  assertEquals(await store.claim(line.id, 5), [], "another copier has it");
+  const [first] = await store.claim(phoneNumber.id, 5);
+  assertEquals(await store.claim(phoneNumber.id, 5), [], "another copier has it");
   await setup.later();
   assertEquals((await setup.copy()).stored, 1);
   const at = new Date().toISOString();
-  await store.finish(line.id, [{
+  await store.finish(phoneNumber.id, [{
     copy: first!,
     state: "failed",
     reason: "gone",
@@ -357,9 +363,9 @@ Deno.test("a copier that was cut off is replaced, and its result no longer count
   }]);
   assertEquals((await setup.media(photo))?.state, "stored");
   // Nor does another connection.
-  const other = await createLine(await signUp(db.info));
+  const other = await createPhoneNumber(await signUp(db.info));
   const again = await setup.receive({ type: "image" });
-  const [copy] = await store.claim(line.id, 5);
+  const [copy] = await store.claim(phoneNumber.id, 5);
   await store.finish(other.id, [{ copy: copy!, state: "stored", media: { state: "stored", at } }]);
   assertEquals(await setup.media(again), undefined);
 });
@@ -422,7 +428,7 @@ Deno.test("a file is opened from any of its places, and no message opens the fil
 
 Deno.test("deleting a conversation deletes its files", async () => {
   await using setup = await start();
-  const { storage, library, line } = setup;
+  const { storage, library, phoneNumber } = setup;
   await setup.receive({ type: "image" });
   await setup.copy();
   const late = await setup.receive({ type: "image" });
@@ -430,7 +436,7 @@ Deno.test("deleting a conversation deletes its files", async () => {
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
-  const [copy] = await store.claim(line.id, 5);
+  const [copy] = await store.claim(phoneNumber.id, 5);
   assertEquals(copy!.messageId, late.id);
   // One was copied before, one is under way, another workspace's stays.
   const path = `${setup.workspaceId}/late.jpg`;
@@ -438,7 +444,7 @@ Deno.test("deleting a conversation deletes its files", async () => {
   storage.objects.set(`media/${path}`, object).set("media/other", object);
   await db.sql`delete from public.conversations where workspace_id = ${setup.workspaceId}`;
   const at = new Date().toISOString();
-  await store.finish(line.id, [{
+  await store.finish(phoneNumber.id, [{
     copy: copy!,
     state: "stored",
     media: { state: "stored", path, at },
@@ -456,9 +462,9 @@ Deno.test("deleting a conversation deletes its files", async () => {
 
 Deno.test("without a Storage the function keeps the link, after it has answered", async () => {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   await using fake = await startFakeKapso();
-  fake.line = fake.addLine(line.phoneNumberId, "+551130000009");
+  fake.phoneNumber = fake.addPhoneNumber(phoneNumber.phoneNumberId, "+551130000009");
   const contact = fake.addContact();
   const cases: [FileContent, Partial<MessageMedia>][] = [
     [{ type: "image" }, { state: "linked", mime_type: "image/jpeg" }],
@@ -474,7 +480,7 @@ Deno.test("without a Storage the function keeps the link, after it has answered"
       select message.value ->> 'id' as id, message.value #> '{metadata,media}' as media
       from public.conversation_export as thread
       cross join lateral jsonb_array_elements(thread.messages) as message (value)
-      where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+      where thread.external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
   const found = await eventually("each file has its state", async () => {
     const rows = await media();
     return rows.every((row) => row.media !== null) && rows;
