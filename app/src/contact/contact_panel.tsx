@@ -8,7 +8,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { X } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useApi } from "../api/context.tsx";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { conversationName, formatAgo, formatDateTime, formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { Message } from "../../../app/src/api/types.ts";
+import type { Message } from "../../../app/src/api/rows.ts";
 import { readContent } from "../../../app/src/thread/read_content.ts";
 
 function read(overrides: Partial<Message>) {

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { differenceOf, type Part } from "../../../app/src/workflows/difference.ts";
 import { changesOf, doubleName, type Draft, draftOf } from "../../../app/src/workflows/draft.ts";
-import type { WorkflowSetting } from "../../../app/src/workflows/types.ts";
+import type { WorkflowSetting } from "../../../app/src/api/rows.ts";
 
 const SETTING: WorkflowSetting = {
   id: "1",

@@ -70,7 +70,7 @@ export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
     }
     // Luxon keeps milliseconds; Postgres keeps microseconds, and Python sends them.
     const micros = /[.,]\d{3}(\d{1,3})/.exec(written)?.[1] ?? "";
-    return time.toUTC().toISO().replace("Z", `${micros.replace(/0+$/, "")}Z`);
+    return time.toUTC().toISO()!.replace("Z", `${micros.replace(/0+$/, "")}Z`);
   });
 
 /** Levels of a JSON object. A few thousand would overflow the stack of its readers. */
