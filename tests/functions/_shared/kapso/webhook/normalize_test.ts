@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { message } from "../../../../../supabase/functions/_shared/contracts/message.ts";
 import type { NormalizedElement } from "../../../../../supabase/functions/_shared/kapso/webhook/elements.ts";
-import { phoneDigits } from "../../../../../supabase/functions/_shared/phone/digits.ts";
 import { readInstant } from "../../../../../supabase/functions/_shared/kapso/webhook/read_message.ts";
 import {
   normalize,
@@ -134,9 +133,6 @@ Deno.test("normalize() keeps all forms of a number in one conversation", () => {
     );
     assertEquals(key, `${LINE}:5511988887777`);
   }
-  assertEquals(phoneDigits("BR.81200034"), undefined);
-  assertEquals(phoneDigits("0055119"), undefined);
-  assertEquals(phoneDigits("123456"), undefined);
 });
 
 Deno.test("normalize() takes the highest status, and its time from its own entry", () => {
