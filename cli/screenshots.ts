@@ -1,6 +1,6 @@
 /**
- * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md, of a shop whose customers
- * a fake Kapso plays. Needs a Chromium: see local/chromium.ts.
+ * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md. They show a shop whose customers
+ * write through a fake Kapso. Needs a Chromium; see local/chromium.ts.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const FOLDER = new URL("../docs/images/", import.meta.url);
 const DESK = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 720 };
 
-/** What customers wrote, the one who wrote last at the end. */
+/** What customers wrote; the last one to write is at the end. */
 const STORIES: readonly { name: string; phone: string; says: Content[] }[] = [
   { name: "Budi Santoso", phone: "6281290000005", says: ["Good morning", "Is my order 88 ready?"] },
   { name: "Emma Clark", phone: "447700900123", says: ["Thanks, it arrived today 🙂"] },
@@ -66,7 +66,7 @@ try {
   await Deno.mkdir(FOLDER, { recursive: true });
   const page = await open(browser, { viewport: DESK });
   await fetchHistory(page);
-  await shoot(page, "messaging");
+  await shoot(page, "connections");
   await converse(page, rita);
   await tag(page, [[rita.name!, "New order"], ["Emma Clark", "VIP"]]);
   await page.locator(".media-box img").last().waitFor();
@@ -98,7 +98,7 @@ try {
   await browser.close();
 }
 
-/** Lets customers write on WhatsApp, Telegram and Signal. @returns the one who wrote last. */
+/** Makes customers write on WhatsApp, Telegram and Signal. @returns the one who wrote last. */
 async function fillShop(fake: FakeKapso): Promise<Contact> {
   fake.addWebhook({
     url: `${stack.info.api_url}/functions/v1/kapso-webhook`,
@@ -154,7 +154,7 @@ async function ingest(
   if (!success) throw new Error(`messaging-ingest refused ${connection_id}`);
 }
 
-/** Opens the app as the demo user, at an address of it. */
+/** Opens the app as the demo user, optionally at an address in it. */
 async function open(
   browser: Browser,
   options: BrowserContextOptions,
@@ -168,14 +168,14 @@ async function open(
   return page;
 }
 
-/** Lets the past come in, so that there is something to count. */
+/** Fetches the history, so that the overview has something to count. */
 async function fetchHistory(page: Page): Promise<void> {
-  await page.goto(`${app}#/demo/import/messaging`);
+  await page.goto(`${app}#/demo/connections`);
   await page.getByRole("button", { name: "Fetch history" }).click();
   await page.getByText("100 %").waitFor({ timeout: 120_000 });
 }
 
-/** Answers a customer, who answers again. */
+/** Replies to a customer, who replies again. */
 async function converse(page: Page, contact: Contact): Promise<void> {
   await page.getByRole("link", { name: "Inbox" }).click();
   await page.locator(".row", { hasText: contact.name! }).click();
@@ -193,27 +193,27 @@ async function converse(page: Page, contact: Contact): Promise<void> {
   await page.locator(".media-box img").last().waitFor();
 }
 
-/** Puts tags on two conversations, the first of which stays open. */
+/** Adds tags to two conversations, the first of which stays open. */
 async function tag(page: Page, contacts: readonly [string, string][]): Promise<void> {
   for (const [contact, tag] of contacts.toReversed()) {
     await page.locator(".row", { hasText: contact }).click();
     await page.getByRole("heading", { name: contact, level: 2 }).waitFor();
     await page.getByRole("button", { name: "Tags", exact: true }).click();
-    await page.getByRole("checkbox", { name: tag }).check();
+    await page.getByRole("menuitemcheckbox", { name: tag }).click();
     await page.getByRole("button", { name: "Tags: 1 on this conversation" }).waitFor();
     await page.keyboard.press("Escape");
   }
 }
 
-/** Makes the summaries of today. */
+/** Creates the summaries of today. */
 async function summarise(page: Page): Promise<void> {
   await page.goto(`${app}#/demo/summaries`);
-  await page.getByRole("button", { name: "Make summaries for this day" }).click();
+  await page.getByRole("button", { name: "Create summaries for this day" }).click();
   await page.getByRole("article").first().waitFor();
   await page.getByRole("button", { name: "Dismiss" }).click();
 }
 
-/** Changes a prompt that Kapso has. */
+/** Changes a prompt that is synced to Kapso. */
 async function changeWorkflow(page: Page): Promise<void> {
   const prompt =
     "You are Sarah, the assistant of a small shop. Answer in the customer's language, " +
@@ -239,12 +239,13 @@ async function changeWorkflow(page: Page): Promise<void> {
   const save = page.getByRole("button", { name: "Save", exact: true });
   await field.fill(prompt);
   await page.getByLabel("AI model").fill(name);
-  await page.getByRole("combobox", { name: "Workflow", exact: true }).selectOption({ index: 1 });
+  await page.getByRole("combobox", { name: "Workflow", exact: true }).click();
+  await page.getByRole("option", { name: /^Sarah: answers/ }).click();
   await save.click();
   await page.getByText("Kapso has these values.").waitFor();
   await field.fill(prompt.replace("three", "two"));
   await save.click();
-  await page.getByText("These values are not at Kapso yet").waitFor();
+  await page.getByText("1 field differs").waitFor();
   const toasts = page.getByRole("button", { name: "Dismiss" });
   while (await toasts.count() > 0) await toasts.first().click();
   await page.locator("main").evaluate((main) => main.scrollTo(0, 0));
@@ -252,10 +253,15 @@ async function changeWorkflow(page: Page): Promise<void> {
 
 async function shoot(page: Page, name: string): Promise<void> {
   await page.mouse.move(0, 0);
+  // A closed menu gives the focus back to its button, which then shows its tooltip.
+  await page.locator(":focus").evaluateAll((focused) =>
+    focused.forEach((element) => (element as unknown as { blur(): void }).blur())
+  );
+  await page.getByRole("tooltip").waitFor({ state: "detached" });
   await page.locator("img").evaluateAll((images) =>
     Promise.all(images.map((image) => (image as unknown as { decode(): Promise<void> }).decode()))
   );
-  // Without the cursor of the field that has the focus, which blinks.
+  // Without the blinking cursor of the focused field.
   await page.screenshot({
     path: decodeURIComponent(new URL(`${name}.png`, FOLDER).pathname),
     caret: "hide",
