@@ -4,8 +4,8 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
-import { messageStatus } from "../../supabase/functions/_shared/contracts/message.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { messageStatus, outboxState } from "../../supabase/functions/_shared/contracts/message.ts";
 import { useDatabase } from "../support/database.ts";
 
 const database = useDatabase();
@@ -16,7 +16,7 @@ Deno.test("the statuses in SQL are those of the contract, in the same order", as
   assertEquals(row!.statuses, STATUSES);
 });
 
-Deno.test("a status ranks by its place, and whatever is none ranks below all", async () => {
+Deno.test("a status ranks by its place, and an unknown one ranks below all", async () => {
   const ranked = await database.sql`
     select given.status, private.status_rank(given.status) as rank
     from unnest(${[...STATUSES, "unknown"]}::text[]) with ordinality as given (status, place)
@@ -42,8 +42,22 @@ Deno.test("WhatsApp reports every status after sent, and the outbox takes each o
       ) as reported`;
   assertEquals(row!.accepted, ["sent", ...reported]);
   assertEquals(row!.reported, reported);
-  assertEquals(
-    [...row!.outbox].sort(),
-    ["queued", "sending", "unconfirmed", "discarded", "sent", ...reported].sort(),
-  );
+  assertEquals([...row!.outbox].sort(), [...outboxState.options].sort());
+});
+
+Deno.test("the docs list the statuses as they are", async () => {
+  const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ");
+  const forward = STATUSES.filter((name) => name !== "failed");
+  for (
+    const [file, text] of [
+      ["docs/glossary.md", quoted(STATUSES)],
+      ["docs/architecture.md", `(${forward.join(", ")}; failed is final)`],
+      ["docs/api/inbox.md", quoted(outboxState.options)],
+      ["docs/api/messaging-ingest.md", STATUSES.map((name) => `"${name}"`).join(" | ")],
+      ["docs/api/messaging-ingest.md", forward.join(" → ")],
+    ] as const
+  ) {
+    const content = await Deno.readTextFile(new URL(`../../${file}`, import.meta.url));
+    assertStringIncludes(content, text, file);
+  }
 });

@@ -825,7 +825,7 @@ Deno.test("a secret is replaced", async () => {
 });
 
 Deno.test("a backfill runs to 100 %", async () => {
-  const { fake, line, team } = world.inbox;
+  const { fake, phoneNumber, team } = world.inbox;
   const past = unique("Past ");
   fake.seedHistory({
     conversations: 12,
@@ -838,7 +838,7 @@ Deno.test("a backfill runs to 100 %", async () => {
   await using window = await world.open(team.admin, "/connections");
   const { page } = window;
   const card = page.getByRole("article").filter({
-    hasText: line.phoneNumberId,
+    hasText: phoneNumber.phoneNumberId,
   });
   await card.getByRole("button", { name: "Fetch history" }).click();
   await card.getByText("History is complete").waitFor({ timeout: 30_000 });

@@ -1,5 +1,5 @@
 /**
- * What the app makes of messages, whatever a provider has put into them.
+ * How the app reads messages, with any content that a provider may put into them.
  *
  * @module
  */

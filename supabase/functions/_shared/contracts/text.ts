@@ -125,7 +125,7 @@ export function storableObject(maxBytes: number) {
     });
 }
 
-/** Error text of zod for a value of the wrong type: tells a missing field from a wrong one. */
+/** Error text of zod for a value of the wrong type: distinguishes a missing field from a wrong one. */
 export function requiredOr(wanted: string) {
   return (issue: { input?: unknown }) =>
     issue.input === undefined ? "is required" : `must be ${wanted}`;

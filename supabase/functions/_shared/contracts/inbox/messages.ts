@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { apiError } from "../errors.ts";
+import { outboxState } from "../message.ts";
 import { MAX_TEXT_LENGTH, outboundContent, outboundType } from "../outbound_content.ts";
 import { defineRoute, errorsOf } from "../route.ts";
 import { storableId, storableText } from "../text.ts";
@@ -25,16 +26,7 @@ export const outboxMessage = z.object({
   reply_to: z.string().nullable(),
   file_name: z.string().nullable(),
   mime_type: z.string().nullable(),
-  state: z.enum([
-    "queued",
-    "sending",
-    "sent",
-    "delivered",
-    "read",
-    "failed",
-    "unconfirmed",
-    "discarded",
-  ]),
+  state: outboxState,
   error_code: z.string().nullable(),
   error_message: z.string().nullable(),
   can_retry: z.boolean(),
