@@ -74,7 +74,7 @@ Deno.test("a key is made for workspaces of one owner, and stored as a hash", asy
   assertEquals((await seen(second.owner)).length, 0);
 });
 
-Deno.test("last_used_at moves once a minute, and nobody waits for it", async () => {
+Deno.test("last_used_at moves once a minute, and no caller waits for it", async () => {
   const { sql, service } = database;
   const workspace = await createWorkspace(sql);
   const key = await createKey(workspace);
@@ -94,7 +94,7 @@ Deno.test("last_used_at moves once a minute, and nobody waits for it", async () 
   await sql`
     update public.agent_keys set last_used_at = now() - interval '2 minutes' where id = ${key.id}`;
   const past = await usedAt();
-  // While somebody holds the row, others go on without it.
+  // While one session holds the row, others skip it.
   await sql.begin(async (holder) => {
     await holder`select from public.agent_keys where id = ${key.id} for update`;
     await service.begin(async (other) => {
@@ -180,7 +180,7 @@ Deno.test("a session and its message ids go with the workspace", async () => {
   assertEquals(left!.count, 0);
 });
 
-Deno.test("only one of two can be active, whoever writes the table", async () => {
+Deno.test("only one of two can be active, for any writer of the table", async () => {
   const { sql } = database;
   const workspace = await createWorkspace(sql);
   const insert = () =>
@@ -228,7 +228,7 @@ Deno.test("a message waits for the contact, as the webhook does", async () => {
   assertEquals(state, { context: { a: 1 }, version: 3 });
 });
 
-Deno.test("a stranger's user id is nobody's owner", async () => {
+Deno.test("a stranger's user id is no owner", async () => {
   const workspace = await createWorkspace(database.sql);
   const key = await createKey(workspace);
   const stranger = await createUser(database.sql);
@@ -257,7 +257,7 @@ Deno.test("people and threads are deleted while agents write, and no message is 
   const deleting = (async () => {
     while (!isDone) {
       for (const table of ["people", "conversations"]) {
-        // Which of two that want the same rows goes on is up to Postgres.
+        // Postgres decides which of two that want the same rows continues.
         const code = await sqlStateOf(
           sql`delete from ${sql(`public.${table}`)} where workspace_id = ${workspace.id}`,
         );

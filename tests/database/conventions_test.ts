@@ -60,8 +60,9 @@ async function executables(): Promise<readonly Executable[]> {
     where function.pronamespace::regnamespace::text = any (${OURS})`;
 }
 
-/** Functions of `private` that policies, generated columns and views call, or that stand behind no other. */
+/** Functions of `private` that policies, generated columns, views or several public functions call. */
 const HELPERS_OF_MEMBERS = [
+  "changed_conversation",
   "count_failed_events",
   "digits_in",
   "identity_key",
@@ -140,7 +141,7 @@ Deno.test("every table has row level security", async () => {
   assertEquals(without, []);
 });
 
-Deno.test("every view applies the rights of whoever reads it", async () => {
+Deno.test("every view applies the rights of its reader", async () => {
   const without = await names(database.sql<{ name: string }[]>`
     select relation.oid::regclass::text as name
     from pg_class as relation
@@ -215,7 +216,7 @@ Deno.test("every function has an empty search path, or names that are resolved a
   assertEquals(open, []);
 });
 
-Deno.test("no function runs text as SQL, or goes on after just any error", async () => {
+Deno.test("no function runs text as SQL, or continues after any error", async () => {
   const { sql } = database;
   const executing = await names(sql<{ name: string }[]>`
     select function.oid::regproc::text as name
@@ -233,7 +234,7 @@ Deno.test("no function runs text as SQL, or goes on after just any error", async
   assertEquals(catching, ["private.try_webhook_event"]);
 });
 
-Deno.test("nobody who is not signed in has any privilege", async () => {
+Deno.test("a caller who is not signed in has no privilege", async () => {
   const { sql } = database;
   const tables = await names(sql<{ name: string }[]>`
     select relation.oid::regclass::text as name
@@ -259,7 +260,7 @@ Deno.test("nobody who is not signed in has any privilege", async () => {
   assertEquals(schema!.usage, false);
 });
 
-Deno.test("nobody but service may truncate, refer to, or put triggers on a table", async () => {
+Deno.test("only service may truncate, refer to, or put triggers on a table", async () => {
   const found = await names(database.sql<{ name: string }[]>`
     select relation.oid::regclass::text as name
     from pg_class as relation

@@ -45,7 +45,7 @@ async function startPersistentStack(root: string): Promise<Stack> {
  * A pool of one session, on a server that is about to die.
  *
  * It does not ask for the types of arrays when it connects: if the server dies on that question,
- * postgres.js 3.4.9 rejects a promise later that nobody can catch, and the whole file fails.
+ * postgres.js 3.4.9 rejects a promise later that no caller can catch, and the whole file fails.
  */
 function connectToMortal(url: string): postgres.Sql {
   return connect(url, { max: 1, connect_timeout: 2, fetch_types: false });
@@ -130,7 +130,7 @@ async function loadAndKill(
   Deno.kill(isWholeServer ? server : sessions[0]!, "SIGKILL");
 
   const sql = await reconnect(url, sessions[1]!);
-  // Whatever has no answer by now will have none.
+  // A request without an answer by now will have none.
   const load = { acknowledged: [...acknowledged], unacknowledged: [...inFlight] };
   for (const pool of pools) pool.end({ timeout: 0 }).catch(() => {});
   assert(load.unacknowledged.length > 0, "the kill came in the middle");

@@ -215,7 +215,7 @@ const CALENDAR: [zone: string, moments: [utc: string, day: string][]][] = [
   ]]],
 ];
 
-Deno.test("a message belongs to the day of its own local time, whatever the clocks do", async (t) => {
+Deno.test("a message belongs to the day of its own local time, also when the clocks change", async (t) => {
   for (const [zone, moments] of CALENDAR) {
     await t.step(`${zone} ${moments[0]![0].slice(0, 7)}`, async () => {
       const business = await createBusiness(zone);
@@ -442,7 +442,7 @@ Deno.test("a workspace that moves in the middle of a day loses no message from i
   assertEquals([after["2026-05-05"], after["2026-05-06"]], [2, 1]);
 });
 
-Deno.test("nothing is due where nobody writes, and where it is switched off", async () => {
+Deno.test("nothing is due without messages, or where it is switched off", async () => {
   const business = await createBusiness("UTC");
   await write(business, [inbound("2026-05-05T12:00:00Z")]);
   assertEquals(await openAt(business.workspace, "2026-05-09T21:00:00Z"), []);
@@ -522,7 +522,11 @@ Deno.test("a slice whose worker died is done by the next one; the dead one write
   const { sql, service } = database;
   assert(await writeNotes(service, (await claim(service, workspace, { date, people: 2 }))!));
   const dead = (await claim(service, workspace, { date, people: 2 }))!;
-  assertEquals(await claim(service, workspace, { date }), undefined, "somebody is at it");
+  assertEquals(
+    await claim(service, workspace, { date }),
+    undefined,
+    "another worker has the lease",
+  );
   await sql`
     update public.summary_runs set leased_until = now() - interval '1 second'
     where workspace_id = ${workspace.id}`;
@@ -536,7 +540,7 @@ Deno.test("a slice whose worker died is done by the next one; the dead one write
   assertEquals(await notesOf(workspace), ids.map((id) => [date, id, "note"]));
 });
 
-Deno.test("by hand, a day that somebody is at is not begun again", async () => {
+Deno.test("a manual start does not interrupt a worker", async () => {
   const { workspace, date } = await createBusyDay(3);
   const slice = (await claim(database.service, workspace, { date, people: 2 }))!;
   const [run] = await start(workspace, date);
@@ -544,7 +548,7 @@ Deno.test("by hand, a day that somebody is at is not begun again", async () => {
   assert(await writeNotes(database.service, slice));
 });
 
-Deno.test("somebody who is deleted meanwhile gets no note, and keeps nobody from theirs", async () => {
+Deno.test("a person who is deleted in the meantime gets no note, and the others get theirs", async () => {
   const { workspace, date, ids } = await createBusyDay(3);
   const slice = (await claim(database.service, workspace, { date }))!;
   await database.sql`delete from public.people where id = ${ids[1]!}`;
@@ -552,7 +556,7 @@ Deno.test("somebody who is deleted meanwhile gets no note, and keeps nobody from
   assertEquals((await notesOf(workspace)).map(([, id]) => id), [ids[0]!, ids[2]!]);
 });
 
-Deno.test("somebody who is being deleted is waited for", async () => {
+Deno.test("a person who is being deleted is waited for", async () => {
   const { workspace, date, ids } = await createBusyDay(2);
   const slice = (await claim(database.service, workspace, { date }))!;
   const deleting = database.connect({ max: 1 });
@@ -632,7 +636,7 @@ Deno.test("when the day is over, those are done again who have written since, al
 
 // Days that change after they were summarised -------------------------------------------------------
 
-/** The day before yesterday, in UTC: over, whatever the time is. */
+/** The day before yesterday, in UTC: over at any time of day. */
 function dayBeforeYesterday(): string {
   return new Date(Date.now() - 2 * 86_400_000).toISOString().slice(0, 10);
 }
@@ -667,7 +671,7 @@ async function letTimePass(workspace: Workspace, hours = 3): Promise<void> {
     where workspace_id = ${workspace.id}`;
 }
 
-/** Another message of somebody's conversation. */
+/** Another message of a conversation. */
 async function writeMore(
   { workspace, connection }: { workspace: Workspace; connection: Connection },
   personId: string,
@@ -712,7 +716,11 @@ Deno.test("messages that come days late are in their day's note by themselves, a
     where workspace_id = ${workspace.id} and person_id = ${read!}`;
   assertEquals(await isOpenedAgain(workspace, date), true);
   const slice = (await claim(database.service, workspace, { date }))!;
-  assertEquals(slice.person_ids.toSorted(), [late!, read!].toSorted(), "nobody else is looked at");
+  assertEquals(
+    slice.person_ids.toSorted(),
+    [late!, read!].toSorted(),
+    "no other person is processed",
+  );
   assertEquals(slice.days.map(({ person_id, message_count }) => [person_id, message_count]), [
     [late, 2],
   ]);
@@ -763,7 +771,7 @@ Deno.test("what does not change the number of messages is found at the next hour
   assertEquals(await notesByPerson(workspace, date), { [person!]: "it failed" });
 });
 
-Deno.test("days further back, and days that nobody had summarised, stay as they are", async () => {
+Deno.test("days further back, and days without a summary, stay as they are", async () => {
   const business = await createSummarisedDay(1);
   const { workspace, date } = business;
   await letTimePass(workspace, 24);
@@ -778,7 +786,7 @@ Deno.test("days further back, and days that nobody had summarised, stay as they 
   assertEquals(runs.find(([day]) => day === between), undefined);
 });
 
-Deno.test("a conversation that goes to somebody else takes its part of the notes along", async () => {
+Deno.test("a conversation that moves to another person takes its part of the notes along", async () => {
   const business = await createSummarisedDay(3);
   const { workspace, date, ids: [wrong, right, both] } = business;
   const second = uniqueNumber();

@@ -742,7 +742,7 @@ Deno.test("an unknown connection, or a batch that is no array, is an error of th
   );
 });
 
-Deno.test("a conversation that is deleted meanwhile is stored anew", async () => {
+Deno.test("a conversation that is deleted in the meantime is stored again", async () => {
   const { service } = database;
   const connection = await whatsapp();
   const target = conversation({ messages: messages(1) });

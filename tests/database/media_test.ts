@@ -1,5 +1,5 @@
 /**
- * What a message is told about the copy of its file does not depend on the order in which it is told.
+ * What a message shows of the copy of its file does not depend on the order of the reports.
  *
  * @module
  */

@@ -184,7 +184,7 @@ Deno.test("merges of merges are undone from the last", async () => {
   assertEquals(await sqlStateOf(undo(pair, first)), "PT409");
 });
 
-Deno.test("merges and undoings at the same time: each is done once, and nobody waits for ever", async () => {
+Deno.test("merges and undoings at the same time: each is done once, and none waits for ever", async () => {
   const { sql } = database;
   const pair = await createPair();
   const back = { ...pair, kept: pair.merged, merged: pair.kept };
@@ -230,11 +230,11 @@ Deno.test("merging while messages come in loses none and links all", async () =>
   await undo(pair, id);
 });
 
-Deno.test("a number that somebody else has by now is said to be taken", async () => {
+Deno.test("a number that another person has by now is reported as taken", async () => {
   const { sql } = database;
   const pair = await createPair();
   const id = await merge(pair);
-  await addPerson(sql, pair.workspace, { phone: pair.merged.phone, name: "Somebody else" });
+  await addPerson(sql, pair.workspace, { phone: pair.merged.phone, name: "Another person" });
   const { code } = await database.attempt(
     { userId: pair.workspace.agent },
     async (member) => await member`select from public.undo_merge(${id})`,

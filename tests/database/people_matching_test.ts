@@ -1,6 +1,6 @@
 /**
  * Which person a conversation belongs to: numbers as people type them in many countries, identities of
- * the platforms, doubtful cases, and conversations that wait for somebody.
+ * the platforms, doubtful cases, and conversations that wait for a person.
  *
  * @module
  */
@@ -57,7 +57,7 @@ async function match(
 interface NumberCase {
   /** Country of the workspace. */
   country: string | null;
-  /** The person's number, as somebody typed it. */
+  /** The person's number as typed. */
   phone: string;
   /** Identifiers on WhatsApp that are this person. */
   same?: string[];
@@ -366,17 +366,17 @@ Deno.test("the narrower rule wins, and an ambiguous one ends the search", async 
     await add("+9981234567890");
     assertEquals(await match(workspace, "whatsapp", "6281234567890"), spelled);
   });
-  await step("two spellings of one number are two people: nobody", async () => {
+  await step("two spellings of one number are two people: no match", async () => {
     await add("081234567890");
     await add("0062 812 3456 7890");
     assertEquals(await match(workspace, "whatsapp", "6281234567890"), null);
   });
-  await step("two people by the last ten digits: nobody", async () => {
+  await step("two people by the last ten digits: no match", async () => {
     await add("1234567890");
     await add("(0) 1234567890");
     assertEquals(await match(workspace, "whatsapp", "+44 1234567890"), null);
   });
-  await step("two by the last ten, one by variant: still nobody", async () => {
+  await step("two by the last ten, one by variant: still no match", async () => {
     await add("1988887777");
     await add("(0) 1988887777");
     await add("+551188887777");
@@ -401,7 +401,7 @@ Deno.test("an ambiguous conversation waits until one person is left", async () =
   assertEquals((await readConversation(sql, id)).person_id, first);
 });
 
-Deno.test("nobody of another workspace is ever matched or adopts", async () => {
+Deno.test("no person of another workspace is ever matched or adopts", async () => {
   const { sql, service } = database;
   const mine = await workspaceIn("ID");
   const theirs = await workspaceIn("ID");
@@ -515,7 +515,7 @@ Deno.test("a person adopts what waited: added, renumbered, and with a new identi
     assertEquals(await personOf(id), personId);
   });
 
-  await t.step("nothing is taken from somebody who has it", async () => {
+  await t.step("nothing is taken from a person who has it", async () => {
     const number = uniqueNumber();
     const first = await addPerson(sql, workspace, { phone: `0${number.slice(3)}` });
     const id = await ingestOne(
@@ -532,7 +532,7 @@ Deno.test("a person adopts what waited: added, renumbered, and with a new identi
     const id = await ingestOne(
       service,
       on.whatsapp!,
-      conversation({ participant_identifier: "somebody" }),
+      conversation({ participant_identifier: "someone" }),
     );
     await addPerson(sql, workspace, { phone: "" });
     await addPerson(sql, workspace, { phone: "ask her" });

@@ -1,5 +1,5 @@
 /**
- * The migrations apply to a Postgres that nobody has prepared for Supabase, with the roles and the bit
+ * The migrations apply to a Postgres without Supabase, with the roles and the bit
  * of `auth` that they rely on: version 17, which comes with the project, and 15 where it is installed.
  *
  * @module

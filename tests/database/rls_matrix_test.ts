@@ -92,7 +92,7 @@ Deno.test("every function × every caller", async (t) => {
   }
 });
 
-Deno.test("a stranger sees no row of anything, whatever they ask for", async () => {
+Deno.test("a stranger sees no row of any table or view", async () => {
   const world = await createWorld(database.sql);
   const stranger: Actor = { userId: world.newUser };
   await database.as(stranger, async (sql) => {
@@ -173,7 +173,7 @@ Deno.test("members cannot write what the database computes", async () => {
 
 // Over HTTP -------------------------------------------------------------------------------------
 
-/** Somebody who has signed up and is signed in, with their workspace. */
+/** Signs a new user up and in, and returns their workspace as well. */
 async function signUp(): Promise<{ client: SupabaseClient; userId: string; workspaceId: string }> {
   const { info } = database;
   const client = createClient(info.api_url, info.publishable_key, {
@@ -195,7 +195,7 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
   const options = { auth: { persistSession: false, autoRefreshToken: false } };
   const member = await signUp();
   const stranger = await signUp();
-  const nobody = createClient(info.api_url, info.publishable_key, options);
+  const anonymous = createClient(info.api_url, info.publishable_key, options);
   const service = createClient(info.api_url, info.secret_key, options);
 
   const connectionName = unique("c_");
@@ -274,9 +274,9 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
     assertEquals(renaming.data, []);
   });
 
-  await t.step("nobody signed in", async () => {
+  await t.step("a caller who is not signed in", async () => {
     for (const view of [...views, "workspaces", "people", "connections"]) {
-      const { error } = await nobody.from(view).select();
+      const { error } = await anonymous.from(view).select();
       assertEquals(error?.code, NO, view);
     }
     for (
@@ -286,12 +286,12 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
         ["ingest_conversations", { connection_id: made.data!.id, conversations: [] }],
       ] as const
     ) {
-      const { error } = await nobody.rpc(name, args);
+      const { error } = await anonymous.rpc(name, args);
       assertEquals(error?.code, NO, name);
     }
   });
 
-  await t.step("the member cannot use the door itself", async () => {
+  await t.step("the member cannot call ingest_conversations", async () => {
     const { error } = await member.client.rpc("ingest_conversations", {
       connection_id: made.data!.id,
       conversations: [],
@@ -304,8 +304,8 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
     assertEquals(verifying?.code, NO);
   });
 
-  await t.step("the schema private cannot be reached by anybody", async () => {
-    for (const client of [member.client, nobody, service]) {
+  await t.step("the schema private is out of reach for every client", async () => {
+    for (const client of [member.client, anonymous, service]) {
       for (
         const table of [
           "message_keys",
@@ -330,7 +330,7 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
   });
 });
 
-Deno.test("a function of a trigger cannot be called by anybody", async () => {
+Deno.test("a trigger function cannot be called by any role", async () => {
   for (const role of ["anon", "authenticated", "service_role"]) {
     const rows = await database.sql`
       select function.oid::regprocedure::text as name

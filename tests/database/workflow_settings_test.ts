@@ -1,5 +1,5 @@
 /**
- * Workflow settings in the database: versions, the history that nobody gets around, and looks at Kapso that
+ * Workflow settings in the database: versions, the history that no change bypasses, and looks at Kapso that
  * come back late.
  *
  * @module
@@ -183,7 +183,7 @@ Deno.test("a setting that was changed while it was synced is pending", async () 
   ]);
 });
 
-Deno.test("of two looks at Kapso the newer one counts, in whatever order they come back", async () => {
+Deno.test("of two checks of Kapso the newer one counts, in any order of return", async () => {
   const workspace = await createWorkspace(database.sql);
   await save(workspace, null, { system_prompt: "one" });
   await record(workspace, 1, "synced", { values: { a: { system_prompt: "new" } }, lock: 9 });

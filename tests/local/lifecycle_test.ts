@@ -51,7 +51,7 @@ Deno.test("a stack on data that stay", async (t) => {
   await t.step("a Postgres that was left behind is stopped by the next start", async () => {
     const killed = await project.start();
     const orphan = await project.postgresPid();
-    // Without its guard nobody stops the server.
+    // Without its guard the server keeps running.
     Deno.kill(await parentOf(orphan), "SIGKILL");
     await killed.kill();
     assert((await project.processes()).some((line) => line.includes("/bin/postgres")));

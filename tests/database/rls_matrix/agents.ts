@@ -140,7 +140,7 @@ export const FUNCTIONS: Record<string, Case> = {
       sql`select from public.create_agent_key(array[${workspace.id}]::uuid[], 'New')`,
     outcomes: [NO, 1, 1, NO, NO, NO, NO],
   },
-  "create_agent_key for a workspace of somebody else besides": {
+  "create_agent_key for a workspace of another owner as well": {
     run: (sql, { workspace, other }) =>
       sql`select from public.create_agent_key(array[${workspace.id}, ${other.id}]::uuid[])`,
     outcomes: NO_CALLER,
@@ -155,10 +155,11 @@ export const FUNCTIONS: Record<string, Case> = {
   },
   "read_agent_session": {
     run: (sql) => sql`select from public.read_agent_session('00', 'x', 'x')`,
-    outcomes: SERVICE_ALONE,
+    // No such key.
+    outcomes: [NO, NO, NO, NO, NO, NO, "PT401"],
   },
   "add_agent_message": {
     run: (sql) => sql`select from public.add_agent_message('00', 'x', 'user', 'x')`,
-    outcomes: SERVICE_ALONE,
+    outcomes: [NO, NO, NO, NO, NO, NO, "PT401"],
   },
 };

@@ -23,14 +23,14 @@ export const TABLES: Record<string, TableCases> = {
       run: (sql, { workspace }) => sql`select from public.workspaces where id = ${workspace.id}`,
       outcomes: MEMBERS_READ,
     },
-    "insert for oneself": {
+    "insert as owner": {
       run: (sql, world, caller) =>
         sql`
           insert into public.workspaces (slug, name, user_id)
           values (${unique("w")}, 'New', ${userOf(caller, world)})`,
       outcomes: [NO, 1, 1, 1, 1, 1, 1],
     },
-    "insert for somebody else": {
+    "insert for another user": {
       run: (sql, { newUser }) =>
         sql`insert into public.workspaces (slug, name, user_id) values (${
           unique("w")
