@@ -8,15 +8,15 @@
 import type postgres from "postgres";
 import { type BenchConversation, makeThreads } from "./messages.ts";
 
-/** Names of the contenders. `door` is the ingest function, `naive` the growing array of bench/baselines.sql. */
-export type ContenderName = "door" | "rows" | "naive";
+/** Names of the contenders. `ingest` is the ingest function, `naive` the growing array of bench/baselines.sql. */
+export type ContenderName = "ingest" | "rows" | "naive";
 
 /** Primary key of the connection `wa_business_123` of supabase/seed.sql. */
 export const CONNECTION_ID = "00000000-0000-4000-8000-000000000011";
 
 /** The tables that each contender fills. */
 export const TABLES: Readonly<Record<ContenderName, readonly string[]>> = {
-  door: ["public.conversations", "public.conversation_archives", "private.message_keys"],
+  ingest: ["public.conversations", "public.conversation_archives", "private.message_keys"],
   rows: ["bench.conversations", "bench.messages"],
   naive: ["bench.naive"],
 };
@@ -27,7 +27,7 @@ export type Ingest = (batch: string) => Promise<number>;
 /** Creates the contenders on a client. The calls of a client with one connection wait for each other. */
 export function createContenders(sql: postgres.Sql): Record<ContenderName, Ingest> {
   return {
-    door: (batch) =>
+    ingest: (batch) =>
       countAdded(sql`
         select * from public.ingest_conversations(${CONNECTION_ID}, ${batch}::text::jsonb)`),
     rows: (batch) =>
@@ -60,9 +60,9 @@ export async function truncateAll(sql: postgres.Sql): Promise<void> {
  */
 export async function startOver(sql: postgres.Sql): Promise<void> {
   await truncateAll(sql);
-  const { door, rows } = createContenders(sql);
-  for (const ingest of [door, rows]) {
-    for (const thread of makeThreads("settled", 100)) await ingest(toBatch(thread.next(150)));
+  const { ingest, rows } = createContenders(sql);
+  for (const store of [ingest, rows]) {
+    for (const thread of makeThreads("settled", 100)) await store(toBatch(thread.next(150)));
   }
   await sql`vacuum analyze`;
 }

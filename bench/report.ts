@@ -9,7 +9,7 @@ export type Target = `≤ ${number}` | `≥ ${number}`;
 
 /** One measurement. */
 export interface Figure {
-  /** Stable: `append.door.ratio`. */
+  /** Stable: `append.ingest.ratio`. */
   readonly name: string;
   /** The description for people. */
   readonly title: string;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { SUPABASE_CLI } from "../local/supabase_cli.ts";
 import { startStack } from "../local/spawn_stack.ts";
 

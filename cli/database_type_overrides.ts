@@ -16,6 +16,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/inbox/conversations.ts": ["Conversation", "StoredConversationChange"],
   "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
   "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
+  "../contracts/inbox/views.ts": ["InboxMessage", "OverviewStatistics", "Role", "TagColour"],
   "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
   "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
@@ -47,6 +48,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   // A view: `*` also stands for the table that search_conversations() is said to return rows of.
   "*.conversation_list.Row": "Conversation",
   "Functions.connection_overview.Returns": "Connection",
+  "Functions.conversation_messages.Returns": "InboxMessage",
 };
 
 /** Lines whose type may also be null. */
@@ -93,6 +95,8 @@ export const NULLABLE: readonly string[] = [
   ),
   "Functions.rotate_connection_secret.Returns.previous_expires_at",
   "Functions.set_kapso_api_key.Args.api_key",
+  "Functions.workspace_member_list.Returns.email",
+  "Functions.workspace_member_list.Returns.name",
 ];
 
 /** SQL functions of agents that write a session and return it with an outcome. */
@@ -162,6 +166,11 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.write_daily_summaries.Args.notes": "SummaryNote[]",
   // inbox
   "Tables.connections.*.platform": "Platform",
+  "Tables.person_identities.*.platform": "Platform",
+  "Tables.tags.*.colour": "TagColour",
+  "Tables.workspace_members.*.role": "Role",
+  "Functions.overview_statistics.Returns": "OverviewStatistics",
+  "Functions.workspace_member_list.Returns.role": "Role",
   "Functions.assign_conversation.Returns": "StoredConversationChange",
   "Functions.claim_outbox_message.Returns.message": "OutboxMessage",
   "Functions.claim_outbox_message.Returns.recipient": "OutboundRecipient | null",

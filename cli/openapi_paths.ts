@@ -81,7 +81,7 @@ function operationOf(tag: string, route: RouteDefinition): ZodOpenApiOperationOb
         body || mediaType
           ? {
             description,
-            content: { [mediaType ?? "application/json"]: { schema: body ?? z.string() } },
+            content: { [mediaType ?? "application/json"]: { schema: body ?? z.file() } },
           }
           : { description },
       ]),

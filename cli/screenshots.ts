@@ -103,7 +103,7 @@ async function fillShop(fake: FakeKapso): Promise<Contact> {
   fake.addWebhook({
     url: `${stack.info.api_url}/functions/v1/kapso-webhook`,
     secretKey: stack.info.demo.kapso_webhook_secret,
-    line: fake.line,
+    phoneNumber: fake.phoneNumber,
   });
   const text = (content: string, minutesAgo: number) => ({
     id: crypto.randomUUID(),

@@ -49,7 +49,7 @@ Deno.test("the settings of the functions survive the env file", () => {
   assertEquals(atob(settings.CREDENTIALS_KEY).length, 32);
 });
 
-Deno.test("files with a stack of their own are told from those that use the given one", () => {
+Deno.test("files with a stack of their own are distinguished from those that use the given one", () => {
   const root = fileURLToPath(new URL("..", import.meta.url));
   const using = globSync("tests/functions/**/*_test.ts", { cwd: root })
     .filter((file) => usesGivenStack(Deno.readTextFileSync(join(root, file))));

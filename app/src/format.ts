@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Conversation, Person } from "./api/types.ts";
+import type { Conversation, Person } from "./api/rows.ts";
 import { texts } from "./texts.ts";
 
 const time = new Intl.DateTimeFormat(undefined, {

@@ -100,10 +100,10 @@ async function fill(
   conversations: number,
   messages: number,
 ): Promise<string> {
-  const { door } = createContenders(sql);
+  const { ingest } = createContenders(sql);
   const thread = new BenchThread(name);
   for (let count = 0; count < messages; count += BATCH) {
-    await door(toBatch(thread.next(Math.min(BATCH, messages - count))));
+    await ingest(toBatch(thread.next(Math.min(BATCH, messages - count))));
   }
   await sql`
     update public.conversations set participant_name = ${name}, person_id = null

@@ -17,7 +17,7 @@ import { type BenchConversation, makeThreads } from "../messages.ts";
 import { type Figure, figure } from "../report.ts";
 import { type BenchCase, type BenchContext, inWords, openDatabase } from "./case.ts";
 
-const NAMES = ["door", "rows"] as const satisfies ContenderName[];
+const NAMES = ["ingest", "rows"] as const satisfies ContenderName[];
 const WORKERS = 4;
 
 /** Measures disk after loading in batches, and after loading message by message. */
@@ -138,9 +138,9 @@ async function measure(
   const full = await perMessage("vacuum full");
   return [
     figure(
-      `disk.${name}.door.bytes`,
+      `disk.${name}.ingest.bytes`,
       `Disk, loaded ${title}: ingest function`,
-      plain.door,
+      plain.ingest,
       "bytes/message",
     ),
     figure(
@@ -152,14 +152,14 @@ async function measure(
     figure(
       `disk.${name}.ratio`,
       `Disk, loaded ${title}: ingest function / row per message`,
-      plain.door / plain.rows,
+      plain.ingest / plain.rows,
       "×",
       "≤ 0.5",
     ),
     figure(
       `disk.${name}.full_ratio`,
       `Disk, loaded ${title}, after VACUUM FULL`,
-      full.door / full.rows,
+      full.ingest / full.rows,
       "×",
     ),
   ];

@@ -18,7 +18,7 @@ export const measureHttp: BenchCase = async (context) => {
   const sql = openDatabase(context, { max: WORKERS });
   try {
     await startOver(sql);
-    const { door } = createContenders(sql);
+    const { ingest } = createContenders(sql);
     const post = async (batch: string) => {
       const { api_url, demo } = context.info;
       const response = await fetch(`${api_url}/functions/v1/messaging-ingest`, {
@@ -31,8 +31,8 @@ export const measureHttp: BenchCase = async (context) => {
       if (response.status !== 200) throw new Error(`${response.status}: ${body}`);
     };
     const figures = [
-      ...await compareRates(context, 1, door, post),
-      ...await compareRates(context, WORKERS, door, post),
+      ...await compareRates(context, 1, ingest, post),
+      ...await compareRates(context, WORKERS, ingest, post),
     ];
 
     const single: number[] = [];
@@ -62,7 +62,7 @@ type Send = (batch: string) => Promise<unknown>;
 async function compareRates(
   context: BenchContext,
   workers: number,
-  door: Send,
+  ingest: Send,
   post: Send,
 ): Promise<Figure[]> {
   const rounds = repeat(context, 12);
@@ -77,7 +77,7 @@ async function compareRates(
     return (round: number) => runConcurrently(batches[round]!, workers, send);
   };
   const { sql: sqlMs, http: httpMs } = await takeTurns(
-    { sql: many("sql", door), http: many("http", post) },
+    { sql: many("sql", ingest), http: many("http", post) },
     rounds,
     2,
   );

@@ -32,9 +32,9 @@ export const measureKapsoSync: BenchCase = async (context) => {
   /** Creates a number with history, and its connection. */
   const makeLine = async (round: number) => {
     const phoneNumberId = `3000000000${String(round).padStart(5, "0")}`;
-    const line = kapso.addLine(phoneNumberId, "+1 555 0100");
+    const phoneNumber = kapso.addPhoneNumber(phoneNumberId, "+1 555 0100");
     const messages = seedHistory(kapso, {
-      line,
+      phoneNumber,
       conversations: CONVERSATIONS,
       messages: MESSAGES,
       picturesEvery: 0,
@@ -47,22 +47,25 @@ export const measureKapsoSync: BenchCase = async (context) => {
   };
   try {
     const rounds = repeat(context, 5);
-    const lines: Awaited<ReturnType<typeof makeLine>>[] = [];
-    for (let round = 0; round < rounds + 1; round++) lines.push(await makeLine(round));
+    const phoneNumbers: Awaited<ReturnType<typeof makeLine>>[] = [];
+    for (let round = 0; round < rounds + 1; round++) phoneNumbers.push(await makeLine(round));
     const { sync, ingest } = await takeTurns(
       {
         sync: async (round) => {
           let text: string;
           do {
             text = await post("kapso-sync", { apikey: info.secret_key }, {
-              connection_id: lines[round]!.phoneNumberId,
+              connection_id: phoneNumbers[round]!.phoneNumberId,
               messages_per_conversation: "all",
             });
           } while (text.includes('"type":"paused"'));
           if (!text.includes('"type":"done"')) throw new Error(text.slice(-500));
         },
         ingest: async (round) => {
-          const threads = Map.groupBy(lines[round]!.messages, ({ conversation }) => conversation);
+          const threads = Map.groupBy(
+            phoneNumbers[round]!.messages,
+            ({ conversation }) => conversation,
+          );
           const conversations = [...threads].map(([{ contact, id }, messages]) => ({
             external_conversation_id: `${round}:${id}`,
             participant_identifier: `+${contact.phone}`,

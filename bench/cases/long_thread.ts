@@ -56,7 +56,7 @@ async function load(
     short: await fill(ingest, "short", SHORT),
     long: await fill(ingest, "long", context.size),
   });
-  const door = await fillBoth(contenders.door);
+  const ingest = await fillBoth(contenders.ingest);
   const rows = await fillBoth(contenders.rows);
   // Loading it batch by batch would take an hour.
   await sql`
@@ -68,7 +68,7 @@ async function load(
     from bench.conversations as conversation
     join bench.messages as message on message.conversation_id = conversation.id
     group by conversation.external_conversation_id`;
-  return { door, rows, naive: rows };
+  return { ingest, rows, naive: rows };
 }
 
 async function measureAppending(
@@ -80,10 +80,10 @@ async function measureAppending(
   const append = (name: ContenderName, length: "short" | "long") => () =>
     contenders[name](toBatch(threads[name][length].next(1)));
   // A multiple of the page size, so that each fill level of the head counts equally, and sealing pages too.
-  const { doorShort, doorLong, rowsShort, rowsLong } = await takeTurns(
+  const { ingestShort, ingestLong, rowsShort, rowsLong } = await takeTurns(
     {
-      doorShort: append("door", "short"),
-      doorLong: append("door", "long"),
+      ingestShort: append("ingest", "short"),
+      ingestLong: append("ingest", "long"),
       rowsShort: append("rows", "short"),
       rowsLong: append("rows", "long"),
     },
@@ -118,7 +118,7 @@ async function measureAppending(
       ),
     );
   };
-  compare("door", "ingest function", doorShort, doorLong, "≤ 1.5");
+  compare("ingest", "ingest function", ingestShort, ingestLong, "≤ 1.5");
   compare("rows", "row per message", rowsShort, rowsLong, null);
   compare("naive", "growing array", naiveShort, naiveLong, null);
   return figures;

@@ -111,7 +111,7 @@ async function disk(sql: postgres.Sql, size: number): Promise<number> {
         ${CONNECTION_ID}, ${toBatch(thread.next(500))}::text::jsonb)`;
     }
   }
-  const tables = TABLES.door.filter((table) => table.startsWith("public."));
+  const tables = TABLES.ingest.filter((table) => table.startsWith("public."));
   for (const table of tables) await sql.unsafe(`vacuum ${table}`);
   const [row] = await sql`
     select sum(pg_total_relation_size(name::regclass))::float8 as bytes

@@ -16,11 +16,11 @@ export const measureWriting: BenchCase = async (context) => {
   const sql = openDatabase(context);
   try {
     await startOver(sql);
-    const { door, rows } = createContenders(sql);
+    const { ingest, rows } = createContenders(sql);
     return [
-      ...await measureSingle(context, door, rows),
-      ...await measureOneThread(context, door, rows),
-      ...await measureManyThreads(context, door, rows),
+      ...await measureSingle(context, ingest, rows),
+      ...await measureOneThread(context, ingest, rows),
+      ...await measureManyThreads(context, ingest, rows),
     ];
   } finally {
     await sql.end();
@@ -29,24 +29,24 @@ export const measureWriting: BenchCase = async (context) => {
 
 async function measureSingle(
   context: BenchContext,
-  door: Ingest,
+  ingest: Ingest,
   rows: Ingest,
 ): Promise<Figure[]> {
-  const { door: doorMs, rows: rowsMs } = await takeTurns(
+  const { ingest: ingestMs, rows: rowsMs } = await takeTurns(
     {
-      door: await prepareSingle("single", door),
+      ingest: await prepareSingle("single", ingest),
       rows: await prepareSingle("single", rows),
     },
     repeat(context, 500),
     50,
   );
   return [
-    figure("single.door.ms", "One message: ingest function", median(doorMs), "ms"),
+    figure("single.ingest.ms", "One message: ingest function", median(ingestMs), "ms"),
     figure("single.rows.ms", "One message: row per message", median(rowsMs), "ms"),
     figure(
       "single.ratio",
       "One message: ingest function / row per message",
-      median(doorMs) / median(rowsMs),
+      median(ingestMs) / median(rowsMs),
       "×",
       "≤ 2.5",
     ),
@@ -62,7 +62,7 @@ async function prepareSingle(name: string, ingest: Ingest) {
 
 async function measureOneThread(
   context: BenchContext,
-  door: Ingest,
+  ingest: Ingest,
   rows: Ingest,
 ): Promise<Figure[]> {
   // Five batches per conversation: one creates it and four extend it.
@@ -72,8 +72,8 @@ async function measureOneThread(
     );
     return (round: number) => ingest(toBatch(batches[round]!()));
   };
-  const { door: doorMs, rows: rowsMs } = await takeTurns(
-    { door: prepare(door), rows: prepare(rows) },
+  const { ingest: ingestMs, rows: rowsMs } = await takeTurns(
+    { ingest: prepare(ingest), rows: prepare(rows) },
     repeat(context, 100),
     5,
   );
@@ -81,7 +81,7 @@ async function measureOneThread(
     "one_thread",
     "500 messages into one conversation",
     500,
-    doorMs,
+    ingestMs,
     rowsMs,
     "≥ 0.8",
   );
@@ -89,7 +89,7 @@ async function measureOneThread(
 
 async function measureManyThreads(
   context: BenchContext,
-  door: Ingest,
+  ingest: Ingest,
   rows: Ingest,
 ): Promise<Figure[]> {
   const prepare = async (ingest: Ingest) => {
@@ -97,8 +97,8 @@ async function measureManyThreads(
     await ingest(toBatch(...threads.map((thread, index) => thread.next(index * 2 + 1))));
     return () => ingest(toBatch(...threads.map((thread) => thread.next(10))));
   };
-  const { door: doorMs, rows: rowsMs } = await takeTurns(
-    { door: await prepare(door), rows: await prepare(rows) },
+  const { ingest: ingestMs, rows: rowsMs } = await takeTurns(
+    { ingest: await prepare(ingest), rows: await prepare(rows) },
     repeat(context, 60),
     5,
   );
@@ -106,7 +106,7 @@ async function measureManyThreads(
     "many_threads",
     "50 conversations × 10 messages",
     500,
-    doorMs,
+    ingestMs,
     rowsMs,
     "≥ 0.5",
   );
@@ -116,21 +116,21 @@ function compareRates(
   name: string,
   title: string,
   messages: number,
-  doorMs: number[],
+  ingestMs: number[],
   rowsMs: number[],
   target: Target,
 ): Figure[] {
-  const [door, rows] = [doorMs, rowsMs].map((samples) => messages / median(samples) * 1000) as [
+  const [ingest, rows] = [ingestMs, rowsMs].map((samples) => messages / median(samples) * 1000) as [
     number,
     number,
   ];
   return [
-    figure(`${name}.door.rate`, `${title}: ingest function`, door, "messages/s"),
+    figure(`${name}.ingest.rate`, `${title}: ingest function`, ingest, "messages/s"),
     figure(`${name}.rows.rate`, `${title}: row per message`, rows, "messages/s"),
     figure(
       `${name}.ratio`,
       `${title}: ingest function / row per message`,
-      door / rows,
+      ingest / rows,
       "×",
       target,
     ),

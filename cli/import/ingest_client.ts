@@ -9,6 +9,7 @@
 
 import * as z from "zod";
 
+import { parseJson } from "../../supabase/functions/_shared/http/json.ts";
 import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import { CommandError, usageError } from "../command_error.ts";
 import type { Batch } from "./batches.ts";
@@ -252,13 +253,5 @@ function hint(status: number): string {
       return ". Check --url: the function messaging-ingest was not found.";
     default:
       return status >= 300 && status < 400 ? ". Check --url: it points to another address." : "";
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -162,7 +162,7 @@ export function chooseTelegramChats(
     );
     if (ids.size === 0) {
       throw usageError(
-        `Nobody in this export is called ${quote(me)}. Give --me one of: ${
+        `No sender in this export is called ${quote(me)}. Give --me one of: ${
           list(senderNames(chosen))
         }.`,
       );

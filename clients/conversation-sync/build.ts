@@ -19,6 +19,10 @@ import manifest from "./npm/package.json" with { type: "json" };
 
 const CLIENT = import.meta.dirname!;
 const ROOT = resolve(CLIENT, "../..");
+const CONTRACT = join(
+  ROOT,
+  "supabase/functions/_shared/contracts/conversation_sync/answers.ts",
+);
 
 /**
  * Builds the package.
@@ -38,6 +42,8 @@ export async function buildPackage(
   await cp(join(CLIENT, "npm/tsconfig.json"), join(work, "tsconfig.json"));
   await Deno.writeTextFile(join(work, "package.json"), packageManifest(repository));
   await cp(join(CLIENT, "src"), join(work, "src"), { recursive: true });
+  // The package has no _shared: the contract itself takes the place of the module that exports it.
+  await cp(CONTRACT, join(work, "src/contract.ts"));
   await run(work, Deno.execPath(), ["install", "--quiet", "--node-modules-dir=auto"]);
   await run(work, Deno.execPath(), ["run", "-A", "node_modules/typescript/bin/tsc", "-p", "."]);
   await nameScripts(join(work, "lib"));

@@ -28,8 +28,8 @@ import {
   conversationRow,
   DEFAULT_MESSAGE_EXTRAS,
   iso,
-  lineRow,
   messageRow,
+  phoneNumberRow,
 } from "./payloads.ts";
 import { addTeamRoutes } from "./team.ts";
 import { addWorkflowRoutes } from "./workflows.ts";
@@ -38,10 +38,10 @@ import {
   type Conversation,
   DAY_MS,
   type JsonObject,
-  type Line,
   type Media,
   type Message,
   NUMBER_EVENTS,
+  type PhoneNumber,
 } from "./state.ts";
 
 /** Options of {@linkcode createApi}. */
@@ -136,23 +136,25 @@ export function createApi(
 
   // Look-ups --------------------------------------------------------------------------------------
 
-  const lineOf = (context: Context): Line =>
-    state.lines.get(context.req.param("line") ?? "") ??
+  const phoneNumberOf = (context: Context): PhoneNumber =>
+    state.phoneNumbers.get(context.req.param("phoneNumber") ?? "") ??
       refuse(404, "WhatsApp phone number not found in this project");
   const conversationOf = (context: Context): Conversation =>
     state.conversationsById.get(context.req.param("id") ?? "") ??
       refuse(404, "Conversation not found");
-  const contactBy = (value: string, line?: Line): Contact | undefined =>
+  const contactBy = (value: string, phoneNumber?: PhoneNumber): Contact | undefined =>
     state.contacts.find((contact) =>
-      (line === undefined || contact.line === line) &&
+      (phoneNumber === undefined || contact.phoneNumber === phoneNumber) &&
       [contact.id, contact.phone, contact.waId, contact.bsuid, contact.parentBsuid].includes(value)
     );
-  const contactOf = (context: Context, line?: Line): Contact =>
-    contactBy(context.req.param("id") ?? "", line) ?? refuse(404, "Contact not found");
+  const contactOf = (context: Context, phoneNumber?: PhoneNumber): Contact =>
+    contactBy(context.req.param("id") ?? "", phoneNumber) ?? refuse(404, "Contact not found");
   const webhookOf = (context: Context): Webhook => {
     const webhook = deliveries.webhooks.get(context.req.param("id") ?? "");
-    const line = context.req.param("line");
-    if (webhook === undefined || (line !== undefined && webhook.phoneNumberId !== line)) {
+    const phoneNumber = context.req.param("phoneNumber");
+    if (
+      webhook === undefined || (phoneNumber !== undefined && webhook.phoneNumberId !== phoneNumber)
+    ) {
       return refuse(404, "Webhook not found");
     }
     return webhook;
@@ -160,7 +162,7 @@ export function createApi(
 
   // Messages --------------------------------------------------------------------------------------
 
-  const messagePage = (context: Context, line: Line | undefined) => {
+  const messagePage = (context: Context, phoneNumber: PhoneNumber | undefined) => {
     const query = context.req.query();
     const since = instantOf(query.since);
     const until = instantOf(query.until);
@@ -172,7 +174,7 @@ export function createApi(
       : conversation?.messages ?? [];
     const rows = stored.filter((message) => {
       const { conversation } = message;
-      return (line === undefined || conversation.line === line) &&
+      return (phoneNumber === undefined || conversation.phoneNumber === phoneNumber) &&
         is(query.direction, message.direction) &&
         is(query.status, message.direction === "inbound" ? "delivered" : message.status) &&
         is(query.message_type, message.type) &&
@@ -194,24 +196,24 @@ export function createApi(
     return wanted === "*" ? "all" : wanted.split(",").map((name) => name.trim());
   };
 
-  app.get(`${PROXY}/:line/messages`, (context) => {
-    const { rows, paging } = messagePage(context, lineOf(context));
+  app.get(`${PROXY}/:phoneNumber/messages`, (context) => {
+    const { rows, paging } = messagePage(context, phoneNumberOf(context));
     const extras = messageExtras(context.req.query("fields"));
     return context.json({ data: rows.map((message) => messageRow(message, extras)), paging });
   });
-  app.get(`${PROXY}/:line/messages/:id`, (context) => {
-    const line = lineOf(context);
+  app.get(`${PROXY}/:phoneNumber/messages/:id`, (context) => {
+    const phoneNumber = phoneNumberOf(context);
     const message = state.messagesById.get(context.req.param("id"));
-    if (message?.conversation.line !== line) return refuse(404, "Message not found");
+    if (message?.conversation.phoneNumber !== phoneNumber) return refuse(404, "Message not found");
     return context.json(messageRow(message, messageExtras(context.req.query("fields"))));
   });
   app.get(`${PLATFORM}/messages`, (context) => {
     const given = context.req.query("phone_number_id");
-    const line = given === undefined ? undefined : state.lines.get(given);
-    if (given !== undefined && line === undefined) {
+    const phoneNumber = given === undefined ? undefined : state.phoneNumbers.get(given);
+    if (given !== undefined && phoneNumber === undefined) {
       return context.json({ data: [], paging: NO_PAGES });
     }
-    const { rows, paging } = messagePage(context, line);
+    const { rows, paging } = messagePage(context, phoneNumber);
     return context.json({ data: rows.map((message) => messageRow(message, "all")), paging });
   });
   app.get(`${PLATFORM}/messages/:id`, (context) => {
@@ -222,8 +224,8 @@ export function createApi(
 
   // Sending ---------------------------------------------------------------------------------------
 
-  app.post(`${PROXY}/:line/messages`, async (context) => {
-    const line = lineOf(context);
+  app.post(`${PROXY}/:phoneNumber/messages`, async (context) => {
+    const phoneNumber = phoneNumberOf(context);
     const body = await readBody(context);
     if (body.messaging_product !== "whatsapp") {
       return refuseAsMeta(400, 100, "The parameter messaging_product is required.");
@@ -238,15 +240,15 @@ export function createApi(
     if (address === "") return refuseAsMeta(400, 100, "The parameter to is required.");
     if (
       body.messaging_account_id !== undefined &&
-      body.messaging_account_id !== line.businessAccountId
+      body.messaging_account_id !== phoneNumber.businessAccountId
     ) {
       return refuse(422, "Messaging account mismatch", { code: "messaging_account_mismatch" });
     }
     const type = String(body.type ?? "text");
-    const content = checkContent(type, body, state.media, line);
-    const contact = contactBy(address, line) ??
+    const content = checkContent(type, body, state.media, phoneNumber);
+    const contact = contactBy(address, phoneNumber) ??
       (/^\d{7,15}$/.test(address)
-        ? fake.addContact({ line, phone: address })
+        ? fake.addContact({ phoneNumber, phone: address })
         : refuseAsMeta(400, 131009, "Parameter value is not valid", "Unknown recipient"));
     const isOpen = contact.lastInboundAt !== undefined &&
       clock.now() - contact.lastInboundAt < DAY_MS;
@@ -258,7 +260,7 @@ export function createApi(
         "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
       );
     }
-    if (type === "template") checkTemplate(body.template as JsonObject, fake, line);
+    if (type === "template") checkTemplate(body.template as JsonObject, fake, phoneNumber);
     if (type === "template" && contact.marketing?.status === "stopped") {
       return refuse(422, "The contact stopped marketing messages", {
         code: "marketing_preference_stopped",
@@ -297,7 +299,7 @@ export function createApi(
 
   // Conversations ---------------------------------------------------------------------------------
 
-  const conversationPage = (context: Context, line: Line | undefined) => {
+  const conversationPage = (context: Context, phoneNumber: PhoneNumber | undefined) => {
     const query = context.req.query();
     if (query.assigned_user_id !== undefined && query.unassigned !== undefined) {
       return refuse(422, "assigned_user_id and unassigned cannot be combined");
@@ -307,7 +309,7 @@ export function createApi(
     const createdAfter = instantOf(query.created_after);
     const createdBefore = instantOf(query.created_before);
     const rows = state.conversations.filter((session) =>
-      (line === undefined || session.line === line) &&
+      (phoneNumber === undefined || session.phoneNumber === phoneNumber) &&
       is(query.status, session.status) &&
       is(query.assigned_user_id, session.assignedUserId) &&
       (query.unassigned !== "true" || session.assignedUserId === undefined) &&
@@ -336,13 +338,13 @@ export function createApi(
   };
   const wantsExtras = (context: Context) => !/kapso\(\s*\)/.test(context.req.query("fields") ?? "");
 
-  app.get(`${PROXY}/:line/conversations`, (context) => {
-    const { rows, paging } = conversationPage(context, lineOf(context));
+  app.get(`${PROXY}/:phoneNumber/conversations`, (context) => {
+    const { rows, paging } = conversationPage(context, phoneNumberOf(context));
     const hasExtras = wantsExtras(context);
     return context.json({ data: rows.map((row) => conversationRow(row, hasExtras)), paging });
   });
-  app.get(`${PROXY}/:line/conversations/:id`, (context) => {
-    lineOf(context);
+  app.get(`${PROXY}/:phoneNumber/conversations/:id`, (context) => {
+    phoneNumberOf(context);
     return context.json(conversationRow(conversationOf(context), wantsExtras(context)));
   });
   app.get(
@@ -351,11 +353,11 @@ export function createApi(
   );
   app.get(`${PLATFORM}/conversations`, (context) => {
     const given = context.req.query("phone_number_id");
-    const line = given === undefined ? undefined : state.lines.get(given);
-    if (given !== undefined && line === undefined) {
+    const phoneNumber = given === undefined ? undefined : state.phoneNumbers.get(given);
+    if (given !== undefined && phoneNumber === undefined) {
       return context.json({ data: [], paging: NO_PAGES });
     }
-    const { rows, paging } = conversationPage(context, line);
+    const { rows, paging } = conversationPage(context, phoneNumber);
     return context.json({ data: rows.map((row) => conversationRow(row, true)), paging });
   });
   app.get(
@@ -389,7 +391,11 @@ export function createApi(
 
   app.get(`${PROXY}/:account/message_templates`, (context) => {
     const account = context.req.param("account");
-    if (![...state.lines.values()].some((line) => line.businessAccountId === account)) {
+    if (
+      ![...state.phoneNumbers.values()].some((phoneNumber) =>
+        phoneNumber.businessAccountId === account
+      )
+    ) {
       return refuseAsMeta(400, 100, "Unsupported get request.", "Object does not exist");
     }
     const { name, status, category, language } = context.req.query();
@@ -411,10 +417,10 @@ export function createApi(
 
   // Contacts --------------------------------------------------------------------------------------
 
-  const contactPage = (context: Context, line: Line | undefined) => {
+  const contactPage = (context: Context, phoneNumber: PhoneNumber | undefined) => {
     const { wa_id, has_customer } = context.req.query();
     const rows = state.contacts.filter((contact) =>
-      (line === undefined || contact.line === line) &&
+      (phoneNumber === undefined || contact.phoneNumber === phoneNumber) &&
       (wa_id === undefined || [contact.waId, contact.phone].includes(wa_id)) &&
       has_customer !== "true"
     );
@@ -424,13 +430,13 @@ export function createApi(
       compare: (one, other) => Number(one.place) - Number(other.place),
     });
   };
-  app.get(`${PROXY}/:line/contacts`, (context) => {
-    const { rows, paging } = contactPage(context, lineOf(context));
+  app.get(`${PROXY}/:phoneNumber/contacts`, (context) => {
+    const { rows, paging } = contactPage(context, phoneNumberOf(context));
     return context.json({ data: rows.map(contactRow), paging });
   });
   app.get(
-    `${PROXY}/:line/contacts/:id`,
-    (context) => context.json(contactRow(contactOf(context, lineOf(context)))),
+    `${PROXY}/:phoneNumber/contacts/:id`,
+    (context) => context.json(contactRow(contactOf(context, phoneNumberOf(context)))),
   );
   app.get(`${PLATFORM}/contacts`, (context) => {
     const { page: number, per_page } = context.req.query();
@@ -466,8 +472,8 @@ export function createApi(
     editContact(contact, (body.whatsapp_contact ?? body.contact ?? body) as JsonObject);
     return context.json({ data: contactRow(contact) });
   });
-  app.patch(`${PROXY}/:line/contacts/:id`, async (context) => {
-    const contact = contactOf(context, lineOf(context));
+  app.patch(`${PROXY}/:phoneNumber/contacts/:id`, async (context) => {
+    const contact = contactOf(context, phoneNumberOf(context));
     editContact(contact, await readBody(context));
     return context.json(contactRow(contact));
   });
@@ -479,8 +485,8 @@ export function createApi(
 
   // Media -----------------------------------------------------------------------------------------
 
-  app.post(`${PROXY}/:line/media`, async (context) => {
-    const line = lineOf(context);
+  app.post(`${PROXY}/:phoneNumber/media`, async (context) => {
+    const phoneNumber = phoneNumberOf(context);
     const form = await context.req.formData().catch(() => undefined);
     const file = form?.get("file");
     if (form?.get("messaging_product") !== "whatsapp" || !(file instanceof File)) {
@@ -495,7 +501,7 @@ export function createApi(
       return refuseAsMeta(400, 131053, "Media upload error", "The file is too large.");
     }
     const bytes = new Uint8Array(await file.arrayBuffer());
-    return context.json({ id: fake.addMedia(line, bytes, mimeType, file.name).id });
+    return context.json({ id: fake.addMedia(phoneNumber, bytes, mimeType, file.name).id });
   });
   const mediaOf = (context: Context): Media => {
     if (context.req.query("phone_number_id") === undefined) {
@@ -503,7 +509,7 @@ export function createApi(
     }
     const media = state.media.get(context.req.param("id") ?? "");
     return media !== undefined &&
-        media.line.phoneNumberId === context.req.query("phone_number_id")
+        media.phoneNumber.phoneNumberId === context.req.query("phone_number_id")
       ? media
       : refuseAsMeta(404, 100, "Unsupported get request.", "Object does not exist");
   };
@@ -535,25 +541,25 @@ export function createApi(
   app.get(`${PLATFORM}/phone_numbers`, (context) => {
     const number = Number(context.req.query("page") ?? 1);
     const size = Math.min(Number(context.req.query("per_page") ?? 20), 100);
-    const lines = [...state.lines.values()];
+    const phoneNumbers = [...state.phoneNumbers.values()];
     return context.json(
       {
-        data: lines.slice((number - 1) * size, number * size).map(lineRow),
-        meta: { page: number, per_page: size, total_count: lines.length },
+        data: phoneNumbers.slice((number - 1) * size, number * size).map(phoneNumberRow),
+        meta: { page: number, per_page: size, total_count: phoneNumbers.length },
       },
       200,
       {
-        "X-Total": String(lines.length),
-        "X-Total-Pages": String(Math.ceil(lines.length / size)),
+        "X-Total": String(phoneNumbers.length),
+        "X-Total-Pages": String(Math.ceil(phoneNumbers.length / size)),
       },
     );
   });
   app.get(
-    `${PLATFORM}/phone_numbers/:line`,
-    (context) => context.json({ data: lineRow(lineOf(context)) }),
+    `${PLATFORM}/phone_numbers/:phoneNumber`,
+    (context) => context.json({ data: phoneNumberRow(phoneNumberOf(context)) }),
   );
-  app.get(`${PLATFORM}/phone_numbers/:line/health`, (context) => {
-    lineOf(context);
+  app.get(`${PLATFORM}/phone_numbers/:phoneNumber/health`, (context) => {
+    phoneNumberOf(context);
     return context.json({ data: { status: "healthy", checked_at: clock.iso() } });
   });
   addTeamRoutes(app, fake, conversationOf);
@@ -561,10 +567,10 @@ export function createApi(
 
   // Webhooks --------------------------------------------------------------------------------------
 
-  const listWebhooks = (context: Context, line?: Line) => {
+  const listWebhooks = (context: Context, phoneNumber?: PhoneNumber) => {
     const query = context.req.query();
     const rows = [...deliveries.webhooks.values()].filter((webhook) =>
-      (line === undefined || webhook.phoneNumberId === line.phoneNumberId) &&
+      (phoneNumber === undefined || webhook.phoneNumberId === phoneNumber.phoneNumberId) &&
       (query.url_contains === undefined || webhook.url.includes(query.url_contains)) &&
       is(query.kind, webhook.kind) &&
       is(query.active, String(webhook.active))
@@ -576,9 +582,9 @@ export function createApi(
       meta: { page: number, per_page: size, total_count: rows.length },
     });
   };
-  const createWebhook = async (context: Context, given?: Line) => {
+  const createWebhook = async (context: Context, given?: PhoneNumber) => {
     const body = wrapped(await readBody(context), "whatsapp_webhook");
-    const line = given ?? state.lines.get(String(body.phone_number_id)) ??
+    const phoneNumber = given ?? state.phoneNumbers.get(String(body.phone_number_id)) ??
       refuse(422, "Only webhooks of a number are emulated");
     const values = checkWebhook(body, options.knowsContactEvents);
     if (values.url === undefined || values.secretKey === undefined) {
@@ -590,11 +596,11 @@ export function createApi(
     const isMeta = body.kind === "meta";
     if (!isMeta && values.events === undefined) return refuse(422, "Events can't be blank");
     const isTaken = [...deliveries.webhooks.values()].some((webhook) =>
-      webhook.phoneNumberId === line.phoneNumberId && webhook.url === values.url
+      webhook.phoneNumberId === phoneNumber.phoneNumberId && webhook.url === values.url
     );
     if (isTaken) return refuse(409, "A webhook with this URL already exists");
     const { url, secretKey, ...rest } = values;
-    const webhook = fake.addWebhook({ line, url, secretKey });
+    const webhook = fake.addWebhook({ phoneNumber, url, secretKey });
     Object.assign(webhook, rest, { kind: isMeta ? "meta" : "kapso" });
     return context.json({ data: webhookRow(webhook, true) }, 201);
   };
@@ -613,8 +619,9 @@ export function createApi(
     return context.body(null, 204);
   };
 
-  for (const path of [`${PLATFORM}/phone_numbers/:line/webhooks`, `${PLATFORM}/webhooks`]) {
-    const lineIn = (context: Context) => path.includes(":line") ? lineOf(context) : undefined;
+  for (const path of [`${PLATFORM}/phone_numbers/:phoneNumber/webhooks`, `${PLATFORM}/webhooks`]) {
+    const lineIn = (context: Context) =>
+      path.includes(":phoneNumber") ? phoneNumberOf(context) : undefined;
     app.get(path, (context) => listWebhooks(context, lineIn(context)));
     app.post(path, (context) => createWebhook(context, lineIn(context)));
     app.get(`${path}/:id`, (context) => context.json({ data: webhookRow(webhookOf(context)) }));
@@ -671,7 +678,7 @@ function checkContent(
   type: string,
   body: JsonObject,
   media: ReadonlyMap<string, Media>,
-  line: Line,
+  phoneNumber: PhoneNumber,
 ): { type: string; [field: string]: unknown } {
   const value = body[type] as JsonObject | JsonObject[] | undefined;
   if (typeof value !== "object" || value === null) {
@@ -688,7 +695,7 @@ function checkContent(
     if (object.id === undefined && object.link === undefined) {
       return invalid("id or link is needed.");
     }
-    if (object.id !== undefined && media.get(String(object.id))?.line !== line) {
+    if (object.id !== undefined && media.get(String(object.id))?.phoneNumber !== phoneNumber) {
       return invalid("Unknown media id.");
     }
   } else if (type === "template") {
@@ -704,8 +711,10 @@ function checkContent(
 }
 
 /** A number without templates accepts any. */
-function checkTemplate(template: JsonObject, { state }: FakeKapso, line: Line): void {
-  const known = state.templates.filter((one) => one.businessAccountId === line.businessAccountId);
+function checkTemplate(template: JsonObject, { state }: FakeKapso, phoneNumber: PhoneNumber): void {
+  const known = state.templates.filter((one) =>
+    one.businessAccountId === phoneNumber.businessAccountId
+  );
   if (known.length === 0) return;
   const code = (template.language as { code?: string } | undefined)?.code;
   const found = known.find((one) => one.name === template.name && one.language === code);

@@ -14,9 +14,9 @@ import type {
   Contact,
   Conversation,
   JsonObject,
-  Line,
   Media,
   Message,
+  PhoneNumber,
   State,
   Template,
   Workflow,
@@ -49,7 +49,7 @@ export interface FakeKapsoOptions {
 
 /** A new customer. */
 export interface NewContact {
-  line?: Line;
+  phoneNumber?: PhoneNumber;
   /** Digits; null for a customer with a username alone. Invented by default. */
   phone?: string | null;
   /** The number as WhatsApp writes it, if that differs. */
@@ -76,7 +76,7 @@ export interface MessageOptions {
 export interface NewWebhook {
   url: string;
   secretKey: string;
-  line?: Line;
+  phoneNumber?: PhoneNumber;
   events?: string[];
   bufferEnabled?: boolean;
   bufferWindowSeconds?: number;
@@ -91,7 +91,7 @@ export interface NewTemplate {
   category?: Template["category"];
   status?: Template["status"];
   components?: JsonObject[];
-  line?: Line;
+  phoneNumber?: PhoneNumber;
 }
 
 /** A new workflow. */
@@ -124,7 +124,7 @@ export interface HistoryOptions {
   contacts?: number;
   /** The customers, instead of new ones. */
   of?: Contact[];
-  line?: Line;
+  phoneNumber?: PhoneNumber;
   /** The number of days until now. */
   days?: number;
   /** Every nth message is a picture; 0 for none. */
@@ -163,8 +163,8 @@ export interface FakeKapso extends AsyncDisposable {
   /** How downloads of files go. */
   files: FileBehaviour;
   /** The phone number that exists from the beginning. */
-  line: Line;
-  addLine(phoneNumberId: string, displayPhoneNumber: string): Line;
+  phoneNumber: PhoneNumber;
+  addPhoneNumber(phoneNumberId: string, displayPhoneNumber: string): PhoneNumber;
   addContact(contact?: NewContact): Contact;
   addWebhook(webhook: NewWebhook): Webhook;
   /** The customer writes. */
@@ -202,7 +202,12 @@ export interface FakeKapso extends AsyncDisposable {
   changeIdentity(contact: Contact, to: { phone?: string; bsuid?: string }): void;
   setMarketingPreference(contact: Contact, status: "stopped" | "resumed"): void;
   /** Stores a file, as an upload does. */
-  addMedia(line: Line, bytes: Uint8Array<ArrayBuffer>, mimeType: string, filename: string): Media;
+  addMedia(
+    phoneNumber: PhoneNumber,
+    bytes: Uint8Array<ArrayBuffer>,
+    mimeType: string,
+    filename: string,
+  ): Media;
   /** Adds a long history, without webhook events. */
   seedHistory(history: HistoryOptions): Message[];
   addTemplate(template: NewTemplate): Template;

@@ -24,10 +24,10 @@ import {
   DAY_MS,
   emptyState,
   type JsonObject,
-  type Line,
   type Media,
   type Message,
   NUMBER_EVENTS,
+  type PhoneNumber,
   type StatusEntry,
   type Template,
   type Workflow,
@@ -60,26 +60,26 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
 
   const emit = (
     event: string,
-    line: Line,
+    phoneNumber: PhoneNumber,
     conversationId: string | undefined,
     body: JsonObject,
   ) => {
-    const happened = { event, phoneNumberId: line.phoneNumberId, conversationId, body };
+    const happened = { event, phoneNumberId: phoneNumber.phoneNumberId, conversationId, body };
     events.push(happened);
     deliveries.emit(happened);
   };
   const emitMessage = (message: Message, event: string, isNew = false) =>
     emit(
       event,
-      message.conversation.line,
+      message.conversation.phoneNumber,
       message.conversation.id,
       messageEventBody(message, event, isNew),
     );
   const emitConversation = (session: Conversation, event: string, more: JsonObject = {}) =>
-    emit(event, session.line, session.id, {
+    emit(event, session.phoneNumber, session.id, {
       conversation: conversationEventObject(session, true),
       ...more,
-      phone_number_id: session.line.phoneNumberId,
+      phone_number_id: session.phoneNumber.phoneNumberId,
     });
 
   const sessionOf = (contact: Contact) =>
@@ -95,7 +95,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     if (last?.status === "active") fake.endSession(last);
     const session: Conversation = {
       id: random.uuid(),
-      line: contact.line,
+      phoneNumber: contact.phoneNumber,
       contact,
       status: "active",
       createdAt: now,
@@ -118,7 +118,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
   ): { message: Message; isNew: boolean } => {
     const { session, isNew } = openSession(contact);
     const now = clock.now();
-    const { type, content: object, extras } = build(contact.line, content);
+    const { type, content: object, extras } = build(contact.phoneNumber, content);
     const sentAt = given.sentAt ?? now;
     const message: Message = {
       id: random.wamid(),
@@ -128,7 +128,10 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       content: {
         ...object,
         ...(given.replyTo === undefined ? {} : {
-          context: { id: given.replyTo.id, from: contact.line.displayPhoneNumber.replace("+", "") },
+          context: {
+            id: given.replyTo.id,
+            from: contact.phoneNumber.displayPhoneNumber.replace("+", ""),
+          },
         }),
         ...given.more,
       },
@@ -152,7 +155,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     return { message, isNew };
   };
 
-  const build = (line: Line, content: Content) => {
+  const build = (phoneNumber: PhoneNumber, content: Content) => {
     if (!isFile(content)) {
       // An uploaded file is sent by its id.
       const { type, ...rest } = typeof content === "string" ? { type: "text" } : content;
@@ -165,7 +168,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     }
     const { filename, mimeType } = fileDefaults(content);
     const bytes = content.bytes ?? new TextEncoder().encode(`file ${random.hex(16)}`);
-    const media = fake.addMedia(line, bytes, mimeType, filename);
+    const media = fake.addMedia(phoneNumber, bytes, mimeType, filename);
     return buildContent(content, media, content.hasLink === false ? undefined : linkOf(media));
   };
   const linkOf = (media: Media) =>
@@ -241,16 +244,16 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     workflowRefusal: null,
     checksLockVersion: true,
     files: {},
-    line: undefined as unknown as Line,
+    phoneNumber: undefined as unknown as PhoneNumber,
 
-    addLine(phoneNumberId, displayPhoneNumber) {
-      const line = {
+    addPhoneNumber(phoneNumberId, displayPhoneNumber) {
+      const phoneNumber = {
         phoneNumberId,
         displayPhoneNumber,
         businessAccountId: `waba-${random.hex(8)}`,
       };
-      state.lines.set(phoneNumberId, line);
-      return line;
+      state.phoneNumbers.set(phoneNumberId, phoneNumber);
+      return phoneNumber;
     },
 
     addContact(contact = {}) {
@@ -261,7 +264,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       const now = clock.now();
       const added: Contact = {
         id: random.uuid(),
-        line: contact.line ?? fake.line,
+        phoneNumber: contact.phoneNumber ?? fake.phoneNumber,
         ...(phone === null ? {} : { phone }),
         bsuid: contact.bsuid ?? `BR.${String(1e12 + random.below(1e9))}`,
         ...(waId === undefined ? {} : { waId }),
@@ -281,7 +284,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
       const now = clock.now();
       const webhook: Webhook = {
         id: random.uuid(),
-        phoneNumberId: (given.line ?? fake.line).phoneNumberId,
+        phoneNumberId: (given.phoneNumber ?? fake.phoneNumber).phoneNumberId,
         url: given.url,
         secretKey: given.secretKey,
         kind: "kapso",
@@ -397,7 +400,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     changeIdentity(contact, to) {
       const { phone, bsuid } = contact;
       Object.assign(contact, to, { updatedAt: clock.now() });
-      emit("whatsapp.contact.identity_changed", contact.line, sessionOf(contact)?.id, {
+      emit("whatsapp.contact.identity_changed", contact.phoneNumber, sessionOf(contact)?.id, {
         ...(to.bsuid === undefined ? {} : {
           previous_business_scoped_user_id: bsuid,
           new_business_scoped_user_id: to.bsuid,
@@ -407,30 +410,30 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
           : { previous_phone_number: phone, new_phone_number: to.phone }),
         contact: { wa_id: contact.waId ?? contact.phone ?? null },
         occurred_at: clock.iso(),
-        phone_number_id: contact.line.phoneNumberId,
+        phone_number_id: contact.phoneNumber.phoneNumberId,
       });
     },
 
     setMarketingPreference(contact, status) {
       contact.marketing = { status, sequence: (contact.marketing?.sequence ?? 0) + 1 };
-      emit("whatsapp.contact.marketing_preference_changed", contact.line, undefined, {
+      emit("whatsapp.contact.marketing_preference_changed", contact.phoneNumber, undefined, {
         contact: {
           wa_id: contact.waId ?? contact.phone ?? null,
           business_scoped_user_id: contact.bsuid,
         },
         marketing_preference: { ...contact.marketing, occurred_at: clock.iso() },
-        phone_number_id: contact.line.phoneNumberId,
+        phone_number_id: contact.phoneNumber.phoneNumberId,
       });
     },
 
-    addMedia(line, bytes, mimeType, filename) {
+    addMedia(phoneNumber, bytes, mimeType, filename) {
       const media: Media = {
         id: String(1e14 + random.below(1e9)),
         bytes,
         mimeType,
         filename,
         sha256: createHash("sha256").update(bytes).digest("base64"),
-        line,
+        phoneNumber,
         token: random.hex(32),
       };
       state.media.set(media.id, media);
@@ -446,7 +449,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     addTemplate(given) {
       const template: Template = {
         id: String(1e15 + random.below(1e9)),
-        businessAccountId: (given.line ?? fake.line).businessAccountId,
+        businessAccountId: (given.phoneNumber ?? fake.phoneNumber).businessAccountId,
         name: given.name,
         language: given.language ?? "en",
         category: given.category ?? "UTILITY",
@@ -507,7 +510,7 @@ export async function startFakeKapso(options: FakeKapsoOptions = {}): Promise<Fa
     },
     [Symbol.asyncDispose]: () => fake.stop(),
   };
-  fake.line = fake.addLine("100000000000123", "+551130000000");
+  fake.phoneNumber = fake.addPhoneNumber("100000000000123", "+551130000000");
 
   const api = createApi(fake, {
     rateLimit: options.rateLimit === undefined ? 1000 : options.rateLimit,

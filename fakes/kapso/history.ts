@@ -22,23 +22,23 @@ const TEXTS = [
 export function seedHistory(fake: FakeKapso, options: HistoryOptions): Message[] {
   const { state, random, clock } = fake;
   const { conversations: count, messages: total, days = 90, picturesEvery = 50 } = options;
-  const line = options.line ?? fake.line;
+  const phoneNumber = options.phoneNumber ?? fake.phoneNumber;
   const isImported = options.origin === "history_sync";
   const people = options.of ?? Array.from(
     { length: options.contacts ?? count },
-    (_, index) => fake.addContact({ line, name: `Customer ${index + 1}` }),
+    (_, index) => fake.addContact({ phoneNumber, name: `Customer ${index + 1}` }),
   );
   const until = clock.now() - 60_000;
   const step = days * 24 * 60 * 60 * 1000 / Math.max(total, 1);
   const picture = picturesEvery > 0
-    ? fake.addMedia(line, samplePicture("cake", 330), "image/png", "picture.png")
+    ? fake.addMedia(phoneNumber, samplePicture("cake", 330), "image/png", "picture.png")
     : undefined;
   const start = until - step * total;
 
   const sessions = Array.from({ length: count }, (_, index): Conversation => {
     const session: Conversation = {
       id: random.uuid(),
-      line,
+      phoneNumber,
       contact: people[index % people.length]!,
       // The newest session of a customer may still be open.
       status: index + people.length < count ? "ended" : "active",

@@ -11,7 +11,7 @@ import { readArguments, wholeNumber } from "../../cli/options.ts";
 import type { Content } from "./content.ts";
 import { type FakeKapso, type NewContact, startFakeKapso } from "./fake_kapso.ts";
 import { samplePicture, sampleRecording } from "./samples.ts";
-import type { Contact, Line, Message } from "./state.ts";
+import type { Contact, Message, PhoneNumber } from "./state.ts";
 
 const HELP = `Runs a fake Kapso whose customers write to a webhook.
 
@@ -123,17 +123,17 @@ async function main(args: string[]): Promise<number> {
     autoStatus: true,
     ...(apiKey ? { apiKey } : {}),
   });
-  const line = fake.state.lines.get(values["phone-number-id"]) ??
-    fake.addLine(values["phone-number-id"], "+551130000001");
-  const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, line }));
+  const phoneNumber = fake.state.phoneNumbers.get(values["phone-number-id"]) ??
+    fake.addPhoneNumber(values["phone-number-id"], "+551130000001");
+  const contacts = CUSTOMERS.map((customer) => fake.addContact({ ...customer, phoneNumber }));
   const history = wholeNumber(values.history, "history", { min: 0 });
-  if (history > 0) remember(fake, line, contacts, history);
-  prepare(fake, line);
-  const webhook = fake.addWebhook({ line, url, secretKey: secret });
+  if (history > 0) remember(fake, phoneNumber, contacts, history);
+  prepare(fake, phoneNumber);
+  const webhook = fake.addWebhook({ phoneNumber, url, secretKey: secret });
   const ready = {
     api_url: fake.url,
     api_key: fake.apiKey,
-    phone_number_id: line.phoneNumberId,
+    phone_number_id: phoneNumber.phoneNumberId,
     webhook_id: webhook.id,
   };
   print(
@@ -152,20 +152,25 @@ async function main(args: string[]): Promise<number> {
 }
 
 /** Adds the history of the customers, and of others who no longer write. */
-function remember(fake: FakeKapso, line: Line, contacts: Contact[], messages: number): void {
+function remember(
+  fake: FakeKapso,
+  phoneNumber: PhoneNumber,
+  contacts: Contact[],
+  messages: number,
+): void {
   const others = Array.from(
     { length: 34 },
-    (_, index) => fake.addContact({ line, name: `Earlier customer ${index + 1}` }),
+    (_, index) => fake.addContact({ phoneNumber, name: `Earlier customer ${index + 1}` }),
   );
   const of = [...contacts, ...others];
   // Some of them have several conversations.
-  fake.seedHistory({ conversations: of.length + 10, messages, of, line });
+  fake.seedHistory({ conversations: of.length + 10, messages, of, phoneNumber });
 }
 
 /** Adds templates to send and workflows to edit. */
-function prepare(fake: FakeKapso, line: Line): void {
+function prepare(fake: FakeKapso, phoneNumber: PhoneNumber): void {
   fake.addTemplate({
-    line,
+    phoneNumber,
     name: "order_ready",
     components: [
       {
@@ -177,7 +182,7 @@ function prepare(fake: FakeKapso, line: Line): void {
     ],
   });
   fake.addTemplate({
-    line,
+    phoneNumber,
     name: "spring_sale",
     language: "pt_BR",
     category: "MARKETING",
@@ -229,17 +234,17 @@ function prepare(fake: FakeKapso, line: Line): void {
 function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
   const { clock, random } = fake;
   /** What each customer still answers. */
-  const lines = new Map<Contact, Content[]>();
+  const answers = new Map<Contact, Content[]>();
   const open = (contact: Contact) => {
     const story = random.pick(STORIES);
-    lines.set(contact, [...story.answers]);
+    answers.set(contact, [...story.answers]);
     story.opening.forEach((content, index) =>
       clock.after(index * 2, () => void fake.receiveMessage(contact, content))
     );
   };
   const answer = (sent: Message) => {
     const { contact } = sent.conversation;
-    const next = lines.get(contact)?.shift();
+    const next = answers.get(contact)?.shift();
     if (next !== undefined) {
       clock.after(2 + random.below(6), () => void fake.receiveMessage(contact, next));
     } else if (random.below(3) > 0) {
@@ -254,7 +259,7 @@ function play(fake: FakeKapso, contacts: Contact[], paceSeconds: number): void {
   const later = () => {
     clock.after(paceSeconds * (0.5 + random.next()), () => {
       const contact = random.pick(contacts);
-      const left = lines.get(contact)?.length ?? 0;
+      const left = answers.get(contact)?.length ?? 0;
       // A customer who waits for a reply asks again from time to time.
       if (left === 0) open(contact);
       else if (random.below(4) === 0) {

@@ -6,7 +6,7 @@
 
 // deno-lint-ignore-file camelcase -- these are the names of the wire
 
-import type { Contact, Conversation, JsonObject, Line, Message } from "./state.ts";
+import type { Contact, Conversation, JsonObject, Message, PhoneNumber } from "./state.ts";
 
 /** Extras of messages that lists return by default. */
 export const DEFAULT_MESSAGE_EXTRAS = [
@@ -50,7 +50,7 @@ export function messageEventBody(message: Message, event: string, isNew: boolean
     },
     conversation: conversationEventObject(message.conversation, !isStatus),
     is_new_conversation: isNew,
-    phone_number_id: message.conversation.line.phoneNumberId,
+    phone_number_id: message.conversation.phoneNumber.phoneNumberId,
   };
 }
 
@@ -77,7 +77,7 @@ export function conversationEventObject(
     created_at: iso(conversation.createdAt),
     updated_at: iso(conversation.updatedAt),
     metadata: {},
-    phone_number_id: conversation.line.phoneNumberId,
+    phone_number_id: conversation.phoneNumber.phoneNumberId,
     ...(hasExtras ? { kapso: conversationExtras(conversation) } : {}),
   };
 }
@@ -114,7 +114,7 @@ export function conversationRow(conversation: Conversation, hasExtras: boolean):
     id: conversation.id,
     phone_number: contact.phone ?? null,
     ...conversationIdentity(contact),
-    phone_number_id: conversation.line.phoneNumberId,
+    phone_number_id: conversation.phoneNumber.phoneNumberId,
     status: conversation.status,
     last_active_at: iso(conversation.lastActiveAt),
     created_at: iso(conversation.createdAt),
@@ -134,7 +134,7 @@ export function contactRow(contact: Contact): JsonObject {
     username: contact.username ?? null,
     profile_name: contact.name ?? null,
     display_name: contact.displayName ?? null,
-    phone_number_id: contact.line.phoneNumberId,
+    phone_number_id: contact.phoneNumber.phoneNumberId,
     customer_id: null,
     metadata: contact.metadata,
     created_at: iso(contact.createdAt),
@@ -143,13 +143,13 @@ export function contactRow(contact: Contact): JsonObject {
 }
 
 /** A row of the list of numbers. */
-export function lineRow(line: Line): JsonObject {
+export function phoneNumberRow(phoneNumber: PhoneNumber): JsonObject {
   return {
-    phone_number_id: line.phoneNumberId,
-    internal_id: `internal-${line.phoneNumberId}`,
-    business_account_id: line.businessAccountId,
+    phone_number_id: phoneNumber.phoneNumberId,
+    internal_id: `internal-${phoneNumber.phoneNumberId}`,
+    business_account_id: phoneNumber.businessAccountId,
     customer_id: null,
-    display_phone_number: line.displayPhoneNumber,
+    display_phone_number: phoneNumber.displayPhoneNumber,
     is_coexistence: true,
     inbound_processing_enabled: true,
     status: "CONNECTED",

@@ -30,7 +30,7 @@ export const NUMBER_EVENTS = [
 export type JsonObject = Record<string, unknown>;
 
 /** A number of the business. */
-export interface Line {
+export interface PhoneNumber {
   phoneNumberId: string;
   displayPhoneNumber: string;
   businessAccountId: string;
@@ -39,7 +39,7 @@ export interface Line {
 /** A customer. */
 export interface Contact {
   id: string;
-  line: Line;
+  phoneNumber: PhoneNumber;
   /** Digits; absent for customers with a username alone. */
   phone?: string;
   /** Digits as WhatsApp writes them, if they differ: Brazil without its ninth digit. */
@@ -61,7 +61,7 @@ export interface Contact {
 /** A session, which Kapso calls a conversation. */
 export interface Conversation {
   id: string;
-  line: Line;
+  phoneNumber: PhoneNumber;
   contact: Contact;
   status: "active" | "ended";
   createdAt: number;
@@ -169,14 +169,14 @@ export interface Media {
   mimeType: string;
   filename: string;
   sha256: string;
-  line: Line;
+  phoneNumber: PhoneNumber;
   /** Part of the link that needs no key. */
   token: string;
 }
 
 /** The whole state. */
 export interface State {
-  lines: Map<string, Line>;
+  phoneNumbers: Map<string, PhoneNumber>;
   contacts: Contact[];
   conversations: Conversation[];
   conversationsById: Map<string, Conversation>;
@@ -196,7 +196,7 @@ export interface State {
 /** Creates an empty state. */
 export function emptyState(): State {
   return {
-    lines: new Map(),
+    phoneNumbers: new Map(),
     contacts: [],
     conversations: [],
     conversationsById: new Map(),

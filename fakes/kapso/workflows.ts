@@ -69,7 +69,7 @@ export function addWorkflowRoutes(app: Hono, fake: FakeKapso): void {
     const isStale = body.lock_version !== undefined &&
       Number(body.lock_version) !== workflow.lockVersion;
     if (isStale && fake.checksLockVersion) {
-      return refuse(409, "The workflow was changed by somebody else", { code: "stale_object" });
+      return refuse(409, "The workflow was changed by another user", { code: "stale_object" });
     }
     const graph = readGraph(body);
     change(workflow, body);

@@ -69,12 +69,8 @@ begin
   end if;
   select found.* into rotated
   from public.connections as found
-  where found.id = rotate_connection_secret.id
-    and found.workspace_id in (select private.workspaces_with_role(array['owner', 'admin']));
-  if rotated.id is null then
-    raise exception 'Only an owner or admin of its workspace can rotate the secret of a connection'
-      using errcode = '42501';
-  end if;
+  where found.id = rotate_connection_secret.id;
+  perform private.require_role(rotated.workspace_id, array['owner', 'admin'], 'connection_not_found');
   expires_at := now() + make_interval(secs => (rotate_connection_secret.grace_hours * 3600)::double precision);
   insert into private.connection_secrets as secret (connection_id, secret_sha256)
   values (rotated.id, sha256(convert_to(new_secret, 'UTF8')))
@@ -172,7 +168,7 @@ begin
     updated_at = now()
   where kept.connection_id = set_webhook_secret.connection_id;
   if not found then
-    raise exception 'Unknown connection' using errcode = 'P0002';
+    raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
 end;
 $$;
@@ -210,7 +206,7 @@ begin
   set kapso_api_key = decode(set_kapso_api_key.api_key, 'base64'), updated_at = now()
   where kept.connection_id = set_kapso_api_key.connection_id;
   if not found then
-    raise exception 'Unknown connection' using errcode = 'P0002';
+    raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
   if set_kapso_api_key.api_key is not null then
     update public.sync_runs as failed

@@ -275,12 +275,7 @@ declare
   was public.workflow_settings;
   becomes public.workflow_settings;
 begin
-  if save_workflow_settings.workspace_id is null or save_workflow_settings.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can change workflow settings'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(save_workflow_settings.workspace_id, array['owner', 'admin'], 'workspace_not_found');
 
   if save_workflow_settings.expected_version is null then
     was.id := gen_random_uuid();
@@ -409,12 +404,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-  if confirm_workflow_settings.workspace_id is null or confirm_workflow_settings.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can confirm workflow settings'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(confirm_workflow_settings.workspace_id, array['owner', 'admin'], 'workspace_not_found');
   perform set_config('workflow_settings.action', 'confirmed', true);
   return query
   update public.workflow_settings as kept

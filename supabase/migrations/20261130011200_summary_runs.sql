@@ -267,20 +267,14 @@ declare
   today date;
   wanted date;
 begin
-  if start_summary_run.workspace_id is null or start_summary_run.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can make summaries'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(start_summary_run.workspace_id, array['owner', 'admin'], 'workspace_not_found');
   select workspace.time_zone into zone
   from public.workspaces as workspace
   where workspace.id = start_summary_run.workspace_id;
   today := (now() at time zone zone)::date;
   wanted := coalesce(start_summary_run.local_date, today);
   if wanted > today or wanted < today - 366 then
-    raise exception 'date must be within the last 366 days, and not in the future'
-      using errcode = '22023';
+    raise exception 'date_out_of_range' using errcode = 'PT400';
   end if;
   return query
   insert into public.summary_runs as run (workspace_id, local_date, covered_until, started_by, messages_counted)
@@ -514,8 +508,8 @@ $$;
 comment on function public.claim_summary_slice(integer, integer, uuid, date) is
   'Claim the next people whose day is to be summarised, of the run with the fewest processed people; no row where no '
   'work is left or another worker has the lease. Opens due runs first, unless a day is given. days is an array of '
-  'PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; it leaves out people without live messages that '
-  'day, and those of kept_ids, whose notes are still right. For service_role only.';
+  'PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; it leaves out people without live '
+  'messages that day, and those of kept_ids, whose notes are still right. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -153,12 +153,7 @@ declare
   new_id uuid;
   new_secret text := private.generate_secret('msg_');
 begin
-  if create_connection.workspace_id is null or create_connection.workspace_id not in (
-    select private.workspaces_with_role(array['owner', 'admin'])
-  ) then
-    raise exception 'Only an owner or admin of the workspace can create a connection'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(create_connection.workspace_id, array['owner', 'admin'], 'workspace_not_found');
   begin
     insert into public.connections as made
       (connection_id, workspace_id, user_id, platform, name, phone_number_id)
@@ -172,9 +167,7 @@ begin
     )
     returning made.id into new_id;
   exception when unique_violation then
-    raise exception 'This connection_id or phone_number_id is already in use'
-      using errcode = '23505',
-        hint = 'Choose another connection_id. A phone_number_id can belong to one connection only.';
+    raise exception 'connection_id_taken' using errcode = 'PT409';
   end;
   insert into private.connection_secrets (connection_id, secret_sha256)
   values (new_id, sha256(convert_to(new_secret, 'UTF8')));

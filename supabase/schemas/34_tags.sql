@@ -56,7 +56,7 @@ begin
   -- Two concurrent inserts are counted one after the other.
   perform 1 from public.workspaces as workspace where workspace.id = new.workspace_id for no key update;
   if (select count(*) from public.tags as tag where tag.workspace_id = new.workspace_id) > 100 then
-    raise exception 'A workspace has at most 100 tags.' using errcode = 'PT422';
+    raise exception 'too_many_tags' using errcode = 'PT422', detail = '{"max": 100}';
   end if;
   return null;
 end;

@@ -62,7 +62,7 @@ begin
   -- Two concurrent inserts are counted one after the other.
   perform 1 from public.workspaces as workspace where workspace.id = new.workspace_id for no key update;
   if (select count(*) from public.canned_replies as reply where reply.workspace_id = new.workspace_id) > 500 then
-    raise exception 'A workspace has at most 500 canned replies.' using errcode = 'PT422';
+    raise exception 'too_many_canned_replies' using errcode = 'PT422', detail = '{"max": 500}';
   end if;
   return null;
 end;

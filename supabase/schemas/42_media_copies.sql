@@ -184,7 +184,7 @@ declare
 begin
   select known.* into source from public.connections as known where known.id = finish_media_copies.connection_id;
   if source.id is null then
-    raise exception 'Unknown connection' using errcode = 'P0002';
+    raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
 
   -- Conversations first, locked in the order of ingest_conversations, then the copies: the order of queue_media().

@@ -188,7 +188,7 @@ begin
   where known.id = (require_active_source.run).connection_id
     and known.workspace_id = (require_active_source.run).workspace_id;
   if source.phone_number_id is distinct from (require_active_source.run).phone_number_id then
-    raise exception 'The run is that of another number' using errcode = '55006';
+    raise exception 'sync_run_lost' using errcode = 'PT409';
   end if;
   if source.is_active is not true then
     raise exception 'connection_inactive' using errcode = 'PT403';
@@ -197,8 +197,8 @@ begin
 end;
 $$;
 comment on function private.require_active_source(public.sync_runs) is
-  'The connection of a run. Refuses with connection_inactive (PT403) where it is switched off, because nothing more '
-  'is stored for it, and fails with 55006, as for a lost lease, where it has another phone number.';
+  'The connection of a run. Refuses with connection_inactive where it is switched off, because nothing more is stored '
+  'for it, and with sync_run_lost where it has another phone number.';
 
 create function public.begin_sync_run(
   connection_id uuid,
@@ -227,7 +227,7 @@ begin
   where known.id = begin_sync_run.connection_id
   for no key update;
   if source.id is null then
-    raise exception 'Unknown connection' using errcode = 'P0002';
+    raise exception 'connection_not_found' using errcode = 'PT404';
   end if;
   select known.* into open_run
   from public.sync_runs as known
@@ -325,14 +325,14 @@ begin
   where known.id = hold_sync_run.run_id and known.lease = hold_sync_run.lease
   returning known.* into held;
   if held.id is null then
-    raise exception 'The lease of this run is lost' using errcode = '55006';
+    raise exception 'sync_run_lost' using errcode = 'PT409';
   end if;
   return held;
 end;
 $$;
 comment on function private.hold_sync_run(uuid, uuid, integer) is
-  'Lock a run and renew its lease. Fails with 55006 where another slice has taken it over: nothing of the caller''s '
-  'page is stored then.';
+  'Lock a run and renew its lease. Refuses with sync_run_lost where another slice has taken it over: nothing of the '
+  'caller''s page is stored then.';
 
 create function public.advance_sync_run(run_id uuid, lease uuid, phase text, lease_seconds integer default 60)
 returns setof public.sync_runs

@@ -126,7 +126,7 @@ declare
 begin
   select known.* into stored from public.outbox_messages as known where known.id = record_outbox_outcome.id;
   if stored.id is null then
-    raise exception 'Unknown message' using errcode = 'P0002';
+    raise exception 'message_not_found' using errcode = 'PT404';
   end if;
   -- The conversation first, in the order of ingest_conversations.
   select known.* into conversation

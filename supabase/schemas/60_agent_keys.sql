@@ -87,19 +87,13 @@ begin
   then
     raise exception 'workspace_ids must name 1 to 1000 workspaces' using errcode = '22023';
   end if;
-  if exists (
-    select 1 from unnest(create_agent_key.workspace_ids) as wanted (id)
-    where wanted.id not in (select private.workspaces_with_role(array['owner', 'admin']))
-  ) then
-    raise exception 'Only an owner or admin of every workspace can create a key for them'
-      using errcode = '42501';
-  end if;
+  perform private.require_role(wanted.id, array['owner', 'admin'], 'workspace_not_found')
+  from unnest(create_agent_key.workspace_ids) as wanted (id);
   if (
     select count(distinct workspace.user_id) from public.workspaces as workspace
     where workspace.id = any (create_agent_key.workspace_ids)
   ) > 1 then
-    raise exception 'The workspaces of a key must have the same owner'
-      using errcode = '22023', hint = 'Create one key for each owner.';
+    raise exception 'different_owners' using errcode = 'PT422', hint = 'Create one key for each owner.';
   end if;
   insert into public.agent_keys as made (name, created_by)
   values (coalesce(nullif(btrim(create_agent_key.name), ''), 'Agent'), (select auth.uid()))
@@ -148,8 +142,7 @@ begin
     )
   returning key.revoked_at into revoked;
   if revoked is null then
-    raise exception 'Only an owner or admin of one of its workspaces can revoke a key'
-      using errcode = '42501';
+    raise exception 'agent_key_not_found' using errcode = 'PT404';
   end if;
   return revoked;
 end;

@@ -50,10 +50,10 @@ Deno.test("a key is made for workspaces of one owner, and stored as a hash", asy
     database.attempt({ userId }, (member) =>
       member<{ id: string; secret: string }[]>`
         select * from public.create_agent_key(${ids as string[]}::uuid[], '  ')`);
-  assertEquals((await make(first.admin, [first.id, second.id])).code, "22023");
+  assertEquals((await make(first.admin, [first.id, second.id])).code, "PT422");
   assertEquals((await make(first.owner, [])).code, "22023");
   assertEquals((await make(first.owner, [first.id, null])).code, "22023");
-  assertEquals((await make(first.owner, [crypto.randomUUID()])).code, "42501");
+  assertEquals((await make(first.owner, [crypto.randomUUID()])).code, "PT404");
   const { result } = await make(first.owner, [first.id, first.id]);
   assert(/^agt_[0-9a-f]{32}$/.test(result![0]!.secret));
 
@@ -94,7 +94,7 @@ Deno.test("last_used_at moves once a minute, and no caller waits for it", async 
   await sql`
     update public.agent_keys set last_used_at = now() - interval '2 minutes' where id = ${key.id}`;
   const past = await usedAt();
-  // While one session holds the row, others skip it.
+  // While one session holds the row, others continue without it.
   await sql.begin(async (holder) => {
     await holder`select from public.agent_keys where id = ${key.id} for update`;
     await service.begin(async (other) => {
@@ -180,7 +180,7 @@ Deno.test("a session and its message ids go with the workspace", async () => {
   assertEquals(left!.count, 0);
 });
 
-Deno.test("only one of two can be active, for any writer of the table", async () => {
+Deno.test("only one of two can be active, however the table is written", async () => {
   const { sql } = database;
   const workspace = await createWorkspace(sql);
   const insert = () =>
@@ -228,7 +228,7 @@ Deno.test("a message waits for the contact, as the webhook does", async () => {
   assertEquals(state, { context: { a: 1 }, version: 3 });
 });
 
-Deno.test("a stranger's user id is no owner", async () => {
+Deno.test("a stranger's user id owns nothing", async () => {
   const workspace = await createWorkspace(database.sql);
   const key = await createKey(workspace);
   const stranger = await createUser(database.sql);
@@ -236,7 +236,7 @@ Deno.test("a stranger's user id is no owner", async () => {
     { userId: stranger },
     (sql) => sql`select public.revoke_agent_key(${key.id})`,
   );
-  assertEquals(code, "42501");
+  assertEquals(code, "PT404");
 });
 
 Deno.test("people and threads are deleted while agents write, and no message is refused", async () => {
@@ -257,7 +257,7 @@ Deno.test("people and threads are deleted while agents write, and no message is 
   const deleting = (async () => {
     while (!isDone) {
       for (const table of ["people", "conversations"]) {
-        // Postgres decides which of two that want the same rows continues.
+        // Postgres decides which of two transactions that want the same rows continues.
         const code = await sqlStateOf(
           sql`delete from ${sql(`public.${table}`)} where workspace_id = ${workspace.id}`,
         );

@@ -1,5 +1,5 @@
 /**
- * Many callers of the one door at the same time, and people who are changed meanwhile.
+ * Many callers of ingest_conversations at the same time, and people who change during it.
  *
  * @module
  */

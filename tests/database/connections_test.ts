@@ -202,18 +202,24 @@ Deno.test("owners and admins create and rotate, others may not", async () => {
       await attempt((sql) => sql`select private.rotate_connection_secret(${made.id}, 1)`),
     ];
   }
-  const [yes, no] = [Array(4).fill(null), Array(4).fill("42501")];
-  assertEquals(outcomes, { owner: yes, admin: yes, agent: no, viewer: no, stranger: no });
+  const all = (outcome: string | null) => Array(4).fill(outcome);
+  assertEquals(outcomes, {
+    owner: all(null),
+    admin: all(null),
+    agent: all("PT403"),
+    viewer: all("PT403"),
+    stranger: all("PT404"),
+  });
   const nowhere = await database.attempt(
     { userId: workspace.owner },
     (sql) => sql`select public.create_connection(null, 'whatsapp', ${unique("c_")})`,
   );
-  assertEquals(nowhere.code, "42501");
+  assertEquals(nowhere.code, "PT404");
   const unknown = await database.attempt(
     { userId: workspace.owner },
     (sql) => sql`select public.rotate_connection_secret(${crypto.randomUUID()})`,
   );
-  assertEquals(unknown.code, "42501");
+  assertEquals(unknown.code, "PT404");
 });
 
 Deno.test("names and numbers of connections are unique over all workspaces", async () => {
@@ -222,7 +228,7 @@ Deno.test("names and numbers of connections are unique over all workspaces", asy
     await createWorkspace(database.sql),
   ];
   const made = await create(workspace);
-  assertEquals(await sqlStateOf(create(other, { name: made.connection_id })), "23505");
+  assertEquals(await sqlStateOf(create(other, { name: made.connection_id })), "PT409");
 
   const phoneNumberId = String(crypto.getRandomValues(new BigUint64Array(1))[0]);
   const createNumber = async (place: Workspace) =>
@@ -233,7 +239,7 @@ Deno.test("names and numbers of connections are unique over all workspaces", asy
           phone_number_id => ${phoneNumberId}
         )`)).count;
   assertEquals(await createNumber(workspace), 1);
-  assertEquals(await sqlStateOf(createNumber(other)), "23505");
+  assertEquals(await sqlStateOf(createNumber(other)), "PT409");
 });
 
 Deno.test("names, platforms and numbers that cannot be are refused", async () => {

@@ -216,7 +216,7 @@ Deno.test("every function has an empty search path, or names that are resolved a
   assertEquals(open, []);
 });
 
-Deno.test("no function runs text as SQL, or continues after any error", async () => {
+Deno.test("no function runs text as SQL, or continues after an arbitrary error", async () => {
   const { sql } = database;
   const executing = await names(sql<{ name: string }[]>`
     select function.oid::regproc::text as name
@@ -234,7 +234,7 @@ Deno.test("no function runs text as SQL, or continues after any error", async ()
   assertEquals(catching, ["private.try_webhook_event"]);
 });
 
-Deno.test("a caller who is not signed in has no privilege", async () => {
+Deno.test("anonymous callers have no privilege", async () => {
   const { sql } = database;
   const tables = await names(sql<{ name: string }[]>`
     select relation.oid::regclass::text as name
@@ -260,7 +260,7 @@ Deno.test("a caller who is not signed in has no privilege", async () => {
   assertEquals(schema!.usage, false);
 });
 
-Deno.test("only service may truncate, refer to, or put triggers on a table", async () => {
+Deno.test("only the service may truncate, reference, or put triggers on a table", async () => {
   const found = await names(database.sql<{ name: string }[]>`
     select relation.oid::regclass::text as name
     from pg_class as relation
@@ -455,7 +455,7 @@ Deno.test("tables that change tell when", async () => {
         select 1 from pg_attribute as attribute
         where attribute.attrelid = relation.oid and attribute.attname = 'updated_at'
       )
-      -- The one door writes conversations, and sets it itself.
+      -- ingest_conversations writes conversations, and sets it itself.
       and relation.relname <> 'conversations'
       and not exists (
         select 1 from pg_trigger as moved

@@ -130,7 +130,7 @@ async function loadAndKill(
   Deno.kill(isWholeServer ? server : sessions[0]!, "SIGKILL");
 
   const sql = await reconnect(url, sessions[1]!);
-  // A request without an answer by now will have none.
+  // A call without an answer by now will get none.
   const load = { acknowledged: [...acknowledged], unacknowledged: [...inFlight] };
   for (const pool of pools) pool.end({ timeout: 0 }).catch(() => {});
   assert(load.unacknowledged.length > 0, "the kill came in the middle");

@@ -215,7 +215,7 @@ const CALENDAR: [zone: string, moments: [utc: string, day: string][]][] = [
   ]]],
 ];
 
-Deno.test("a message belongs to the day of its own local time, also when the clocks change", async (t) => {
+Deno.test("a message belongs to the day of its own local time, across clock changes", async (t) => {
   for (const [zone, moments] of CALENDAR) {
     await t.step(`${zone} ${moments[0]![0].slice(0, 7)}`, async () => {
       const business = await createBusiness(zone);
@@ -442,7 +442,7 @@ Deno.test("a workspace that moves in the middle of a day loses no message from i
   assertEquals([after["2026-05-05"], after["2026-05-06"]], [2, 1]);
 });
 
-Deno.test("nothing is due without messages, or where it is switched off", async () => {
+Deno.test("nothing is due without messages, or where summaries are switched off", async () => {
   const business = await createBusiness("UTC");
   await write(business, [inbound("2026-05-05T12:00:00Z")]);
   assertEquals(await openAt(business.workspace, "2026-05-09T21:00:00Z"), []);
@@ -522,11 +522,7 @@ Deno.test("a slice whose worker died is done by the next one; the dead one write
   const { sql, service } = database;
   assert(await writeNotes(service, (await claim(service, workspace, { date, people: 2 }))!));
   const dead = (await claim(service, workspace, { date, people: 2 }))!;
-  assertEquals(
-    await claim(service, workspace, { date }),
-    undefined,
-    "another worker has the lease",
-  );
+  assertEquals(await claim(service, workspace, { date }), undefined, "another claim is held");
   await sql`
     update public.summary_runs set leased_until = now() - interval '1 second'
     where workspace_id = ${workspace.id}`;
@@ -540,7 +536,7 @@ Deno.test("a slice whose worker died is done by the next one; the dead one write
   assertEquals(await notesOf(workspace), ids.map((id) => [date, id, "note"]));
 });
 
-Deno.test("a manual start does not interrupt a worker", async () => {
+Deno.test("a manual run does not start a day again that is being summarised", async () => {
   const { workspace, date } = await createBusyDay(3);
   const slice = (await claim(database.service, workspace, { date, people: 2 }))!;
   const [run] = await start(workspace, date);
@@ -548,7 +544,7 @@ Deno.test("a manual start does not interrupt a worker", async () => {
   assert(await writeNotes(database.service, slice));
 });
 
-Deno.test("a person who is deleted in the meantime gets no note, and the others get theirs", async () => {
+Deno.test("a person deleted during the run gets no note, and holds up no other person", async () => {
   const { workspace, date, ids } = await createBusyDay(3);
   const slice = (await claim(database.service, workspace, { date }))!;
   await database.sql`delete from public.people where id = ${ids[1]!}`;
@@ -556,7 +552,7 @@ Deno.test("a person who is deleted in the meantime gets no note, and the others 
   assertEquals((await notesOf(workspace)).map(([, id]) => id), [ids[0]!, ids[2]!]);
 });
 
-Deno.test("a person who is being deleted is waited for", async () => {
+Deno.test("the run waits for a person who is being deleted", async () => {
   const { workspace, date, ids } = await createBusyDay(2);
   const slice = (await claim(database.service, workspace, { date }))!;
   const deleting = database.connect({ max: 1 });
@@ -671,7 +667,7 @@ async function letTimePass(workspace: Workspace, hours = 3): Promise<void> {
     where workspace_id = ${workspace.id}`;
 }
 
-/** Another message of a conversation. */
+/** Another message of a person's conversation. */
 async function writeMore(
   { workspace, connection }: { workspace: Workspace; connection: Connection },
   personId: string,
@@ -719,7 +715,7 @@ Deno.test("messages that come days late are in their day's note by themselves, a
   assertEquals(
     slice.person_ids.toSorted(),
     [late!, read!].toSorted(),
-    "no other person is processed",
+    "no other person is looked at",
   );
   assertEquals(slice.days.map(({ person_id, message_count }) => [person_id, message_count]), [
     [late, 2],
@@ -771,7 +767,7 @@ Deno.test("what does not change the number of messages is found at the next hour
   assertEquals(await notesByPerson(workspace, date), { [person!]: "it failed" });
 });
 
-Deno.test("days further back, and days without a summary, stay as they are", async () => {
+Deno.test("days further back, and days never summarised, stay as they are", async () => {
   const business = await createSummarisedDay(1);
   const { workspace, date } = business;
   await letTimePass(workspace, 24);
@@ -904,11 +900,11 @@ Deno.test("a date that is far away is refused", async () => {
   const { workspace } = await createBusiness("UTC");
   const tomorrow = new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10);
   for (const date of [tomorrow, "2020-01-01"]) {
-    assertEquals(await sqlStateOf(start(workspace, date)), "22023");
+    assertEquals(await sqlStateOf(start(workspace, date)), "PT400");
   }
   const { code } = await database.attempt(
     { userId: workspace.agent },
     async (sql) => await sql`select * from public.start_summary_run(${workspace.id})`,
   );
-  assertEquals(code, "42501");
+  assertEquals(code, "PT403");
 });

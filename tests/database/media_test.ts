@@ -1,5 +1,5 @@
 /**
- * What a message shows of the copy of its file does not depend on the order of the reports.
+ * What a message records about the copy of its file does not depend on the order of the reports.
  *
  * @module
  */

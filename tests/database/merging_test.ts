@@ -234,7 +234,7 @@ Deno.test("a number that another person has by now is reported as taken", async 
   const { sql } = database;
   const pair = await createPair();
   const id = await merge(pair);
-  await addPerson(sql, pair.workspace, { phone: pair.merged.phone, name: "Another person" });
+  await addPerson(sql, pair.workspace, { phone: pair.merged.phone, name: "Someone else" });
   const { code } = await database.attempt(
     { userId: pair.workspace.agent },
     async (member) => await member`select from public.undo_merge(${id})`,

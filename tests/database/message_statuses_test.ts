@@ -16,7 +16,7 @@ Deno.test("the statuses in SQL are those of the contract, in the same order", as
   assertEquals(row!.statuses, STATUSES);
 });
 
-Deno.test("a status ranks by its place, and any other text ranks below all", async () => {
+Deno.test("a status ranks by its place, and an unknown one ranks below all", async () => {
   const ranked = await database.sql`
     select given.status, private.status_rank(given.status) as rank
     from unnest(${[...STATUSES, "unknown"]}::text[]) with ordinality as given (status, place)

@@ -125,7 +125,7 @@ Deno.test("twenty claims at once: one message on its way, in the order of queuei
 Deno.test("an unconfirmed message is settled by its own copy and by no other", async () => {
   for (
     const [name, copy, isSettled] of [
-      ["its id", { metadata: { biz_opaque_callback_data: "OWN" }, content: "another text" }, true],
+      ["its id", { metadata: { biz_opaque_callback_data: "OWN" }, content: "anything" }, true],
       ["the id of another", { metadata: { biz_opaque_callback_data: crypto.randomUUID() } }, false],
       ["text and time", {}, true],
       ["another text", { content: "else" }, false],
@@ -229,7 +229,7 @@ Deno.test("a copy that was taken for another message of the same text is given b
   await record((await claim(thread))!, "unconfirmed");
   const sent = await queue(thread, "Hello");
   const claimed = (await claim(thread))!;
-  // It names no row, and arrives before the response.
+  // It names no message, and comes before the answer.
   const copy = webhookCopy("Hello");
   await arrive(thread, copy);
   assertEquals(await stateOf(lost), "sent");
@@ -276,7 +276,7 @@ Deno.test("a number that is switched off or deleted while Kapso answers", async 
   await sql`update public.connections set is_active = true where id = ${thread.connection.id}`;
   const two = (await claim(thread))!;
   await sql`delete from public.connections where id = ${thread.connection.id}`;
-  // It cannot be put into the thread any more, so its row still shows it.
+  // It cannot be stored in the conversation any more, so its row keeps showing it.
   assertEquals(await record(two, "sent", { message: webhookCopy("three") }), {
     state: "sent",
     message_id: null,
@@ -370,7 +370,7 @@ Deno.test("statuses are followed forward only, also into the archive", async () 
   assertMatch(row!.error_message, /too many/);
 });
 
-Deno.test("codes are described in plain words, unknown ones too", async () => {
+Deno.test("codes are explained in plain words, unknown ones too", async () => {
   const codes = [
     ["131047", false],
     ["131026", false],
@@ -398,7 +398,7 @@ Deno.test("codes are described in plain words, unknown ones too", async () => {
     assertEquals(reason!.can_retry, canRetry, `${code}`);
     sentences.add(reason!.message);
   }
-  // All are told apart but the last two.
+  // All differ but the last two.
   assertEquals(sentences.size, codes.length - 1);
 });
 
@@ -433,7 +433,7 @@ Deno.test("messages are counted once, by the day of the workspace, however many 
   assertEquals(await total(), expected);
   await Promise.all(Array.from({ length: 6 }, () => service`select public.fold_message_counts()`));
   assertEquals(await total(), expected);
-  // Parts that another session is adding up are skipped, and gone a moment later.
+  // Parts that another run is adding up are skipped, and gone a moment later.
   while (true) {
     const [left] = await sql`
       select count(*)::integer as parts from private.message_count_parts

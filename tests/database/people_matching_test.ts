@@ -57,7 +57,7 @@ async function match(
 interface NumberCase {
   /** Country of the workspace. */
   country: string | null;
-  /** The person's number as typed. */
+  /** The person's number, as a member typed it. */
   phone: string;
   /** Identifiers on WhatsApp that are this person. */
   same?: string[];

@@ -1,5 +1,5 @@
 /**
- * The migrations apply to a Postgres without Supabase, with the roles and the bit
+ * The migrations apply to a Postgres not prepared for Supabase, with the roles and the bit
  * of `auth` that they rely on: version 17, which comes with the project, and 15 where it is installed.
  *
  * @module
@@ -48,7 +48,7 @@ const REALTIME = `
   as $$ select nullif(current_setting('realtime.topic', true), '') $$;
 `;
 
-/** Open inboxes are told which thread has changed, by its id alone; members alone hear it. */
+/** The broadcast names the changed conversation by its id alone, and only members receive it. */
 async function checkRealtime(sql: postgres.Sql, workspace: Workspace, id: string): Promise<void> {
   const told = await sql`select distinct topic, event, payload, private from realtime.messages`;
   assertEquals([...told], [{

@@ -1,5 +1,5 @@
 /**
- * What is deleted by age: that, and nothing that is still needed.
+ * What is deleted by age: that, and nothing that can still be needed.
  *
  * @module
  */
@@ -170,7 +170,7 @@ Deno.test("what is old and done with goes, a little at a time; what can be neede
   });
 });
 
-Deno.test("a locked row does not hold up the rest", async () => {
+Deno.test("rows locked by another session do not hold up the rest", async () => {
   const filled = await fill();
   await database.sql.begin(async (busy) => {
     await busy`

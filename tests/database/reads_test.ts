@@ -98,7 +98,7 @@ Deno.test("a thread is read to its beginning while messages come in", async () =
   assertEquals(new Set(seen).size, seen.length);
 });
 
-Deno.test("the pages of a conversation are the conversation, for any limit", async () => {
+Deno.test("the pages of a conversation make up the conversation, at any limit", async () => {
   const { service } = database;
   const { workspace, connection } = await whatsapp();
   for (const [count, perInstant] of [[0, 1], [1, 1], [100, 1], [101, 1], [450, 300]] as const) {
@@ -127,7 +127,7 @@ Deno.test("a cursor whose message is gone continues at its time", async () => {
     connection,
     conversation({ messages: messages(250, 0, "m") }),
   );
-  const rows = await page(service, id, `${at(120)}~another's`, 3);
+  const rows = await page(service, id, `${at(120)}~another one's`, 3);
   assertEquals(rows.map((row) => row.id), ["m_120", "m_119", "m_118"]);
 });
 
@@ -293,7 +293,7 @@ Deno.test("a conversation is found by name, number, preview and contact", async 
   await ingest(service, connection, [
     conversation({
       participant_identifier: "+6598765432",
-      participant_name: "Stranger",
+      participant_name: "Some One",
       messages: [message({ content: "1000 of them, snakeXcase" })],
     }),
   ]);
@@ -324,7 +324,7 @@ Deno.test("a conversation is found by name, number, preview and contact", async 
       assertEquals((await search(workspace, { search: text })).map((row) => row.id), [id]);
     });
   }
-  for (const text of ["%%", "_____", "j_se", "order%late", "josé maria", "\\", "no such name"]) {
+  for (const text of ["%%", "_____", "j_se", "order%late", "josé maria", "\\", "no one"]) {
     await t.step(`does not find ${text}`, async () => {
       const found = (await search(workspace, { search: text })).map((row) => row.id);
       assertEquals(found, text === "\\" ? [id] : []);
@@ -476,7 +476,7 @@ Deno.test("the first page of a large inbox comes from an index", async (t) => {
     assertEquals([rows, table], [50, 0]);
     assert(inbox > 0);
   });
-  await t.step("a word that no person has: no scan of the whole table", async () => {
+  await t.step("a word without matches: no reading of the whole table", async () => {
     const { rows, table } = await scans(unique());
     assertEquals([rows, table], [0, 0]);
   });

@@ -165,7 +165,7 @@ Deno.test("a tag finds its conversations, together with every other filter", asy
   assertEquals(shown[0]!.tag_ids, [tag, second].sort());
 });
 
-Deno.test("tags stay while a conversation receives messages, and are deleted with it or by themselves", async () => {
+Deno.test("tags stay with a conversation, and go with it or when they are deleted", async () => {
   const { sql, service } = database;
   const workspace = await createWorkspace(sql);
   const connection = await createConnection(sql, workspace);

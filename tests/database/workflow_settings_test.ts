@@ -1,13 +1,12 @@
 /**
- * Workflow settings in the database: versions, the history that no change bypasses, and looks at Kapso that
+ * Workflow settings in the database: versions, the history that no write bypasses, and looks at Kapso that
  * come back late.
  *
  * @module
  */
 
 import { assertEquals } from "@std/assert";
-import type postgres from "postgres";
-import { type Json, sqlStateOf, useDatabase } from "../support/database.ts";
+import { type Json, refusalOf, sqlStateOf, useDatabase } from "../support/database.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const database = useDatabase();
@@ -23,26 +22,21 @@ interface Setting {
   last_synced_at: Date | null;
 }
 
-/** Saves as the owner. @returns undefined where the setting has another version. */
+/** Saves as the owner. */
 async function save(
   workspace: Workspace,
   version: number | null,
   changes: Record<string, Json>,
-): Promise<Setting | undefined> {
-  try {
-    const [setting] = await database.as(
-      { userId: workspace.owner },
-      async (sql) =>
-        await sql<Setting[]>`
-        select * from public.save_workflow_settings(
-          ${workspace.id}, 'sarah', ${version}, ${sql.json(changes)}
-        )`,
-    );
-    return setting;
-  } catch (error) {
-    if ((error as postgres.PostgresError).message === "version_conflict") return undefined;
-    throw error;
-  }
+): Promise<Setting> {
+  const [setting] = await database.as(
+    { userId: workspace.owner },
+    async (sql) =>
+      await sql<Setting[]>`
+      select * from public.save_workflow_settings(
+        ${workspace.id}, 'sarah', ${version}, ${sql.json(changes)}
+      )`,
+  );
+  return setting!;
 }
 
 /** What a look at Kapso found. */
@@ -84,8 +78,13 @@ Deno.test("a change keeps what it leaves out, empties what is null, and counts",
   assertEquals((await save(workspace, 1, { system_prompt: null }))!.keywords, ["b", "a"]);
   assertEquals((await save(workspace, 2, { keywords: null }))!.keywords, []);
   assertEquals((await save(workspace, 3, { keywords: [] }))!.version, 3, "nothing changed");
-  assertEquals(await save(workspace, 2, { system_prompt: "late" }), undefined);
-  assertEquals(await save(workspace, null, { system_prompt: "again" }), undefined);
+  for (const version of [2, null]) {
+    assertEquals(await refusalOf(save(workspace, version, { system_prompt: "late" })), {
+      code: "PT409",
+      message: "version_conflict",
+      details: null,
+    });
+  }
   assertEquals(
     await historyOf(workspace),
     [["created", 1], ["updated", 2], ["updated", 3]].map((entry) => [
@@ -102,8 +101,10 @@ Deno.test("many who save at once: one wins each version, and nothing is lost", a
   let wins = 0;
   await Promise.all(Array.from({ length: 6 }, async (_, writer) => {
     for (let version = 1, tries = 0; tries < 5; tries++) {
-      const saved = await save(workspace, version, { system_prompt: `${writer} ${tries}` });
-      if (saved) wins++;
+      const refusal = await refusalOf(
+        save(workspace, version, { system_prompt: `${writer} ${tries}` }),
+      );
+      if (refusal === null) wins++;
       const [row] = await database.sql`
         select version from public.workflow_settings where workspace_id = ${workspace.id}`;
       version = row!.version;
@@ -183,7 +184,7 @@ Deno.test("a setting that was changed while it was synced is pending", async () 
   ]);
 });
 
-Deno.test("of two checks of Kapso the newer one counts, in any order of return", async () => {
+Deno.test("of two looks at Kapso the newer one counts, in either order of arrival", async () => {
   const workspace = await createWorkspace(database.sql);
   await save(workspace, null, { system_prompt: "one" });
   await record(workspace, 1, "synced", { values: { a: { system_prompt: "new" } }, lock: 9 });

@@ -85,7 +85,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the client of the agent raises nothing, whatever the API does, and logs nothing personal",
+  name:
+    "the client of the agent raises nothing during any failure of the API, and logs nothing personal",
   ignore: !hasPython,
   async fn() {
     for (

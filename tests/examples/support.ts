@@ -1,5 +1,5 @@
 /**
- * What the tests of the examples have in common: running a program, and a network that fails first.
+ * Runs the programs of the examples, behind a network that fails first.
  *
  * @module
  */

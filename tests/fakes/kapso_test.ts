@@ -95,7 +95,7 @@ Deno.test("the fake signs what it delivers, and it can be normalized", async () 
   );
 });
 
-Deno.test("the fake tries four times, after 10, 40 and 90 seconds, under one key", async () => {
+Deno.test("the fake attempts a delivery four times, after 10, 40 and 90 seconds, with one key", async () => {
   await using receiver = startReceiver(() => 500);
   await using fake = await start();
   const webhook = fake.addWebhook({ url: receiver.url, secretKey: SECRET });
@@ -114,7 +114,7 @@ Deno.test("the fake tries four times, after 10, 40 and 90 seconds, under one key
   assertEquals(webhook.active, true);
 });
 
-Deno.test("the fake gives a receiver that does not answer up, and tries again", async () => {
+Deno.test("the fake times out a receiver that does not answer, and retries", async () => {
   const { promise: end, resolve: release } = Promise.withResolvers<number>();
   await using receiver = startReceiver((_, count) => count === 1 ? end : 200);
   await using fake = await start({ delivery: { answerTimeoutMs: 50, retryDelaysSeconds: [1] } });
@@ -130,7 +130,7 @@ Deno.test("the fake gives a receiver that does not answer up, and tries again", 
   ]);
 });
 
-Deno.test("the fake holds later messages of a conversation back, but no statuses and no others", async () => {
+Deno.test("the fake holds back later messages of a conversation, but no statuses and no other conversations", async () => {
   let isDown = true;
   await using receiver = startReceiver(({ body }) =>
     isDown && body.message?.id === first.id ? 503 : 200
@@ -198,7 +198,7 @@ Deno.test("the fake buffers received messages per conversation", async () => {
   assertEquals(receiver.received.length, 4);
 });
 
-Deno.test("the fake sends a batch nobody took in pieces, under new keys", async () => {
+Deno.test("the fake resends a refused batch as single events, with new keys", async () => {
   await using receiver = startReceiver(({ body }) => body.batch ? 500 : 200);
   await using fake = await start({ delivery: { retryDelaysSeconds: [1] } });
   fake.addWebhook({
@@ -238,7 +238,7 @@ Deno.test("the fake pauses a webhook that fails nearly always, and never resumes
 
   status = 200;
   const before = receiver.received.length;
-  fake.receiveMessage(fake.addContact(), "nobody hears this");
+  fake.receiveMessage(fake.addContact(), "no webhook for this");
   await fake.settled();
   assertEquals(receiver.received.length, before);
   fake.deliveries.setActive(webhook, true);
@@ -247,7 +247,7 @@ Deno.test("the fake pauses a webhook that fails nearly always, and never resumes
   assertEquals(receiver.received.length, before + 1);
 });
 
-Deno.test("the fake fails what waits for a webhook that is paused", async () => {
+Deno.test("the fake fails the deliveries that wait for a paused webhook", async () => {
   await using receiver = startReceiver(() => 500);
   await using fake = await start();
   const webhook = fake.addWebhook({ url: receiver.url, secretKey: SECRET });
@@ -263,7 +263,7 @@ Deno.test("the fake fails what waits for a webhook that is paused", async () => 
   }
 });
 
-Deno.test("the fake does not pause a webhook that fails now and then", async () => {
+Deno.test("the fake does not pause a webhook that fails from time to time", async () => {
   await using receiver = startReceiver((_, count) => count % 4 === 0 ? 200 : 500);
   await using fake = await start({ delivery: { retryDelaysSeconds: [] } });
   const webhook = fake.addWebhook({
@@ -308,9 +308,9 @@ async function call(fake: Fake, method: string, path: string, body?: unknown, he
 const PROXY = "/meta/whatsapp/v24.0";
 const PLATFORM = "/platform/v1/whatsapp";
 
-Deno.test("the fake wants its key and the version", async () => {
+Deno.test("the fake requires its key and the version", async () => {
   await using fake = await start();
-  const path = `/${fake.line.phoneNumberId}/messages`;
+  const path = `/${fake.phoneNumber.phoneNumberId}/messages`;
   assertEquals((await call(fake, "GET", PROXY + path)).status, 200);
   const noVersion = await call(fake, "GET", `/meta/whatsapp${path}`);
   assertEquals([noVersion.status, noVersion.text.startsWith("<!DOCTYPE html>")], [404, true]);
@@ -344,7 +344,7 @@ Deno.test("the fake lists messages page by page, newest first, by when they were
   const rita = fake.addContact({ name: "Rita" });
   const old = fake.importMessage(rita, "outbound", "long ago", fake.clock.now() - 1e10);
   const ids = Array.from({ length: 54 }, (_, at) => fake.receiveMessage(rita, `no. ${at}`).id);
-  const base = `${PROXY}/${fake.line.phoneNumberId}/messages`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`;
   const walked: string[] = [];
   let after: string | null = "";
   while (after !== null) {
@@ -379,7 +379,7 @@ Deno.test("the fake lists messages page by page, newest first, by when they were
   assertEquals((await call(fake, "GET", `${base}?after=x`)).status, 400);
 });
 
-Deno.test("the fake's list of conversations moves while it is walked", async () => {
+Deno.test("the fake's list of conversations changes while it is read", async () => {
   await using fake = await start({ rateLimit: null });
   const contacts = Array.from({ length: 9 }, () => {
     const contact = fake.addContact();
@@ -387,7 +387,7 @@ Deno.test("the fake's list of conversations moves while it is walked", async () 
     fake.clock.advance(60);
     return contact;
   });
-  const base = `${PROXY}/${fake.line.phoneNumberId}/conversations`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/conversations`;
   const first = (await call(fake, "GET", `${base}?limit=4`)).json;
   // The oldest jumps to the front, and the walk passes it by.
   fake.receiveMessage(contacts[0]!, "me again");
@@ -430,7 +430,7 @@ Deno.test("the fake sends within 24 hours, and a template at any time", async ()
   await using fake = await start();
   const rita = fake.addContact({ phone: "5511988887777", waId: "551188887777" });
   const send = (body: object) =>
-    call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
+    call(fake, "POST", `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
       messaging_product: "whatsapp",
       to: "5511988887777",
       ...body,
@@ -472,12 +472,12 @@ Deno.test("the fake sends within 24 hours, and a template at any time", async ()
   assertEquals(read.json, { success: true });
 });
 
-Deno.test("the fake refuses a second send to a conversation meanwhile, and may never answer the first", async () => {
+Deno.test("the fake refuses a second send to a conversation during the first, which may get no answer", async () => {
   await using fake = await start({ sendLatencyMs: 60 });
   const rita = fake.addContact();
   fake.receiveMessage(rita, "hi");
   const send = (signal?: AbortSignal) =>
-    fetch(`${fake.url}${PROXY}/${fake.line.phoneNumberId}/messages`, {
+    fetch(`${fake.url}${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
       method: "POST",
       headers: { "X-API-Key": fake.apiKey },
       body: JSON.stringify({
@@ -501,7 +501,7 @@ Deno.test("the fake refuses a second send to a conversation meanwhile, and may n
   assertEquals(fake.state.messages.length, count + 1);
 });
 
-Deno.test("the fake says that a message did not arrive", async () => {
+Deno.test("the fake reports that a message did not arrive", async () => {
   await using fake = await start();
   const gone = fake.addContact({ isUnreachable: true });
   fake.sendMessage(gone, "hello?");
@@ -518,7 +518,7 @@ Deno.test("the fake says that a message did not arrive", async () => {
   });
 });
 
-Deno.test("the fake keeps files", async () => {
+Deno.test("the fake stores files", async () => {
   await using fake = await start();
   const rita = fake.addContact();
   fake.receiveMessage(rita, "hi");
@@ -528,7 +528,7 @@ Deno.test("the fake keeps files", async () => {
     form.set("messaging_product", "whatsapp");
     form.set("type", type);
     form.set("file", new File([bytes], "p.jpg", { type: "image/jpeg" }));
-    const response = await fetch(`${fake.url}${PROXY}/${fake.line.phoneNumberId}/media`, {
+    const response = await fetch(`${fake.url}${PROXY}/${fake.phoneNumber.phoneNumberId}/media`, {
       method: "POST",
       headers: { "X-API-Key": fake.apiKey },
       body: form,
@@ -537,7 +537,7 @@ Deno.test("the fake keeps files", async () => {
   };
   assertEquals((await upload("image/png")).status, 400);
   const { id } = (await upload("image/jpeg")).json;
-  const sent = await call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
+  const sent = await call(fake, "POST", `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`, {
     messaging_product: "whatsapp",
     to: rita.phone,
     type: "image",
@@ -546,7 +546,7 @@ Deno.test("the fake keeps files", async () => {
   assertEquals(sent.status, 200);
 
   assertEquals((await call(fake, "GET", `${PROXY}/${id}`)).status, 400);
-  const path = `${PROXY}/${id}?phone_number_id=${fake.line.phoneNumberId}`;
+  const path = `${PROXY}/${id}?phone_number_id=${fake.phoneNumber.phoneNumberId}`;
   const { json } = await call(fake, "GET", path);
   assertEquals([json.mime_type, json.file_size], ["image/jpeg", String(bytes.length)]);
   // Both links are good without a key.
@@ -563,7 +563,7 @@ Deno.test("the fake keeps files", async () => {
 Deno.test("the fake lists and edits contacts", async () => {
   await using fake = await start();
   const contacts = Array.from({ length: 5 }, (_, at) => fake.addContact({ name: `No. ${at}` }));
-  const base = `${PROXY}/${fake.line.phoneNumberId}/contacts`;
+  const base = `${PROXY}/${fake.phoneNumber.phoneNumberId}/contacts`;
   const first = (await call(fake, "GET", `${base}?limit=3`)).json;
   const rest =
     (await call(fake, "GET", `${base}?limit=3&after=${first.paging.cursors.after}`)).json;
@@ -586,7 +586,7 @@ Deno.test("the fake lists and edits contacts", async () => {
 Deno.test("the fake registers, tests, pauses and removes webhooks", async () => {
   await using receiver = startReceiver(() => 200);
   await using fake = await start({ knowsContactEvents: false });
-  const base = `${PLATFORM}/phone_numbers/${fake.line.phoneNumberId}/webhooks`;
+  const base = `${PLATFORM}/phone_numbers/${fake.phoneNumber.phoneNumberId}/webhooks`;
   const wanted = {
     url: receiver.url,
     secret_key: SECRET,
@@ -637,7 +637,7 @@ Deno.test("the fake registers, tests, pauses and removes webhooks", async () => 
   assertEquals((await call(fake, "GET", `${base}/${id}`)).status, 404);
 });
 
-Deno.test("the fake misbehaves when it is told to", async () => {
+Deno.test("the fake fails on request", async () => {
   await using fake = await start();
   const path = `${PLATFORM}/phone_numbers`;
   fake.misbehave(
@@ -669,11 +669,11 @@ Deno.test("the fake misbehaves when it is told to", async () => {
   assert(failures > 15 && failures < 45, String(failures));
 });
 
-Deno.test("the fake misbehaves on the requests that are meant, and refuses as Meta does", async () => {
+Deno.test("the fake fails on matching requests, and refuses as Meta does", async () => {
   await using fake = await start();
   const rita = fake.addContact({ phone: "5511988887777" });
   fake.receiveMessage(rita, "hi");
-  const path = `${PROXY}/${fake.line.phoneNumberId}/messages`;
+  const path = `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`;
   const send = () =>
     call(fake, "POST", path, {
       messaging_product: "whatsapp",
@@ -703,7 +703,7 @@ Deno.test("the fake lists templates, and sends only those with the right paramet
   const rita = fake.addContact();
   fake.addTemplate({ name: "ready", components: [{ type: "BODY", text: "Hi {{1}}" }] });
   fake.addTemplate({ name: "later", status: "PAUSED" });
-  const account = fake.line.businessAccountId;
+  const account = fake.phoneNumber.businessAccountId;
   const listed = await call(fake, "GET", `${PROXY}/${account}/message_templates?status=APPROVED`);
   assertEquals(listed.json.data.map(({ name }: { name: string }) => name), ["ready"]);
   assertEquals(listed.headers.get("X-RateLimit-Limit"), "500");
@@ -713,12 +713,17 @@ Deno.test("the fake lists templates, and sends only those with the right paramet
       type: "body",
       parameters: texts.map((text) => ({ type: "text", text })),
     }];
-    const { json } = await call(fake, "POST", `${PROXY}/${fake.line.phoneNumberId}/messages`, {
-      messaging_product: "whatsapp",
-      to: rita.phone,
-      type: "template",
-      template: { name, language: { code }, components },
-    });
+    const { json } = await call(
+      fake,
+      "POST",
+      `${PROXY}/${fake.phoneNumber.phoneNumberId}/messages`,
+      {
+        messaging_product: "whatsapp",
+        to: rita.phone,
+        type: "template",
+        template: { name, language: { code }, components },
+      },
+    );
     return json.error?.code ?? json.messages[0].message_status;
   };
   assertEquals(
@@ -740,7 +745,7 @@ Deno.test("the fake assigns conversations to one member at a time", async () => 
   const session = fake.state.conversations[0]!;
   const path = `${PLATFORM}/conversations/${session.id}/assignments`;
   const assign = (user_id: string) => call(fake, "POST", path, { assignment: { user_id } });
-  assertEquals((await assign("nobody")).status, 422);
+  assertEquals((await assign("unknown")).status, 422);
   await assign(maria.id);
   const { json } = await assign(joao.id);
   const listed = await call(fake, "GET", path);
@@ -753,7 +758,7 @@ Deno.test("the fake assigns conversations to one member at a time", async () => 
   assertEquals((await mine("unassigned=true")).json.data.length, 1);
 });
 
-Deno.test("the fake keeps workflows as they are given, and refuses what is stale", async () => {
+Deno.test("the fake stores workflows as given, and refuses stale versions", async () => {
   await using fake = await start();
   const nodes = [
     { id: "a", type: "flow-node", data: { node_type: "start", config: {} } },
@@ -802,7 +807,7 @@ Deno.test("the fake keeps workflows as they are given, and refuses what is stale
   }
 });
 
-Deno.test("the fake hands out files as it is told to", async () => {
+Deno.test("the fake serves files with the faults that a test sets", async () => {
   await using fake = await start();
   const link = String(fake.receiveMessage(fake.addContact(), { type: "image" }).extras.media_url);
   const get = async () => {
@@ -818,7 +823,7 @@ Deno.test("the fake hands out files as it is told to", async () => {
   assertEquals((await get())[0], 404);
 });
 
-Deno.test("the fake has a past, and it can be walked", async () => {
+Deno.test("the fake has a history that can be listed", async () => {
   await using fake = await start({ rateLimit: null });
   const total = size(4000, 20_000);
   const seeded = fake.seedHistory({ conversations: 500, messages: total });
@@ -826,24 +831,28 @@ Deno.test("the fake has a past, and it can be walked", async () => {
   assertEquals(fake.events.length, 0, "no webhook tells of it");
   const after = fake.receiveMessage(fake.state.contacts[0]!, "now");
   const kapso = createKapsoClient({ baseUrl: fake.url, apiKey: fake.apiKey });
-  const line = fake.line.phoneNumberId;
+  const phoneNumber = fake.phoneNumber.phoneNumberId;
   const ids = new Set<unknown>();
-  for await (const { rows } of kapso.listMessages(line)) for (const { id } of rows) ids.add(id);
+  for await (const { rows } of kapso.listMessages(phoneNumber)) {
+    for (const { id } of rows) ids.add(id);
+  }
   assertEquals(ids.size, total + 1);
   assert(ids.has(after.id));
   const [session] = fake.state.conversations;
-  const own = await Array.fromAsync(kapso.listMessages(line, { conversationId: session!.id }));
+  const own = await Array.fromAsync(
+    kapso.listMessages(phoneNumber, { conversationId: session!.id }),
+  );
   assertEquals(own.flatMap(({ rows }) => rows).length, session!.messagesCount);
 
   fake.movesWhileWalked = true;
   const seen = new Set<unknown>();
-  for await (const { rows } of kapso.listConversations(line)) {
+  for await (const { rows } of kapso.listConversations(phoneNumber)) {
     for (const { id } of rows) seen.add(id);
   }
-  assert(seen.size < 500, "whoever walks once misses those that moved");
+  assert(seen.size < 500, "one walk misses those that moved");
 });
 
-Deno.test("the demo plays by itself", async () => {
+Deno.test("the demo runs by itself", async () => {
   const seen = Promise.withResolvers<void>();
   await using receiver = startReceiver((_, count) => {
     if (count === 4) seen.resolve();

@@ -1,6 +1,6 @@
 /**
- * What bridges are told while there is no database: 503 with Retry-After, and then, sending the same
- * again, everything is there once.
+ * Bridges get 503 with Retry-After during a database outage. When they send the same again afterwards, everything is
+ * stored once.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { type Answer, getPeople, post } from "../support/users.ts";
 const SENDERS = 4;
 const REQUESTS = 30;
 
-Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
+Deno.test("a killed Postgres costs a bridge only retries", async () => {
   await using project = await startOutageStack();
   const { info } = project.stack;
   const bridge = DEMO_CONNECTIONS.whatsapp;
@@ -42,12 +42,12 @@ Deno.test("a killed Postgres costs a bridge nothing but repeats", async () => {
   });
   await isUnderWay;
   await project.killPostgres();
-  // Right away, whatever the senders are doing.
+  // At once, while the senders continue.
   const people = await getPeople(info, bridge);
   if (people.status !== 200) refused.push(people);
   await Promise.all(senders);
 
-  assert(refused.length > 0, "nobody noticed");
+  assert(refused.length > 0, "no request failed");
   for (const { status, headers, body } of refused) {
     assertEquals(
       [status, body.error, body.code, headers.get("retry-after")],

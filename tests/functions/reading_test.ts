@@ -1,6 +1,6 @@
 /**
  * From a bridge's request to a person's screen: members read what was stored through supabase-js, and
- * nobody else does.
+ * others do not.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { createBridge, postAll, rows, signUp, userClient } from "../support/user
 
 const database = useDatabase();
 
-Deno.test("the demo user reads what a bridge has sent, and a stranger sees nothing", async (t) => {
+Deno.test("the demo user reads what a bridge has sent, and a user of another workspace sees nothing", async (t) => {
   const { info } = database;
   const name = unique("Sari ");
   const phone = uniqueNumber();
@@ -106,7 +106,7 @@ Deno.test("the demo user reads what a bridge has sent, and a stranger sees nothi
     }
   });
 
-  await t.step("nobody but the service may use the one door", async () => {
+  await t.step("only the service may call ingest_conversations", async () => {
     for (const client of [member, stranger.client, anybody]) {
       const { error } = await client.rpc("ingest_conversations", {
         connection_id: crypto.randomUUID(),

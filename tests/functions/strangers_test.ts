@@ -1,6 +1,5 @@
 /**
- * Whoever comes with the wrong key is told that alone: not what is wrong with the request, not which ids
- * there are.
+ * A caller with a wrong key learns only that: neither what is wrong with the request, nor which ids exist.
  *
  * @module
  */
@@ -37,10 +36,10 @@ function closedOperations(): [method: string, path: string, hasBody: boolean][] 
 Deno.test("a wrong key with a wrong request is 401, at every path", async (t) => {
   const { connection_id, platform } = DEMO_CONNECTIONS.whatsapp;
   const headers = {
-    authorization: "Bearer nobody",
-    "x-api-key": "nobody",
+    authorization: "Bearer unknown",
+    "x-api-key": "unknown",
     "x-connection-id": connection_id,
-    "x-webhook-signature": "nobody",
+    "x-webhook-signature": "unknown",
   };
   const wrong = `?limit=many&date=never&max=-1&conversation_id=${NOBODYS_ID}`;
   // The only body a key can be compared with names its connection.

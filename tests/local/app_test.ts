@@ -13,7 +13,7 @@ import { sharedStack } from "../../local/spawn_stack.ts";
 
 const APP = join(import.meta.dirname!, "../../app");
 
-Deno.test("the app is served as by a static host, with what it needs to know and no key", async () => {
+Deno.test("the app is served as by a static host, with its settings and no secret key", async () => {
   await using stack = await sharedStack();
   const { info } = stack;
   const app = info.app_url!;
@@ -84,13 +84,13 @@ Deno.test("a page on another address may sign in, read and call functions", asyn
   const refused = await fetch(`${stack.info.api_url}/auth/v1/token?grant_type=password`, {
     method: "POST",
     headers: { apikey: stack.info.publishable_key, "content-type": "application/json" },
-    body: JSON.stringify({ email: "nobody@example.com", password: "wrong" }),
+    body: JSON.stringify({ email: "unknown@example.com", password: "wrong" }),
   });
   await refused.body?.cancel();
   assertEquals(refused.headers.get("access-control-allow-origin"), "*");
 });
 
-Deno.test("the same sources are built once, and a mistake in them is told", async () => {
+Deno.test("the same sources are built once, and an error in them is shown", async () => {
   const folder = await Deno.makeTempDir({ prefix: "app-build-" });
   try {
     const options = { appDir: join(folder, "app"), buildsDir: join(folder, "builds") };

@@ -23,7 +23,7 @@ Deno.test("start --with-fake-kapso brings live conversations to the demo workspa
   } finally {
     assertEquals(await stack.stop(), 0);
   }
-  // The fake has gone with the stack.
+  // The fake stops with the stack.
   const answer = await fetch(info.fake_kapso!.api_url).catch(() => undefined);
   await answer?.body?.cancel();
   assertEquals(answer, undefined);

@@ -62,7 +62,7 @@ Deno.test("the stack", async (t) => {
   await using stack = await project.start();
   const { info } = stack;
 
-  await t.step("prints its addresses, keys and demo data, and nothing else", () => {
+  await t.step("prints only its addresses, keys and demo data", () => {
     assertEquals(Object.keys(info), [
       "api_url",
       "db_url",
@@ -91,7 +91,7 @@ Deno.test("the stack", async (t) => {
     assertEquals(mode! & 0o777, 0o600);
   });
 
-  await t.step("says what it is at /", async () => {
+  await t.step("describes itself at /", async () => {
     assertMatch(await text(await fetch(info.api_url)), /Supabase/);
   });
 
@@ -106,7 +106,7 @@ Deno.test("the stack", async (t) => {
     }
   });
 
-  await t.step("passes method, path, headers and status of a function on", async () => {
+  await t.step("forwards the method, path, headers and status of a function", async () => {
     const response = await call(stack, "echo/a/b?c=d", {
       method: "PUT",
       body: "text",
@@ -126,7 +126,7 @@ Deno.test("the stack", async (t) => {
     assertEquals(seen.headers.connection, undefined);
   });
 
-  await t.step("gives a function its own environment and no more", async () => {
+  await t.step("gives a function only its own environment", async () => {
     const { env } = await (await call(stack, "echo")).json();
     assertEquals(env.SUPABASE_URL, info.api_url);
     assertEquals(env.SUPABASE_ANON_KEY, info.publishable_key);
@@ -173,7 +173,7 @@ Deno.test("the stack", async (t) => {
     assert((await reader.read()).done);
   });
 
-  await t.step("tells a function when its caller has left", async () => {
+  await t.step("aborts the request of a function when its caller has gone", async () => {
     const leaving = new AbortController();
     const response = await call(stack, "stream/forever", { signal: leaving.signal });
     await response.body!.getReader().read();
@@ -184,7 +184,7 @@ Deno.test("the stack", async (t) => {
     );
   });
 
-  await t.step("starts a function again after it crashed", async () => {
+  await t.step("restarts a function after a crash", async () => {
     assertEquals(await text(await call(stack, "mortal")), "alive");
     const response = await call(stack, "mortal/die");
     assertEquals(response.status, 502);
@@ -207,7 +207,7 @@ Deno.test("the stack", async (t) => {
     assertMatch(stack.log(), /\[broken\] .*broken at start/);
   });
 
-  await t.step("lets in who has signed in, and nobody else, where verify_jwt is on", async () => {
+  await t.step("accepts only signed-in callers if verify_jwt is on", async () => {
     const signUp = await fetch(`${info.api_url}/auth/v1/signup`, {
       method: "POST",
       headers: { apikey: info.publishable_key, "content-type": "application/json" },
@@ -276,7 +276,7 @@ Deno.test("the stack", async (t) => {
     );
   });
 
-  await t.step("does not offer what lies beside the APIs", async () => {
+  await t.step("serves only the APIs", async () => {
     for (const path of ["/_system/info", "/storage/v1/bucket", "/rest/v2/notes"]) {
       const response = await fetch(info.api_url + path, { headers: { apikey: info.secret_key } });
       assertEquals(response.status, 404, path);

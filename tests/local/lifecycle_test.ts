@@ -12,7 +12,7 @@ import { call, rest, ScratchProject, text } from "../support/scratch_project.ts"
 
 const ALIVE = { mortal: `Deno.serve(() => new Response("alive"));` };
 
-Deno.test("a stack on data that stay", async (t) => {
+Deno.test("a stack on persistent data", async (t) => {
   await using project = await ScratchProject.create(ALIVE);
 
   await t.step("SIGTERM and SIGINT end everything, with exit code 0", async () => {
@@ -30,25 +30,31 @@ Deno.test("a stack on data that stay", async (t) => {
     }
   });
 
-  await t.step("a stack that was killed leaves nothing in the way, and its data", async () => {
-    const killed = await project.start();
-    await text(await call(killed, "mortal"));
-    const written = await rest(killed, "notes", {
-      method: "POST",
-      body: `{"text":"kept"}`,
-      headers: { apikey: killed.info.secret_key },
-    });
-    assertEquals(written.status, 201);
-    await killed.kill();
+  await t.step(
+    "a killed stack leaves its data, and nothing that blocks the next start",
+    async () => {
+      const killed = await project.start();
+      await text(await call(killed, "mortal"));
+      const written = await rest(killed, "notes", {
+        method: "POST",
+        body: `{"text":"kept"}`,
+        headers: { apikey: killed.info.secret_key },
+      });
+      assertEquals(written.status, 201);
+      await killed.kill();
 
-    await using stack = await project.start();
-    assertEquals(await noteTexts(stack), ["seed", "kept"]);
-    assertEquals(stack.info.secret_key, killed.info.secret_key);
-    assertEquals(stack.info.demo, killed.info.demo);
-    assertEquals((await project.processes()).filter((line) => line.includes("/mortal/")).length, 0);
-  });
+      await using stack = await project.start();
+      assertEquals(await noteTexts(stack), ["seed", "kept"]);
+      assertEquals(stack.info.secret_key, killed.info.secret_key);
+      assertEquals(stack.info.demo, killed.info.demo);
+      assertEquals(
+        (await project.processes()).filter((line) => line.includes("/mortal/")).length,
+        0,
+      );
+    },
+  );
 
-  await t.step("a Postgres that was left behind is stopped by the next start", async () => {
+  await t.step("the next start stops a Postgres of an earlier run", async () => {
     const killed = await project.start();
     const orphan = await project.postgresPid();
     // Without its guard the server keeps running.
@@ -61,7 +67,7 @@ Deno.test("a stack on data that stay", async (t) => {
     assertEquals(await noteTexts(stack), ["seed", "kept"]);
   });
 
-  await t.step("Postgres is started again when it dies", async () => {
+  await t.step("Postgres is restarted after a crash", async () => {
     await using stack = await project.start();
     assertEquals(await noteTexts(stack), ["seed", "kept"]);
     // Requests are under way all the time: none may hang, and some come while there is no server.
@@ -95,7 +101,7 @@ Deno.test("a stack on data that stay", async (t) => {
   });
 
   await t.step(
-    "a second start on the same data is refused, and says where the first one is",
+    "a second start on the same data is refused with the address of the first",
     async () => {
       await using first = await project.start();
       const { message } = await assertRejects(() => project.start(), Error);
@@ -189,7 +195,7 @@ Deno.test("a signal during the start ends everything too", async () => {
   await eventually("all is gone", async () => (await project.processes()).length === 0);
 });
 
-Deno.test("a migration that fails ends the start with what the CLI said", async () => {
+Deno.test("a migration that fails ends the start with the output of the CLI", async () => {
   await using project = await ScratchProject.create();
   await project.write("supabase/migrations/20250102000000_fail.sql", "select * from nowhere;");
   for (const args of [["--port", "0"], ["--port", "0", "--ephemeral"]]) {
@@ -222,7 +228,7 @@ Deno.test("throw-away stacks run side by side, and leave nothing behind", async 
   for (const folder of folders) await assertRejects(() => Deno.stat(folder), Deno.errors.NotFound);
 });
 
-Deno.test("options that cannot be understood are explained", async () => {
+Deno.test("wrong options are explained", async () => {
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", "local/main.ts", ...args],

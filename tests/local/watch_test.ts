@@ -27,7 +27,7 @@ Deno.test("with --watch the next request after a change gets the new code", asyn
 
   await project.writeFunction("changing", `Deno.serve(() => new Response("two"));`);
   await eventually("its own file counts", async () => await next("changing") === "two");
-  assertEquals(await answer("mortal"), since, "other functions go on");
+  assertEquals(await answer("mortal"), since, "other functions keep running");
 
   await project.writeFunction(
     "changing",

@@ -1,6 +1,5 @@
 /**
- * What the tests of conversation-sync have in common: businesses with an agent key, and requests as
- * agents send them.
+ * Businesses with an agent key for the tests of conversation-sync, and requests as agents send them.
  *
  * @module
  */
@@ -90,7 +89,7 @@ export function createSession(
   });
 }
 
-/** Makes a session as old as if nobody had written to it for some hours. */
+/** Ages a session as if it had no messages for some hours. */
 export async function letPass(
   sql: postgres.Sql,
   session: Pick<ConversationState, "sessionId">,

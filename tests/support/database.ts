@@ -51,7 +51,7 @@ export class TestDatabase {
     return connect(this.info.db_url, options);
   }
 
-  /** Runs statements as somebody, in one transaction that is kept. */
+  /** Runs statements as a user, in one transaction that is committed. */
   async as<T>(actor: Actor, work: (sql: Sql) => Promise<T>): Promise<T> {
     let result: T | undefined;
     await this.sql.begin(async (sql) => {
@@ -62,7 +62,7 @@ export class TestDatabase {
   }
 
   /**
-   * Runs statements as somebody, in one transaction that is rolled back.
+   * Runs statements as a user, in one transaction that is rolled back.
    *
    * @param before Statements of the superuser, earlier in the same transaction.
    * @returns the result, or the SQLSTATE of the error they ended with.

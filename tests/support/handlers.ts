@@ -73,7 +73,7 @@ export interface Harness {
 
 const everythingLogged: string[] = [];
 
-// Every line of every test of a file, whatever the test was about.
+// The log lines of all tests of a file.
 Deno.test.afterAll(() => {
   for (const line of everythingLogged) {
     for (const [what, text] of Object.entries(PRIVATE)) {

@@ -1,6 +1,6 @@
 /**
- * What the tests of the inbox have in common: a business with members of every role, a fake Kapso that
- * its customers write through, and requests as the app makes them.
+ * A business for the tests of the inbox: members of every role, a fake Kapso that its customers write through, and
+ * requests as the app sends them.
  *
  * @module
  */
@@ -17,13 +17,13 @@ import { type Answer, call, rows, signUp, type User } from "./users.ts";
 /** A row of `outbox_messages`. */
 export type OutboxMessage = Database["public"]["Tables"]["outbox_messages"]["Row"];
 
-/** Somebody who is signed in, with what the app sends for them. */
+/** A signed-in user, with the token that the app sends. */
 export interface Person extends User {
   id: string;
   token: string;
 }
 
-/** A business with members of every role, and somebody from elsewhere. */
+/** A business with members of every role, and a user of another workspace. */
 export interface Team {
   owner: Person;
   admin: Person;
@@ -113,10 +113,12 @@ export async function openThread(inbox: World, text = "bom dia"): Promise<Thread
 }
 
 /** The thread of a customer. */
-export async function threadOf({ sql, line }: World, contact: Contact): Promise<string> {
+export async function threadOf({ sql, phoneNumber }: World, contact: Contact): Promise<string> {
   const [thread] = await sql<{ id: string }[]>`
     select id from public.conversations
-    where external_conversation_id = ${`${line.phoneNumberId}:${contact.phone ?? contact.bsuid}`}`;
+    where external_conversation_id = ${`${phoneNumber.phoneNumberId}:${
+    contact.phone ?? contact.bsuid
+  }`}`;
   return thread!.id;
 }
 
@@ -137,7 +139,7 @@ export async function readOutbox(person: User, thread: string): Promise<OutboxMe
   );
 }
 
-/** Waits until the outbox of a thread is as it should be. */
+/** Waits until the outbox of a conversation meets a condition. */
 export async function untilOutbox(
   person: User,
   thread: string,

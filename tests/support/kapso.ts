@@ -1,6 +1,6 @@
 /**
- * What the tests of kapso-webhook have in common: numbers that belong to a connection, deliveries that
- * are signed as Kapso signs them, and a look at everything they left behind.
+ * Phone numbers with a connection for the tests of kapso-webhook, deliveries signed like those of Kapso, and
+ * everything that they stored.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { unique } from "./people.ts";
 import { type Answer, call, rows, type User } from "./users.ts";
 
 /** The number in every fixture. Each test has its own in its place. */
-export const FIXTURE_LINE = "100000000000123";
+export const FIXTURE_PHONE_NUMBER_ID = "100000000000123";
 
 /** A connection for a Kapso number. */
-export interface Line {
+export interface PhoneNumber {
   id: string;
   phoneNumberId: string;
 }
@@ -29,10 +29,10 @@ export function uniquePhoneNumberId(): string {
 }
 
 /** Creates a connection for a number as its owner does. */
-export async function createLine(
+export async function createPhoneNumber(
   user: User,
   phoneNumberId = uniquePhoneNumberId(),
-): Promise<Line> {
+): Promise<PhoneNumber> {
   const [created] = await rows(user.client.rpc("create_connection", {
     workspace_id: user.workspaceId,
     platform: "whatsapp",
@@ -163,12 +163,12 @@ export interface Snapshot {
  * Everything a workspace holds, without what differs from run to run: ids and times of our own. The
  * same events must always leave the same behind.
  *
- * @param lines The numbers of the workspace; each is written as its place in this list.
+ * @param phoneNumbers The numbers of the workspace; each is written as its place in this list.
  */
 export async function snapshot(
   sql: postgres.Sql,
   workspaceId: string,
-  lines: readonly string[],
+  phoneNumbers: readonly string[],
 ): Promise<Snapshot> {
   const conversations = await sql`
     select thread.external_conversation_id, thread.participant_identifier, thread.participant_name,
@@ -212,7 +212,9 @@ export async function snapshot(
     where person.workspace_id = ${workspaceId}
     order by person.phone collate "C", person.name collate "C"`;
   let text = JSON.stringify({ conversations, people });
-  for (const [place, line] of lines.entries()) text = text.replaceAll(line, `line ${place}`);
+  for (const [place, phoneNumber] of phoneNumbers.entries()) {
+    text = text.replaceAll(phoneNumber, `line ${place}`);
+  }
   const everything: Snapshot = JSON.parse(text);
   // The order of the numbers differs from run to run as they do.
   const key = (row: Record<string, unknown>) => String(row.external_conversation_id);

@@ -13,9 +13,9 @@ import {
   type FakeKapsoOptions,
   startFakeKapso,
 } from "../../fakes/kapso/fake_kapso.ts";
-import type { Line as FakeLine } from "../../fakes/kapso/state.ts";
+import type { PhoneNumber as FakePhoneNumber } from "../../fakes/kapso/state.ts";
 import { startStack } from "../../local/spawn_stack.ts";
-import { createLine, type Line } from "./kapso.ts";
+import { createPhoneNumber, type PhoneNumber } from "./kapso.ts";
 import { signUp, type User } from "./users.ts";
 import type postgres from "postgres";
 
@@ -27,7 +27,7 @@ export interface World extends AsyncDisposable {
   pid: number;
   sql: postgres.Sql;
   user: User;
-  line: Line;
+  phoneNumber: PhoneNumber;
 }
 
 /** A world for all tests of a file. Each test creates its own business with {@linkcode newBusiness}. */
@@ -50,16 +50,20 @@ export function useWorld(options: FakeKapsoOptions = {}): { readonly current: Wo
 /** A business with its own phone number, at the fake and here. */
 export interface Business {
   user: User;
-  line: Line;
+  phoneNumber: PhoneNumber;
   /** The number at the fake. */
-  fakeLine: FakeLine;
+  fakePhoneNumber: FakePhoneNumber;
 }
 
 /** Creates a business. */
 export async function newBusiness({ fake, info }: World): Promise<Business> {
   const user = await signUp(info);
-  const line = await createLine(user);
-  return { user, line, fakeLine: fake.addLine(line.phoneNumberId, "+55 11 3000-0000") };
+  const phoneNumber = await createPhoneNumber(user);
+  return {
+    user,
+    phoneNumber,
+    fakePhoneNumber: fake.addPhoneNumber(phoneNumber.phoneNumberId, "+55 11 3000-0000"),
+  };
 }
 
 /** Headers of a signed-in user. */
@@ -87,9 +91,9 @@ export async function startWorld(
   const sql = connect(running.info.db_url);
   stack.defer(() => sql.end());
   // The demo connection has the fake's first phone number.
-  await sql`delete from public.connections where phone_number_id = ${fake.line.phoneNumberId}`;
+  await sql`delete from public.connections where phone_number_id = ${fake.phoneNumber.phoneNumberId}`;
   const user = await signUp(running.info);
-  const line = await createLine(user, fake.line.phoneNumberId);
+  const phoneNumber = await createPhoneNumber(user, fake.phoneNumber.phoneNumberId);
   const all = stack.move();
   return {
     fake,
@@ -97,7 +101,7 @@ export async function startWorld(
     pid: running.pid!,
     sql,
     user,
-    line,
+    phoneNumber,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
@@ -107,7 +111,7 @@ export function connectWebhook({ fake, info }: World): void {
   fake.addWebhook({
     url: `${info.api_url}/functions/v1/kapso-webhook`,
     secretKey: info.demo.kapso_webhook_secret,
-    line: fake.line,
+    phoneNumber: fake.phoneNumber,
   });
 }
 
@@ -198,19 +202,26 @@ export function ending(events: SyncEvent[]): SyncEnd {
 }
 
 /** Ids of the messages stored for the phone number, sorted, duplicates included. */
-export async function storedIds({ sql, line }: Pick<World, "sql" | "line">): Promise<string[]> {
+export async function storedIds(
+  { sql, phoneNumber }: Pick<World, "sql" | "phoneNumber">,
+): Promise<string[]> {
   const found = await sql<{ id: string }[]>`
     select message.value ->> 'id' as id
     from public.conversation_export as thread
     cross join lateral jsonb_array_elements(thread.messages) as message (value)
-    where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+    where thread.external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
   return found.map(({ id }) => id).sort();
 }
 
 /** Ids of the messages that the fake has for a phone number (by default its first), without reactions, sorted. */
-export function kapsoIds(fake: FakeKapso, line: FakeLine = fake.line): string[] {
+export function kapsoIds(
+  fake: FakeKapso,
+  phoneNumber: FakePhoneNumber = fake.phoneNumber,
+): string[] {
   return fake.state.messages
-    .filter(({ type, conversation }) => type !== "reaction" && conversation.line === line)
+    .filter(({ type, conversation }) =>
+      type !== "reaction" && conversation.phoneNumber === phoneNumber
+    )
     .map(({ id }) => id)
     .sort();
 }

@@ -1,5 +1,5 @@
 /**
- * Messages and conversations for the one door, and a look at what became of them.
+ * Messages and conversations for `ingest_conversations`, and what it stored.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Json, Sql } from "./database.ts";
 import type { Connection } from "./people.ts";
 import { unique } from "./people.ts";
 
-/** A message as the one door takes it. */
+/** A message as `ingest_conversations` takes it. */
 export interface TestMessage {
   id: string;
   direction: string;
@@ -29,7 +29,7 @@ export interface TestConversation {
   is_history?: boolean;
 }
 
-/** What the one door answers for an element of a batch. */
+/** The answer of `ingest_conversations` for an element of a batch. */
 export interface IngestRow {
   id: string | null;
   external_conversation_id: string | null;
@@ -38,7 +38,7 @@ export interface IngestRow {
   error: string | null;
 }
 
-/** A moment: so many seconds after the tests' first. */
+/** A time: seconds after the first time of the tests. */
 export function at(seconds: number): string {
   return new Date(Date.UTC(2026, 0, 1) + seconds * 1000).toISOString();
 }
@@ -75,7 +75,7 @@ export function conversation(overrides: Partial<TestConversation> = {}): TestCon
   };
 }
 
-/** Sends a batch through the one door. */
+/** Stores a batch with `ingest_conversations`. */
 export async function ingest(
   sql: Sql,
   connection: Pick<Connection, "id">,

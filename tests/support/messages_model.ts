@@ -1,5 +1,5 @@
 /**
- * The one door in a few lines and without a database: what tests compare the real one with.
+ * A model of `ingest_conversations` in a few lines and without a database, to compare the real function with.
  *
  * @module
  */

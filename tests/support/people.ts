@@ -19,7 +19,7 @@ export interface Workspace extends Record<Role, string> {
   readonly slug: string;
 }
 
-/** A connection as the one door wants it. */
+/** A connection as `ingest_conversations` takes it. */
 export interface Connection {
   readonly id: string;
   readonly connection_id: string;

@@ -1,6 +1,6 @@
 /**
- * What the tests of the API have in common: users who sign up, connections they create, and requests
- * as bridges send them. Everything goes through the same doors as in production.
+ * Users who sign up, the connections they create, and requests as bridges send them: all through the same APIs as
+ * in production.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export interface Result {
   code?: string;
 }
 
-/** An answer that was read to its end. */
+/** An answer whose body was read. */
 export interface Answer {
   status: number;
   headers: Headers;
@@ -46,14 +46,14 @@ export interface Answer {
   body: any;
 }
 
-/** A client of a user of the stack. It keeps no session and no timers. */
+/** Creates a client for a user of the stack, without a stored session and timers. */
 export function userClient(info: StackInfo): SupabaseClient<Database> {
   return createClient<Database>(info.api_url, info.publishable_key, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
   });
 }
 
-/** Signs somebody up. */
+/** Signs a new user up. */
 export async function signUp(info: StackInfo): Promise<User> {
   const client = userClient(info);
   const name = unique("user_");
@@ -78,7 +78,7 @@ export async function createBridge(user: User, platform = "whatsapp"): Promise<O
   return { platform, connection_id, api_key: created!.api_secret, id: created!.id };
 }
 
-/** The rows of a query, or its error. */
+/** Returns the rows of a query, or throws its error. */
 export async function rows<T>(
   query: PromiseLike<{ data: T[] | null; error: unknown }>,
 ): Promise<T[]> {
@@ -129,7 +129,7 @@ export function post(
   );
 }
 
-/** Sends conversations that must be taken, and returns their results. */
+/** Sends conversations that must be stored, and returns their results. */
 export async function postAll(
   info: StackInfo,
   bridge: Bridge,
@@ -140,7 +140,7 @@ export async function postAll(
   return body.results;
 }
 
-/** Asks messaging-people. */
+/** Sends a request to messaging-people. */
 export function getPeople(info: StackInfo, bridge: Bridge, query = ""): Promise<Answer> {
   return call(info, `messaging-people${query}`, {
     headers: { "x-api-key": bridge.api_key, "x-connection-id": bridge.connection_id },

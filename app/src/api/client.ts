@@ -7,6 +7,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type { AppConfig } from "../config.ts";
 import { ApiError } from "./api_error.ts";
+import type { Database } from "./rows.ts";
 
 /** A request to the function `inbox`. */
 export interface InboxRequest {
@@ -18,12 +19,30 @@ export interface InboxRequest {
   signal?: AbortSignal | undefined;
 }
 
+type Functions = Database["public"]["Functions"];
+
+/** Arguments of an SQL function. One that is undefined keeps its default. */
+type RpcArguments<Name extends keyof Functions> = {
+  [Argument in keyof Functions[Name]["Args"]]: Functions[Name]["Args"][Argument] | undefined;
+};
+
 /** Supabase, as the app uses it. */
 export interface ApiClient {
   /** Address of the project, without a slash at its end. */
   url: string;
-  supabase: SupabaseClient;
+  /** For Auth, tables, views and Realtime. */
+  supabase: Omit<SupabaseClient<Database>, "rpc">;
   hasRealtime: boolean;
+  /**
+   * Calls an SQL function. Unlike `rpc` of supabase-js it accepts no argument that the function lacks.
+   *
+   * @throws {ApiError} when the call fails.
+   */
+  rpc<Name extends keyof Functions>(
+    name: Name,
+    args: RpcArguments<Name>,
+    signal: AbortSignal,
+  ): Promise<Functions[Name]["Returns"]>;
   /**
    * Calls the function `inbox` and returns its answer.
    *
@@ -44,7 +63,7 @@ export interface ApiClient {
 /** Creates the client. */
 export function createApiClient(config: AppConfig): ApiClient {
   const url = config.api_url.replace(/\/$/, "");
-  const supabase = createClient(url, config.publishable_key, {
+  const supabase = createClient<Database>(url, config.publishable_key, {
     auth: {
       persistSession: true,
       autoRefreshToken: true,
@@ -77,6 +96,10 @@ export function createApiClient(config: AppConfig): ApiClient {
     supabase,
     hasRealtime: config.has_realtime !== false,
     callFunction,
+    async rpc(name, args, signal) {
+      // `undefined` is no JSON, so such an argument is left out of the request.
+      return unwrap(await supabase.rpc(name, args as never).abortSignal(signal));
+    },
     async inbox<Result>({ method, path, body, signal }: InboxRequest) {
       const isForm = body instanceof FormData;
       const response = await callFunction("inbox", {

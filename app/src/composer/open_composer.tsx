@@ -6,7 +6,7 @@
 
 import { LayoutTemplate, Paperclip, SendHorizontal } from "lucide-react";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
-import type { Conversation, Message } from "../api/types.ts";
+import type { Conversation, Message } from "../api/rows.ts";
 import { conversationName } from "../format.ts";
 import type { WrittenMessage } from "../outbox/use_send_message.ts";
 import { texts } from "../texts.ts";

@@ -6,7 +6,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import type { ApiClient } from "../api/client.ts";
-import type { Conversation, Template } from "../api/types.ts";
+import type { Conversation, Template } from "../api/rows.ts";
 
 /** The approved templates of the number that a conversation belongs to. */
 export function templatesQuery(api: ApiClient, conversation: Conversation) {

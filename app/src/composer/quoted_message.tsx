@@ -5,7 +5,7 @@
  */
 
 import { X } from "lucide-react";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { messagePreview } from "../conversations/preview.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "../ui/icon_button.tsx";

@@ -5,7 +5,7 @@
  */
 
 import { useEffect, useState } from "react";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 
 const WINDOW_MS = 24 * 3600_000;
 /** The notice warns when less time is left. */

@@ -4,7 +4,15 @@
  * @module
  */
 
-import type { Template, TemplateComponentValue } from "../api/types.ts";
+import type { Template } from "../api/rows.ts";
+
+/** Parameters for one component of a template, in Meta's format. */
+type TemplateParameters = {
+  type: string;
+  sub_type?: string;
+  index?: string;
+  parameters: Record<string, unknown>[];
+};
 
 /** A placeholder to fill in. */
 export interface TemplateField {
@@ -82,7 +90,7 @@ export function templateComponents(
   template: Template,
   values: ReadonlyMap<string, string>,
   mediaId: string | undefined,
-): TemplateComponentValue[] {
+): TemplateParameters[] {
   const fields = templateFields(template);
   const isNamed = template.parameter_format?.toUpperCase() === "NAMED";
   const parameter = (field: TemplateField) => ({
@@ -90,7 +98,7 @@ export function templateComponents(
     text: values.get(field.key)?.trim() ?? "",
     ...(isNamed && field.part !== "button" ? { parameter_name: field.placeholder } : {}),
   });
-  const components: TemplateComponentValue[] = [];
+  const components: TemplateParameters[] = [];
   const media = headerMedia(template);
   const header = media && mediaId
     ? [{ type: media, [media]: { id: mediaId } }]

@@ -9,7 +9,7 @@ import { LayoutTemplate } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Conversation, Template } from "../api/types.ts";
+import type { Conversation, Template } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";

@@ -5,7 +5,7 @@
  */
 
 import { useEffect, useState } from "react";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import type { WrittenMessage } from "../outbox/use_send_message.ts";
 import { useUser } from "../session/session.tsx";
 import { keepDraft, readDraft } from "./drafts.ts";

@@ -6,7 +6,7 @@
 
 import { useMutation } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
-import type { Upload } from "../api/types.ts";
+import type { Upload } from "../api/rows.ts";
 
 /** Uploads a file; messages name it by the `media_id` of the answer. */
 export function useUpload(conversationId: string) {

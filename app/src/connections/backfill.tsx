@@ -7,14 +7,14 @@
 import { CircleStop, History } from "lucide-react";
 import { useState } from "react";
 import { describeError } from "../api/api_error.ts";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { formatAgo } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { SelectField } from "../ui/select_field.tsx";
 import { useCanWrite } from "../workspace/workspace.tsx";
-import type { SyncRun } from "./queries.ts";
-import { percentOf, useRunSync, useStopSync, useSyncRun } from "./sync_runs.ts";
+import type { Backfill as BackfillRun } from "./queries.ts";
+import { percentOf, useBackfill, useStartBackfill, useStopBackfill } from "./use_backfill.ts";
 
 /** How many messages of each conversation are fetched. */
 type Depth = "50" | "500" | "all";
@@ -28,9 +28,9 @@ const DEPTH_OPTIONS: readonly { value: Depth; label: string }[] = [
 /** Progress bar and buttons. */
 export function Backfill({ connection }: { connection: Connection }) {
   const canWrite = useCanWrite();
-  const query = useSyncRun(connection);
-  const start = useRunSync(connection);
-  const stop = useStopSync(connection);
+  const query = useBackfill(connection);
+  const start = useStartBackfill(connection);
+  const stop = useStopBackfill(connection);
   const [depth, setDepth] = useState<Depth>("all");
   const run = query.data;
   const isRunning = start.isPending || run?.state === "running";
@@ -80,7 +80,7 @@ export function Backfill({ connection }: { connection: Connection }) {
   );
 }
 
-function Progress({ run }: { run: SyncRun }) {
+function Progress({ run }: { run: BackfillRun }) {
   const percent = percentOf(run);
   const title = {
     running: percent === undefined ? texts.backfill.counting : texts.backfill.running,

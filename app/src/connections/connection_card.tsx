@@ -6,7 +6,7 @@
 
 import { KeyRound, Pencil, Power, PowerOff, Settings2 } from "lucide-react";
 import { useState } from "react";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";

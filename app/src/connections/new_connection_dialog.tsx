@@ -9,7 +9,7 @@ import { type FormEvent, useMemo, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import { type Connection, type Platform, PLATFORMS } from "../api/types.ts";
+import { type Connection, type Platform, PLATFORMS } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";

@@ -5,7 +5,7 @@
  */
 
 import type { FormEvent } from "react";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";

@@ -8,7 +8,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { formatDateTime } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";

@@ -7,7 +7,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { showError } from "../ui/toast.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { connectionKeys, connectionsQuery } from "./queries.ts";

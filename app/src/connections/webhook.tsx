@@ -7,7 +7,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { RefreshCw, Wrench } from "lucide-react";
 import { useApi } from "../api/context.tsx";
-import type { Connection, WebhookHealth } from "../api/types.ts";
+import type { Connection, WebhookHealth } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { showError } from "../ui/toast.ts";

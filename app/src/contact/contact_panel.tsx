@@ -8,7 +8,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { X } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useApi } from "../api/context.tsx";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { conversationName, formatAgo, formatDateTime, formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
@@ -48,7 +48,8 @@ export function ContactPanel({ conversation, onClose }: {
     <aside
       className="contact"
       aria-label={texts.contact.label}
-      onKeyDown={({ key, target }) => {
+      // Captured, because a tooltip of a button in here would take the key for itself.
+      onKeyDownCapture={({ key, target }) => {
         const isHere = !(target as Element).closest("[role=dialog]");
         if (key === "Escape" && isHere && matchMedia(OVER_THREAD).matches) onClose();
       }}

@@ -10,7 +10,7 @@ import { useState } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Conversation, Person } from "../api/types.ts";
+import type { Conversation, Person } from "../api/rows.ts";
 import { formatIdentifier } from "../format.ts";
 import { conversationKeys } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";

@@ -9,7 +9,7 @@ import { Merge, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Person, PersonMerge } from "../api/types.ts";
+import type { Person, PersonMerge } from "../api/rows.ts";
 import { formatDateTime, personName } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";

@@ -9,7 +9,7 @@ import { Pencil } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Person } from "../api/types.ts";
+import type { Person } from "../api/rows.ts";
 import { formatAgo } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";

@@ -10,7 +10,7 @@ import { type FormEvent, useState } from "react";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Person } from "../api/types.ts";
+import type { Person } from "../api/rows.ts";
 import { formatDateTime } from "../format.ts";
 import { useUser } from "../session/session.tsx";
 import { texts } from "../texts.ts";

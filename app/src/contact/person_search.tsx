@@ -8,7 +8,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Person } from "../api/types.ts";
+import type { Person } from "../api/rows.ts";
 import { personName } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";

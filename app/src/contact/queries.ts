@@ -7,17 +7,9 @@
 import { keepPreviousData, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { type ApiClient, unwrap } from "../api/client.ts";
 import { refresh } from "../api/query_client.ts";
-import type {
-  Conversation,
-  Person,
-  PersonIdentity,
-  PersonMerge,
-  PersonNote,
-} from "../api/types.ts";
 import { conversationKeys } from "../conversations/queries.ts";
 
-const PERSON_COLUMNS =
-  "id, workspace_id, name, kapso_name, email, phone, avatar_url, last_activity_at";
+const PERSON_COLUMNS = "id, workspace_id, name, kapso_name, email, phone, last_activity_at";
 const MAX_NOTES = 50;
 const MAX_CONVERSATIONS = 50;
 const MAX_MERGES = 5;
@@ -47,8 +39,8 @@ export function personQuery(api: ApiClient, personId: string) {
       ]);
       if (person.error) unwrap(person);
       return {
-        person: person.data as Person | null,
-        identities: unwrap(identities) as PersonIdentity[],
+        person: person.data,
+        identities: unwrap(identities),
       };
     },
   });
@@ -63,7 +55,7 @@ export function personNotesQuery(api: ApiClient, personId: string) {
         await api.supabase.from("person_notes").select().eq("person_id", personId)
           .eq("kind", "note").order("created_at", { ascending: false }).limit(MAX_NOTES)
           .abortSignal(signal),
-      ) as PersonNote[],
+      ),
   });
 }
 
@@ -76,7 +68,7 @@ export function personMergesQuery(api: ApiClient, personId: string) {
         await api.supabase.from("person_merges").select().eq("kept_id", personId)
           .is("undone_at", null).order("created_at", { ascending: false }).limit(MAX_MERGES)
           .abortSignal(signal),
-      ) as PersonMerge[],
+      ),
   });
 }
 
@@ -89,7 +81,7 @@ export function personConversationsQuery(api: ApiClient, workspaceId: string, pe
         await api.supabase.from("conversation_list").select().eq("workspace_id", workspaceId)
           .eq("person_id", personId).order("activity_at", { ascending: false })
           .limit(MAX_CONVERSATIONS).abortSignal(signal),
-      ) as Conversation[],
+      ),
   });
 }
 
@@ -113,7 +105,7 @@ export function peopleSearchQuery(
       let request = api.supabase.from("people").select(PERSON_COLUMNS)
         .eq("workspace_id", workspaceId).ilike("search_text", `%${key}%`);
       if (exceptId !== undefined) request = request.neq("id", exceptId);
-      return unwrap(await request.limit(MAX_FOUND).abortSignal(signal)) as Person[];
+      return unwrap(await request.limit(MAX_FOUND).abortSignal(signal));
     },
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Platform } from "../api/types.ts";
+import type { Platform } from "../api/rows.ts";
 
 /** All choices of the list. */
 export interface ConversationFilters {

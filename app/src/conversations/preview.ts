@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Conversation, Message } from "../api/types.ts";
+import type { Conversation, Message } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 
 const MAX_LENGTH = 140;

@@ -24,7 +24,7 @@ import {
   previousPage,
 } from "../api/keyset_pages.ts";
 import { refresh } from "../api/query_client.ts";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import type { ConversationFilters } from "./filters.ts";
 import {
   type ConversationCursor,
@@ -164,7 +164,7 @@ function reader(
   options: ConversationListOptions,
   signal: AbortSignal,
 ): Read {
-  return (before, max) => readConversations(api.supabase, { ...options, before, max, signal });
+  return (before, max) => readConversations(api, { ...options, before, max, signal });
 }
 
 /**

@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { SupabaseClient } from "@supabase/supabase-js";
-import { unwrap } from "../api/client.ts";
-import type { Conversation } from "../api/types.ts";
+import type { ApiClient } from "../api/client.ts";
+import type { Conversation } from "../api/rows.ts";
 import type { ConversationFilters } from "./filters.ts";
 
 /** Position of a conversation in the list. */
@@ -24,7 +23,7 @@ export interface ReadConversationsOptions {
   before: ConversationCursor | null;
   /** Most rows to return, up to 200. */
   max: number;
-  signal?: AbortSignal | undefined;
+  signal: AbortSignal;
 }
 
 /** Rows, newest first, and where the next ones start. */
@@ -46,25 +45,22 @@ export function cursorOf(
  * @throws {ApiError} when the request fails.
  */
 export async function readConversations(
-  supabase: SupabaseClient,
+  api: ApiClient,
   { workspaceId, userId, filters, before, max, signal }: ReadConversationsOptions,
 ): Promise<ConversationRows> {
-  const request = supabase.rpc("search_conversations", {
+  const rows = await api.rpc("search_conversations", {
     workspace_id: workspaceId,
     search: filters.search,
     max_conversations: max,
-    ...(filters.status === "all" ? {} : { status: filters.status }),
-    ...(filters.platform === "all" ? {} : { platform: filters.platform }),
-    ...(filters.assignee === "mine" ? { assigned_to: userId } : {}),
-    ...(filters.assignee === "unassigned" ? { is_unassigned: true } : {}),
-    ...(filters.isUnread ? { is_unread: true } : {}),
-    ...(filters.tagId === null ? {} : { tag_id: filters.tagId }),
-    ...(before &&
-      { before_activity_at: before.activity_at, before_id: before.id }),
-  });
-  const rows: Conversation[] = unwrap(
-    await (signal ? request.abortSignal(signal) : request),
-  );
+    status: filters.status === "all" ? undefined : filters.status,
+    platform: filters.platform === "all" ? undefined : filters.platform,
+    assigned_to: filters.assignee === "mine" ? userId : undefined,
+    is_unassigned: filters.assignee === "unassigned" || undefined,
+    is_unread: filters.isUnread || undefined,
+    tag_id: filters.tagId ?? undefined,
+    before_activity_at: before?.activity_at,
+    before_id: before?.id,
+  }, signal);
   const last = rows.at(-1);
   return { rows, next: last && rows.length >= max ? cursorOf(last) : null };
 }

@@ -6,7 +6,7 @@
 
 import { Archive, ArchiveRestore, ArrowLeft, MailOpen, PanelRight } from "lucide-react";
 import { useLocation } from "wouter";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { conversationName, formatIdentifier } from "../format.ts";
 import { PAGES } from "../pages.ts";
 import { TagMenu } from "../tags/tag_menu.tsx";

@@ -6,7 +6,7 @@
 
 import { MessageSquareOff } from "lucide-react";
 import { type ReactNode, useCallback, useState } from "react";
-import type { Conversation, Message } from "../api/types.ts";
+import type { Conversation, Message } from "../api/rows.ts";
 import { Composer } from "../composer/composer.tsx";
 import { ContactPanel } from "../contact/contact_panel.tsx";
 import { useConversation } from "../conversations/use_conversation.ts";

@@ -5,7 +5,7 @@
  */
 
 import { memo } from "react";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { conversationPreview } from "../conversations/preview.ts";
 import { conversationName, formatDateTime, formatShort } from "../format.ts";
 import { TagLine } from "../tags/tag_chips.tsx";

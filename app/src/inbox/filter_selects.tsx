@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PLATFORMS } from "../api/types.ts";
+import { PLATFORMS } from "../api/rows.ts";
 import type { ConversationFilters } from "../conversations/filters.ts";
 import type { Tags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";

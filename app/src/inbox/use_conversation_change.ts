@@ -6,7 +6,7 @@
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { patchConversation } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";
 import { showError, showToast } from "../ui/toast.ts";

@@ -7,7 +7,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef } from "react";
 import { useApi } from "../api/context.tsx";
-import type { Conversation } from "../api/types.ts";
+import type { Conversation } from "../api/rows.ts";
 import { patchConversation } from "../conversations/queries.ts";
 
 /** @returns a stable function to call when the newest message is in sight. A hidden tab marks nothing. */

@@ -8,10 +8,10 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Message, OutboxMessage } from "../api/types.ts";
+import type { Message, OutboxMessage } from "../api/rows.ts";
 import { outboxKeys, putOutboxRow } from "../outbox/queries.ts";
 import type { useSendMessage } from "../outbox/use_send_message.ts";
-import type { MessageActions } from "../thread/message_row.tsx";
+import type { MessageActions } from "../thread/message_actions.ts";
 import { showError } from "../ui/toast.ts";
 
 /** The actions. Stable, so that rows are not drawn again when only their list changed. */

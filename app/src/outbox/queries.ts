@@ -6,7 +6,7 @@
 
 import { type QueryClient, queryOptions } from "@tanstack/react-query";
 import { type ApiClient, unwrap } from "../api/client.ts";
-import type { OutboxMessage } from "../api/types.ts";
+import type { OutboxMessage } from "../api/rows.ts";
 
 /** Rows that are read; older ones were settled long ago. */
 const OUTBOX_SIZE = 100;
@@ -27,10 +27,7 @@ export function outboxQuery(api: ApiClient, conversationId: string) {
       const known = client.getQueryData<OutboxMessage[]>(queryKey);
       // This one also settles what was left behind when a sender died.
       if (known?.some(isOnItsWay)) {
-        return unwrap(
-          await api.supabase.rpc("check_outbox", { conversation_id: conversationId })
-            .abortSignal(signal),
-        );
+        return await api.rpc("check_outbox", { conversation_id: conversationId }, signal);
       }
       return unwrap(
         await api.supabase.from("outbox_messages").select().eq("conversation_id", conversationId)

@@ -16,7 +16,7 @@ import { useCallback, useMemo } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh, refreshSoon } from "../api/query_client.ts";
-import type { NewMessage, OutboxMessage } from "../api/types.ts";
+import type { NewMessage, OutboxMessage } from "../api/rows.ts";
 import { conversationKeys } from "../conversations/queries.ts";
 import { outboxKeys, putOutboxRow } from "./queries.ts";
 

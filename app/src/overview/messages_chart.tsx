@@ -14,7 +14,7 @@ import {
   XAxis,
   YAxis,
 } from "recharts";
-import { type Platform, PLATFORMS, type Statistics } from "../api/types.ts";
+import { type OverviewStatistics, type Platform, PLATFORMS } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 
 type Day =
@@ -40,7 +40,7 @@ const longDay = new Intl.DateTimeFormat(undefined, {
 
 /** The chart, its legend, and the same data as a table. */
 export function MessagesChart({ rows, dayCount, timeZone }: {
-  rows: Statistics["days"];
+  rows: OverviewStatistics["days"];
   dayCount: number;
   timeZone: string;
 }) {
@@ -174,7 +174,7 @@ function opacityOf(direction: typeof DIRECTIONS[number]): number {
 
 /** Every day of the range, including days without messages. */
 function fillDays(
-  rows: Statistics["days"],
+  rows: OverviewStatistics["days"],
   dayCount: number,
   timeZone: string,
 ): Day[] {

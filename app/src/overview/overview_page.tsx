@@ -8,7 +8,7 @@ import { useQuery } from "@tanstack/react-query";
 import { BarChart3 } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useApi } from "../api/context.tsx";
-import type { Statistics } from "../api/types.ts";
+import type { OverviewStatistics } from "../api/rows.ts";
 import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
@@ -91,7 +91,7 @@ export default function OverviewPage() {
   );
 }
 
-function Figures({ statistics }: { statistics: Statistics }) {
+function Figures({ statistics }: { statistics: OverviewStatistics }) {
   const { response_times: times } = statistics;
   const duration = (seconds: number | null | undefined) =>
     seconds === null || seconds === undefined ? "–" : formatDuration(seconds);

@@ -5,8 +5,7 @@
  */
 
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { type ApiClient, unwrap } from "../api/client.ts";
-import type { Statistics } from "../api/types.ts";
+import type { ApiClient } from "../api/client.ts";
 
 const POLL_MS = 60_000;
 
@@ -16,10 +15,7 @@ export function statisticsQuery(api: ApiClient, workspaceId: string, days: numbe
     queryKey: ["statistics", workspaceId, days],
     refetchInterval: POLL_MS,
     placeholderData: keepPreviousData,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await api.supabase.rpc("overview_statistics", { workspace_id: workspaceId, days })
-          .abortSignal(signal),
-      ) as Statistics,
+    queryFn: ({ signal }) =>
+      api.rpc("overview_statistics", { workspace_id: workspaceId, days }, signal),
   });
 }

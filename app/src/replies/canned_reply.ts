@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CannedReply } from "../api/types.ts";
+import type { CannedReply } from "../api/rows.ts";
 
 /** Finds replies by shortcut or title: those whose shortcut begins with the text first, then by title. */
 export function findReplies(replies: readonly CannedReply[], typed: string): CannedReply[] {

@@ -6,7 +6,6 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { type ApiClient, unwrap } from "../api/client.ts";
-import type { CannedReply } from "../api/types.ts";
 
 /** Keys of the query cache. */
 export const replyKeys = {
@@ -21,6 +20,6 @@ export function repliesQuery(api: ApiClient, workspaceId: string) {
       unwrap(
         await api.supabase.from("canned_replies").select("id, shortcut, title, content")
           .eq("workspace_id", workspaceId).order("title").order("id").abortSignal(signal),
-      ) as CannedReply[],
+      ),
   });
 }

@@ -7,7 +7,7 @@
 import { Plus } from "lucide-react";
 import { type FormEvent, useId, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
-import type { CannedReply } from "../api/types.ts";
+import type { CannedReply } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";

@@ -6,7 +6,7 @@
  */
 
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
-import type { CannedReply } from "../api/types.ts";
+import type { CannedReply } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { useCanManage } from "../workspace/workspace.tsx";
 import { findReplies } from "./canned_reply.ts";

@@ -9,7 +9,7 @@ import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { CannedReply } from "../api/types.ts";
+import type { CannedReply } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { repliesQuery, replyKeys } from "./queries.ts";

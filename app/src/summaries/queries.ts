@@ -6,14 +6,14 @@
 
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { type ApiClient, readAnswer, unwrap } from "../api/client.ts";
-import type { Conversation } from "../api/types.ts";
-import {
-  DEFAULT_SETTINGS,
-  type PersonSummary,
-  type SummaryNote,
-  type SummaryRun,
-  type SummarySettings,
-} from "./types.ts";
+import type {
+  Conversation,
+  Person,
+  PersonNote,
+  SummaryMetadata,
+  SummaryRun,
+  SummarySettings,
+} from "../api/rows.ts";
 
 const PAGE_SIZE = 30;
 const CONTACT_PAGE_SIZE = 5;
@@ -29,6 +29,25 @@ export const summaryKeys = {
   person: (personId: string) => ["person-summaries", personId] as const,
   settings: (workspaceId: string) => ["summary-settings", workspaceId] as const,
   run: (workspaceId: string, day: string) => ["summary-run", workspaceId, day] as const,
+};
+
+/** Settings of a workspace that has set none. */
+const DEFAULT_SETTINGS: SummarySettings = {
+  is_enabled: true,
+  hour: 20,
+  allow_external_ai: false,
+  language: "en",
+};
+
+/** A daily summary about a person. `local_date` is a day in the time zone of the workspace. */
+export type SummaryNote = Pick<PersonNote, "id" | "person_id" | "content"> & {
+  local_date: string;
+  metadata: SummaryMetadata;
+};
+
+/** A daily summary with the person it is about. */
+export type PersonSummary = SummaryNote & {
+  people: Pick<Person, "name" | "kapso_name" | "phone">;
 };
 
 /** A conversation of a person who has a summary. */
@@ -51,7 +70,7 @@ export function newestDayQuery(api: ApiClient, workspaceId: string) {
         await api.supabase.from("person_notes").select("local_date")
           .eq("workspace_id", workspaceId).eq("kind", "daily_summary")
           .order("local_date", { ascending: false }).limit(1).abortSignal(signal),
-      ) as { local_date: string }[];
+      );
       return rows[0]?.local_date ?? null;
     },
   });
@@ -67,7 +86,9 @@ export function dayQuery(
     initialPageParam: 0,
     queryFn: async ({ pageParam, signal }): Promise<DayPage> => {
       let request = api.supabase.from("person_notes")
-        .select(`${NOTE_COLUMNS}, people!inner(name, kapso_name, phone)`, { count: "exact" })
+        .select(`${NOTE_COLUMNS}, people!inner(name, kapso_name, phone)` as const, {
+          count: "exact",
+        })
         .eq("workspace_id", workspaceId).eq("kind", "daily_summary").eq("local_date", day);
       if (isOpenOnly) request = request.contains("metadata", { has_open_question: true });
       const answer = await request
@@ -76,7 +97,7 @@ export function dayQuery(
         .order("id")
         .range(pageParam, pageParam + PAGE_SIZE - 1)
         .abortSignal(signal);
-      const notes = unwrap(answer) as unknown as PersonSummary[];
+      const notes = unwrap(answer) as PersonSummary[];
       if (notes.length === 0) return { notes, total: answer.count ?? 0, conversations: [] };
       const conversations = unwrap(
         await api.supabase.from("conversation_list").select("id, person_id, platform")
@@ -84,7 +105,7 @@ export function dayQuery(
           .in("person_id", notes.map(({ person_id }) => person_id))
           .order("activity_at", { ascending: false }).limit(PAGE_SIZE * 10)
           .abortSignal(signal),
-      ) as PersonConversation[];
+      );
       return { notes, total: answer.count ?? notes.length, conversations };
     },
     getNextPageParam: (page, pages) => {
@@ -106,7 +127,7 @@ export function personSummariesQuery(api: ApiClient, personId: string) {
       return unwrap(
         await request.order("local_date", { ascending: false }).limit(CONTACT_PAGE_SIZE)
           .abortSignal(signal),
-      ) as unknown as SummaryNote[];
+      ) as SummaryNote[];
     },
     getNextPageParam: (page) =>
       page.length < CONTACT_PAGE_SIZE ? undefined : page.at(-1)!.local_date,
@@ -121,7 +142,7 @@ export function summarySettingsQuery(api: ApiClient, workspaceId: string) {
       const rows = unwrap(
         await api.supabase.from("workspace_summary_settings").select(SETTINGS_COLUMNS)
           .eq("workspace_id", workspaceId).abortSignal(signal),
-      ) as SummarySettings[];
+      );
       return rows[0] ?? DEFAULT_SETTINGS;
     },
   });

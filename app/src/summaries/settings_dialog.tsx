@@ -15,7 +15,7 @@ import { SelectField } from "../ui/select_field.tsx";
 import { showToast } from "../ui/toast.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { formatHour } from "./schedule.tsx";
-import type { SummarySettings } from "./types.ts";
+import type { SummarySettings } from "../api/rows.ts";
 import { useSaveSummarySettings, useSummarySettings } from "./use_summaries.ts";
 
 const HOUR_OPTIONS = Array.from({ length: 24 }, (_, hour) => ({

@@ -10,9 +10,8 @@ import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
-import type { PersonConversation } from "./queries.ts";
+import type { PersonConversation, PersonSummary } from "./queries.ts";
 import { SummaryFacts, SummaryTags } from "./summary_facts.tsx";
-import type { PersonSummary } from "./types.ts";
 
 /** Name, counts, text, and links to the conversations. */
 export function SummaryCard({ note, conversations }: {

@@ -6,7 +6,7 @@
 
 import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
-import type { SummaryMetadata } from "./types.ts";
+import type { SummaryMetadata } from "../api/rows.ts";
 
 /** Whether a question is open, and who wrote the text. */
 export function SummaryTags({ metadata }: { metadata: SummaryMetadata }) {

@@ -8,6 +8,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { readAnswer, unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
+import type { SummaryRun, SummarySettings } from "../api/rows.ts";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
 import {
   dayQuery,
@@ -17,7 +18,6 @@ import {
   summaryRunQuery,
   summarySettingsQuery,
 } from "./queries.ts";
-import type { SummaryRun, SummarySettings } from "./types.ts";
 
 const BUSY_MS = 2_000;
 

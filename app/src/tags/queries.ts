@@ -6,7 +6,6 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { type ApiClient, unwrap } from "../api/client.ts";
-import type { Tag } from "../api/types.ts";
 
 /** Keys of the query cache. */
 export const tagKeys = {
@@ -21,6 +20,6 @@ export function tagsQuery(api: ApiClient, workspaceId: string) {
       unwrap(
         await api.supabase.from("tags").select("id, name, colour").eq("workspace_id", workspaceId)
           .abortSignal(signal),
-      ) as Tag[],
+      ),
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Tag } from "../api/types.ts";
+import type { Tag } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 
 /** One tag. */

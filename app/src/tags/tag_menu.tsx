@@ -7,7 +7,7 @@
 import { Tags as TagsIcon } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
-import type { Conversation, Tag } from "../api/types.ts";
+import type { Conversation, Tag } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Menu, MenuCheckbox, MenuItem } from "../ui/menu.tsx";
 import { showToast } from "../ui/toast.ts";

@@ -6,7 +6,7 @@
 
 import { type FormEvent, useRef, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
-import { type Tag, TAG_COLOURS } from "../api/types.ts";
+import type { Tag, TagColour } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -17,9 +17,9 @@ import { TextField } from "../ui/text_field.tsx";
 import { TagChip } from "./tag_chips.tsx";
 import { useDeleteTag, useSaveTag, useTags } from "./use_tags.ts";
 
-const COLOUR_OPTIONS = TAG_COLOURS.map((colour) => ({
-  value: colour,
-  label: texts.tags.colours[colour],
+const COLOUR_OPTIONS = Object.entries(texts.tags.colours).map(([colour, label]) => ({
+  value: colour as TagColour,
+  label,
 }));
 const NEW = { id: undefined, name: "", colour: "teal" } as const;
 

@@ -10,7 +10,7 @@ import { ApiError } from "../api/api_error.ts";
 import { unwrap } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { LIST_POLL_MS, REALTIME_POLL_MS, refresh } from "../api/query_client.ts";
-import type { Conversation, Tag } from "../api/types.ts";
+import type { Conversation, Tag } from "../api/rows.ts";
 import { useIsLive } from "../api/live.ts";
 import { conversationKeys, patchConversation } from "../conversations/queries.ts";
 import { texts } from "../texts.ts";

@@ -10,7 +10,7 @@ import { FileText, ImageOff } from "lucide-react";
 import { useState } from "react";
 import { ApiError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { formatBytes } from "../format.ts";
 import { texts } from "../texts.ts";
 import { Dialog } from "../ui/dialog.tsx";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Message, OutboxMessage } from "../api/types.ts";
+import type { Message, OutboxMessage } from "../api/rows.ts";
 import { localDay } from "../format.ts";
 import type { UnsentMessage } from "../outbox/use_send_message.ts";
 
@@ -75,7 +75,7 @@ export function makeItems(options: {
           key: row.body.idempotency_key,
           at: row.createdAt,
           unsent: row,
-          replyTo: row.body.reply_to,
+          replyTo: row.body.reply_to ?? undefined,
         })),
     ];
     for (

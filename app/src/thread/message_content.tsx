@@ -6,7 +6,7 @@
 
 import { Ban, CircleHelp, ImageOff, MapPin, ShoppingBag, UserRound } from "lucide-react";
 import { memo } from "react";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { formatIdentifier } from "../format.ts";
 import { texts } from "../texts.ts";
 import { LinkedText } from "../ui/linked_text.tsx";

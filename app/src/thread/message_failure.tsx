@@ -12,7 +12,7 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { deliveryOf } from "./delivery.ts";
 import type { ThreadItem } from "./items.ts";
-import type { MessageActions } from "./message_row.tsx";
+import type { MessageActions } from "./message_actions.ts";
 
 /** Reason and actions below a bubble; nothing where the message has not failed. */
 export function MessageFailure({ item, canWrite, actions }: {

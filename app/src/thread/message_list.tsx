@@ -6,14 +6,15 @@
 
 import { ArrowDown } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
-import type { Conversation, Message } from "../api/types.ts";
+import type { Conversation, Message } from "../api/rows.ts";
 import { messagePreview } from "../conversations/preview.ts";
 import { conversationName } from "../format.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { Spinner } from "../ui/spinner.tsx";
-import { type MessageActions, MessageRow } from "./message_row.tsx";
+import type { MessageActions } from "./message_actions.ts";
+import { MessageRow } from "./message_row.tsx";
 import { useGoToMessage } from "./use_go_to_message.ts";
 import { useMessageWindow } from "./use_message_window.ts";
 import { useThread } from "./use_thread.ts";

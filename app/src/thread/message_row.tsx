@@ -6,30 +6,17 @@
 
 import { Forward } from "lucide-react";
 import { memo } from "react";
-import type { Message, OutboxMessage } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { messagePreview } from "../conversations/preview.ts";
 import { formatDateTime, formatDay, formatTime } from "../format.ts";
-import type { UnsentMessage } from "../outbox/use_send_message.ts";
 import { texts } from "../texts.ts";
 import { deliveryOf } from "./delivery.ts";
 import type { ThreadItem } from "./items.ts";
+import type { MessageActions } from "./message_actions.ts";
 import { MessageContent } from "./message_content.tsx";
 import { MessageFailure } from "./message_failure.tsx";
 import { Reactions, ReplyAndReact } from "./reactions.tsx";
 import { Ticks } from "./ticks.tsx";
-
-/** What a row can ask for. The same object for every row. */
-export interface MessageActions {
-  reply: (message: Message) => void;
-  /** Reacts with an emoji; an empty one removes the reaction. */
-  react: (message: Message, emoji: string) => void;
-  /** Scrolls to a message. */
-  goTo: (messageId: string) => void;
-  retry: (row: OutboxMessage, mayDouble: boolean) => void;
-  discard: (row: OutboxMessage) => void;
-  resend: (message: UnsentMessage) => void;
-  discardUnsent: (message: UnsentMessage) => void;
-}
 
 interface MessageRowProps {
   item: ThreadItem;

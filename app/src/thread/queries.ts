@@ -6,7 +6,7 @@
 
 import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { ApiError } from "../api/api_error.ts";
-import { type ApiClient, unwrap } from "../api/client.ts";
+import type { ApiClient } from "../api/client.ts";
 import {
   cutIntoPages,
   FIRST_PAGE,
@@ -20,7 +20,7 @@ import {
   previousPage,
 } from "../api/keyset_pages.ts";
 import { THREAD_POLL_MS } from "../api/query_client.ts";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { safeUrl } from "../ui/linked_text.tsx";
 
 type MessagePage = Page<Message, string>;
@@ -119,14 +119,12 @@ export function attachmentLinkQuery(api: ApiClient, conversationId: string, mess
 }
 
 function reader(api: ApiClient, conversationId: string, signal: AbortSignal): Read {
-  return async (before, max) =>
-    unwrap(
-      await api.supabase.rpc("conversation_messages", {
-        conversation: conversationId,
-        max_messages: max,
-        ...(before === null ? {} : { before }),
-      }).abortSignal(signal),
-    );
+  return (before, max) =>
+    api.rpc("conversation_messages", {
+      conversation: conversationId,
+      max_messages: max,
+      before: before ?? undefined,
+    }, signal);
 }
 
 const cursorOf = (message: Message) => message.cursor;

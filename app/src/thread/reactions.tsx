@@ -5,11 +5,11 @@
  */
 
 import { CornerUpLeft, SmilePlus } from "lucide-react";
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "../ui/icon_button.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
-import type { MessageActions } from "./message_row.tsx";
+import type { MessageActions } from "./message_actions.ts";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 

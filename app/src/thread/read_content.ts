@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Message } from "../api/types.ts";
+import type { Message } from "../api/rows.ts";
 
 /** Content to draw. */
 export type Content =

@@ -6,7 +6,7 @@
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
-import type { Message, OutboxMessage } from "../api/types.ts";
+import type { Message, OutboxMessage } from "../api/rows.ts";
 import { refresh } from "../api/query_client.ts";
 import { outboxKeys } from "../outbox/queries.ts";
 import { useOutbox } from "../outbox/use_outbox.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Platform } from "../api/types.ts";
+import type { Platform } from "../api/rows.ts";
 import { PlatformIcon } from "./platform_icon.tsx";
 
 const COLOURS = 8;

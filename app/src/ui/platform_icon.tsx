@@ -5,7 +5,7 @@
  */
 
 import { MessageCircle, MessagesSquare, Send, Shield } from "lucide-react";
-import type { Platform } from "../api/types.ts";
+import type { Platform } from "../api/rows.ts";
 
 const ICONS = {
   whatsapp: MessageCircle,

@@ -5,12 +5,7 @@
  */
 
 import { describeError } from "../api/api_error.ts";
-
-/** A button in a toast. */
-export interface ToastAction {
-  label: string;
-  onClick: () => void;
-}
+import type { ToastAction } from "./toast_region.tsx";
 
 /** Shows a message for a few seconds, and reads it out to screen readers. */
 export async function showToast(message: string, action?: ToastAction): Promise<void> {

@@ -9,7 +9,12 @@ import { X } from "lucide-react";
 import { useEffect } from "react";
 import { texts } from "../texts.ts";
 import { IconButton } from "./icon_button.tsx";
-import type { ToastAction } from "./toast.ts";
+
+/** A button in a toast. */
+export interface ToastAction {
+  label: string;
+  onClick: () => void;
+}
 
 const SHOWN_MS = 7_000;
 const MAX_TOASTS = 3;

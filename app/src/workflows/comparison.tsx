@@ -7,7 +7,7 @@
 import { useMemo, useState } from "react";
 import { texts } from "../texts.ts";
 import { differenceOf, type Part } from "./difference.ts";
-import type { FieldChange } from "./types.ts";
+import type { FieldChange } from "../api/rows.ts";
 
 type Value = string | number | null;
 

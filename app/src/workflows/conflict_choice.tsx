@@ -9,14 +9,14 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { showError, showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
-import type { Finding, WorkflowSetting } from "./types.ts";
+import type { WorkflowFinding, WorkflowSetting } from "../api/rows.ts";
 import { useAdopt, useSync } from "./use_workflows.ts";
 
 type Side = "here" | "kapso";
 
 /** The choice. It applies only to the values that are shown. */
 export function ConflictChoice({ finding, setting }: {
-  finding: Finding;
+  finding: WorkflowFinding;
   setting: WorkflowSetting;
 }) {
   const [side, setSide] = useState<Side>();
@@ -26,7 +26,7 @@ export function ConflictChoice({ finding, setting }: {
 
   function settle() {
     if (fingerprint === null) return;
-    const onSuccess = (after: Finding) => {
+    const onSuccess = (after: WorkflowFinding) => {
       if (after.outcome === "synced") {
         showToast(side === "here" ? texts.workflows.written : texts.workflows.adopted);
       }

@@ -4,7 +4,21 @@
  * @module
  */
 
-import type { WorkflowSetting, WorkflowValues } from "./types.ts";
+import type { WorkflowSetting, WorkflowValues } from "../api/rows.ts";
+
+/** Fields of a setting, in the order in which they are shown. */
+export const WORKFLOW_FIELDS: readonly (keyof WorkflowValues)[] = [
+  "ai_model",
+  "system_prompt",
+  "temperature",
+  "max_tokens",
+  "keywords",
+  "auto_reply_templates",
+  "connection_id",
+  "kapso_workflow_id",
+  "kapso_workflow_name",
+  "kapso_mapping",
+];
 
 /** The fields of the form. */
 export interface Draft {

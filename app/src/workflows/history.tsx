@@ -13,7 +13,8 @@ import { Spinner } from "../ui/spinner.tsx";
 import { memberName, useMembers } from "../workspace/workspace.tsx";
 import { BothSides } from "./comparison.tsx";
 import { StatusTag } from "./status_tag.tsx";
-import { type HistoryEntry, WORKFLOW_FIELDS, type WorkflowValues } from "./types.ts";
+import type { WorkflowHistoryEntry, WorkflowValues } from "../api/rows.ts";
+import { WORKFLOW_FIELDS } from "./draft.ts";
 import { useHistory } from "./use_workflows.ts";
 
 /** The changes, newest first. */
@@ -59,7 +60,7 @@ export function History({ type }: { type: string }) {
 
 /** The values before a change; null before the first one; undefined where they are not loaded. */
 function valuesBefore(
-  entries: HistoryEntry[],
+  entries: WorkflowHistoryEntry[],
   index: number,
 ): WorkflowValues | null | undefined {
   const { action } = entries[index]!;
@@ -69,7 +70,7 @@ function valuesBefore(
 }
 
 function Entry({ entry, before }: {
-  entry: HistoryEntry;
+  entry: WorkflowHistoryEntry;
   before: WorkflowValues | null | undefined;
 }) {
   const members = useMembers();

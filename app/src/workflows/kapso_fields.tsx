@@ -12,7 +12,7 @@ import { Button } from "../ui/button.tsx";
 import { IconButton } from "../ui/icon_button.tsx";
 import { SelectField } from "../ui/select_field.tsx";
 import { TextField } from "../ui/text_field.tsx";
-import type { WorkflowValues } from "./types.ts";
+import type { WorkflowValues } from "../api/rows.ts";
 import { useKapsoWorkflows } from "./use_workflows.ts";
 import type { FormPartProps } from "./draft.ts";
 
@@ -89,10 +89,11 @@ function WorkflowChoice({ draft, field, onChange }: PartProps) {
       options={[
         { value: "", label: texts.workflows.noneYet },
         ...(isListed ? [] : [{ value: id, label: name || id }]),
-        ...workflows.map((workflow) => ({
-          value: workflow.id,
-          label: texts.workflows.workflowOption(workflow.name ?? workflow.id, workflow.status),
-        })),
+        ...workflows.flatMap(({ id, name, status }) =>
+          id === null
+            ? []
+            : [{ value: id, label: texts.workflows.workflowOption(name ?? id, status) }]
+        ),
       ]}
       value={id}
       disabled={query.isPending}

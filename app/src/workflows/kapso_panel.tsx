@@ -15,7 +15,7 @@ import { Comparison } from "./comparison.tsx";
 import { ConflictChoice } from "./conflict_choice.tsx";
 import { ManualSetup } from "./manual_setup.tsx";
 import { SyncDialog } from "./sync_dialog.tsx";
-import type { Finding, WorkflowSetting } from "./types.ts";
+import type { WorkflowFinding, WorkflowSetting } from "../api/rows.ts";
 import { useCheck, useDryRun, useSync } from "./use_workflows.ts";
 
 /** The panel. With unsaved changes a sync is disabled. */
@@ -23,7 +23,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
   const check = useCheck(setting);
   const dryRun = useDryRun(setting);
   const sync = useSync(setting);
-  const [preview, setPreview] = useState<Finding>();
+  const [preview, setPreview] = useState<WorkflowFinding>();
   const [isGuideWanted, setIsGuideWanted] = useState(false);
   const finding = check.data;
   const isConflict = finding?.outcome === "conflict";
@@ -112,7 +112,7 @@ export function KapsoPanel({ setting, isDirty }: { setting: WorkflowSetting; isD
 }
 
 /** The result of the comparison, in a sentence. */
-function State({ finding, setting }: { finding: Finding; setting: WorkflowSetting }) {
+function State({ finding, setting }: { finding: WorkflowFinding; setting: WorkflowSetting }) {
   if (finding.outcome === "synced") return texts.workflows.inSync;
   if (finding.kapso === null && setting.sync_status === "synced") {
     return texts.workflows.notCompared(finding.message);

@@ -11,7 +11,7 @@ import { CopyButton } from "../ui/copy_button.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { showError, showToast } from "../ui/toast.ts";
-import type { WorkflowSetting } from "./types.ts";
+import type { WorkflowSetting } from "../api/rows.ts";
 import { useConfirm, useManual } from "./use_workflows.ts";
 
 /** The steps, the workflow as JSON, and a button that confirms the update. */

@@ -7,7 +7,13 @@
 import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { type ApiClient, readAnswer } from "../api/client.ts";
 import { refresh } from "../api/query_client.ts";
-import type { Finding, HistoryEntry, KapsoWorkflow, Manual, WorkflowSetting } from "./types.ts";
+import type {
+  KapsoWorkflow,
+  WorkflowFinding,
+  WorkflowHistoryEntry,
+  WorkflowManual,
+  WorkflowSetting,
+} from "../api/rows.ts";
 
 const HISTORY_PAGE = 20;
 const CHECK_STALE_MS = 60_000;
@@ -71,10 +77,15 @@ export function checkQuery(api: ApiClient, setting: WorkflowSetting) {
     staleTime: CHECK_STALE_MS,
     retry: false,
     queryFn: async ({ signal, client }) => {
-      const finding = await callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/check`, {
-        body: {},
-        signal,
-      });
+      const finding = await callWorkflows<WorkflowFinding>(
+        api,
+        "POST",
+        `${pathOf(setting)}/check`,
+        {
+          body: {},
+          signal,
+        },
+      );
       putSetting(client, finding.setting);
       // A comparison that finds a new status adds an entry to the history.
       if (finding.setting.sync_status !== setting.sync_status) {
@@ -109,7 +120,7 @@ export function manualQuery(api: ApiClient, setting: WorkflowSetting) {
     queryKey: ["workflow-manual", ...workflowKeys.check(setting)],
     staleTime: CHECK_STALE_MS,
     queryFn: async ({ signal }) => {
-      const { manual } = await callWorkflows<{ manual: Manual }>(
+      const { manual } = await callWorkflows<{ manual: WorkflowManual }>(
         api,
         "GET",
         `${pathOf(setting)}/manual`,
@@ -126,7 +137,7 @@ export function historyQuery(api: ApiClient, workspaceId: string, type: string) 
     queryKey: workflowKeys.history(workspaceId, type),
     initialPageParam: "",
     queryFn: async ({ pageParam, signal }) => {
-      const { history } = await callWorkflows<{ history: HistoryEntry[] }>(
+      const { history } = await callWorkflows<{ history: WorkflowHistoryEntry[] }>(
         api,
         "GET",
         `${workspaceId}/${type}/history?max=${HISTORY_PAGE}&before=${pageParam}`,
@@ -153,9 +164,9 @@ export function putSetting(queryClient: QueryClient, setting: WorkflowSetting): 
 }
 
 /** Puts the result of a comparison into the cache. */
-export function putFinding(queryClient: QueryClient, finding: Finding): void {
+export function putFinding(queryClient: QueryClient, finding: WorkflowFinding): void {
   putSetting(queryClient, finding.setting);
-  queryClient.setQueryData<Finding>(workflowKeys.check(finding.setting), finding);
+  queryClient.setQueryData<WorkflowFinding>(workflowKeys.check(finding.setting), finding);
   refreshHistory(queryClient, finding.setting);
 }
 

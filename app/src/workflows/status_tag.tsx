@@ -5,7 +5,7 @@
  */
 
 import { texts } from "../texts.ts";
-import type { SyncStatus } from "./types.ts";
+import type { SyncStatus } from "../api/rows.ts";
 
 const TONES = {
   synced: "good",

@@ -11,12 +11,12 @@ import { Dialog } from "../ui/dialog.tsx";
 import { showToast } from "../ui/toast.ts";
 import { Comparison } from "./comparison.tsx";
 import { workflowName } from "./status_tag.tsx";
-import type { Finding } from "./types.ts";
+import type { WorkflowFinding } from "../api/rows.ts";
 import { useSync } from "./use_workflows.ts";
 
 /** The result of a dry run, and the button. A change at Kapso since then is not overwritten. */
 export function SyncDialog({ preview, onClose }: {
-  preview: Finding;
+  preview: WorkflowFinding;
   onClose: () => void;
 }) {
   // Syncs the version that was previewed, even if another user has saved since.

@@ -21,7 +21,7 @@ import {
   workflowKeys,
   workflowSettingsQuery,
 } from "./queries.ts";
-import type { Finding, WorkflowSetting, WorkflowValues } from "./types.ts";
+import type { WorkflowFinding, WorkflowSetting, WorkflowValues } from "../api/rows.ts";
 
 /** All settings of the workspace, for owners and admins. */
 export function useWorkflowSettings() {
@@ -100,7 +100,7 @@ export function useDryRun(setting: WorkflowSetting) {
   const api = useApi();
   return useMutation({
     mutationFn: () =>
-      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/sync`, {
+      callWorkflows<WorkflowFinding>(api, "POST", `${pathOf(setting)}/sync`, {
         body: { dry_run: true, version: setting.version },
       }),
   });
@@ -115,7 +115,7 @@ export function useSync(setting: WorkflowSetting) {
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: (overwrite: string | null) =>
-      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/sync`, {
+      callWorkflows<WorkflowFinding>(api, "POST", `${pathOf(setting)}/sync`, {
         body: { version: setting.version, ...(overwrite !== null && { overwrite }) },
       }),
     onSuccess: (finding) => putFinding(queryClient, finding),
@@ -130,7 +130,7 @@ export function useAdopt(setting: WorkflowSetting) {
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: (fingerprint: string) =>
-      callWorkflows<Finding>(api, "POST", `${pathOf(setting)}/adopt`, {
+      callWorkflows<WorkflowFinding>(api, "POST", `${pathOf(setting)}/adopt`, {
         body: { fingerprint, version: setting.version },
       }),
     onSuccess: (finding) => putFinding(queryClient, finding),

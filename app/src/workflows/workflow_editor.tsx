@@ -21,7 +21,7 @@ import { History } from "./history.tsx";
 import { KapsoPanel } from "./kapso_panel.tsx";
 import { workflowKeys } from "./queries.ts";
 import { StatusTag, workflowName } from "./status_tag.tsx";
-import type { WorkflowSetting } from "./types.ts";
+import type { WorkflowSetting } from "../api/rows.ts";
 import { useDeleteWorkflow, useSaveWorkflow } from "./use_workflows.ts";
 import { WorkflowForm } from "./workflow_form.tsx";
 

@@ -9,10 +9,10 @@ import { ApiError, describeError } from "../api/api_error.ts";
 import { texts } from "../texts.ts";
 import { TextField } from "../ui/text_field.tsx";
 import { AutomaticReplies } from "./automatic_replies.tsx";
-import { doubleName, type FormPartProps } from "./draft.ts";
+import { doubleName, type FormPartProps, WORKFLOW_FIELDS } from "./draft.ts";
 import { KapsoFields } from "./kapso_fields.tsx";
 import { KeywordsField } from "./keywords_field.tsx";
-import { WORKFLOW_FIELDS, type WorkflowValues } from "./types.ts";
+import type { WorkflowValues } from "../api/rows.ts";
 
 const MAX_PROMPT = 100_000;
 /** Models to choose from; others can be typed. */

@@ -14,7 +14,7 @@ import { EmptyState } from "../ui/empty_state.tsx";
 import { memberName, useMembers, useWorkspace } from "../workspace/workspace.tsx";
 import { NewWorkflowDialog } from "./new_workflow_dialog.tsx";
 import { StatusTag, workflowName } from "./status_tag.tsx";
-import type { WorkflowSetting } from "./types.ts";
+import type { WorkflowSetting } from "../api/rows.ts";
 
 /** The list, and a button that creates a setting. */
 export function WorkflowList({ settings }: { settings: WorkflowSetting[] }) {

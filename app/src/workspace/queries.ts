@@ -6,7 +6,7 @@
 
 import { queryOptions } from "@tanstack/react-query";
 import { type ApiClient, unwrap } from "../api/client.ts";
-import type { Member, Role, Workspace } from "../api/types.ts";
+import type { Workspace } from "../api/rows.ts";
 
 const STALE_MS = 5 * 60_000;
 
@@ -23,7 +23,7 @@ export function workspacesQuery(api: ApiClient, userId: string) {
           .abortSignal(signal),
       ]);
       const roles = new Map(
-        unwrap(memberships).map(({ workspace_id, role }) => [workspace_id, role as Role]),
+        unwrap(memberships).map(({ workspace_id, role }) => [workspace_id, role]),
       );
       return unwrap(workspaces).map((workspace): Workspace => ({
         ...workspace,
@@ -38,10 +38,7 @@ export function membersQuery(api: ApiClient, workspaceId: string) {
   return queryOptions({
     queryKey: ["members", workspaceId],
     staleTime: STALE_MS,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await api.supabase.rpc("workspace_member_list", { workspace_id: workspaceId })
-          .abortSignal(signal),
-      ) as Member[],
+    queryFn: ({ signal }) =>
+      api.rpc("workspace_member_list", { workspace_id: workspaceId }, signal),
   });
 }

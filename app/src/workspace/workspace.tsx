@@ -8,7 +8,7 @@ import { useQuery } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect } from "react";
 import { useLocation } from "wouter";
 import { useApi } from "../api/context.tsx";
-import type { Member, Workspace } from "../api/types.ts";
+import type { Member, Workspace } from "../api/rows.ts";
 import { PAGES } from "../pages.ts";
 import { useSignOut, useUser } from "../session/session.tsx";
 import { texts } from "../texts.ts";

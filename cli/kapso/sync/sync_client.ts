@@ -10,6 +10,7 @@ import type {
   SyncEvent,
   SyncRequestBody,
 } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
+import { parseJson } from "../../../supabase/functions/_shared/http/json.ts";
 import { readRetryAfter } from "../../../supabase/functions/_shared/http/retry.ts";
 import { CommandError } from "../../command_error.ts";
 import type { Project } from "./project.ts";
@@ -179,13 +180,5 @@ function refusal(response: Response, text: string): Error {
           message ? `: ${safeText(message)}` : ""
         }`,
       );
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -33,7 +33,7 @@ export function sharedService(): ConversationStateService {
 /**
  * Finds the customer's active session with a business, or makes one.
  *
- * @returns Its id, or null when there is none to be had; the agent then goes on without.
+ * @returns Its id, or null when it is unavailable; the agent then continues without it.
  */
 export async function initializeConversationForUser(
   { userPhone, ...rest }: InitializeArguments,

@@ -14,7 +14,7 @@ import {
 } from "./conversation.ts";
 import type { GraphState } from "./graph_state.ts";
 import type { ConversationStateService, MessageArguments, SessionArguments } from "./service.ts";
-import type { ConversationState } from "./types.ts";
+import type { ConversationState } from "./answers.ts";
 
 /**
  * Finds or makes the customer's session, and opens a scope on it. Where there is none to be had, the scope

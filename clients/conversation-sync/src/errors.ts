@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { ConversationState } from "./types.ts";
+import type { ConversationState } from "./answers.ts";
 
 /**
  * What went wrong.

@@ -21,14 +21,14 @@
  * | `price`, `unit_price`, `unitPrice` | `price` |
  * | `notes` | `notes` |
  *
- * Everything else is left out: a graph's state also holds its messages, its tools' answers and whatever
- * else the agent keeps for itself. Messages and orders have calls of their own. So are values that cannot
- * be meant: null, an empty text for an intent, a total that is no number. A number may be written as text.
+ * Everything else is left out: a graph's state also holds its messages, its tools' answers and the agent's own
+ * data. Messages and orders have calls of their own. Unusable values are left out too: null, an empty text for
+ * an intent, a total that is not a number. A number may be written as text.
  *
  * @module
  */
 
-import type { ConversationContext, SelectedItem } from "./types.ts";
+import type { ConversationContext, SelectedItem } from "./answers.ts";
 
 /** The values of a graph's state, as `(await graph.getState(config)).values` gives them. */
 export type GraphState = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@
  */
 
 import { ConversationSyncError, type FailureKind } from "./errors.ts";
-import { envelopeSchema, stateSchema } from "./schema.ts";
+import { envelopeSchema, stateSchema } from "./answers.ts";
 
 /** A call. */
 export interface ApiCall<T> {
@@ -33,7 +33,7 @@ export interface TransportOptions {
   readonly retryDelayMs: number;
   /** A number from 0 to 1. */
   readonly random: () => number;
-  /** Told before every repeat. */
+  /** Called before every retry. */
   readonly onRetry: () => void;
 }
 
@@ -94,7 +94,7 @@ export async function sendCall<T>(
 /**
  * Asks an address without a key, once, and returns the JSON of a 200.
  *
- * @throws whatever is in the way.
+ * @throws any error of `fetch` or of the parser.
  */
 export async function getOpenly(
   url: string,
@@ -140,7 +140,7 @@ async function attemptCall<T>(
   const { status } = response;
   const details = {
     status,
-    // Whatever answers here, only what looks like a code or an id gets into a log.
+    // The answer may come from any server: only what looks like a code or an id gets into a log.
     code: /^[A-Za-z]\w{0,63}$/.exec(envelope?.code ?? "")?.[0],
     requestId: /^[\w-]{1,64}$/.exec(envelope?.request_id ?? "")?.[0],
   };

@@ -1,5 +1,5 @@
 /**
- * What the client tells its surroundings. The only file that writes to the console.
+ * The log of the client. The only file that writes to the console.
  *
  * Fields are names of operations, codes, counts and durations. Texts, phone numbers, session ids (they
  * contain the phone number) and keys are never among them.
@@ -34,7 +34,7 @@ export const silentLogger: Logger = { info() {}, warn() {}, error() {} };
 export function guardLogger(logger: Logger): Logger {
   const guard = (level: keyof Logger) => (message: string, fields: LogFields) => {
     try {
-      // A logger may be asynchronous, and a rejection that nobody handles ends a Node process.
+      // A logger may be asynchronous, and an unhandled rejection ends a Node process.
       Promise.resolve(logger[level](message, fields) as unknown).catch(() => {});
     } catch { /* A log that is full is no reason to stop answering customers. */ }
   };

@@ -45,4 +45,4 @@ export type {
   PreviousMessage,
   SelectedItem,
   TenantInfo,
-} from "./types.ts";
+} from "./answers.ts";

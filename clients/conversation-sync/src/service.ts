@@ -5,18 +5,25 @@
  * @module
  */
 
+import {
+  type BusinessInfo,
+  businessSchema,
+  type ConversationContext,
+  type ConversationOrders,
+  type ConversationPage,
+  type ConversationState,
+  healthSchema,
+  type MessageRole,
+  ordersSchema,
+  pageSchema,
+  stateSchema,
+  type TenantInfo,
+  tenantSchema,
+} from "./answers.ts";
 import { ConversationSyncError } from "./errors.ts";
 import { type ApiCall, getOpenly, sendCall, type TransportOptions } from "./http.ts";
 import { consoleLogger, guardLogger, type Logger } from "./log.ts";
 import { CallCounter, type SyncMetrics } from "./metrics.ts";
-import {
-  businessSchema,
-  healthSchema,
-  ordersSchema,
-  pageSchema,
-  stateSchema,
-  tenantSchema,
-} from "./schema.ts";
 import {
   type Environment,
   isApiKey,
@@ -25,15 +32,6 @@ import {
   readEnvironment,
 } from "./settings.ts";
 import { TtlCache } from "./ttl_cache.ts";
-import type {
-  BusinessInfo,
-  ConversationContext,
-  ConversationOrders,
-  ConversationPage,
-  ConversationState,
-  MessageRole,
-  TenantInfo,
-} from "./types.ts";
 
 /** Options of {@linkcode ConversationStateService}. Each goes before the environment. */
 export interface ConversationStateServiceOptions {
@@ -59,7 +57,7 @@ export interface ConversationStateServiceOptions {
   readonly cacheMaxEntries?: number | undefined;
   /** How long to remember them: 3,600,000 by default, an hour. */
   readonly cacheTtlMs?: number | undefined;
-  /** Where failures are told. The console by default. */
+  /** Where failures are logged. The console by default. */
   readonly logger?: Logger | undefined;
   /** Instead of the process's environment; `{}` for none. */
   readonly env?: Environment | undefined;
@@ -272,7 +270,7 @@ export class ConversationStateService {
     return this.#transport !== undefined;
   }
 
-  /** Where the service tells what happened. A failure of the logger ends here. */
+  /** The log of the service. A failure of the logger ends here. */
   get logger(): Logger {
     return this.#logger;
   }
@@ -291,7 +289,7 @@ export class ConversationStateService {
    * Which business the customer with this number is talking to: that of the newest active session.
    *
    * Found tenants are remembered for an hour, so this may be an hour old. What this service itself ends,
-   * creates or finds gone is forgotten at once, and so is a number nobody was found for.
+   * creates or finds gone is forgotten at once, and a number without a tenant is not remembered.
    */
   async lookupTenantByPhone(phone: string, options?: CallOptions): Promise<TenantInfo | null> {
     const key = phoneKey(phone);
@@ -498,13 +496,13 @@ export class ConversationStateService {
       const { keepHistory } = given;
       return {
         ...this.#write("POST", "reset", given, { keepHistory }, readState),
-        // The repeat would also empty what somebody has written since the first attempt.
+        // The retry would also delete what was written since the first attempt.
         isIdempotent: false,
       };
     });
   }
 
-  /** Keeps the session active for at least so many hours from now; 24 by default. */
+  /** Keeps the session active for at least this many hours from now; 24 by default. */
   extend(
     given: WriteArguments & { readonly hours?: number | undefined },
     options?: CallOptions,

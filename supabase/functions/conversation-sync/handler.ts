@@ -93,11 +93,7 @@ function errorBody(error: AppError, requestId: string): AgentError {
 
 /** Another writer was faster: sends the state, so that the caller can decide again. */
 function answerConflict(context: Context<AppVariables>, session: AgentSessionRow): Response {
-  const conflict = new AppError(
-    409,
-    "version_conflict",
-    "The session has another version: it was written since",
-  );
+  const conflict = refused("version_conflict");
   return context.json(
     { ...errorBody(conflict, context.get("requestId")), data: toState(session) },
     conflict.status,

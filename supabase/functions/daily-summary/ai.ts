@@ -5,6 +5,7 @@
  * @module
  */
 import * as z from "zod";
+import { parseJson } from "../_shared/http/json.ts";
 import { plainText } from "./plain_text.ts";
 import type { ChatMessage } from "./prompt.ts";
 
@@ -200,12 +201,4 @@ async function readText(response: Response): Promise<string> {
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

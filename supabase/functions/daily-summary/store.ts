@@ -5,9 +5,7 @@
  */
 import type { DatabaseClient } from "../_shared/database/clients.ts";
 import type { Database } from "../_shared/database/database.types.ts";
-import { sqlStateOf } from "../_shared/database/errors.ts";
 import { rows, rpc } from "../_shared/database/rpc.ts";
-import { AppError } from "../_shared/http/errors.ts";
 import type { Slice, SliceNotes } from "./notes.ts";
 
 /** A row of `summary_runs`. */
@@ -84,27 +82,18 @@ export function createSummaryStore(client: DatabaseClient): SummaryStore {
  * Starts a day of a workspace from its beginning, as a member.
  *
  * @param date Today in the workspace's time zone by default.
- * @throws {AppError} invalid_request (400) for a date out of range, or as `databaseError`.
+ * @throws {AppError} date_out_of_range (400), or as `databaseError`.
  */
 export async function startRun(
   client: DatabaseClient,
   workspaceId: string,
   date: string | undefined,
 ): Promise<RunRow> {
-  try {
-    const [run] = await rpc(client, "start_summary_run", {
-      workspace_id: workspaceId,
-      local_date: date,
-    });
-    return run!;
-  } catch (error) {
-    if (sqlStateOf(error) !== "22023") throw error;
-    throw new AppError(
-      400,
-      "invalid_request",
-      "date must be within the last 366 days, and not in the future",
-    );
-  }
+  const [run] = await rpc(client, "start_summary_run", {
+    workspace_id: workspaceId,
+    local_date: date,
+  });
+  return run!;
 }
 
 /**

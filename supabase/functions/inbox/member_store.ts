@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { requireManager } from "../_shared/auth/membership.ts";
 import type { ConnectionChange, NewConnection } from "../_shared/contracts/inbox/connections.ts";
 import type {
   Conversation,
@@ -40,7 +39,6 @@ export type ConnectionOverview = Returned<"connection_overview">[number];
 
 /** UNIQUE VIOLATION and INSUFFICIENT PRIVILEGE, as SQLSTATE. */
 const UNIQUE_VIOLATION = "23505";
-const INSUFFICIENT_PRIVILEGE = "42501";
 
 /**
  * The database as one member sees it. Every method throws an `AppError` as `databaseError`: the refusals of
@@ -154,19 +152,8 @@ export function createMemberStore(client: DatabaseClient) {
     },
     /** @returns Its primary key, and the API secret, which cannot be read again. */
     async createConnection(connection: NewConnection): Promise<{ id: string; api_secret: string }> {
-      try {
-        const [created] = await rpc(client, "create_connection", connection);
-        return created!;
-      } catch (error) {
-        switch (sqlStateOf(error)) {
-          case UNIQUE_VIOLATION:
-            throw refused("connection_id_taken");
-          case INSUFFICIENT_PRIVILEGE:
-            // Tells members, whose role is too low, from strangers.
-            await requireManager(client, connection.workspace_id);
-        }
-        throw error;
-      }
+      const [created] = await rpc(client, "create_connection", connection);
+      return created!;
     },
     /** A connection that the member may manage. */
     async managedConnection(id: string): Promise<ConnectionRow> {

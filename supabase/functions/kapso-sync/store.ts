@@ -7,7 +7,6 @@ import * as z from "zod";
 import type { Caller } from "../_shared/auth/caller.ts";
 import type { SyncMode, SyncRequest, SyncRun } from "../_shared/contracts/kapso_sync.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
-import { sqlStateOf } from "../_shared/database/errors.ts";
 import {
   type Arguments,
   type FunctionName,
@@ -15,6 +14,7 @@ import {
   rows,
   rpc,
 } from "../_shared/database/rpc.ts";
+import { AppError } from "../_shared/http/errors.ts";
 import { LeaseLost, type RunStore } from "./run.ts";
 
 /** A Kapso phone number that the caller may sync. */
@@ -114,7 +114,7 @@ export function createRunStore(client: DatabaseClient): RunStore {
     try {
       return await rpc(client, name, args);
     } catch (error) {
-      if (sqlStateOf(error) === "55006") throw new LeaseLost("another slice holds the run");
+      if (error instanceof AppError && error.code === "sync_run_lost") throw new LeaseLost();
       throw error;
     }
   }

@@ -10,6 +10,7 @@
 import { receiveKapsoEvent } from "../_shared/contracts/kapso_webhook.ts";
 import { createApp, errorBody, limitBody } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import { parseJson } from "../_shared/http/json.ts";
 import type { Log } from "../_shared/http/log.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { MEDIA_TYPES } from "../_shared/kapso/webhook/content.ts";
@@ -49,7 +50,8 @@ export function createHandler(
   app.post("/", limitBody(MAX_BODY_BYTES));
   addRoute(app, receiveKapsoEvent, async ({ reply }, { req, get }) => {
     const body = new Uint8Array(await req.arrayBuffer());
-    const parsed = parseJson(body);
+    // Undefined where it is not JSON: a signed body is recorded nevertheless.
+    const parsed = parseJson(new TextDecoder().decode(body));
     const signed = await readSigned(deps.store, body, parsed, req.header("x-webhook-signature"));
     const event = req.header("x-webhook-event");
     const payloadVersion = req.header("x-webhook-payload-version");
@@ -73,15 +75,6 @@ export function createHandler(
     return reply(200, { received: true, id, state });
   });
   return (request) => app.fetch(request);
-}
-
-/** The body as JSON, or undefined where it is not JSON: a signed one is recorded all the same. */
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(body));
-  } catch {
-    return undefined;
-  }
 }
 
 /**

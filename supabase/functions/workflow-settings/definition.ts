@@ -6,6 +6,7 @@
  */
 import { applyEdits, findNodeAtLocation, type JSONPath, modify, parseTree } from "jsonc-parser";
 import * as z from "zod";
+import { parseJson } from "../_shared/http/json.ts";
 
 const looseObject = z.record(z.string(), z.unknown());
 
@@ -93,14 +94,6 @@ export function editDefinition({ text, path }: WorkflowGraph, edits: readonly Ed
   );
   const { offset, length } = findNodeAtLocation(parseTree(edited)!, path)!;
   return edited.slice(offset, offset + length);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function child(value: unknown, key: string | number): unknown {

@@ -22,7 +22,7 @@ export interface SettingStore {
    * Creates or changes a setting.
    *
    * @param version The version that was read; null for a new setting.
-   * @throws {AppError} version_conflict (409) where it has another version, invalid_request (400) for a
+   * @throws {AppError} version_conflict (409) where it has another version now; invalid_request (400) for a
    *   connection of another workspace.
    */
   save(

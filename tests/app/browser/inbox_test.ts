@@ -142,7 +142,9 @@ Deno.test("after a message was sent, what it changed is read once", async () => 
   await send(page, "once, please");
   await bubble(page, "once, please").getByRole("img", { name: /^(Sent|Delivered|Read)$/ })
     .waitFor();
-  await until("reading the list", () => reads.includes("search_conversations"));
+  for (const read of ["search_conversations", "conversation_messages"]) {
+    await until(read, () => reads.includes(read));
+  }
   await page.clock.runFor(2_000);
   await settled();
   assertEquals(reads.toSorted(), [
@@ -823,7 +825,7 @@ Deno.test("a secret is replaced", async () => {
 });
 
 Deno.test("a backfill runs to 100 %", async () => {
-  const { fake, line, team } = world.inbox;
+  const { fake, phoneNumber, team } = world.inbox;
   const past = unique("Past ");
   fake.seedHistory({
     conversations: 12,
@@ -836,7 +838,7 @@ Deno.test("a backfill runs to 100 %", async () => {
   await using window = await world.open(team.admin, "/connections");
   const { page } = window;
   const card = page.getByRole("article").filter({
-    hasText: line.phoneNumberId,
+    hasText: phoneNumber.phoneNumberId,
   });
   await card.getByRole("button", { name: "Fetch history" }).click();
   await card.getByText("History is complete").waitFor({ timeout: 30_000 });

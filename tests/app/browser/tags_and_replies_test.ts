@@ -182,7 +182,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   Deno.test(`tags and canned replies are accessible and fit a phone, ${colorScheme}`, async () => {
     const { name, thread } = await customer(world);
     const { client, workspaceId } = world.inbox.team.owner;
-    const colours = ["grey", "red", "orange", "green", "teal", "blue", "purple", "pink"];
+    const colours = ["grey", "red", "orange", "green", "teal", "blue", "purple", "pink"] as const;
     const { data: tags } = await client.from("tags").insert(
       colours.map((colour) => ({
         workspace_id: workspaceId,

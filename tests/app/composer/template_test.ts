@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { Template } from "../../../app/src/api/types.ts";
+import type { Template } from "../../../app/src/api/rows.ts";
 import {
   headerMedia,
   renderTemplate,
@@ -15,7 +15,7 @@ import {
 
 function template(
   components: Template["components"],
-  parameterFormat: string | null = "POSITIONAL",
+  parameterFormat = "POSITIONAL",
 ): Template {
   return {
     id: "1",

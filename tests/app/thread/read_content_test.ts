@@ -1,11 +1,11 @@
 /**
- * What the app makes of messages, whatever a provider has put into them.
+ * How the app reads messages, with any content that a provider may put into them.
  *
  * @module
  */
 
 import { assertEquals } from "@std/assert";
-import type { Message } from "../../../app/src/api/types.ts";
+import type { Message } from "../../../app/src/api/rows.ts";
 import { readContent } from "../../../app/src/thread/read_content.ts";
 
 function read(overrides: Partial<Message>) {

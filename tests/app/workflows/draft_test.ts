@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { differenceOf, type Part } from "../../../app/src/workflows/difference.ts";
 import { changesOf, doubleName, type Draft, draftOf } from "../../../app/src/workflows/draft.ts";
-import type { WorkflowSetting } from "../../../app/src/workflows/types.ts";
+import type { WorkflowSetting } from "../../../app/src/api/rows.ts";
 
 const SETTING: WorkflowSetting = {
   id: "1",
@@ -36,7 +36,7 @@ function changed(fields: Partial<Draft>, setting: WorkflowSetting | undefined = 
   return changesOf({ ...draftOf(setting), ...fields }, setting);
 }
 
-Deno.test("what nobody touched is not saved, and what was emptied is", () => {
+Deno.test("an untouched field is not saved, and an emptied one is", () => {
   assertEquals(changed({}), {});
   assertEquals(changesOf(draftOf(undefined), undefined), {});
   assertEquals(changed({ ai_model: " " }), { ai_model: null });
@@ -53,7 +53,7 @@ Deno.test("numbers are read as people write them, and nonsense goes to the serve
   assertEquals(changed({ max_tokens: "many" }) as unknown, { max_tokens: "many" });
 });
 
-Deno.test("rows that were left empty are nothing, and two answers of one name are told", () => {
+Deno.test("empty rows are dropped, and two answers with one name are reported", () => {
   const reply = { name: "price", text: "On the card." };
   assertEquals(changed({ auto_reply_templates: [reply, { name: " ", text: "" }] }), {});
   assertEquals(changed({ agent_nodes: [" a ", ""] }), {

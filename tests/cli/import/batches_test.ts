@@ -15,7 +15,7 @@ function thread(id: string) {
   return { externalId: id, participantIdentifier: id };
 }
 
-Deno.test("makeBatches() splits by messages and keeps the order within threads and over requests", async () => {
+Deno.test("makeBatches() splits by messages and keeps the order within conversations and across requests", async () => {
   const items = Array.from({ length: 25 }, (_, index) => ({
     conversation: thread(index % 2 ? "odd" : "even"),
     message: message(String(index)),

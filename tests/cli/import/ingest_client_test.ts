@@ -90,7 +90,7 @@ const PASSING: [string, Misbehaviour][] = [
 ];
 
 for (const [name, misbehaviour] of PASSING) {
-  Deno.test(`send() tries again after: ${name}`, async () => {
+  Deno.test(`send() retries after: ${name}`, async () => {
     await using fake = startFakeIngest();
     fake.misbehaviours.push(misbehaviour, misbehaviour);
     const retries: number[] = [];
@@ -228,7 +228,7 @@ Deno.test("runImport() reports a broken conversation and stores the others", asy
   assertEquals(exitCodeOf(summary), 3);
 });
 
-Deno.test("runImport() goes on after one refused request, and stops when the first or the key is refused", async () => {
+Deno.test("runImport() continues after one refused request, and stops when the first or the key is refused", async () => {
   const refuse = (status: number): Misbehaviour => ({ kind: "status", status });
   const works = undefined as unknown as Misbehaviour;
   const cases: [Misbehaviour[], number, number, 1 | 3][] = [
@@ -264,7 +264,7 @@ Deno.test("runImport() stops when it is interrupted, and counts what was stored"
   assertEquals(exitCodeOf(summary), 3);
 });
 
-Deno.test("runImport() leaves out what is not before --until", async () => {
+Deno.test("runImport() skips messages that are not before --until", async () => {
   await using fake = startFakeIngest();
   const summary = await runImport([sourceOf(items(30))], {
     client: clientOf(fake),

@@ -97,7 +97,7 @@ Deno.test("import sends a WhatsApp zip with names, sizes and hashes of its files
   }
 });
 
-Deno.test("import exits with 1, 2 or 3 and says why", async () => {
+Deno.test("import ends with code 1, 2 or 3 and says why", async () => {
   await using fake = startFakeIngest();
   fake.broken.add("user700000001");
   const telegram = `${FIXTURES}/telegram/account.json`;

@@ -13,7 +13,7 @@ const FUNCTION = new URL("supabase/functions/messaging-ingest/index.ts", ROOT);
 const MESSAGE_COUNT = 700;
 
 Deno.test({
-  name: "import brings a WhatsApp chat into the database, once",
+  name: "import stores a WhatsApp chat in the database, once",
   ignore: isMissing(FUNCTION),
   async fn() {
     await using stack = await sharedStack();

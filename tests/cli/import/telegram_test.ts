@@ -144,13 +144,13 @@ Deno.test("readTelegram() imports only the chosen chats", async () => {
     assertEquals(items.length, 4, chat);
   }
   await assertRejects(
-    () => read("account.json", { chats: ["Nobody"] }),
+    () => read("account.json", { chats: ["Unknown"] }),
     CommandError,
     '"Tim Gudang (1500000001)"',
   );
 });
 
-Deno.test("readTelegram() asks who you are where the export does not say", async () => {
+Deno.test("readTelegram() asks who you are if the export does not say it", async () => {
   const error = await assertRejects(() => read("group.json"), CommandError, "--me");
   assertEquals(error.exitCode, 2);
   assert(error.message.includes('"Budi Santoso", "Toko Melati", "user700000003"'));
@@ -161,7 +161,7 @@ Deno.test("readTelegram() asks who you are where the export does not say", async
   }
 });
 
-Deno.test("readTelegram() reads dates without an offset in the given zone and mends \\x escapes", async () => {
+Deno.test("readTelegram() reads dates without an offset in the given zone and repairs \\x escapes", async () => {
   const items = await read("old_dates_and_escapes.json");
   const [message] = messagesOf(items);
   assertEquals(message?.sentAt, "2019-05-01T05:00:00.000Z");
@@ -169,7 +169,7 @@ Deno.test("readTelegram() reads dates without an offset in the given zone and me
   assertEquals(items[1], { kind: "skipped", reason: "message without a date" });
 });
 
-Deno.test("surveyTelegram() copes with keys after the messages", async () => {
+Deno.test("surveyTelegram() reads keys that follow the messages", async () => {
   const chat = JSON.parse(await Deno.readTextFile(new URL("personal_chat.json", FIXTURES)));
   const { name, type, id, messages } = chat;
   const rewritten = await read(json({ messages, type, name, id }));

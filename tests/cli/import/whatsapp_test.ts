@@ -115,7 +115,7 @@ Deno.test("readWhatsApp() gives the same ids after the contact was renamed", asy
   );
 });
 
-Deno.test("readWhatsApp() leaves alone what only looks like an entry", async () => {
+Deno.test("readWhatsApp() keeps lines that only look like an entry", async () => {
   const { messages, skipped } = await read(await fixture("traps.txt"));
   assertEquals(messages.map(({ direction, content }) => `${direction}|${content}`), [
     "inbound|" + [
@@ -166,7 +166,7 @@ Deno.test("prepareWhatsApp() reads a group of an iPhone, whose notices are signe
   assertEquals(items.length - messages.length, 3);
 });
 
-Deno.test("prepareWhatsApp() takes notices for notices and nothing else", async () => {
+Deno.test("prepareWhatsApp() recognises notices and only notices", async () => {
   const line = (text: string, sender = "Sari Wijaya") =>
     `[13/02/2026, 10:00:00] ${sender}: ${text}`;
   const { messages, skipped } = await read([
@@ -247,7 +247,7 @@ Deno.test("readChatEntries() detects the order of day and month", () => {
   }
 });
 
-Deno.test("readChatEntries() asks for the order when the dates can be read both ways", async () => {
+Deno.test("readChatEntries() asks for the order when the dates are ambiguous", async () => {
   const text = await fixture("ambiguous.txt");
   const error = assertThrows(() => readChatEntries(text), CommandError, "--date-order");
   assertEquals(error.exitCode, 2);
@@ -316,7 +316,7 @@ Deno.test("readChatMedia() recognises attachments in many languages and nothing 
   }
 });
 
-Deno.test("prepareWhatsApp() finds out who is who, or asks", async () => {
+Deno.test("prepareWhatsApp() finds out who the senders are, or asks", async () => {
   const two = "13/02/2026, 10:00 - Sari: a\n13/02/2026, 10:01 - Toko: b";
   const one = "13/02/2026, 10:00 - Sari: a";
   const three = `${two}\n13/02/2026, 10:02 - Budi: c`;
@@ -358,7 +358,7 @@ Deno.test("prepareWhatsApp() finds out who is who, or asks", async () => {
   );
 });
 
-Deno.test("readWhatsApp() tells identical messages of one minute apart, also across senders", async () => {
+Deno.test("readWhatsApp() distinguishes identical messages of one minute, also of different senders", async () => {
   const line = (sender: string) => `13/02/2026, 10:00 - ${sender}: ok`;
   const { messages } = await read(
     [line("Sari Wijaya"), line("Sari Wijaya"), line("Toko"), line("Toko")].join("\n"),

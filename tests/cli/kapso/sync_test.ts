@@ -1,5 +1,5 @@
 /**
- * `deno task kapso:sync`: what it prints, how it ends, and that it gets through whatever happens.
+ * `deno task kapso:sync`: what it prints, how it ends, and that it survives failures.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { readOptions, type SyncOptions } from "../../../cli/kapso/sync/options.t
 import { findProject } from "../../../cli/kapso/sync/project.ts";
 import { createTextReport } from "../../../cli/kapso/sync/report.ts";
 import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
-import { createLine, uniquePhoneNumberId } from "../../support/kapso.ts";
+import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso.ts";
 import { rows, signUp } from "../../support/users.ts";
 import {
   type Business,
@@ -36,7 +36,7 @@ const world = useWorld({ startAt: Date.now() - 3 * DAY_MS });
 Deno.test("kapso:sync prints what it does step by step, and adds nothing the second time", async () => {
   const business = await newBusiness(world.current);
   addConversation(business, 2, { phone: "14155550123" });
-  // Whatever a customer calls themselves, it stays a name.
+  // A customer's name is printed as a name, with any characters.
   addConversation(business, 8, {
     phone: "6281398765432",
     name: "Jane\x1b[2J \x1b]0;owned\x07Smith\u202e\r\n✓ Success",
@@ -51,7 +51,7 @@ Deno.test("kapso:sync prints what it does step by step, and adds nothing the sec
 
 Workspace: ${slug}
 Supabase URL: ${world.current.info.api_url}
-Phone Number ID: ${business.line.phoneNumberId}
+Phone Number ID: ${business.phoneNumber.phoneNumberId}
 Messages per conversation: 50
 
 [Step 1] Getting workspace from Supabase...
@@ -95,7 +95,7 @@ Conversations created: 3
 `,
   );
   assertEquals(first.code, 0);
-  assertEquals(await storedOf(business), kapsoIds(world.current.fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(world.current.fake, business.fakePhoneNumber));
 
   const second = await command([slug]);
   assertEquals(second.code, 0, second.stderr);
@@ -105,7 +105,9 @@ Conversations created: 3
     "Messages imported: 0\nContacts created: 0\nConversations created: 0\n",
   );
 
-  const json = await command([slug, "--json"], { PHONE_NUMBER_ID: business.line.phoneNumberId });
+  const json = await command([slug, "--json"], {
+    PHONE_NUMBER_ID: business.phoneNumber.phoneNumberId,
+  });
   assertEquals([json.code, json.stderr], [0, ""]);
   const events: SyncEvent[] = json.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assertEquals(events[0]!.type, "run");
@@ -126,7 +128,7 @@ Deno.test("kapso:sync reads the newest messages, or all, or those since a time",
   const all = await command([slug, "--messages", "all", "--delay-ms", "0"]);
   assertStringIncludes(all.stdout, "Messages per conversation: all\n");
   assertStringIncludes(all.stdout, "  → Found 120 messages\n");
-  assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(fake, business.fakePhoneNumber));
 });
 
 Deno.test("kapso:sync --dry-run counts, and stores nothing", async () => {
@@ -143,12 +145,12 @@ Deno.test("kapso:sync --dry-run counts, and stores nothing", async () => {
   assertEquals(people, []);
 });
 
-Deno.test("kapso:sync ends with 2 where a conversation failed, and imports it the next time", async () => {
+Deno.test("kapso:sync ends with code 3 if a conversation failed, and imports it the next time", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
   addConversation(business, 3, {});
-  fake.misbehaveOn("GET", new RegExp(`/${business.line.phoneNumberId}/messages$`), {
+  fake.misbehaveOn("GET", new RegExp(`/${business.phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 400,
     body: '{"error":"Conversation is damaged"}',
@@ -167,15 +169,15 @@ Deno.test("kapso:sync ends with 2 where a conversation failed, and imports it th
   assertMatch(first.stdout, /Some conversations failed\. Run it again/);
   const second = await command([slug]);
   assertEquals(second.code, 0);
-  assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(fake, business.fakePhoneNumber));
 });
 
-Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them fails", async () => {
+Deno.test("kapso:sync syncs all numbers of a workspace, also if one of them fails", async () => {
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
   // Kapso does not know this one, and the third is switched off.
-  const unknown = await createLine(business.user);
-  const inactive = await createLine(business.user);
+  const unknown = await createPhoneNumber(business.user);
+  const inactive = await createPhoneNumber(business.user);
   await rows(
     business.user.client.from("connections").update({ is_active: false }).eq("id", inactive.id)
       .select("id"),
@@ -184,7 +186,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   const { code, stdout, stderr } = await command([slug]);
   assertEquals(code, 3, stderr);
   assertMatch(stdout, new RegExp(`\\(${inactive.phoneNumberId}\\) is inactive and left out`));
-  assertStringIncludes(stdout, `--- Number 1 of 2: ${business.line.phoneNumberId}, `);
+  assertStringIncludes(stdout, `--- Number 1 of 2: ${business.phoneNumber.phoneNumberId}, `);
   assertStringIncludes(stdout, `--- Number 2 of 2: ${unknown.phoneNumberId}, `);
   assertStringIncludes(
     stdout,
@@ -192,7 +194,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   );
   assertMatch(stderr, /Kapso refuses: .*that the Phone Number ID belongs to its project/);
 
-  const only = await command([slug, "--connection", business.line.phoneNumberId]);
+  const only = await command([slug, "--connection", business.phoneNumber.phoneNumberId]);
   assertEquals([only.code, only.stderr], [0, ""]);
   assert(!only.stdout.includes("Number 1 of"));
   const off = await command([], { PHONE_NUMBER_ID: inactive.phoneNumberId });
@@ -200,7 +202,7 @@ Deno.test("kapso:sync syncs all numbers of a workspace, also where one of them f
   assertStringIncludes(off.stderr, "No selected connection is active");
 });
 
-Deno.test("kapso:sync says what is wrong, and what to do", async () => {
+Deno.test("kapso:sync says what went wrong, and what to do", async () => {
   const { info } = world.current;
   const business = await newBusiness(world.current);
   const slug = await slugOf(business);
@@ -210,11 +212,16 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
   const [bareWorkspace] = await rows(bare.client.from("workspaces").select("slug"));
   const closed = "http://127.0.0.1:9";
   const cases: [string[], Record<string, string>, number, string][] = [
-    [["nobody-here"], {}, 2, 'Workspace not found: there is no workspace "nobody-here"'],
-    [["nobody-here"], {}, 2, slug],
+    [
+      ["unknown-workspace"],
+      {},
+      2,
+      'Workspace not found: there is no workspace "unknown-workspace"',
+    ],
+    [["unknown-workspace"], {}, 2, slug],
     [[], {}, 2, "Several workspaces have a Kapso number"],
     [[bareWorkspace!.slug], {}, 2, "has no Kapso number. Create a connection"],
-    [[slug, "--connection", uniquePhoneNumberId()], {}, 2, business.line.phoneNumberId],
+    [[slug, "--connection", uniquePhoneNumberId()], {}, 2, business.phoneNumber.phoneNumberId],
     [[await slugOf(empty)], {}, 0, "No conversations found in Kapso. Check"],
     [[slug], { KAPSO_API_KEY: "wrong-key-of-kapso" }, 1, "Kapso refuses: Invalid credentials"],
     [
@@ -249,11 +256,11 @@ Deno.test("kapso:sync says what is wrong, and what to do", async () => {
   }
 });
 
-Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", async () => {
+Deno.test("kapso:sync waits as long as Kapso's rate limit says, and resumes", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   addConversation(business, 4, {});
-  fake.misbehaveOn("GET", new RegExp(`/${business.line.phoneNumberId}/messages$`), {
+  fake.misbehaveOn("GET", new RegExp(`/${business.phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 429,
     headers: { "Retry-After": "42" },
@@ -266,9 +273,9 @@ Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", as
   const note = lines.find((line) => line.startsWith("Kapso limits the rate"));
   assertMatch(note ?? "", /A larger --delay-ms avoids this\. Resuming in 42 seconds\./);
   assertEquals(lines.filter((line) => line.includes("] Processing:")).length, 1);
-  assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(fake, business.fakePhoneNumber));
 
-  fake.misbehaveOn("GET", new RegExp(`/${business.line.phoneNumberId}/messages$`), {
+  fake.misbehaveOn("GET", new RegExp(`/${business.phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 429,
     headers: { "Retry-After": "86400" },
@@ -279,7 +286,7 @@ Deno.test("kapso:sync waits as long as Kapso's rate limit says, and goes on", as
   assertStringIncludes(refused.problems, "0 of 1 conversations are done; run it again");
 });
 
-Deno.test("kapso:sync outlives a function that is killed, and others at work", async () => {
+Deno.test("kapso:sync survives a killed function and a concurrent run", async () => {
   const { fake, info, sql } = world.current;
   const business = await newBusiness(world.current);
   for (let place = 0; place < 6; place++) addConversation(business, 3, {});
@@ -287,7 +294,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   const killed = await commandHere(business, { delayMs: 150 }, async () => {
     // As if the minute were over.
     const [run] = await sql<{ id: string }[]>`
-      select id from public.sync_runs where connection_id = ${business.line.id} and finished_at is null`;
+      select id from public.sync_runs where connection_id = ${business.phoneNumber.id} and finished_at is null`;
     if (run) await expireWaits(info, run.id);
   }, async (line) => {
     if (line.startsWith("[3/6]") && kills++ === 0) assert(await killFunction(world.current));
@@ -295,10 +302,10 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   assertEquals(kills, 1);
   assertEquals(killed.code, 0, killed.problems);
   assert(killed.lines.some((line) => /broke\. Resuming\.|Retrying in/.test(line)));
-  assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(fake, business.fakePhoneNumber));
 
-  // Another request that lets time pass between two conversations, until somebody waits for it.
-  const other = await post(info, { connection_id: business.line.id, delay_ms: 10_000 });
+  // Another request pauses between two conversations until this command waits for it.
+  const other = await post(info, { connection_id: business.phoneNumber.id, delay_ms: 10_000 });
   const reader = other.body!.getReader();
   await reader.read();
   let isOver = false;
@@ -306,7 +313,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
     if (isOver) return;
     isOver = true;
     const [run] = await sql<{ id: string }[]>`
-      select id from public.sync_runs where connection_id = ${business.line.id} and finished_at is null`;
+      select id from public.sync_runs where connection_id = ${business.phoneNumber.id} and finished_at is null`;
     await expireWaits(info, run!.id);
   });
   await reader.cancel();
@@ -317,7 +324,7 @@ Deno.test("kapso:sync outlives a function that is killed, and others at work", a
   );
 });
 
-Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second one ends it at once", async () => {
+Deno.test("Ctrl-C stops kapso:sync, the next call resumes there, and a second Ctrl-C ends it at once", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
   for (let place = 0; place < 5; place++) addConversation(business, 3, {});
@@ -348,7 +355,7 @@ Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second on
   assert(!hard.stdout.includes("=== Sync Stopped ==="));
   // What was cut off is still asked to stop, or counts as busy until its lease is over.
   const [run] = await world.current.sql<{ id: string }[]>`
-    select id from public.sync_runs where connection_id = ${business.line.id} and finished_at is null`;
+    select id from public.sync_runs where connection_id = ${business.phoneNumber.id} and finished_at is null`;
   await expireWaits(world.current.info, run!.id);
 
   const last = await command([slug]);
@@ -359,10 +366,10 @@ Deno.test("Ctrl-C stops kapso:sync, the next call goes on there, and a second on
       "✓ Total conversations: 5\n",
   );
   assertStringIncludes(last.stdout, "Successfully processed: 5\n");
-  assertEquals(await storedOf(business), kapsoIds(fake, business.fakeLine));
+  assertEquals(await storedOf(business), kapsoIds(fake, business.fakePhoneNumber));
 });
 
-Deno.test("without an environment it is the project that runs on this machine", async () => {
+Deno.test("without environment variables it uses the project on this machine", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await assertProblem(findProject({}, folder), "No project is running on this machine");
@@ -376,7 +383,7 @@ Deno.test("without an environment it is the project that runs on this machine", 
     );
     await assertProblem(findProject({}, folder), "No project is running on this machine");
     const attempt = await Lock.tryTake(join(local, "stack.lock"));
-    if (!("lock" in attempt)) throw new Error("somebody else has the lock");
+    if (!("lock" in attempt)) throw new Error("another process has the lock");
     assertEquals(await findProject({}, folder), {
       url: "http://127.0.0.1:54321",
       serviceKey: secrets.secret_key,
@@ -395,13 +402,13 @@ Deno.test("without an environment it is the project that runs on this machine", 
 
 /** A conversation of a month ago at Kapso. The one that is added last is listed first. */
 function addConversation(
-  { fakeLine }: Business,
+  { fakePhoneNumber }: Business,
   messages: number,
   contact: { phone?: string; name?: string },
 ): void {
   const { fake } = world.current;
   fake.clock.advance(60);
-  const added = fake.addContact({ line: fakeLine, ...contact });
+  const added = fake.addContact({ phoneNumber: fakePhoneNumber, ...contact });
   for (let place = 0; place < messages; place++) {
     const sentAt = Date.now() - 30 * DAY_MS + place * 60_000;
     fake.importMessage(added, place % 2 === 0 ? "inbound" : "outbound", `text ${place}`, sentAt);
@@ -413,8 +420,8 @@ async function slugOf({ user }: Business): Promise<string> {
   return workspace!.slug;
 }
 
-function storedOf({ line }: Business): Promise<string[]> {
-  return storedIds({ sql: world.current.sql, line });
+function storedOf({ phoneNumber }: Business): Promise<string[]> {
+  return storedIds({ sql: world.current.sql, phoneNumber });
 }
 
 interface Ended {
@@ -492,7 +499,7 @@ async function commandHere(
     (text) => problems += text,
   );
   const read = readOptions([await slugOf(business), "--delay-ms", "0"], {});
-  if (read === "help") throw new Error("nobody asked for help");
+  if (read === "help") throw new Error("the options are a call for help");
   const code = await syncKapso({
     project: { url: info.api_url, serviceKey: info.secret_key },
     report,

@@ -8,7 +8,12 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { useDatabase } from "../../support/database.ts";
 import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import { signUp } from "../../support/users.ts";
-import { createLine, FIXTURE_LINE, type Line, uniquePhoneNumberId } from "../../support/kapso.ts";
+import {
+  createPhoneNumber,
+  FIXTURE_PHONE_NUMBER_ID,
+  type PhoneNumber,
+  uniquePhoneNumberId,
+} from "../../support/kapso.ts";
 
 const db = useDatabase();
 const ROOT = new URL("../../../", import.meta.url);
@@ -43,7 +48,7 @@ Deno.test("register creates a webhook, and adopts it the second time", async () 
   const [stored] = await db.sql`
     select octet_length(webhook_secret) > 64 as has_new, octet_length(previous_webhook_secret) > 64 as has_old,
       position(${webhook!.secretKey} in encode(webhook_secret, 'escape')) as in_the_clear
-    from private.connection_secrets where connection_id = ${setup.line.id}`;
+    from private.connection_secrets where connection_id = ${setup.phoneNumber.id}`;
   assertEquals(stored, { has_new: true, has_old: true, in_the_clear: 0 });
   for (const { stdout, stderr } of [first, second]) {
     for (const hidden of [secret, webhook!.secretKey, fake.apiKey, KEY, db.info.secret_key]) {
@@ -61,7 +66,7 @@ Deno.test("an account that does not know the contact events gets the others", as
   assertEquals((await setup.run("status")).code, 0);
 });
 
-Deno.test("status tells of a pause, resume ends it, test tells what came of it", async () => {
+Deno.test("status shows a pause, resume ends it, test shows the delivery", async () => {
   await using setup = await start();
   const { fake, run } = setup;
   await run("register");
@@ -75,12 +80,12 @@ Deno.test("status tells of a pause, resume ends it, test tells what came of it",
   assertEquals(webhook!.active, true);
   assertStringIncludes((await run("resume")).stdout, "already");
 
-  // The stack's functions have another CREDENTIALS_KEY than this test, so here nobody can read the secret.
+  // The stack's functions have another CREDENTIALS_KEY than this test, so they cannot read the secret.
   const failed = await run("test");
   assertEquals(failed.code, 1);
   assertStringIncludes(failed.stdout, "HTTP 500");
   await db
-    .sql`update private.connection_secrets set webhook_secret = null where connection_id = ${setup.line.id}`;
+    .sql`update private.connection_secrets set webhook_secret = null where connection_id = ${setup.phoneNumber.id}`;
   webhook!.secretKey = db.info.demo.kapso_webhook_secret;
   const tested = await run("test", "--event", "whatsapp.conversation.created");
   assertEquals(tested.code, 0, tested.stdout + tested.stderr);
@@ -88,11 +93,11 @@ Deno.test("status tells of a pause, resume ends it, test tells what came of it",
   assertStringIncludes((await run("status")).stdout, "No secret is stored");
 });
 
-Deno.test("what goes wrong is said in a sentence", async () => {
+Deno.test("an error is one sentence", async () => {
   await using setup = await start();
   const { fake, run } = setup;
   fake.misbehave({ kind: "html", status: 502 }, { kind: "status", status: 500 });
-  assertEquals((await run("register")).code, 0, "reading is tried again");
+  assertEquals((await run("register")).code, 0, "reads are retried");
   const cases: [string[], Record<string, string>, string][] = [
     [["status"], { KAPSO_API_KEY: "wrong" }, "does not accept KAPSO_API_KEY"],
     [["status"], { KAPSO_API_KEY: "" }, "KAPSO_API_KEY is not set"],
@@ -108,22 +113,22 @@ Deno.test("what goes wrong is said in a sentence", async () => {
     assertStringIncludes(stderr, text);
     assert(!stderr.includes("    at "), stderr);
   }
-  fake.state.lines.delete(setup.line.phoneNumberId);
+  fake.state.phoneNumbers.delete(setup.phoneNumber.phoneNumberId);
   assertStringIncludes((await run("status")).stderr, "does not know this number");
 });
 
 /** A fake Kapso with the number of a connection. */
 async function start(options: { knowsContactEvents?: boolean } = {}) {
   const user = await signUp(db.info);
-  const line: Line = await createLine(user, uniquePhoneNumberId());
+  const phoneNumber: PhoneNumber = await createPhoneNumber(user, uniquePhoneNumberId());
   const [row] = await db.sql<{ connection_id: string }[]>`
-    select connection_id from public.connections where id = ${line.id}`;
+    select connection_id from public.connections where id = ${phoneNumber.id}`;
   const fake: FakeKapso = await startFakeKapso({ seed: 5, ...options });
-  fake.state.lines.delete(FIXTURE_LINE);
-  fake.addLine(line.phoneNumberId, "+551130000009");
+  fake.state.phoneNumbers.delete(FIXTURE_PHONE_NUMBER_ID);
+  fake.addPhoneNumber(phoneNumber.phoneNumberId, "+551130000009");
   return {
     fake,
-    line,
+    phoneNumber,
     async run(command: string, ...rest: (string | Record<string, string>)[]) {
       const args = rest.filter((part) => typeof part === "string");
       const env = Object.assign({}, ...rest.filter((part) => typeof part === "object"));

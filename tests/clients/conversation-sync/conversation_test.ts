@@ -106,7 +106,7 @@ for (const answer of [answerWithFunctions, answerInScope]) {
     assertEquals(service.metrics().syncs.total, 1);
   });
 
-  Deno.test(`${answer.name}() answers the customer whatever the API does, and recovers`, async () => {
+  Deno.test(`${answer.name}() answers the customer during any failure of the API, and recovers`, async () => {
     await using api = startFakeApi();
     const service = serviceOn(api, { retries: 1 });
     const troubles = [
@@ -144,13 +144,13 @@ for (const answer of [answerWithFunctions, answerInScope]) {
     assertEquals(service.entries.map(({ fields }) => fields.kind), ["timeout"]);
   });
 
-  Deno.test(`${answer.name}() does nothing where the sync is switched off`, async () => {
+  Deno.test(`${answer.name}() does nothing if the sync is switched off`, async () => {
     await using api = startFakeApi();
     assertEquals(await answer(serviceOn(api, { enabled: false })), "¡Perfecto!");
     assertEquals(api.requests, []);
   });
 
-  Deno.test(`${answer.name}() throws where that is asked for`, async () => {
+  Deno.test(`${answer.name}() throws if that is requested`, async () => {
     await using api = startFakeApi();
     api.always(failure(400));
     const service = serviceOn(api, { throwOnError: true });
@@ -238,7 +238,7 @@ Deno.test("a scope shows what is known of the customer", async () => {
   assertEquals([none.sessionId, none.state], [null, null]);
 });
 
-Deno.test("a scope keeps the order of calls nobody waits for, and its end waits for them", async () => {
+Deno.test("a scope keeps the order of calls that are not awaited, and its end waits for them", async () => {
   await using api = startFakeApi();
   api.always(well);
   using slow = held();

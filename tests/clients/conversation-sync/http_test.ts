@@ -99,7 +99,7 @@ const TRANSIENT: Record<string, [Behaviour, ConversationSyncError["kind"]]> = {
   "an answer that is cut off": [cutOff(), "network"],
   "200 as a page of HTML": [html(200), "invalid_response"],
   "garbage": [text('{"type":"1","data":{'), "invalid_response"],
-  "JSON of somebody else": [text('{"hello":"world"}'), "invalid_response"],
+  "JSON of another program": [text('{"hello":"world"}'), "invalid_response"],
   "an answer without a session": [ok({ unexpected: true }), "invalid_response"],
 };
 
@@ -126,7 +126,7 @@ const FINAL: Record<string, [Behaviour, ConversationSyncError["kind"]]> = {
   ],
 };
 
-Deno.test("a call that may be repeated gets over whatever passes", async (t) => {
+Deno.test("a call that may be repeated survives passing failures", async (t) => {
   await using api = startFakeApi();
   for (const [trouble, [behaviour]] of Object.entries(TRANSIENT)) {
     for (const [name, call] of Object.entries(REPEATABLE)) {
@@ -161,7 +161,7 @@ Deno.test("a call that must be sent once is", async (t) => {
   }
 });
 
-Deno.test("what does not pass is not repeated, and does not throw", async (t) => {
+Deno.test("a lasting failure is not retried, and does not throw", async (t) => {
   await using api = startFakeApi();
   for (const [trouble, [behaviour, kind]] of Object.entries(FINAL)) {
     await t.step(trouble, async () => {
@@ -181,7 +181,7 @@ Deno.test("what does not pass is not repeated, and does not throw", async (t) =>
   }
 });
 
-Deno.test("what does not pass after all repeats is given up", async () => {
+Deno.test("a failure that lasts through all retries is reported", async () => {
   await using api = startFakeApi();
   api.always(failure(500));
   const service = serviceOn(api, { retries: 4 });
@@ -250,7 +250,7 @@ Deno.test("Retry-After that does not fit into the time limit ends the call at on
   assertEquals(api.requests.length, 2);
 });
 
-Deno.test("the waits before repeats double, and are spread", async () => {
+Deno.test("the waits before retries double, with jitter", async () => {
   await using api = startFakeApi();
   api.always(failure(500));
   const spread: number[] = [];
@@ -266,7 +266,7 @@ Deno.test("the waits before repeats double, and are spread", async () => {
   for (const [index, least] of [19, 39, 79].entries()) assertGreaterOrEqual(gaps[index]!, least);
 });
 
-Deno.test("nobody there: no throw", async () => {
+Deno.test("no server: no throw", async () => {
   const api = startFakeApi();
   await api[Symbol.asyncDispose]();
   const service = serviceOn(api);
@@ -293,7 +293,7 @@ Deno.test("a signal ends a call", async () => {
   ]);
 });
 
-Deno.test("a signal ends the wait before a repeat", async () => {
+Deno.test("a signal ends the wait before a retry", async () => {
   await using api = startFakeApi();
   const controller = new AbortController();
   api.always((request) => {

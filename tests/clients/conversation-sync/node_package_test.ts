@@ -101,7 +101,7 @@ Deno.test({
         assertEquals(JSON.parse(broken.stdout), {
           functions: "¡Perfecto!",
           scope: "¡Perfecto!",
-          service: "nobody",
+          service: "unknown customer",
           syncs: 0,
         });
         assertEquals(broken.stderr.match(/^conversation sync error \{/gm)?.length, 3);

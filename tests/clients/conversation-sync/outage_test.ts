@@ -19,7 +19,7 @@ import { recordingLogger } from "../../../fakes/agent_api.ts";
 const TURNS_BEFORE = 5;
 const TURNS_AFTER = 3;
 
-Deno.test("an agent gets over a database that is gone", async () => {
+Deno.test("an agent survives a database outage", async () => {
   await using project = await startOutageStack();
   const { info } = project.stack;
   const userPhone = uniqueNumber();
@@ -54,11 +54,11 @@ Deno.test("an agent gets over a database that is gone", async () => {
   const deadline = Date.now() + 60_000;
   const isKilled = project.stopPostgres(1000);
   while (await service.health({ timeoutMs: 300 })) {
-    assert(Date.now() < deadline, "the API knows nothing of it");
+    assert(Date.now() < deadline, "the API does not report the outage");
   }
   while (turns.every(({ isStored }) => isStored)) {
     await answerNext();
-    assert(Date.now() < deadline, "nobody noticed");
+    assert(Date.now() < deadline, "no call failed");
   }
   await isKilled;
   while (!turns.slice(-TURNS_AFTER).every(({ isStored }) => isStored)) {

@@ -201,7 +201,7 @@ Deno.test("every call goes where the contract says", async (t) => {
   }
 });
 
-Deno.test("404 is nothing where something is looked up, and a failure where it is written", async (t) => {
+Deno.test("404 is undefined for a look-up, and a failure for a write", async (t) => {
   await using api = startFakeApi();
   for (const [name, { call, method }] of Object.entries(CASES)) {
     await t.step(name, async () => {
@@ -253,7 +253,7 @@ Deno.test("health() tells whether the database answers, without a key and withou
   assertEquals(service.metrics().calls.total, 0);
 });
 
-Deno.test("a tenant is looked up once, whatever the spelling of the number", async () => {
+Deno.test("a tenant is looked up once for all spellings of the number", async () => {
   await using api = startFakeApi();
   api.always(ok(TENANT));
   const service = serviceOn(api);
@@ -293,7 +293,7 @@ Deno.test("a tenant is forgotten after an hour", async () => {
   assertEquals(api.requests.length, 2);
 });
 
-Deno.test("neither nothing nor a failure is remembered", async () => {
+Deno.test("neither a missing tenant nor a failure is cached", async () => {
   await using api = startFakeApi();
   const service = serviceOn(api, { retries: 0 });
   api.next(failure(404), failure(500), ok(TENANT));
@@ -336,7 +336,7 @@ Deno.test("a tenant whose session is over is forgotten at once", async (t) => {
       assertEquals((await service.lookupTenantByPhone("1"))!.sessionId, "s3");
     });
   }
-  await t.step("and not when it goes on", async () => {
+  await t.step("not while it continues", async () => {
     const service = serviceOn(api);
     api.next(ok(TENANT));
     await service.lookupTenantByPhone("1");

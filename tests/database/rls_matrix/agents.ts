@@ -9,7 +9,6 @@ import {
   MANAGERS,
   MEMBERS_READ,
   NO,
-  NO_CALLER,
   SERVICE_ALONE,
   type TableCases,
 } from "./callers.ts";
@@ -138,16 +137,16 @@ export const FUNCTIONS: Record<string, Case> = {
   "create_agent_key": {
     run: (sql, { workspace }) =>
       sql`select from public.create_agent_key(array[${workspace.id}]::uuid[], 'New')`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
-  "create_agent_key for a workspace of another owner as well": {
+  "create_agent_key for a workspace of another user as well": {
     run: (sql, { workspace, other }) =>
       sql`select from public.create_agent_key(array[${workspace.id}, ${other.id}]::uuid[])`,
-    outcomes: NO_CALLER,
+    outcomes: [NO, "PT404", "PT404", "PT403", "PT403", "PT404", NO],
   },
   "revoke_agent_key": {
     run: (sql, { agentKeyId }) => sql`select public.revoke_agent_key(${agentKeyId})`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT404", "PT404", "PT404", NO],
   },
   "prune_agent_sessions": {
     run: (sql) => sql`select from public.prune_agent_sessions(36500)`,
@@ -155,11 +154,12 @@ export const FUNCTIONS: Record<string, Case> = {
   },
   "read_agent_session": {
     run: (sql) => sql`select from public.read_agent_session('00', 'x', 'x')`,
-    // No such key.
+    // The key is unknown.
     outcomes: [NO, NO, NO, NO, NO, NO, "PT401"],
   },
   "add_agent_message": {
     run: (sql) => sql`select from public.add_agent_message('00', 'x', 'user', 'x')`,
+    // The key is unknown.
     outcomes: [NO, NO, NO, NO, NO, NO, "PT401"],
   },
 };

@@ -186,7 +186,7 @@ export const TABLES: Record<string, TableCases> = {
         putOn(sql, workspace.id, conversationId, spareTagId),
       outcomes: [NO, 1, 1, 1, NO, NO, 1],
     },
-    // Both in one workspace, or not at all, for any workspace the row names and any writer.
+    // Both in one workspace, or not at all, for every workspace the row may name and every writer.
     "insert of a tag of another workspace": {
       run: (sql, { workspace, conversationId, otherTagId }) =>
         putOn(sql, workspace.id, conversationId, otherTagId),

@@ -132,7 +132,7 @@ export const TABLES: Record<string, TableCases> = {
           values (${workspace.id}, ${personId}, 'daily_summary', '2026-01-02', 'New')`,
       outcomes: SERVICE_ALONE,
     },
-    "insert in the name of another member": {
+    "insert in the name of another user": {
       run: (sql, { workspace, personId }) =>
         sql`
           insert into public.person_notes (workspace_id, person_id, content, created_by)

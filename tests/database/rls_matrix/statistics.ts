@@ -210,12 +210,12 @@ export const FUNCTIONS: Record<string, Case> = {
         select from public.save_workflow_settings(
           ${workspace.id}, 'sarah', 1, ${sql.json({ temperature: 1 })}
         )`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
   "confirm_workflow_settings": {
     run: (sql, { workspace }) =>
       sql`select from public.confirm_workflow_settings(${workspace.id}, 'sarah', 1)`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
   "record_workflow_sync": {
     run: (sql, { workspace }) =>
@@ -227,7 +227,7 @@ export const FUNCTIONS: Record<string, Case> = {
   },
   "start_summary_run": {
     run: (sql, { workspace }) => sql`select from public.start_summary_run(${workspace.id})`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
   "summary_run": {
     run: (sql, { workspace }) => sql`select from public.summary_run(${workspace.id}, '2026-01-01')`,

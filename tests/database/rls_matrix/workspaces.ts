@@ -235,7 +235,7 @@ export const FUNCTIONS: Record<string, Case> = {
   "create_connection": {
     run: (sql, { workspace }) =>
       sql`select from public.create_connection(${workspace.id}, 'signal', ${unique("c_")})`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
   "connection_overview": {
     run: (sql, { workspace }) => sql`select from public.connection_overview(${workspace.id})`,
@@ -253,7 +253,7 @@ export const FUNCTIONS: Record<string, Case> = {
   "rotate_connection_secret": {
     run: (sql, { connection }) =>
       sql`select from public.rotate_connection_secret(${connection.id})`,
-    outcomes: [NO, 1, 1, NO, NO, NO, NO],
+    outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
   },
   "verify_connection_secret": {
     run: (sql, { connection }) =>

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createLine } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso.ts";
 import {
   AGENT,
   ask,
@@ -85,7 +85,7 @@ Deno.test("POST and GET of conversations", async (t) => {
 
   const first = await data(info, "POST", CONVERSATIONS, { key, body });
 
-  await t.step("the active one is 200, also for whoever names no branch and bot", async () => {
+  await t.step("the active one is 200, also without a branch and a bot", async () => {
     for (const given of [body, { userId, subDomain }, { ...body, localId: "", botId: null }]) {
       const again = await ask(info, "POST", CONVERSATIONS, { key, body: given });
       assertEquals([again.status, again.body.data.sessionId], [200, first.sessionId]);
@@ -161,7 +161,7 @@ Deno.test("POST and GET of conversations", async (t) => {
     assertEquals((await list("&offset=100")).total, 6);
   });
 
-  await t.step("metadata that comes later is kept", async () => {
+  await t.step("metadata that arrives later is stored", async () => {
     const known = await data(info, "POST", CONVERSATIONS, {
       key,
       body: { ...body, metadata: { channel: "x" } },
@@ -179,10 +179,10 @@ Deno.test("the look-ups", async (t) => {
   const business = await createBusiness(info);
   const { key, slug: subDomain } = business;
   const phone = uniquePhone();
-  const line = await createLine(business);
+  const phoneNumber = await createPhoneNumber(business);
   const lookup = (path: string) => ask(info, "GET", `/api/v1/whatsapp/lookup/${path}`, { key });
 
-  await t.step("nobody yet", async () => {
+  await t.step("no person yet", async () => {
     assertEquals(failureOf(await lookup(`tenant/${phone}`)), [404, "session_not_found"]);
     assertEquals(failureOf(await lookup(`conversation/${phone}`)), [404, "session_not_found"]);
     assertEquals(failureOf(await lookup("business/1")), [404, "business_not_found"]);
@@ -190,13 +190,14 @@ Deno.test("the look-ups", async (t) => {
 
   const session = await createSession(info, business, { userId: phone });
 
-  await t.step("a business, by the number Meta gives it", async () => {
-    const { status, body } = await lookup(`business/${line.phoneNumberId}`);
+  await t.step("a business, by its phone number id", async () => {
+    const { status, body } = await lookup(`business/${phoneNumber.phoneNumberId}`);
     assertEquals(status, 200);
     assertEquals(Object.keys(body.data), ["subDomain", "connectionId", "isActive"]);
     assertEquals([body.data.subDomain, body.data.isActive], [subDomain, true]);
-    await database.sql`update public.connections set is_active = false where id = ${line.id}`;
-    const off = await lookup(`business/${line.phoneNumberId}`);
+    await database
+      .sql`update public.connections set is_active = false where id = ${phoneNumber.id}`;
+    const off = await lookup(`business/${phoneNumber.phoneNumberId}`);
     assertEquals([off.status, off.body.data.isActive], [200, false]);
   });
 
@@ -416,7 +417,7 @@ Deno.test("what is written to a session", async (t) => {
     assertEquals(written.version, version += 4);
   });
 
-  await t.step("end, once; a last word is still heard", async () => {
+  await t.step("end, once; a last message is still stored", async () => {
     const ended = await write("POST", `${own}/end`, {});
     assertEquals([ended.isActive, ended.version], [false, ++version]);
     assertEquals(await write("POST", `${own}/end`, {}), ended);
@@ -500,7 +501,7 @@ Deno.test("an expired session is read by its id, and by nothing else", async () 
   assertEquals([next.status, next.body.data.sessionId === session.sessionId], [201, false]);
 });
 
-Deno.test("a session that is about to expire is carried on when it is asked for", async () => {
+Deno.test("a session that is about to expire is extended when it is read", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
   const session = await createSession(info, business);
@@ -535,7 +536,7 @@ Deno.test("another tenant's key finds nothing, and changes nothing", async () =>
   const { info, sql } = database;
   const [mine, theirs] = [await createBusiness(info), await createBusiness(info)];
   const session = await createSession(info, mine);
-  const line = await createLine(mine);
+  const phoneNumber = await createPhoneNumber(mine);
   const { key } = theirs;
   // Under the name of the right business, and under their own.
   for (const subDomain of [mine.slug, theirs.slug]) {
@@ -559,7 +560,9 @@ Deno.test("another tenant's key finds nothing, and changes nothing", async () =>
   }
   assertEquals(
     failureOf(
-      await ask(info, "GET", `/api/v1/whatsapp/lookup/business/${line.phoneNumberId}`, { key }),
+      await ask(info, "GET", `/api/v1/whatsapp/lookup/business/${phoneNumber.phoneNumberId}`, {
+        key,
+      }),
     ),
     [404, "business_not_found"],
   );
@@ -765,12 +768,12 @@ Deno.test("requests that are wrong", async (t) => {
     }
   });
 
-  await t.step("fields that are not known are left out", async () => {
+  await t.step("unknown fields are dropped", async () => {
     const state = await data(info, "PUT", sync, { key, body: { ...good, unknown: { deep: 1 } } });
     assertEquals(state.context, {});
   });
 
-  await t.step("keys that mean something to JavaScript are keys, but for __proto__", async () => {
+  await t.step("keys with a meaning in JavaScript are plain keys, except __proto__", async () => {
     const body = '{"intent":"i","step":"s","context":{"__proto__":{"a":1},"toString":1,' +
       '"b":{"__proto__":{"a":1},"constructor":{"prototype":2}}}}';
     const { context } = await data(info, "PUT", sync, { key, body });
@@ -793,7 +796,7 @@ Deno.test("sizes", async (t) => {
     });
   const KB = 1024;
 
-  await t.step("a context of 256 KB, and not a byte more, however it came together", async () => {
+  await t.step("a context of at most 256 KB, in one request or in several", async () => {
     assertEquals((await sync({ a: "x".repeat(200 * KB) })).status, 200);
     assertEquals(failureOf(await sync({ b: "x".repeat(60 * KB) })), [413, "context_too_large"]);
     const { context, version } = (await sync({ c: 1 })).body.data;

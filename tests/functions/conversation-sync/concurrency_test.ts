@@ -1,6 +1,5 @@
 /**
- * Many writers of one session: nobody loses anything, and of those who ask for a version exactly one
- * wins.
+ * Many writers of one session: no write is lost, and of those that name a version exactly one wins.
  *
  * @module
  */
@@ -9,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { size, useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createLine } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso.ts";
 import {
   AGENT,
   ask,
@@ -27,7 +26,7 @@ Deno.test("32 writers: half patch keys, half add messages, and nothing is lost",
   const { info, sql } = database;
   const business = await createBusiness(info);
   const { key, slug: subDomain } = business;
-  await createLine(business);
+  await createPhoneNumber(business);
   const { sessionId } = await createSession(info, business);
   const each = size(3, 40);
   const ids: string[] = [];
@@ -102,7 +101,7 @@ Deno.test("with version, one writer wins each round and the others get the state
   }
 });
 
-Deno.test("two who create a session at once get the same one", async () => {
+Deno.test("two concurrent creations of a session get the same one", async () => {
   const { info } = database;
   const business = await createBusiness(info);
   for (let round = 0; round < size(3, 50); round++) {
@@ -111,7 +110,7 @@ Deno.test("two who create a session at once get the same one", async () => {
       Array.from({ length: 16 }, (_, caller) =>
         ask(info, "POST", CONVERSATIONS, {
           key: business.key,
-          // Half of them name a bot: whoever names none takes what is there.
+          // Half of them name a bot; the others take the existing session.
           body: {
             userId,
             subDomain: business.slug,

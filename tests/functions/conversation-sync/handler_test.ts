@@ -86,7 +86,7 @@ const SHA256_OF_KEY = new Uint8Array(
   await crypto.subtle.digest("SHA-256", new TextEncoder().encode(KEY)),
 ).toHex();
 
-Deno.test("conversation-sync passes the hash of the key, and nothing that was not given", async () => {
+Deno.test("conversation-sync passes the hash of the key, and only given arguments", async () => {
   const path = `/api/v1/whatsapp/lookup/conversation/${encodeURIComponent(PRIVATE.phone)}`;
   const { calls, response } = await send(path);
   assertEquals(calls, [["find_agent_session", {
@@ -114,7 +114,7 @@ Deno.test("conversation-sync takes the key from either header", async () => {
     const headers of [
       { authorization: `bearer  ${KEY}` },
       { authorization: "", "x-api-key": KEY },
-      { authorization: "Bearer eyJ.of.somebody", "x-api-key": ` ${KEY} ` },
+      { authorization: "Bearer eyJ.of.another", "x-api-key": ` ${KEY} ` },
     ]
   ) {
     assertEquals((await send(path, { headers })).calls[0]![1].key_sha256, SHA256_OF_KEY);
@@ -126,12 +126,12 @@ Deno.test("conversation-sync takes the key from either header", async () => {
   }
 });
 
-Deno.test("conversation-sync checks one thing after the other", async () => {
+Deno.test("conversation-sync checks requests in a fixed order", async () => {
   const path = "/api/v1/whatsapp/agent/conversations/s/messages";
   const request = {
     method: "POST",
     headers: { authorization: "", "content-type": "text/plain" } as Record<string, string>,
-    body: { role: "nobody", content: "x".repeat(65 * 1024) } as Record<string, unknown>,
+    body: { role: "unknown", content: "x".repeat(65 * 1024) } as Record<string, unknown>,
   };
   const answer = async (isKnown: boolean) => {
     const { response, calls } = await send(path, {
@@ -169,7 +169,7 @@ Deno.test("conversation-sync checks one thing after the other", async () => {
   }
 });
 
-Deno.test("conversation-sync hides failures, and says whether a repeat helps", async () => {
+Deno.test("conversation-sync hides the causes of failures, and says whether a retry helps", async () => {
   const failures: [RpcAnswer, number, string | null][] = [
     [{ data: null, error: { code: "", message: PRIVATE.phone }, status: 0 }, 503, "5"],
     [{ data: null, error: { code: "57P01", message: PRIVATE.name }, status: 503 }, 503, "5"],

@@ -26,7 +26,7 @@ interface OpenApi {
   paths: Record<string, Record<string, Operation>>;
 }
 
-Deno.test("the document is valid OpenAPI 3.1, and anybody can read it", async () => {
+Deno.test("the document is valid OpenAPI 3.1, and public", async () => {
   const { status, body } = await ask(database.info, "GET", "/openapi.json");
   assertEquals([status, body.openapi], [200, "3.1.0"]);
   const result = await new Validator().validate(body);

@@ -1,6 +1,5 @@
 /**
- * What agents are told while there is no database: 503, as they are told everything else. Then, sending
- * the same again, everything is there once.
+ * Agents get 503 during a database outage. When they send the same again afterwards, everything is stored once.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import { startOutageStack } from "../../support/outage_stack.ts";
 import type { Answer } from "../../support/users.ts";
 import { AGENT, ask, CONVERSATIONS, data, uniquePhone } from "../../support/agents.ts";
 
-Deno.test("a killed Postgres costs an agent nothing but repeats", async () => {
+Deno.test("a killed Postgres costs an agent only retries", async () => {
   await using project = await startOutageStack();
   const { info } = project.stack;
   const { agent_key: key, workspace: subDomain } = info.demo;
@@ -47,7 +46,7 @@ Deno.test("a killed Postgres costs an agent nothing but repeats", async () => {
   refused.push(...[health, lookup].filter((answer) => answer.status !== 200));
   await writing;
 
-  assert(refused.length > 0, "nobody noticed");
+  assert(refused.length > 0, "no request failed");
   for (const { status, headers, body } of refused) {
     assertEquals(
       [status, headers.get("retry-after"), Object.keys(body), body.type, body.code],

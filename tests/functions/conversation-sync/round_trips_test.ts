@@ -10,7 +10,7 @@ import { createHandler } from "../../../supabase/functions/conversation-sync/han
 import { createSessionStore } from "../../../supabase/functions/conversation-sync/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createLine } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso.ts";
 import { AGENT, CONVERSATIONS, createBusiness, createSession } from "../../support/agents.ts";
 
 const database = useDatabase();
@@ -19,7 +19,7 @@ Deno.test("one round trip for every request", async () => {
   const { info } = database;
   const business = await createBusiness(info);
   const { slug: subDomain } = business;
-  const { phoneNumberId } = await createLine(business);
+  const { phoneNumberId } = await createPhoneNumber(business);
   const { sessionId, userId } = await createSession(info, business);
   const calls: string[] = [];
   await using counter = Deno.serve(

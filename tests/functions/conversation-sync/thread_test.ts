@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { size, useDatabase } from "../../support/database.ts";
 import { threadFaults } from "../../support/messages.ts";
 import { unique } from "../../support/people.ts";
-import { createLine, deliverAll, messagesOf, receivedText } from "../../support/kapso.ts";
+import { createPhoneNumber, deliverAll, messagesOf, receivedText } from "../../support/kapso.ts";
 import { createBridge } from "../../support/users.ts";
 import {
   AGENT,
@@ -83,17 +83,20 @@ async function pointersOf(sessionId: string) {
 Deno.test("the webhook's copy first, then the agent's", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
-  const line = await createLine(business);
+  const phoneNumber = await createPhoneNumber(business);
   const phone = uniquePhone();
   const [question, answer] = [unique("wamid."), unique("wamid.")];
-  await deliverAll(info, receivedText(line.phoneNumberId, "bom dia", { id: question, phone }));
+  await deliverAll(
+    info,
+    receivedText(phoneNumber.phoneNumberId, "bom dia", { id: question, phone }),
+  );
   const session = await createSession(info, business, { userId: phone });
   const [thread] = await threadsOf(business);
   assertEquals(await pointersOf(session.sessionId), {
     conversation_id: thread!.id,
     person_id: thread!.person_id,
   }, "a new session finds what is there");
-  const delivered = sentText(line.phoneNumberId, answer, phone, "delivered");
+  const delivered = sentText(phoneNumber.phoneNumberId, answer, phone, "delivered");
   await deliverAll(info, delivered.body, { event: delivered.event });
   await send(business, session.sessionId, { messageId: question });
   const state = await send(business, session.sessionId, {
@@ -102,7 +105,7 @@ Deno.test("the webhook's copy first, then the agent's", async () => {
     messageId: answer,
   });
   assertEquals((state.context.previousMessages as unknown[]).length, 2);
-  assertEquals((await messagesOf(sql, line.phoneNumberId)).map((each) => ({ ...each })), [
+  assertEquals((await messagesOf(sql, phoneNumber.phoneNumberId)).map((each) => ({ ...each })), [
     { id: question, content: "bom dia", status: null },
     { id: answer, content: "de nada", status: "delivered" },
   ] as never);
@@ -112,7 +115,7 @@ Deno.test("the webhook's copy first, then the agent's", async () => {
 Deno.test("the agent's copy first, then the webhook's", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
-  const line = await createLine(business);
+  const phoneNumber = await createPhoneNumber(business);
   const phone = uniquePhone();
   const [question, answer] = [unique("wamid."), unique("wamid.")];
   const session = await createSession(info, business, { userId: `+${phone}` });
@@ -124,7 +127,7 @@ Deno.test("the agent's copy first, then the webhook's", async () => {
   const [thread] = await threadsOf(business);
   assertEquals(
     [thread!.external_conversation_id, thread!.message_count, thread!.unread_count],
-    [`${line.phoneNumberId}:${phone}`, 1, 1],
+    [`${phoneNumber.phoneNumberId}:${phone}`, 1, 1],
   );
   assert(thread!.person_id !== null, "a person, as the webhook makes one");
   assertEquals(await pointersOf(session.sessionId), {
@@ -132,14 +135,17 @@ Deno.test("the agent's copy first, then the webhook's", async () => {
     person_id: thread!.person_id,
   });
   // The status comes before the message itself.
-  const delivered = sentText(line.phoneNumberId, answer, phone, "delivered");
+  const delivered = sentText(phoneNumber.phoneNumberId, answer, phone, "delivered");
   await deliverAll(info, delivered.body, { event: delivered.event });
   await send(business, session.sessionId, { role: "bot", content: "de nada", messageId: answer });
-  const sent = sentText(line.phoneNumberId, answer, phone, "sent");
+  const sent = sentText(phoneNumber.phoneNumberId, answer, phone, "sent");
   await deliverAll(info, sent.body, { event: sent.event });
-  await deliverAll(info, receivedText(line.phoneNumberId, "bom dia", { id: question, phone }));
+  await deliverAll(
+    info,
+    receivedText(phoneNumber.phoneNumberId, "bom dia", { id: question, phone }),
+  );
   assertEquals(
-    (await messagesOf(sql, line.phoneNumberId)).map(({ id, status }) => [id, status]),
+    (await messagesOf(sql, phoneNumber.phoneNumberId)).map(({ id, status }) => [id, status]),
     [[question, null], [answer, "delivered"]] as never,
   );
   assertEquals((await threadsOf(business)).map((each) => each.message_count), [2]);
@@ -147,7 +153,7 @@ Deno.test("the agent's copy first, then the webhook's", async () => {
   assertEquals(people.length, 1);
 });
 
-Deno.test("a message is what the webhook says it is, whichever copy comes first", async (t) => {
+Deno.test("the webhook's copy of a message wins, in either order of arrival", async (t) => {
   const { info, sql } = database;
   const kapso = { direction: "inbound", status: "received", origin: "cloud_api" };
   const file = { id: "7788", mime_type: "image/jpeg", sha256: "q1d0Zm9v=" };
@@ -172,7 +178,7 @@ Deno.test("a message is what the webhook says it is, whichever copy comes first"
       const stored: Record<string, unknown>[] = [];
       for (const isAgentFirst of [true, false]) {
         const business = await createBusiness(info);
-        const { phoneNumberId } = await createLine(business);
+        const { phoneNumberId } = await createPhoneNumber(business);
         const phone = uniquePhone();
         const body = receivedText(phoneNumberId, "the receipt", { id: "wamid.same", phone });
         Object.assign(body.message as Record<string, unknown>, given);
@@ -200,9 +206,9 @@ Deno.test("a message is what the webhook says it is, whichever copy comes first"
     });
   }
 
-  await t.step("where it has no text, such as a voice note, the agent's stays", async () => {
+  await t.step("if it has no text, such as a voice note, the agent's text stays", async () => {
     const business = await createBusiness(info);
-    const { phoneNumberId } = await createLine(business);
+    const { phoneNumberId } = await createPhoneNumber(business);
     const phone = uniquePhone();
     const body = receivedText(phoneNumberId, "", { id: "wamid.voice", phone });
     Object.assign(body.message as Record<string, unknown>, {
@@ -227,7 +233,7 @@ Deno.test("a message is what the webhook says it is, whichever copy comes first"
 Deno.test("both copies at once", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
-  const line = await createLine(business);
+  const phoneNumber = await createPhoneNumber(business);
   const customers = Array.from({ length: size(12, 200) }, () => ({
     phone: uniquePhone(),
     ids: [unique("wamid."), unique("wamid."), unique("wamid.")],
@@ -245,7 +251,7 @@ Deno.test("both copies at once", async () => {
       send(business, session.sessionId, { messageId }),
       deliverAll(
         info,
-        ofCustomer(receivedText(line.phoneNumberId, "bom dia", { id: messageId, phone })),
+        ofCustomer(receivedText(phoneNumber.phoneNumberId, "bom dia", { id: messageId, phone })),
       ),
     ]));
     const [row] = await sql<{ kept: number; version: number }[]>`
@@ -267,7 +273,7 @@ Deno.test("both copies at once", async () => {
 Deno.test("a repeat changes nothing, also after 60 more messages and with an old version", async () => {
   const { info } = database;
   const business = await createBusiness(info);
-  await createLine(business);
+  await createPhoneNumber(business);
   const session = await createSession(info, business);
   const first = { messageId: unique("wamid."), content: "the first" };
   await send(business, session.sessionId, first);
@@ -284,10 +290,10 @@ Deno.test("a repeat changes nothing, also after 60 more messages and with an old
   assertEquals((await threadsOf(business))[0]!.message_count, 1);
 });
 
-Deno.test("a version that is another one undoes the filing", async () => {
+Deno.test("another version undoes the link", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
-  await createLine(business);
+  await createPhoneNumber(business);
   const session = await createSession(info, business);
   const body = { role: "user", content: "x", messageId: unique("wamid."), version: 7 };
   const path = `${AGENT}/${session.sessionId}/messages`;
@@ -302,14 +308,14 @@ Deno.test("a version that is another one undoes the filing", async () => {
   assertEquals((await threadsOf(business)).map((thread) => thread.message_count), [1]);
 });
 
-Deno.test("which thread", async (t) => {
+Deno.test("which conversation", async (t) => {
   const { info, sql } = database;
 
-  await t.step("one that is known by another key: the customer's, not a new one", async () => {
+  await t.step("a session known by another key: the customer's, not a new one", async () => {
     const business = await createBusiness(info);
-    const line = await createLine(business);
+    const phoneNumber = await createPhoneNumber(business);
     const phone = uniquePhone();
-    const body = receivedText(line.phoneNumberId, "oi", { phone });
+    const body = receivedText(phoneNumber.phoneNumberId, "oi", { phone });
     const { from: _, ...message } = body.message as Record<string, unknown>;
     const { phone_number: __, ...conversation } = body.conversation as Record<string, unknown>;
     const bsuid = `BR.${unique().replace(/\D/g, "")}1`;
@@ -332,10 +338,10 @@ Deno.test("which thread", async (t) => {
     assertEquals(threads.map((thread) => thread.message_count), [4]);
   });
 
-  await t.step("of several lines, the one that is named", async () => {
+  await t.step("of several phone numbers, the named one", async () => {
     const business = await createBusiness(info);
-    const lines = [await createLine(business), await createLine(business)];
-    const named = lines[1]!.phoneNumberId;
+    const phoneNumbers = [await createPhoneNumber(business), await createPhoneNumber(business)];
+    const named = phoneNumbers[1]!.phoneNumberId;
     for (
       const given of [{ metadata: { phoneNumberId: named } }, { botId: named }, { localId: named }]
     ) {
@@ -350,16 +356,16 @@ Deno.test("which thread", async (t) => {
     }
   });
 
-  await t.step("of several lines, the only one the customer has written to", async () => {
+  await t.step("of several phone numbers, the only one the customer has written to", async () => {
     const business = await createBusiness(info);
-    const lines = [await createLine(business), await createLine(business)];
+    const phoneNumbers = [await createPhoneNumber(business), await createPhoneNumber(business)];
     const phone = uniquePhone();
-    await deliverAll(info, receivedText(lines[1]!.phoneNumberId, "oi", { phone }));
+    await deliverAll(info, receivedText(phoneNumbers[1]!.phoneNumberId, "oi", { phone }));
     const session = await createSession(info, business, { userId: phone });
     await send(business, session.sessionId, { messageId: unique("wamid.") });
     assertEquals((await threadsOf(business)).map((thread) => thread.message_count), [2]);
-    // From both: nobody can tell, and the webhook will bring it to the right one.
-    await deliverAll(info, receivedText(lines[0]!.phoneNumberId, "oi", { phone }));
+    // From both: it is unknown which, and the webhook brings it to the right one.
+    await deliverAll(info, receivedText(phoneNumbers[0]!.phoneNumberId, "oi", { phone }));
     const state = await send(business, session.sessionId, { messageId: unique("wamid.") });
     assertEquals((state.context.previousMessages as unknown[]).length, 2);
     assertEquals((await threadsOf(business)).map((thread) => thread.message_count).sort(), [1, 2]);
@@ -367,7 +373,7 @@ Deno.test("which thread", async (t) => {
 
   await t.step("none: the message lives in the session", async () => {
     const business = await createBusiness(info);
-    const line = await createLine(business);
+    const phoneNumber = await createPhoneNumber(business);
     await createBridge(business);
     const cases: Record<string, unknown>[] = [
       { metadata: { phoneNumberId: "1" } },
@@ -379,14 +385,14 @@ Deno.test("which thread", async (t) => {
       const state = await send(business, session.sessionId, { messageId: unique("wamid.") });
       assertEquals((state.context.previousMessages as unknown[]).length, 1);
     }
-    await sql`update public.connections set is_active = false where id = ${line.id}`;
+    await sql`update public.connections set is_active = false where id = ${phoneNumber.id}`;
     const session = await createSession(info, business);
     await send(business, session.sessionId, { messageId: unique("wamid.") });
     assertEquals(await threadsOf(business), []);
   });
 });
 
-Deno.test("a session points at the person, and at their thread on another connection", async () => {
+Deno.test("a session points at the person, and at their conversation on another connection", async () => {
   const { info, sql } = database;
   const business = await createBusiness(info);
   const phone = uniquePhone();

@@ -539,7 +539,7 @@ Deno.test("owners and admins may summarise their workspace, and others may not",
     ["a stranger", () => post(stranger, body), 404, "workspace_not_found"],
     ["no workspace", () => post(business, {}), 400, "invalid_request"],
     ["a bad date", () => post(business, { ...body, date: "2026-02-30" }), 400, "invalid_request"],
-    ["the future", () => post(business, { ...body, date: "2999-01-01" }), 400, "invalid_request"],
+    ["the future", () => post(business, { ...body, date: "2999-01-01" }), 400, "date_out_of_range"],
     ["a field too many", () => post(business, { ...body, all: true }), 400, "invalid_request"],
     [
       "tick by a person",

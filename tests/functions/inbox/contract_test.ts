@@ -246,12 +246,12 @@ Deno.test("changes of people are answered as documented", async () => {
 Deno.test("changes of connections are answered as documented", async () => {
   const { fake, team } = inbox;
   const headers = as(team.owner);
-  const line = fake.addLine("200000000000654", "+551130000002");
+  const phoneNumber = fake.addPhoneNumber("200000000000654", "+551130000002");
   const body = {
     workspace_id: team.owner.workspaceId,
     platform: "whatsapp",
     connection_id: unique("wa_"),
-    phone_number_id: line.phoneNumberId,
+    phone_number_id: phoneNumber.phoneNumberId,
   };
   const { connection } = await check.send(contract.createConnection, {
     headers,
@@ -274,7 +274,7 @@ Deno.test("changes of connections are answered as documented", async () => {
   const update = (change: unknown, status: number) =>
     check.send(contract.updateConnection, { headers, params, body: change, status });
   await update({ name: "Second number" }, 200);
-  await update({ phone_number_id: inbox.line.phoneNumberId }, 409);
+  await update({ phone_number_id: inbox.phoneNumber.phoneNumberId }, 409);
   await update({}, 400);
   await check.send(contract.rotateConnectionSecret, { headers, params, body: {}, status: 200 });
   await check.send(contract.rotateConnectionSecret, {

@@ -78,7 +78,7 @@ Deno.test("lengths are counted in characters, as people see them", () => {
   assertEquals(isValid({ type: "image", media_id: "../1" }), false);
 });
 
-Deno.test("what was sent is a message the one door takes", () => {
+Deno.test("a sent message is one that ingest_conversations takes", () => {
   for (
     const payload of [
       { type: "text", text: "Hi" },
@@ -178,7 +178,7 @@ Deno.test("an answer that was lost is never sent again", async () => {
   }
 });
 
-Deno.test("not sent for certain: again for 15 seconds, as late as Kapso asks", async () => {
+Deno.test("certainly not sent: retried for 15 seconds, after the wait that Kapso asks for", async () => {
   const sent = await sendThrough(failure(409), failure(429, { retryAfterMs: 4000 }), "wamid.A");
   assertEquals([sent.calls, sent.waits, sent.outcome.outcome], [3, [300, 4000], "sent"]);
   const never = await sendThrough(failure(409));
@@ -188,7 +188,7 @@ Deno.test("not sent for certain: again for 15 seconds, as late as Kapso asks", a
   assertEquals([late.calls, late.outcome.errorCode], [1, "rate_limited"]);
 });
 
-Deno.test("a refusal has the code that is explained", async () => {
+Deno.test("a refusal has a documented code", async () => {
   for (
     const [error, code] of [
       [failure(400, { metaCode: 131026 }), "131026"],
@@ -205,12 +205,12 @@ Deno.test("a refusal has the code that is explained", async () => {
   }
 });
 
-Deno.test("what never left is failed, and not unconfirmed", async () => {
+Deno.test("a message that never left has failed, and is not unconfirmed", async () => {
   const { calls, outcome } = await sendRow({ connection_id: UNREADABLE }, "wamid.A");
   assertEquals([calls, outcome], [0, { outcome: "failed", errorCode: "not_attempted" }]);
 });
 
-Deno.test("the thread gets what was sent, whatever the row says of it", async () => {
+Deno.test("the conversation gets the sent text, not the text of the row", async () => {
   const { outcome } = await sendRow({ content: "Something else" }, "wamid.A");
   assertEquals((outcome.message as { content: string }).content, "Hi");
   const template = { name: "hello", language: "en", components: [] };
@@ -222,7 +222,7 @@ Deno.test("the thread gets what was sent, whatever the row says of it", async ()
   assertEquals((rendered.outcome.message as { content: string }).content, "Hello Rita");
 });
 
-Deno.test("however many threads wait: sending ends before the function is ended", async () => {
+Deno.test("sending stops before the function must end, for any number of waiting conversations", async () => {
   let clock = 0;
   let sent = 0;
   const row = {

@@ -91,13 +91,13 @@ Deno.test("a send makes four database calls", async () => {
 });
 
 Deno.test("a message that waits behind another is sent by the same sender", async () => {
-  const { line, sql, team } = inbox;
+  const { phoneNumber, sql, team } = inbox;
   const conversation = await openThread(inbox);
   // Queued earlier by a request whose function was stopped.
   await sql`
     insert into public.outbox_messages
       (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, queued_at)
-    values (${team.owner.workspaceId}, ${conversation.id}, ${line.id}, ${crypto.randomUUID()}, 'text',
+    values (${team.owner.workspaceId}, ${conversation.id}, ${phoneNumber.id}, ${crypto.randomUUID()}, 'text',
       'first', ${sql.json({ type: "text", text: "first" })}, now() - interval '1 second')`;
   const [status, made] = await callsOf("messages", textBody(conversation, "second"));
   assertEquals([status, made.length], [201, 7]);

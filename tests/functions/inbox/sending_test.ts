@@ -1,5 +1,5 @@
 /**
- * Sending: every message once, whatever happens to Kapso's answers.
+ * Sending: every message once, also when Kapso's answers are lost.
  *
  * @module
  */
@@ -41,13 +41,13 @@ function sentTo({ contact }: Thread) {
   );
 }
 
-/** Puts a text into the outbox of a thread that nobody is sending. */
+/** Puts a text into the outbox of a conversation without a sender. */
 function insertInto(thread: Thread, age: string, text: string) {
   const { sql, team } = inbox;
   return sql`
     insert into public.outbox_messages
       (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, queued_at)
-    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${crypto.randomUUID()}, 'text',
+    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.phoneNumber.id}, ${crypto.randomUUID()}, 'text',
       ${text}, ${sql.json({ type: "text", text })}, now() - ${age}::interval)
     returning id`;
 }
@@ -143,7 +143,7 @@ Deno.test("a lost answer: unconfirmed, settled by the webhook, never sent again"
     const { message } = await expect(201, info, team.agent, "POST", "messages", body);
     assertEquals([message.state, message.message_id], ["unconfirmed", null]);
     assertMatch(message.error_message, /may have been sent/);
-    // Whoever repeats the request, or sends the next one, does not send it again.
+    // Repeating the request, or sending the next one, does not send it again.
     assertEquals(
       (await expect(200, info, team.agent, "POST", "messages", body)).message.state,
       "unconfirmed",
@@ -163,7 +163,7 @@ Deno.test("a lost answer: unconfirmed, settled by the webhook, never sent again"
   fake.echoesCallbackData = true;
 });
 
-Deno.test("webhooks that are quicker than the answer", async () => {
+Deno.test("webhooks that arrive before the answer", async () => {
   const { fake, info, team, sql } = inbox;
   const thread = await openThread(inbox);
   const body = textBody(thread, "quick");
@@ -197,7 +197,7 @@ Deno.test("webhooks that are quicker than the answer", async () => {
   assertEquals((await readThread(team.agent, thread.id)).length, 2);
 });
 
-Deno.test("a sender that died leaves an unconfirmed message, and a queue that goes on", async () => {
+Deno.test("a sender that died leaves an unconfirmed message, and the queue continues", async () => {
   const { info, team, sql } = inbox;
   const thread = await openThread(inbox);
   const body = textBody(thread, "first");
@@ -205,11 +205,11 @@ Deno.test("a sender that died leaves an unconfirmed message, and a queue that go
     insert into public.outbox_messages
       (workspace_id, conversation_id, connection_id, idempotency_key, type, content, payload, state,
         attempts, attempt_token, attempt_started_at, lease_expires_at, created_by)
-    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.line.id}, ${body.idempotency_key}, 'text',
+    values (${team.owner.workspaceId}, ${thread.id}, ${inbox.phoneNumber.id}, ${body.idempotency_key}, 'text',
       'first', ${sql.json({ type: "text", text: "first" })}, 'sending', 1, gen_random_uuid(),
       now() - interval '2 minutes', now() + interval '1 minute', ${team.agent.id})
     returning id`;
-  // While it may be alive, nobody passes it by.
+  // While it may be alive, no other sender overtakes it.
   const waiting = await expect(
     201,
     info,
@@ -246,7 +246,7 @@ Deno.test("a sender that died leaves an unconfirmed message, and a queue that go
   assertEquals(sentTo(thread).length, 2);
 });
 
-Deno.test("a function that is killed while Kapso thinks: the message is found out about, not repeated", async () => {
+Deno.test("a function killed during a send: the message is looked up, not sent again", async () => {
   const { fake, info, team, sql } = inbox;
   const thread = await openThread(inbox);
   // Kapso takes the message and says nothing.
@@ -258,7 +258,7 @@ Deno.test("a function that is killed while Kapso thinks: the message is found ou
   await request;
   await fake.settled();
   const [row] = await readOutbox(team.agent, thread.id);
-  // Its webhook named the row, so nobody has to wait for the lease.
+  // Its webhook named the row, so the row does not wait for the lease.
   assertEquals([row!.state, row!.message_id], ["sent", sentTo(thread)[0]!.id]);
   // And where the webhook names nothing, the lease says when to look.
   fake.echoesCallbackData = false;
@@ -281,7 +281,7 @@ Deno.test("a function that is killed while Kapso thinks: the message is found ou
   assertEquals((await readThread(team.agent, thread.id)).length, 3);
 });
 
-Deno.test("while every third request to Kapso goes wrong: what it has is what is shown, and nothing twice", async () => {
+Deno.test("while every third request to Kapso fails: the outbox shows what Kapso has, and nothing twice", async () => {
   const { fake, info, team } = inbox;
   const count = size(30, 300);
   const thread = await openThread(inbox);
@@ -312,7 +312,7 @@ Deno.test("while every third request to Kapso goes wrong: what it has is what is
   );
 });
 
-Deno.test("outside the 24 hours: said before sending; a template goes through", async () => {
+Deno.test("outside the 24 hours: refused before sending; a template is sent", async () => {
   const { fake, info, team, sql } = inbox;
   const thread = await openThread(inbox);
   await sql`
@@ -360,7 +360,7 @@ Deno.test("outside the 24 hours: said before sending; a template goes through", 
   fake.state.templates.length = 0;
 });
 
-Deno.test("what WhatsApp refuses fails with a plain reason, and can be tried again in the same row", async () => {
+Deno.test("a message that WhatsApp refuses fails with a plain reason, and can be retried in the same row", async () => {
   const { fake, info, team } = inbox;
   const thread = await openThread(inbox);
   fake.misbehaveOn("POST", SENDS, metaRefusal(131031, "Business Account locked"));
@@ -388,7 +388,7 @@ Deno.test("what WhatsApp refuses fails with a plain reason, and can be tried aga
   assertEquals((await readOutbox(team.agent, thread.id)).map(({ state }) => state), ["sent"]);
 });
 
-Deno.test("409 and 429 mean not sent: tried again for a while, without doubling", async () => {
+Deno.test("409 and 429 mean not sent: retried for a while, without doubling", async () => {
   const { fake, info, team } = inbox;
   const thread = await openThread(inbox);
   fake.misbehaveOn(
@@ -466,7 +466,7 @@ Deno.test("replies, reactions and files", async () => {
     ]);
     assertEquals(others, []);
   }
-  // Somebody else's upload is nobody's.
+  // Another user's upload cannot be sent.
   const other = await openThread(inbox);
   const stolen = await expect(404, info, team.agent, "POST", "messages", {
     conversation_id: other.id,
@@ -484,7 +484,7 @@ Deno.test("replies, reactions and files", async () => {
   );
 });
 
-Deno.test("a customer who is known by a username alone is answered too", async () => {
+Deno.test("a customer with a username alone gets replies too", async () => {
   const { fake, info, team } = inbox;
   const contact = fake.addContact({ phone: null, username: "rita" });
   fake.receiveMessage(contact, "oi");
@@ -497,7 +497,7 @@ Deno.test("a customer who is known by a username alone is answered too", async (
   assertEquals((await readThread(team.agent, thread.id)).length, 2);
 });
 
-Deno.test("what cannot be sent is said: another key's message, another platform, a number that is gone", async () => {
+Deno.test("unsendable messages are refused: another key's message, another platform, a deleted number", async () => {
   const { info, team, sql } = inbox;
   const thread = await openThread(inbox);
   const body = textBody(thread);
@@ -518,10 +518,10 @@ Deno.test("what cannot be sent is said: another key's message, another platform,
       "invalid_request",
     );
   }
-  await sql`update public.connections set is_active = false where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = false where id = ${inbox.phoneNumber.id}`;
   const off = await expect(422, info, team.agent, "POST", "messages", textBody(thread));
   assertEquals(off.code, "connection_not_ready");
-  await sql`update public.connections set is_active = true where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = true where id = ${inbox.phoneNumber.id}`;
   const [telegram] = await sql<{ id: string }[]>`
     insert into public.conversations (workspace_id, user_id, platform, external_conversation_id,
       participant_identifier, last_inbound_at)
@@ -538,7 +538,7 @@ Deno.test("what cannot be sent is said: another key's message, another platform,
   assertEquals(silent.code, "platform_without_sending");
 });
 
-Deno.test("the schedule sends what was left waiting, and is for the service key alone", async () => {
+Deno.test("the schedule sends waiting messages, and accepts the service key alone", async () => {
   const { info, team } = inbox;
   const thread = await openThread(inbox);
   await insertInto(thread, "1 minute", "waiting");
@@ -554,7 +554,7 @@ Deno.test("the schedule sends what was left waiting, and is for the service key 
     outbox.map(({ state, error_code }) => `${state} ${error_code}`).sort(),
     ["failed not_sent", "sent null"],
   );
-  // Whoever calls it, and how often: once.
+  // It sends once, for any number of callers.
   const busy = await openThread(inbox);
   await Promise.all(["one", "two", "three"].map((text) => insertInto(busy, "1 minute", text)));
   await Promise.all(Array.from({ length: 5 }, tick));
@@ -580,7 +580,7 @@ Deno.test("a retry that is clicked five times is one", async () => {
   assertEquals((await readOutbox(team.agent, thread.id))[0]!.attempts, 2);
 });
 
-Deno.test("what waits while the number is switched off, or the day is over, fails with the reason", async () => {
+Deno.test("messages that wait for an inactive number, or beyond the 24 hours, fail with the reason", async () => {
   const { fake, info, team, sql } = inbox;
   const thread = await openThread(inbox);
   const queue = async (text: string) => {
@@ -588,11 +588,11 @@ Deno.test("what waits while the number is switched off, or the day is over, fail
     return row.id;
   };
   const first = await queue("while it is off");
-  await sql`update public.connections set is_active = false where id = ${inbox.line.id}`;
-  // Somebody looks after it: it is its turn, and there is no way.
+  await sql`update public.connections set is_active = false where id = ${inbox.phoneNumber.id}`;
+  // A retry makes it the next message, which cannot be sent.
   const off = await expect(200, info, team.agent, "POST", `messages/${first}/retry`, {});
   assertEquals([off.message.state, off.message.error_code], ["failed", "connection_not_ready"]);
-  await sql`update public.connections set is_active = true where id = ${inbox.line.id}`;
+  await sql`update public.connections set is_active = true where id = ${inbox.phoneNumber.id}`;
   fake.misbehaveOn("POST", SENDS, metaRefusal(131047, "Re-engagement message"));
   const late = await queue("the day is over");
   await tick();

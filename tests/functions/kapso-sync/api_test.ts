@@ -23,10 +23,10 @@ import {
 const world = useWorld();
 
 /** Creates conversations with messages at the fake. */
-function write({ fakeLine }: Business, conversations: number, messages: number): void {
+function write({ fakePhoneNumber }: Business, conversations: number, messages: number): void {
   const { fake } = world.current;
   for (let place = 0; place < conversations; place++) {
-    const contact = fake.addContact({ line: fakeLine });
+    const contact = fake.addContact({ phoneNumber: fakePhoneNumber });
     for (let number = 0; number < messages; number++) {
       fake.receiveMessage(contact, `message ${number}`);
     }
@@ -42,7 +42,7 @@ Deno.test("owners, admins and agents may sync, viewers may list runs, strangers 
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 1, 2);
-  const body = { connection_id: business.line.phoneNumberId };
+  const body = { connection_id: business.phoneNumber.phoneNumberId };
   for (const role of ["admin", "agent", "viewer", "stranger"] as const) {
     const member = await signUp(info);
     const headers = await headersOf(info, member);
@@ -55,7 +55,9 @@ Deno.test("owners, admins and agents may sync, viewers may list runs, strangers 
     }
     const response = await post(info, body, { headers });
     const text = await response.text();
-    const list = await call(info, `kapso-sync?connection_id=${business.line.id}`, { headers });
+    const list = await call(info, `kapso-sync?connection_id=${business.phoneNumber.id}`, {
+      headers,
+    });
     assertEquals(list.status, 200);
     if (role === "admin" || role === "agent") {
       assertEquals(response.status, 200, role);
@@ -73,7 +75,7 @@ Deno.test("owners, admins and agents may sync, viewers may list runs, strangers 
   }
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(world.current.fake, business.fakeLine),
+    kapsoIds(world.current.fake, business.fakePhoneNumber),
   );
 });
 
@@ -127,21 +129,21 @@ Deno.test("an invalid request is refused with a sentence that says what to chang
 Deno.test("an inactive connection and a refused Kapso key are reported", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
-  const body = { connection_id: business.line.phoneNumberId };
+  const body = { connection_id: business.phoneNumber.phoneNumberId };
   const refused = await post(info, body, {
     headers: { apikey: info.secret_key, "x-kapso-api-key": "revoked" },
   });
   const events = (await refused.text()).trim().split("\n").map((line) => JSON.parse(line));
   assertEquals([ending(events).type, ending(events).code], ["failed", "kapso_refused"]);
   const [failed] =
-    await sql`select state, error from public.sync_runs where connection_id = ${business.line.id}`;
+    await sql`select state, error from public.sync_runs where connection_id = ${business.phoneNumber.id}`;
   assertEquals(failed!.state, "failed");
   assert(!failed!.error.includes("revoked"), "no key in an error");
   // With the right key the same run resumes.
   write(business, 1, 1);
   assertEquals(ending(await slice(info, body)).type, "done");
 
-  await sql`update public.connections set is_active = false where id = ${business.line.id}`;
+  await sql`update public.connections set is_active = false where id = ${business.phoneNumber.id}`;
   const requests = fake.requests.length;
   const inactive = await post(info, body);
   assertEquals([inactive.status, (await inactive.json()).code], [403, "connection_inactive"]);
@@ -152,7 +154,7 @@ Deno.test("50 messages of each conversation by default, all on request, and none
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2, 60);
-  const body = { connection_id: business.line.phoneNumberId };
+  const body = { connection_id: business.phoneNumber.phoneNumberId };
   const read = (events: Awaited<ReturnType<typeof slice>>) =>
     events.flatMap((event) => event.type === "conversation_done" ? [event.messages] : []);
 
@@ -175,7 +177,7 @@ Deno.test("50 messages of each conversation by default, all on request, and none
   assertEquals(read(await slice(info, { ...body, messages_per_conversation: "all" })), [60, 60]);
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
 });
 
@@ -184,7 +186,7 @@ Deno.test("of two concurrent requests one works; a stopped run resumes where it 
   const business = await newBusiness(world.current);
   write(business, 30, 1);
   const headers = await headersOf(info, business.user);
-  const body = { connection_id: business.line.id, delay_ms: 50 };
+  const body = { connection_id: business.phoneNumber.id, delay_ms: 50 };
   const response = await post(info, body, { headers });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -208,7 +210,7 @@ Deno.test("of two concurrent requests one works; a stopped run resumes where it 
   assert(stopped!.conversations_done < 30);
   assertEquals(stopped!.requested_by, await userIdOf(business));
 
-  const events = await syncAll(info, { connection_id: business.line.id });
+  const events = await syncAll(info, { connection_id: business.phoneNumber.id });
   const [begun] = events;
   assert(begun?.type === "run" && begun.resumed && begun.run_id === runId);
   assertEquals(
@@ -217,7 +219,7 @@ Deno.test("of two concurrent requests one works; a stopped run resumes where it 
   );
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
 });
 
@@ -226,7 +228,7 @@ Deno.test("a caller that disconnects leaves a run that others can resume at once
   const business = await newBusiness(world.current);
   write(business, 20, 1);
   const leaving = new AbortController();
-  const response = await post(info, { connection_id: business.line.id, delay_ms: 200 }, {
+  const response = await post(info, { connection_id: business.phoneNumber.id, delay_ms: 200 }, {
     signal: leaving.signal,
   });
   const reader = response.body!.getReader();
@@ -234,16 +236,16 @@ Deno.test("a caller that disconnects leaves a run that others can resume at once
   leaving.abort();
   await reader.read().catch(() => {});
   const leases = () =>
-    sql`select from public.sync_runs where connection_id = ${business.line.id} and lease is not null`;
+    sql`select from public.sync_runs where connection_id = ${business.phoneNumber.id} and lease is not null`;
   while ((await leases()).count > 0);
-  assertEquals(ending(await slice(info, { connection_id: business.line.id })).type, "done");
+  assertEquals(ending(await slice(info, { connection_id: business.phoneNumber.id })).type, "done");
 });
 
 Deno.test("a conversation that Kapso refuses is noted, and the others arrive", async () => {
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 20, 1);
-  const response = await post(info, { connection_id: business.line.id, delay_ms: 20 });
+  const response = await post(info, { connection_id: business.phoneNumber.id, delay_ms: 20 });
   let text = "";
   let isBroken = false;
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
@@ -263,7 +265,7 @@ Deno.test("the schedule resumes open runs, and repairs every active phone number
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 10, 1);
-  const response = await post(info, { connection_id: business.line.id, delay_ms: 100 });
+  const response = await post(info, { connection_id: business.phoneNumber.id, delay_ms: 100 });
   const reader = response.body!.getReader();
   await reader.read();
   await reader.cancel();
@@ -274,11 +276,11 @@ Deno.test("the schedule resumes open runs, and repairs every active phone number
           select from public.sync_runs as run
           where run.connection_id = connection.id and run.finished_at is null
         ) as is_done
-      from public.connections as connection where connection.id = ${business.line.id}`;
+      from public.connections as connection where connection.id = ${business.phoneNumber.id}`;
     return found!.is_done;
   };
   const [run] = await sql<{ id: string }[]>`
-    select id from public.sync_runs where connection_id = ${business.line.id}`;
+    select id from public.sync_runs where connection_id = ${business.phoneNumber.id}`;
   await expireWaits(info, run!.id);
   const tick = await post(info, {}, { path: "/tick" });
   assertEquals(tick.status, 202);
@@ -289,6 +291,6 @@ Deno.test("the schedule resumes open runs, and repairs every active phone number
   }
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
 });

@@ -27,10 +27,10 @@ import {
 const world = useWorld();
 
 /** Creates conversations with one message each at the fake. */
-function write({ fakeLine }: Business, conversations: number): void {
+function write({ fakePhoneNumber }: Business, conversations: number): void {
   const { fake } = world.current;
   for (let place = 0; place < conversations; place++) {
-    fake.receiveMessage(fake.addContact({ line: fakeLine }), `message ${place}`);
+    fake.receiveMessage(fake.addContact({ phoneNumber: fakePhoneNumber }), `message ${place}`);
   }
 }
 
@@ -57,20 +57,22 @@ function follow(response: Response) {
   };
 }
 
-const due = async ({ line }: Business) =>
+const due = async ({ phoneNumber }: Business) =>
   (await world.current.sql<{ mode: string }[]>`
-    select mode from public.due_sync_runs(1000, ${line.id}) order by mode`).map(({ mode }) => mode);
+    select mode from public.due_sync_runs(1000, ${phoneNumber.id}) order by mode`).map(({ mode }) =>
+    mode
+  );
 
-const beginDue = ({ line }: Business, mode: string) =>
-  world.current.sql`select * from public.begin_due_sync_run(${line.id}, ${mode})`;
+const beginDue = ({ phoneNumber }: Business, mode: string) =>
+  world.current.sql`select * from public.begin_due_sync_run(${phoneNumber.id}, ${mode})`;
 
 Deno.test("beginning a run does not wait for a page that is being stored, whose slice can end the run", async () => {
   const { sql } = world.current;
-  const { line } = await newBusiness(world.current);
+  const { phoneNumber } = await newBusiness(world.current);
   const begin = () =>
     sql.begin(async (sql) => {
       await sql`set local statement_timeout = '3s'`;
-      return await sql`select * from public.begin_sync_run(${line.id}, 'repair', null, null, false, null)`;
+      return await sql`select * from public.begin_sync_run(${phoneNumber.id}, 'repair', null, null, false, null)`;
     });
   const [begun] = await begin();
   const { id, lease } = begun!.run;
@@ -87,7 +89,7 @@ Deno.test("a call of the schedule does not begin a run that was finished or stop
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 3);
-  const body = { connection_id: business.line.id };
+  const body = { connection_id: business.phoneNumber.id };
   const [first] = await slice(info, body);
   await sql`
     update public.sync_runs set state = 'running', phase = 'messages', finished_at = null
@@ -97,7 +99,8 @@ Deno.test("a call of the schedule does not begin a run that was finished or stop
   assertEquals(ending(await slice(info, body)).type, "done");
   assertEquals((await beginDue(business, "history")).count, 0);
   assertEquals(
-    (await sql`select from public.sync_runs where connection_id = ${business.line.id}`).count,
+    (await sql`select from public.sync_runs where connection_id = ${business.phoneNumber.id}`)
+      .count,
     1,
   );
 
@@ -123,19 +126,21 @@ Deno.test("a run that was asked to stop stays stopped, whether its slice fails o
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 5);
-  const body = { connection_id: business.line.id, delay_ms: 500 };
+  const body = { connection_id: business.phoneNumber.id, delay_ms: 500 };
   const events = follow(await post(info, body));
   await events.until('"conversation_done"');
   const runId =
-    (await sql`select id from public.sync_runs where connection_id = ${business.line.id}`)[0]!.id;
-  fake.misbehaveOn("GET", new RegExp(`${business.line.phoneNumberId}/messages$`), {
+    (await sql`select id from public.sync_runs where connection_id = ${business.phoneNumber.id}`)[
+      0
+    ]!.id;
+  fake.misbehaveOn("GET", new RegExp(`${business.phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 429,
     headers: { "Retry-After": "60" },
   });
   await (await post(info, "", { path: `/runs/${runId}/stop` })).body?.cancel();
   assertEquals(ending(await events.rest()).type, "stopped");
-  await sql`update public.connections set confirmed_until = now() where id = ${business.line.id}`;
+  await sql`update public.connections set confirmed_until = now() where id = ${business.phoneNumber.id}`;
   assertEquals(await due(business), []);
 
   // The next one is killed before it can release its lease.
@@ -150,19 +155,22 @@ Deno.test("a run that was asked to stop stays stopped, whether its slice fails o
     state: "stopped",
     lease: null,
   });
-  assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+  assertEquals(
+    ending(await syncAll(info, { connection_id: business.phoneNumber.id })).type,
+    "done",
+  );
 });
 
 Deno.test("a run that was stopped during a pause is not resumed by the caller that waited", async () => {
   const { info, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2);
-  fake.misbehaveOn("GET", new RegExp(`${business.line.phoneNumberId}/messages$`), {
+  fake.misbehaveOn("GET", new RegExp(`${business.phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 429,
     headers: { "Retry-After": "60" },
   });
-  const body = { connection_id: business.line.id };
+  const body = { connection_id: business.phoneNumber.id };
   const paused = ending(await slice(info, body));
   assertEquals(paused.type, "paused");
   await (await post(info, "", { path: `/runs/${paused.run_id}/stop` })).body?.cancel();
@@ -179,25 +187,28 @@ Deno.test("a slice that lost its lease while Kapso was slow stores nothing, and 
     write(business, 2);
     fake.misbehaveOn(
       "GET",
-      new RegExp(`${business.line.phoneNumberId}/messages$`),
+      new RegExp(`${business.phoneNumber.phoneNumberId}/messages$`),
       isWell
         ? { kind: "slow", ms: 1500 }
         : { kind: "status", status: 429, headers: { "Retry-After": "1" } },
       ...(isWell ? [] : [{ kind: "status", status: 401 } as const]),
     );
-    const events = follow(await post(info, { connection_id: business.line.id }));
+    const events = follow(await post(info, { connection_id: business.phoneNumber.id }));
     await events.until('"type":"conversation",');
     await sql`
       update public.sync_runs set lease = gen_random_uuid(), lease_expires_at = now() + interval '1 minute'
-      where connection_id = ${business.line.id}`;
+      where connection_id = ${business.phoneNumber.id}`;
     const end = ending(await events.rest());
     assertEquals([end.type, end.code], ["busy", "run_busy"]);
     assertEquals(await storedIds({ ...world.current, ...business }), []);
     await expireWaits(info, end.run_id);
-    assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+    assertEquals(
+      ending(await syncAll(info, { connection_id: business.phoneNumber.id })).type,
+      "done",
+    );
     assertEquals(
       await storedIds({ ...world.current, ...business }),
-      kapsoIds(fake, business.fakeLine),
+      kapsoIds(fake, business.fakePhoneNumber),
     );
   }
 });
@@ -206,41 +217,49 @@ Deno.test("nothing more is stored for an inactive connection, and its run resume
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 6);
-  const events = follow(await post(info, { connection_id: business.line.id, delay_ms: 300 }));
+  const events = follow(
+    await post(info, { connection_id: business.phoneNumber.id, delay_ms: 300 }),
+  );
   await events.until('"conversation_done"');
-  await sql`update public.connections set is_active = false where id = ${business.line.id}`;
+  await sql`update public.connections set is_active = false where id = ${business.phoneNumber.id}`;
   const stored = (await storedIds({ ...world.current, ...business })).length;
   const end = ending(await events.rest());
   assertEquals([end.type, end.code], ["paused", "connection_inactive"]);
   assert((await storedIds({ ...world.current, ...business })).length <= stored + 1);
   assertEquals(await due(business), []);
-  await sql`update public.connections set is_active = true where id = ${business.line.id}`;
+  await sql`update public.connections set is_active = true where id = ${business.phoneNumber.id}`;
   assertEquals((await due(business)).includes("history"), true);
-  assertEquals(ending(await syncAll(info, { connection_id: business.line.id })).type, "done");
+  assertEquals(
+    ending(await syncAll(info, { connection_id: business.phoneNumber.id })).type,
+    "done",
+  );
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
 });
 
 Deno.test("a connection whose phone number changes begins a new run, with nothing of the previous one", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
-  const other = fake.addLine(uniquePhoneNumberId(), "+55 11 3000-0001");
+  const other = fake.addPhoneNumber(uniquePhoneNumberId(), "+55 11 3000-0001");
   write(business, 6);
-  write({ ...business, fakeLine: other }, 2);
-  const body = { connection_id: business.line.id };
+  write({ ...business, fakePhoneNumber: other }, 2);
+  const body = { connection_id: business.phoneNumber.id };
   await slice(info, { ...body, mode: "repair" });
   const events = follow(await post(info, { ...body, delay_ms: 300 }));
   const runId = JSON.parse((await events.until('"conversation_done"')).split("\n")[0]!).run_id;
   await rows(
     business.user.client.rpc("update_connection", {
-      id: business.line.id,
+      id: business.phoneNumber.id,
       change: { phone_number_id: other.phoneNumberId },
     }).select(),
   );
   assertEquals(ending(await events.rest()).type, "busy");
-  const moved = { ...business, line: { ...business.line, phoneNumberId: other.phoneNumberId } };
+  const moved = {
+    ...business,
+    phoneNumber: { ...business.phoneNumber, phoneNumberId: other.phoneNumberId },
+  };
   await expireWaits(info, runId);
   assertEquals(await due(business), ["repair"], "what was confirmed was that of the other number");
   const [run] = await sql`select state, error from public.sync_runs where id = ${runId}`;
@@ -254,11 +273,13 @@ Deno.test("deleting a connection ends its slice and deletes its run", async () =
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 6);
-  const events = follow(await post(info, { connection_id: business.line.id, delay_ms: 300 }));
+  const events = follow(
+    await post(info, { connection_id: business.phoneNumber.id, delay_ms: 300 }),
+  );
   await events.until('"conversation_done"');
-  await sql`delete from public.connections where id = ${business.line.id}`;
+  await sql`delete from public.connections where id = ${business.phoneNumber.id}`;
   assertEquals(ending(await events.rest()).type, "busy");
-  const response = await post(info, { connection_id: business.line.id });
+  const response = await post(info, { connection_id: business.phoneNumber.id });
   assertEquals([response.status, (await response.json()).code], [404, "connection_not_found"]);
 });
 
@@ -266,7 +287,7 @@ Deno.test("a run that failed because of its key resumes with the next key", asyn
   const { info, sql } = world.current;
   const business = await newBusiness(world.current);
   write(business, 1);
-  const revoked = await post(info, { connection_id: business.line.id }, {
+  const revoked = await post(info, { connection_id: business.phoneNumber.id }, {
     headers: { apikey: info.secret_key, "x-kapso-api-key": "revoked" },
   });
   const events: SyncEvent[] = (await revoked.text()).trim().split("\n").map((line) =>
@@ -275,9 +296,9 @@ Deno.test("a run that failed because of its key resumes with the next key", asyn
   assertEquals(ending(events).type, "failed");
   await sql`
     update public.connections set confirmed_until = now(), sync_after = now() + interval '1 hour'
-    where id = ${business.line.id}`;
+    where id = ${business.phoneNumber.id}`;
   assertEquals(await due(business), []);
-  await sql`select public.set_kapso_api_key(${business.line.id}, 'AAAA')`;
+  await sql`select public.set_kapso_api_key(${business.phoneNumber.id}, 'AAAA')`;
   assertEquals(await due(business), ["history"]);
 });
 
@@ -285,9 +306,9 @@ Deno.test("a repair whose cursor Kapso no longer accepts walks from the beginnin
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
   write(business, 2);
-  const body = { connection_id: business.line.id, mode: "repair" };
+  const body = { connection_id: business.phoneNumber.id, mode: "repair" };
   const [begun] = await sql`
-    select run from public.begin_sync_run(${business.line.id}, 'repair', null, null, false, null)`;
+    select run from public.begin_sync_run(${business.phoneNumber.id}, 'repair', null, null, false, null)`;
   await sql`update public.sync_runs set cursor = 'of last year' where id = ${begun!.run.id}`;
   await expireWaits(info, begun!.run.id);
   const failed = ending(await slice(info, body));
@@ -296,35 +317,39 @@ Deno.test("a repair whose cursor Kapso no longer accepts walks from the beginnin
   assertEquals([end.type, end.run_id], ["done", begun!.run.id]);
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
 });
 
 Deno.test("a dry repair does not use up the look-ups of the next one", async () => {
   const { info, sql, fake } = world.current;
   const business = await newBusiness(world.current);
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   fake.sendMessage(contact, "hello", { sentAt: Date.now() - 2 * 60 * 60 * 1000 });
-  await slice(info, { connection_id: business.line.id });
-  const body = { connection_id: business.line.id, mode: "repair" };
+  await slice(info, { connection_id: business.phoneNumber.id });
+  const body = { connection_id: business.phoneNumber.id, mode: "repair" };
   const dry = ending(await slice(info, { ...body, dry_run: true }));
   assertEquals([dry.type, dry.statuses_checked, dry.sessions_checked], ["done", 0, 0]);
-  const [line] = await sql`select * from public.connections where id = ${business.line.id}`;
-  assertEquals([line!.statuses_checked_until, line!.sessions_checked_until], [null, null]);
+  const [phoneNumber] =
+    await sql`select * from public.connections where id = ${business.phoneNumber.id}`;
+  assertEquals([phoneNumber!.statuses_checked_until, phoneNumber!.sessions_checked_until], [
+    null,
+    null,
+  ]);
   const real = ending(await slice(info, body));
   assertEquals([real.statuses_checked, real.sessions_checked], [1, 1]);
 });
 
 Deno.test("what a repair cannot store is reported, and the rest is stored", async () => {
   const { sql } = world.current;
-  const { line } = await newBusiness(world.current);
+  const { phoneNumber } = await newBusiness(world.current);
   const [begun] = await sql`
-    select run from public.begin_sync_run(${line.id}, 'repair', null, null, false, null)`;
+    select run from public.begin_sync_run(${phoneNumber.id}, 'repair', null, null, false, null)`;
   const element = (phone: string, sentAt: string) => ({
     kind: "conversation",
-    phoneNumberId: line.phoneNumberId,
+    phoneNumberId: phoneNumber.phoneNumberId,
     conversation: {
-      external_conversation_id: `${line.phoneNumberId}:${phone}`,
+      external_conversation_id: `${phoneNumber.phoneNumberId}:${phone}`,
       participant_identifier: `+${phone}`,
       messages: [
         { id: `wamid.${phone}`, direction: "inbound", type: "text", content: "x", sent_at: sentAt },
@@ -382,8 +407,8 @@ Deno.test("a connection without a key does not block the others", async () => {
   await Promise.all(work);
   assertEquals([postponed, begun], [["keyless", "unreadable"], ["well"]]);
 
-  await sql`select public.postpone_sync(${business.line.id}, 60)`;
+  await sql`select public.postpone_sync(${business.phoneNumber.id}, 60)`;
   assertEquals(await due(business), []);
-  await sql`select public.postpone_sync(${business.line.id}, -1)`;
+  await sql`select public.postpone_sync(${business.phoneNumber.id}, -1)`;
   assertEquals(await due(business), ["repair"]);
 });

@@ -13,15 +13,15 @@ const world = useWorld();
 Deno.test("every documented request of kapso-sync is answered as documented", async () => {
   const { info, fake, sql } = world.current;
   const check = new ContractCheck(info.api_url, contract);
-  const { user, line, fakeLine } = await newBusiness(world.current);
+  const { user, phoneNumber, fakePhoneNumber } = await newBusiness(world.current);
   for (let place = 0; place < 2; place++) {
-    const contact = fake.addContact({ line: fakeLine });
+    const contact = fake.addContact({ phoneNumber: fakePhoneNumber });
     for (let number = 0; number < 3; number++) fake.receiveMessage(contact, `message ${number}`);
   }
   const headers = await headersOf(info, user);
   const service = { apikey: info.secret_key };
 
-  const body = { connection_id: line.id };
+  const body = { connection_id: phoneNumber.id };
   const events: contract.SyncEvent[] = await check.send(contract.syncKapso, {
     headers,
     body: { ...body, messages_per_conversation: "all" },
@@ -40,7 +40,7 @@ Deno.test("every documented request of kapso-sync is answered as documented", as
       "done",
     ] as const
   ) assert(types.has(type), `${type} is among ${[...types]}`);
-  fake.misbehaveOn("GET", new RegExp(`${line.phoneNumberId}/messages$`), {
+  fake.misbehaveOn("GET", new RegExp(`${phoneNumber.phoneNumberId}/messages$`), {
     kind: "status",
     status: 404,
     body: '{"error":"Conversation not found"}',
@@ -58,13 +58,13 @@ Deno.test("every documented request of kapso-sync is answered as documented", as
     status: 200,
   });
 
-  const query = { workspace_id: user.workspaceId, connection_id: line.id };
+  const query = { workspace_id: user.workspaceId, connection_id: phoneNumber.id };
   await check.send(contract.listSyncRuns, { headers, query, status: 200 });
   await check.send(contract.listSyncRuns, { headers: service, status: 200 });
   const params = { id: paused[0]!.run_id };
   await check.send(contract.stopSyncRun, { headers, params, status: 404 });
   const [open] = await sql<{ id: string }[]>`
-    select run ->> 'id' as id from public.begin_sync_run(${line.id}, 'history', 7, null, false, null)`;
+    select run ->> 'id' as id from public.begin_sync_run(${phoneNumber.id}, 'history', 7, null, false, null)`;
   await check.send(contract.stopSyncRun, { headers, params: { id: open!.id }, status: 200 });
   await check.send(contract.tickKapsoSync, { headers: service, status: 202 });
 

@@ -48,7 +48,7 @@ Deno.test("conversations, people, files, replies, reactions and statuses arrive 
   fake.importMessage(rita, "inbound", "from last year", Date.now() - 300 * DAY_SECONDS * 1000);
   fake.clock.advance(DAY_SECONDS);
 
-  const end = ending(await syncAll(info, { connection_id: world.line.phoneNumberId }));
+  const end = ending(await syncAll(info, { connection_id: world.phoneNumber.phoneNumberId }));
   assertEquals(end.type, "done");
   assertEquals(end.messages_added, kapsoIds(fake).length);
   assertEquals(end.people_created, 2);
@@ -102,7 +102,7 @@ Deno.test("conversations, people, files, replies, reactions and statuses arrive 
         and message.value #>> '{metadata,media,state}' = 'linked'`;
   while ((await media()).count === 0);
 
-  const again = ending(await syncAll(info, { connection_id: world.line.phoneNumberId }));
+  const again = ending(await syncAll(info, { connection_id: world.phoneNumber.phoneNumberId }));
   assertEquals(again.type, "done");
   assertEquals(again.messages_added, 0, "a second run adds nothing");
   assertEquals([again.people_created, again.conversations_created], [0, 0]);
@@ -144,14 +144,14 @@ Deno.test(`a run that is killed ${KILLS} times resumes and is exact in the end`,
       while (!(await lines.next()).done);
     } catch { /* The connection broke. */ }
     const [run] = await world.sql<{ id: string }[]>`
-      select id from public.sync_runs where connection_id = ${world.line.id} and finished_at is null`;
+      select id from public.sync_runs where connection_id = ${world.phoneNumber.id} and finished_at is null`;
     await expireWaits(world.info, run!.id);
   }
   const end = ending(await syncAll(world.info, everything(world)));
   assertEquals(end.type, "done", end.error ?? "");
   await assertExact(world);
   const [runs] = await world.sql`
-    select count(*)::integer as count from public.sync_runs where connection_id = ${world.line.id}`;
+    select count(*)::integer as count from public.sync_runs where connection_id = ${world.phoneNumber.id}`;
   assertEquals(runs!.count, 1, "it was one run all the time");
 });
 
@@ -218,8 +218,8 @@ function fill(fake: FakeKapso): void {
   });
 }
 
-function everything({ line }: World): Record<string, unknown> {
-  return { connection_id: line.phoneNumberId, messages_per_conversation: "all" };
+function everything({ phoneNumber }: World): Record<string, unknown> {
+  return { connection_id: phoneNumber.phoneNumberId, messages_per_conversation: "all" };
 }
 
 /** Checks that everything is stored once, in order, with correct counts. */

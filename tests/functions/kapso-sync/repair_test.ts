@@ -19,21 +19,21 @@ import {
 
 const world = useWorld();
 
-function repair({ line }: Business): ReturnType<typeof slice> {
-  return slice(world.current.info, { connection_id: line.id, mode: "repair" });
+function repair({ phoneNumber }: Business): ReturnType<typeof slice> {
+  return slice(world.current.info, { connection_id: phoneNumber.id, mode: "repair" });
 }
 
-async function unread({ line }: Business): Promise<number> {
+async function unread({ phoneNumber }: Business): Promise<number> {
   const [found] = await world.current.sql`
     select coalesce(sum(unread_count), 0)::integer as unread from public.conversations
-    where connection_id = ${line.id}`;
+    where connection_id = ${phoneNumber.id}`;
   return found!.unread;
 }
 
 Deno.test("messages whose events were lost arrive as unread, and none is stored twice", async () => {
   const { fake, info } = world.current;
   const business = await newBusiness(world.current);
-  const contact = fake.addContact({ line: business.fakeLine, name: "Ana" });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber, name: "Ana" });
   const event = (id: string) =>
     fake.events.find(({ body }) => (body.message as { id?: string })?.id === id)!;
   const seen = fake.receiveMessage(contact, "this one came");
@@ -47,7 +47,7 @@ Deno.test("messages whose events were lost arrive as unread, and none is stored 
   assertEquals([first.type, first.messages_added], ["done", 1]);
   assertEquals(
     await storedIds({ ...world.current, ...business }),
-    kapsoIds(fake, business.fakeLine),
+    kapsoIds(fake, business.fakePhoneNumber),
   );
   assertEquals(await unread(business), 2, "a lost message is a live one");
 
@@ -59,7 +59,7 @@ Deno.test("messages whose events were lost arrive as unread, and none is stored 
 Deno.test("a repair begins at the last confirmed time, and runs without findings are not kept", async () => {
   const { fake, sql } = world.current;
   const business = await newBusiness(world.current);
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   fake.receiveMessage(contact, "hello");
   const [run] = await repair(business);
   assert(run?.type === "run");
@@ -68,7 +68,7 @@ Deno.test("a repair begins at the last confirmed time, and runs without findings
     select run.messages_added, run.since, run.started_at, connection.confirmed_until
     from public.sync_runs as run
     join public.connections as connection on connection.id = run.connection_id
-    where run.connection_id = ${business.line.id} order by run.started_at`;
+    where run.connection_id = ${business.phoneNumber.id} order by run.started_at`;
   assertEquals(runs.map((each) => each.messages_added), [1, 0]);
   assertEquals(runs[1]!.started_at, runs[1]!.confirmed_until);
   assert(runs[1]!.since.getTime() < runs[1]!.started_at.getTime() - 9 * 60 * 1000, "an overlap");
@@ -78,7 +78,7 @@ Deno.test("a repair begins at the last confirmed time, and runs without findings
 Deno.test("undelivered messages are looked up, but not in every repair", async () => {
   const { fake, sql, info } = world.current;
   const business = await newBusiness(world.current);
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   const HOUR_MS = 60 * 60 * 1000;
   const messages = [2 * HOUR_MS, 26 * HOUR_MS].map((age) => {
     const sent = fake.sendMessage(contact, "on its way", { sentAt: Date.now() - age });
@@ -89,12 +89,12 @@ Deno.test("undelivered messages are looked up, but not in every repair", async (
   });
   for (
     const { body, event } of fake.events.filter(({ body }) =>
-      body.phone_number_id === business.line.phoneNumberId
+      body.phone_number_id === business.phoneNumber.phoneNumberId
     )
   ) {
     await deliver(info, body, { event });
   }
-  await sql`update public.connections set confirmed_until = now() where id = ${business.line.id}`;
+  await sql`update public.connections set confirmed_until = now() where id = ${business.phoneNumber.id}`;
   // The events of these were lost.
   for (const message of messages) fake.setStatus(message, "delivered");
 
@@ -103,7 +103,7 @@ Deno.test("undelivered messages are looked up, but not in every repair", async (
       select message.value ->> 'status' as status
       from public.conversations as thread
       cross join lateral jsonb_array_elements(thread.messages) as message (value)
-      where thread.connection_id = ${business.line.id}`).map(({ status }) => status);
+      where thread.connection_id = ${business.phoneNumber.id}`).map(({ status }) => status);
   assertEquals(await statuses(), ["sent", "sent"]);
   const run = ending(await repair(business));
   assertEquals([run.type, run.statuses_checked], ["done", 2]);
@@ -113,7 +113,7 @@ Deno.test("undelivered messages are looked up, but not in every repair", async (
   fake.setStatus(stuck, "sent");
   const asked = () => fake.requests.filter(({ path }) => path.endsWith(stuck.id)).length;
   await repair(business);
-  await sql`update public.connections set statuses_checked_until = now() - interval '1 day' where id = ${business.line.id}`;
+  await sql`update public.connections set statuses_checked_until = now() - interval '1 day' where id = ${business.phoneNumber.id}`;
   await repair(business);
   assertEquals(asked(), 1);
   await repair(business);
@@ -123,7 +123,7 @@ Deno.test("undelivered messages are looked up, but not in every repair", async (
 Deno.test("the first repair of a phone number reads a limited past", async () => {
   const { fake } = world.current;
   const business = await newBusiness(world.current);
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   const old = fake.receiveMessage(contact, "last month", { sentAt: Date.now() - 30 * 86_400_000 });
   old.createdAt = old.sentAt;
   fake.receiveMessage(contact, "now");
@@ -133,8 +133,8 @@ Deno.test("the first repair of a phone number reads a limited past", async () =>
 Deno.test("members alone see a connection's lag, last event, silence and failed events", async () => {
   const { fake, info } = world.current;
   const business = await newBusiness(world.current);
-  const health = async ({ user, line }: Business) =>
-    (await rows(user.client.from("connection_health").select("*").eq("id", line.id)))[0];
+  const health = async ({ user, phoneNumber }: Business) =>
+    (await rows(user.client.from("connection_health").select("*").eq("id", phoneNumber.id)))[0];
   const before = await health(business);
   assertEquals([before!.lag_seconds, before!.silence_seconds, before!.failed_events], [
     null,
@@ -142,7 +142,7 @@ Deno.test("members alone see a connection's lag, last event, silence and failed 
     0,
   ]);
 
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   const message = fake.receiveMessage(contact, "hello");
   const { body, event } = fake.events.find(({ body }) =>
     (body.message as { id?: string })?.id === message.id

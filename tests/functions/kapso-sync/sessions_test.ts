@@ -14,8 +14,8 @@ import { type Business, ending, newBusiness, slice, useWorld } from "../../suppo
 const world = useWorld();
 const HOUR_MS = 60 * 60 * 1000;
 
-function repair({ line }: Business): ReturnType<typeof slice> {
-  return slice(world.current.info, { connection_id: line.id, mode: "repair" });
+function repair({ phoneNumber }: Business): ReturnType<typeof slice> {
+  return slice(world.current.info, { connection_id: phoneNumber.id, mode: "repair" });
 }
 
 /** A customer who wrote some hours ago, with a stored conversation. */
@@ -24,7 +24,7 @@ async function wrote(
   hours: number,
 ): Promise<{ contact: Contact; message: Message; session: Conversation }> {
   const { fake } = world.current;
-  const contact = fake.addContact({ line: business.fakeLine });
+  const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
   const sentAt = Date.now() - hours * HOUR_MS;
   const message = fake.receiveMessage(contact, "hello", { sentAt });
   message.createdAt = sentAt;
@@ -34,19 +34,19 @@ async function wrote(
 
 /** Delivers the pending events of a business. */
 const heard = new WeakSet<object>();
-async function hear({ line }: Business): Promise<void> {
+async function hear({ phoneNumber }: Business): Promise<void> {
   const { fake, info } = world.current;
   for (const event of fake.events) {
-    if (event.phoneNumberId !== line.phoneNumberId || heard.has(event)) continue;
+    if (event.phoneNumberId !== phoneNumber.phoneNumberId || heard.has(event)) continue;
     heard.add(event);
     assertEquals((await deliver(info, event.body, { event: event.event })).status, 200);
   }
 }
 
 /** Drops the pending events of a business, as Kapso does after two minutes. */
-function lose({ line }: Business): void {
+function lose({ phoneNumber }: Business): void {
   for (const event of world.current.fake.events) {
-    if (event.phoneNumberId === line.phoneNumberId) heard.add(event);
+    if (event.phoneNumberId === phoneNumber.phoneNumberId) heard.add(event);
   }
 }
 
@@ -60,9 +60,9 @@ async function statusOf(session: Conversation): Promise<string> {
 }
 
 /** Closes or opens a conversation as a member, while Kapso cannot be reached. */
-async function set({ user, line }: Business, status: "open" | "closed"): Promise<void> {
+async function set({ user, phoneNumber }: Business, status: "open" | "closed"): Promise<void> {
   const [{ id }] = await world.current.sql<[{ id: string }]>`
-    select id from public.conversations where connection_id = ${line.id}`;
+    select id from public.conversations where connection_id = ${phoneNumber.id}`;
   await rows(user.client.rpc("set_conversation_status", { conversation_id: id, status }).select());
 }
 
@@ -155,13 +155,13 @@ Deno.test("a repair looks up thirty of many sessions, and continues after one th
   // All in one second, as replies to a broadcast are.
   const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;
   const sessions = Array.from({ length: 35 }, () => {
-    const contact = fake.addContact({ line: business.fakeLine });
+    const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
     return fake.receiveMessage(contact, "hello", { sentAt }).conversation;
   });
-  await slice(world.current.info, { connection_id: business.line.id });
+  await slice(world.current.info, { connection_id: business.phoneNumber.id });
   for (const session of sessions) fake.endSession(session);
   const closed = async () =>
-    (await sql`select from public.conversations where connection_id = ${business.line.id} and status = 'closed'`)
+    (await sql`select from public.conversations where connection_id = ${business.phoneNumber.id} and status = 'closed'`)
       .count;
   assertEquals(await closed(), 0);
   const refuse = (status: number, body: string) =>
@@ -200,7 +200,7 @@ Deno.test("a message whose look-up always fails does not keep a repair from endi
   const business = await newBusiness(world.current);
   const sentAt = Math.floor(Date.now() / 1000) * 1000 - 2 * HOUR_MS;
   const sent = Array.from({ length: 12 }, () => {
-    const contact = fake.addContact({ line: business.fakeLine });
+    const contact = fake.addContact({ phoneNumber: business.fakePhoneNumber });
     const message = fake.sendMessage(contact, "our offer", { sentAt });
     message.createdAt = sentAt;
     return message;
@@ -208,7 +208,7 @@ Deno.test("a message whose look-up always fails does not keep a repair from endi
   await hear(business);
   await sql`
     update public.connections set confirmed_until = now(), sessions_checked_until = now()
-    where id = ${business.line.id}`;
+    where id = ${business.phoneNumber.id}`;
   for (const message of sent) fake.setStatus(message, "delivered");
   lose(business);
   // Four attempts at the first of them.
@@ -229,6 +229,6 @@ Deno.test("a message whose look-up always fails does not keep a repair from endi
     select count(*)::integer as delivered
     from public.conversations as thread
     cross join lateral jsonb_array_elements(thread.messages) as message (value)
-    where thread.connection_id = ${business.line.id} and message.value ->> 'status' = 'delivered'`;
+    where thread.connection_id = ${business.phoneNumber.id} and message.value ->> 'status' = 'delivered'`;
   assertEquals(delivered, 11);
 });

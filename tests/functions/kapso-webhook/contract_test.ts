@@ -6,14 +6,14 @@
 import * as contract from "../../../supabase/functions/_shared/contracts/kapso_webhook.ts";
 import { ContractCheck } from "../../support/contract.ts";
 import { useDatabase } from "../../support/database.ts";
-import { createLine, delivery, receivedText } from "../../support/kapso.ts";
+import { createPhoneNumber, delivery, receivedText } from "../../support/kapso.ts";
 import { signUp } from "../../support/users.ts";
 
 const database = useDatabase();
 
 Deno.test("every documented request of kapso-webhook is answered as documented", async () => {
   const check = new ContractCheck(database.info.api_url, contract);
-  const { phoneNumberId } = await createLine(await signUp(database.info));
+  const { phoneNumberId } = await createPhoneNumber(await signUp(database.info));
   const secret = database.info.demo.kapso_webhook_secret;
   for (const body of [receivedText(phoneNumberId), { phone_number_id: phoneNumberId }]) {
     const { headers } = delivery(JSON.stringify(body), { secret });

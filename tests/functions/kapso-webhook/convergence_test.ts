@@ -12,7 +12,7 @@ import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.
 import { createRandom, type Random } from "../../../fakes/kapso/random.ts";
 import { threadFaults } from "../../support/messages.ts";
 import { signUp } from "../../support/users.ts";
-import { createLine, deliverAll, type Snapshot, snapshot } from "../../support/kapso.ts";
+import { createPhoneNumber, deliverAll, type Snapshot, snapshot } from "../../support/kapso.ts";
 
 const db = useDatabase();
 
@@ -63,7 +63,7 @@ function assertSame(actual: Snapshot, expected: Snapshot, order: string): void {
   assertEquals(actual.people, expected.people, order);
 }
 
-/** One request: an event, or some of one name and line as a batch. */
+/** One request: an event, or some of one name and phone number as a batch. */
 interface Job {
   event: string;
   key: string;
@@ -120,9 +120,9 @@ function shuffle<Item>(items: readonly Item[], random: Random): Item[] {
 /** Delivers to two numbers of a new workspace, and returns what is there afterwards. */
 async function play(info: StackInfo, jobs: readonly Job[][], senders: number) {
   const user = await signUp(info);
-  const lines = [
-    (await createLine(user)).phoneNumberId,
-    (await createLine(user)).phoneNumberId,
+  const phoneNumbers = [
+    (await createPhoneNumber(user)).phoneNumberId,
+    (await createPhoneNumber(user)).phoneNumberId,
   ];
   const queue = jobs.values();
   const states: string[] = [];
@@ -130,7 +130,9 @@ async function play(info: StackInfo, jobs: readonly Job[][], senders: number) {
     for (const group of queue) {
       await Promise.all(group.map(async ({ event, key, body }) => {
         let text = JSON.stringify(body);
-        for (const [place, line] of LINES.entries()) text = text.replaceAll(line, lines[place]!);
+        for (const [place, phoneNumber] of LINES.entries()) {
+          text = text.replaceAll(phoneNumber, phoneNumbers[place]!);
+        }
         states.push((await deliverAll(info, text, { event, key })).state);
       }));
     }
@@ -139,7 +141,7 @@ async function play(info: StackInfo, jobs: readonly Job[][], senders: number) {
   const ids = await db.sql<{ id: string }[]>`
     select id from public.conversations where workspace_id = ${user.workspaceId}`;
   for (const { id } of ids) assertEquals(await threadFaults(db.sql, id), []);
-  return await snapshot(db.sql, user.workspaceId, lines);
+  return await snapshot(db.sql, user.workspaceId, phoneNumbers);
 }
 
 /**
@@ -148,7 +150,7 @@ async function play(info: StackInfo, jobs: readonly Job[][], senders: number) {
  */
 function makeEvents(fake: FakeKapso): KapsoEvent[] {
   const { clock, random } = fake;
-  const other = fake.addLine(LINES[1]!, "+551130000002");
+  const other = fake.addPhoneNumber(LINES[1]!, "+551130000002");
   const talker = fake.addContact({ name: "Rita Silva", phone: "5511988887777" });
   const contacts = [
     talker,
@@ -162,8 +164,13 @@ function makeEvents(fake: FakeKapso): KapsoEvent[] {
     fake.addContact({ name: "Ana Reis", phone: null, bsuid: "BR.1000000006", username: "ana" }),
     fake.addContact({ name: "Unreachable", phone: "5511966665555", isUnreachable: false }),
     // The same customer on both numbers.
-    fake.addContact({ name: "João", phone: "351910000003", bsuid: "PT.1000000003", line: other }),
-    fake.addContact({ name: "Emma", phone: "447700900123", line: other }),
+    fake.addContact({
+      name: "João",
+      phone: "351910000003",
+      bsuid: "PT.1000000003",
+      phoneNumber: other,
+    }),
+    fake.addContact({ name: "Emma", phone: "447700900123", phoneNumber: other }),
   ];
   const outbound = () =>
     fake.state.messages.filter((message) =>
@@ -228,7 +235,7 @@ function makeEvents(fake: FakeKapso): KapsoEvent[] {
 
 Deno.test("sessions open and close their thread the same in every order", async () => {
   const user = await signUp(db.info);
-  const { phoneNumberId } = await createLine(user);
+  const { phoneNumberId } = await createPhoneNumber(user);
   const minute = (minutes: number) => `2026-03-02T09:${String(minutes).padStart(2, "0")}:00Z`;
   const stories: Record<string, { steps: Step[]; status: string; closedAt: string | null }> = {
     "both ended": {
@@ -236,7 +243,7 @@ Deno.test("sessions open and close their thread the same in every order", async 
       status: "closed",
       closedAt: "2026-03-02T09:30:00.000Z",
     },
-    "the second goes on": {
+    "the second continues": {
       steps: [["one", "received", 0, 1], ["one", "ended", 0, 10], ["two", "received", 20, 20]],
       status: "open",
       closedAt: null,

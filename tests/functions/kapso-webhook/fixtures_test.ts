@@ -11,10 +11,10 @@ import { type KapsoFixture, readFixtures } from "../../fixtures/kapso/coverage.t
 import { type Sql, useDatabase } from "../../support/database.ts";
 import { call, signUp, type User } from "../../support/users.ts";
 import {
-  createLine,
+  createPhoneNumber,
   deliverAll,
   eventOf,
-  FIXTURE_LINE,
+  FIXTURE_PHONE_NUMBER_ID,
   receivedText,
   snapshot,
 } from "../../support/kapso.ts";
@@ -24,8 +24,8 @@ const db = useDatabase();
 for (const fixture of await readFixtures()) {
   Deno.test(`kapso-webhook stores ${fixture.name}: ${fixture.about}`, async () => {
     const user = await signUp(db.info);
-    const line = await createLine(user);
-    const { headers, body, expected } = withLine(fixture, line.phoneNumberId);
+    const phoneNumber = await createPhoneNumber(user);
+    const { headers, body, expected } = withLine(fixture, phoneNumber.phoneNumberId);
     if (expected[0]!.kind === "identity_change") await addContact(user, expected[0]!.previous[0]!);
     const text = JSON.stringify(body);
     const bytes = new TextEncoder().encode(text);
@@ -59,22 +59,22 @@ for (const fixture of await readFixtures()) {
   });
 }
 
-Deno.test("a new number or BSUID is the same person and the same thread", async () => {
+Deno.test("a new number or BSUID is the same person and the same conversation", async () => {
   const user = await signUp(db.info);
-  const line = (await createLine(user)).phoneNumberId;
-  await deliverAll(db.info, receivedText(line, "old number", { phone: "5511988887777" }));
+  const phoneNumber = (await createPhoneNumber(user)).phoneNumberId;
+  await deliverAll(db.info, receivedText(phoneNumber, "old number", { phone: "5511988887777" }));
   const change = {
     previous_phone_number: "5511988887777",
     new_phone_number: "5511977776666",
-    phone_number_id: line,
+    phone_number_id: phoneNumber,
   };
   await deliverAll(db.info, change, { event: "whatsapp.contact.identity_changed" });
   await deliverAll(
     db.info,
-    receivedText(line, "new number", { phone: "5511977776666", timestamp: 1772442100 }),
+    receivedText(phoneNumber, "new number", { phone: "5511977776666", timestamp: 1772442100 }),
   );
 
-  const { conversations, people } = await snapshot(db.sql, user.workspaceId, [line]);
+  const { conversations, people } = await snapshot(db.sql, user.workspaceId, [phoneNumber]);
   assertEquals(
     conversations.map((thread) => [thread.external_conversation_id, thread.message_count]),
     [
@@ -84,13 +84,13 @@ Deno.test("a new number or BSUID is the same person and the same thread", async 
   assertEquals(people.map((person) => person.phone), ["+5511988887777"]);
 });
 
-Deno.test("a change of identity of somebody who is not known is ignored, and can be replayed", async () => {
+Deno.test("an identity change of an unknown contact is ignored, and can be replayed", async () => {
   const user = await signUp(db.info);
-  const line = (await createLine(user)).phoneNumberId;
+  const phoneNumber = (await createPhoneNumber(user)).phoneNumberId;
   const change = {
     previous_business_scoped_user_id: "BR.1111",
     new_business_scoped_user_id: "BR.2222",
-    phone_number_id: line,
+    phone_number_id: phoneNumber,
   };
   const event = "whatsapp.contact.identity_changed";
   const { id, state } = await deliverAll(db.info, change, { event });
@@ -105,7 +105,7 @@ Deno.test("a change of identity of somebody who is not known is ignored, and can
 
 Deno.test("a session that ended closes its thread, a late end of an older one does not", async () => {
   const user = await signUp(db.info);
-  const line = (await createLine(user)).phoneNumberId;
+  const phoneNumber = (await createPhoneNumber(user)).phoneNumberId;
   const session = (id: string, status: string, created_at: string, updated_at: string) => ({
     conversation: {
       id,
@@ -113,12 +113,12 @@ Deno.test("a session that ended closes its thread, a late end of an older one do
       status,
       created_at,
       updated_at,
-      phone_number_id: line,
+      phone_number_id: phoneNumber,
     },
-    phone_number_id: line,
+    phone_number_id: phoneNumber,
   });
   const read = async () => {
-    const { conversations: [thread] } = await snapshot(db.sql, user.workspaceId, [line]);
+    const { conversations: [thread] } = await snapshot(db.sql, user.workspaceId, [phoneNumber]);
     return [thread!.status, thread!.closed_at];
   };
   const old = session("one", "active", "2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z");
@@ -143,10 +143,10 @@ Deno.test("a session that ended closes its thread, a late end of an older one do
   assertEquals((await read())[0], "closed");
 });
 
-Deno.test("members, and nobody else, can read the sessions of their conversations", async () => {
+Deno.test("only members can read the sessions of their conversations", async () => {
   const [user, stranger] = [await signUp(db.info), await signUp(db.info)];
-  const line = (await createLine(user)).phoneNumberId;
-  await deliverAll(db.info, receivedText(line));
+  const phoneNumber = (await createPhoneNumber(user)).phoneNumberId;
+  await deliverAll(db.info, receivedText(phoneNumber));
   const read = async (someone: User) =>
     (await someone.client.from("conversation_sessions").select("session_id")
       .eq("workspace_id", user.workspaceId)).data;
@@ -167,7 +167,7 @@ Deno.test("members, and nobody else, can read the sessions of their conversation
   }
 });
 
-/** Somebody who is known by an identifier. */
+/** Creates a person with an identifier. */
 async function addContact(user: User, identifier: string): Promise<void> {
   await db.sql`
     with added as (
@@ -180,7 +180,7 @@ async function addContact(user: User, identifier: string): Promise<void> {
 
 /** The fixture on another number. */
 function withLine(fixture: KapsoFixture, phoneNumberId: string): KapsoFixture {
-  return JSON.parse(JSON.stringify(fixture).replaceAll(FIXTURE_LINE, phoneNumberId));
+  return JSON.parse(JSON.stringify(fixture).replaceAll(FIXTURE_PHONE_NUMBER_ID, phoneNumberId));
 }
 
 async function checkConversation(

@@ -1,5 +1,5 @@
 /**
- * The files of messages: copied to Storage after their message is stored, whatever goes wrong.
+ * The files of messages: copied to Storage after their message is stored, despite failures.
  *
  * @module
  */
@@ -27,7 +27,12 @@ import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.
 import type { Contact, Message } from "../../../fakes/kapso/state.ts";
 import { type FakeStorage, startFakeStorage } from "../../../fakes/storage.ts";
 import { signUp } from "../../support/users.ts";
-import { createLine, deliverAll, FIXTURE_LINE, type Line } from "../../support/kapso.ts";
+import {
+  createPhoneNumber,
+  deliverAll,
+  FIXTURE_PHONE_NUMBER_ID,
+  type PhoneNumber,
+} from "../../support/kapso.ts";
 
 const db = useDatabase();
 
@@ -42,7 +47,7 @@ interface StoredMessage {
 interface Setup extends AsyncDisposable {
   fake: FakeKapso;
   storage: FakeStorage;
-  line: Line;
+  phoneNumber: PhoneNumber;
   workspaceId: string;
   contact: Contact;
   library: MediaLibrary;
@@ -62,10 +67,10 @@ interface Setup extends AsyncDisposable {
 
 async function start(): Promise<Setup> {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   const fake = await startFakeKapso();
-  fake.state.lines.delete(FIXTURE_LINE);
-  fake.line = fake.addLine(line.phoneNumberId, "+551130000009");
+  fake.state.phoneNumbers.delete(FIXTURE_PHONE_NUMBER_ID);
+  fake.phoneNumber = fake.addPhoneNumber(phoneNumber.phoneNumberId, "+551130000009");
   const storage = startFakeStorage();
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
@@ -97,7 +102,7 @@ async function start(): Promise<Setup> {
   const setup: Setup = {
     fake,
     storage,
-    line,
+    phoneNumber,
     workspaceId: user.workspaceId,
     contact,
     library,
@@ -105,7 +110,7 @@ async function start(): Promise<Setup> {
     async record() {
       for (const { event, body } of fake.events.slice(recorded)) {
         const { state } = await record({
-          phoneNumberId: line.phoneNumberId,
+          phoneNumberId: phoneNumber.phoneNumberId,
           event,
           idempotencyKey: crypto.randomUUID(),
           body: new TextEncoder().encode(JSON.stringify(body)),
@@ -120,11 +125,11 @@ async function start(): Promise<Setup> {
       await setup.record();
       return message;
     },
-    copy: () => library.copyMedia(line.id),
+    copy: () => library.copyMedia(phoneNumber.id),
     async messages() {
       const found = await db.sql<{ messages: StoredMessage[] }[]>`
         select thread.messages from public.conversation_export as thread
-        where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+        where thread.external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
       return found.flatMap(({ messages }) => messages);
     },
     async media(message) {
@@ -135,17 +140,17 @@ async function start(): Promise<Setup> {
     async later() {
       await db.sql`
         update private.media_copies set next_attempt_at = now() - interval '1 second'
-        where connection_id = ${line.id}`;
+        where connection_id = ${phoneNumber.id}`;
     },
     async request(message) {
       const [thread] = await db.sql<{ id: string }[]>`
         select id from public.conversations
-        where external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+        where external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
       return {
         workspaceId: user.workspaceId,
         conversationId: thread!.id,
-        connectionId: line.id,
-        phoneNumberId: line.phoneNumberId,
+        connectionId: phoneNumber.id,
+        phoneNumberId: phoneNumber.phoneNumberId,
         message: (await setup.messages()).find(({ id }) => id === message.id)!,
       };
     },
@@ -212,7 +217,7 @@ Deno.test("a file is copied once, to the place of its message, and nothing else 
   assertEquals(storage.uploads, 2);
 });
 
-Deno.test("a message that has gone into the archive is told as well", async () => {
+Deno.test("an archived message is updated as well", async () => {
   await using setup = await start();
   const { fake, contact } = setup;
   const photo = await setup.receive({ type: "image" });
@@ -229,13 +234,13 @@ Deno.test("a message that has gone into the archive is told as well", async () =
   assert(page, "it is in the archive");
 });
 
-Deno.test("several that copy at the same time share the work", async () => {
+Deno.test("concurrent copiers share the work", async () => {
   await using setup = await start();
-  const { fake, storage, contact, line } = setup;
+  const { fake, storage, contact, phoneNumber } = setup;
   for (let index = 0; index < 12; index++) fake.receiveMessage(contact, { type: "audio" });
   await setup.record();
   const results = await Promise.all(
-    [1, 2, 3].map(() => setup.anotherLibrary().copyMedia(line.id)),
+    [1, 2, 3].map(() => setup.anotherLibrary().copyMedia(phoneNumber.id)),
   );
   assertEquals(results.reduce((sum, { stored }) => sum + stored, 0), 12);
   assertEquals([storage.uploads, storage.objects.size], [12, 12]);
@@ -243,7 +248,7 @@ Deno.test("several that copy at the same time share the work", async () => {
   assertEquals(states, Array(12).fill("stored"));
 });
 
-Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", async () => {
+Deno.test("a dead link, or one to another host, is replaced by Meta's id", async () => {
   await using setup = await start();
   const { fake, storage } = setup;
   const seen: Request[] = [];
@@ -262,7 +267,7 @@ Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", 
     headers: { Location: `http://127.0.0.1:${elsewhere.addr.port}/x` },
   });
   assertEquals((await setup.copy()).stored, 1);
-  assertEquals(seen.length, 0, "nobody asked there");
+  assertEquals(seen.length, 0, "no request went there");
   const { path } = (await setup.media(photo))!;
   assertEquals(new TextDecoder().decode(storage.objects.get(`media/${path}`)!.bytes), "mine");
 
@@ -274,7 +279,7 @@ Deno.test("a dead link, or one that leads elsewhere, is replaced by Meta's id", 
   await elsewhere.shutdown();
 });
 
-Deno.test("a message survives a file that cannot be kept, with the reason", async () => {
+Deno.test("a message survives a file that cannot be stored, with the reason", async () => {
   await using setup = await start();
   const { fake } = setup;
   const cases: [FileContent, FakeKapso["files"], string][] = [
@@ -296,12 +301,13 @@ Deno.test("a message survives a file that cannot be kept, with the reason", asyn
 
   // A host was allowed, say: everything is tried once more.
   fake.files = {};
-  const [retried] = await db.service`select public.retry_media_copies(${setup.line.id}) as count`;
+  const [retried] = await db
+    .service`select public.retry_media_copies(${setup.phoneNumber.id}) as count`;
   assertEquals(retried!.count, cases.length);
   assertEquals(await setup.copy(), { stored: 4, linked: 0, failed: 1, waiting: 0 });
 });
 
-Deno.test("what fails for now is tried again later, and given up in the end", async () => {
+Deno.test("a passing failure is retried later, and gives up in the end", async () => {
   await using setup = await start();
   const { fake, storage } = setup;
   const photo = await setup.receive({ type: "image" });
@@ -312,7 +318,7 @@ Deno.test("what fails for now is tried again later, and given up in the end", as
   fake.files = {};
   storage.failure = 500;
   await setup.later();
-  assertEquals((await setup.anotherLibrary().copyMedia(setup.line.id)).waiting, 0);
+  assertEquals((await setup.anotherLibrary().copyMedia(setup.phoneNumber.id)).waiting, 0);
   await setup.later();
   assertEquals((await setup.copy()).waiting, 1, "the bucket was there before");
   storage.failure = null;
@@ -329,37 +335,37 @@ Deno.test("what fails for now is tried again later, and given up in the end", as
   }
   assertEquals(attempts, 8);
   assertEquals((await setup.media(lost))?.reason, "unavailable");
-  // It is taken up by whoever comes by regularly, too.
+  // The schedule retries it, too.
   fake.files = {};
-  await db.service`select public.retry_media_copies(${setup.line.id})`;
+  await db.service`select public.retry_media_copies(${setup.phoneNumber.id})`;
   await setup.library.copyDueMedia();
   assertEquals((await setup.media(lost))?.state, "stored");
 });
 
-Deno.test("whoever was cut off is followed by another, and does not count any more", async () => {
+Deno.test("a copier that was cut off is replaced, and its result no longer counts", async () => {
   await using setup = await start();
-  const { line } = setup;
+  const { phoneNumber } = setup;
   const photo = await setup.receive({ type: "image" });
   const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
-  const [first] = await store.claim(line.id, 5);
-  assertEquals(await store.claim(line.id, 5), [], "it is somebody's");
+  const [first] = await store.claim(phoneNumber.id, 5);
+  assertEquals(await store.claim(phoneNumber.id, 5), [], "another copier has it");
   await setup.later();
   assertEquals((await setup.copy()).stored, 1);
   const at = new Date().toISOString();
-  await store.finish(line.id, [{
+  await store.finish(phoneNumber.id, [{
     copy: first!,
     state: "failed",
     reason: "gone",
     media: { state: "failed", reason: "gone", at },
   }]);
   assertEquals((await setup.media(photo))?.state, "stored");
-  // Nor does somebody else's connection.
-  const other = await createLine(await signUp(db.info));
+  // Nor does another connection.
+  const other = await createPhoneNumber(await signUp(db.info));
   const again = await setup.receive({ type: "image" });
-  const [copy] = await store.claim(line.id, 5);
+  const [copy] = await store.claim(phoneNumber.id, 5);
   await store.finish(other.id, [{ copy: copy!, state: "stored", media: { state: "stored", at } }]);
   assertEquals(await setup.media(again), undefined);
 });
@@ -380,7 +386,7 @@ Deno.test("a link that comes after its message is copied then", async () => {
   assertEquals((await setup.media(photo))?.state, "stored");
 });
 
-Deno.test("a file is opened from wherever it is, and no message opens another's", async () => {
+Deno.test("a file is opened from any of its places, and no message opens the file of another", async () => {
   await using setup = await start();
   const { fake, storage, library } = setup;
   const photo = await setup.receive({ type: "image", bytes: bytesOf("a photo") });
@@ -399,7 +405,7 @@ Deno.test("a file is opened from wherever it is, and no message opens another's"
   const link = (await library.signedMediaLink(request, 60))!;
   assertEquals(await (await fetch(link)).text(), "a photo");
 
-  // Metadata can be written by a bridge: a path in it does not open somebody else's file.
+  // Metadata can be written by a bridge: a path in it does not open another file.
   const { media } = request.message.metadata as { media: MessageMedia };
   for (const change of [{ workspaceId: crypto.randomUUID() }, { conversationId: "c" }]) {
     assertEquals(await library.signedMediaLink({ ...request, ...change }, 60), undefined);
@@ -420,9 +426,9 @@ Deno.test("a file is opened from wherever it is, and no message opens another's"
   assertEquals(await read(await library.openMedia(request)), "a photo");
 });
 
-Deno.test("the files of a conversation that is deleted are deleted as well", async () => {
+Deno.test("deleting a conversation deletes its files", async () => {
   await using setup = await start();
-  const { storage, library, line } = setup;
+  const { storage, library, phoneNumber } = setup;
   await setup.receive({ type: "image" });
   await setup.copy();
   const late = await setup.receive({ type: "image" });
@@ -430,7 +436,7 @@ Deno.test("the files of a conversation that is deleted are deleted as well", asy
     supabaseUrl: db.info.api_url,
     serviceRoleKey: db.info.secret_key,
   }));
-  const [copy] = await store.claim(line.id, 5);
+  const [copy] = await store.claim(phoneNumber.id, 5);
   assertEquals(copy!.messageId, late.id);
   // One was copied before, one is under way, another workspace's stays.
   const path = `${setup.workspaceId}/late.jpg`;
@@ -438,7 +444,7 @@ Deno.test("the files of a conversation that is deleted are deleted as well", asy
   storage.objects.set(`media/${path}`, object).set("media/other", object);
   await db.sql`delete from public.conversations where workspace_id = ${setup.workspaceId}`;
   const at = new Date().toISOString();
-  await store.finish(line.id, [{
+  await store.finish(phoneNumber.id, [{
     copy: copy!,
     state: "stored",
     media: { state: "stored", path, at },
@@ -456,9 +462,9 @@ Deno.test("the files of a conversation that is deleted are deleted as well", asy
 
 Deno.test("without a Storage the function keeps the link, after it has answered", async () => {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   await using fake = await startFakeKapso();
-  fake.line = fake.addLine(line.phoneNumberId, "+551130000009");
+  fake.phoneNumber = fake.addPhoneNumber(phoneNumber.phoneNumberId, "+551130000009");
   const contact = fake.addContact();
   const cases: [FileContent, Partial<MessageMedia>][] = [
     [{ type: "image" }, { state: "linked", mime_type: "image/jpeg" }],
@@ -474,7 +480,7 @@ Deno.test("without a Storage the function keeps the link, after it has answered"
       select message.value ->> 'id' as id, message.value #> '{metadata,media}' as media
       from public.conversation_export as thread
       cross join lateral jsonb_array_elements(thread.messages) as message (value)
-      where thread.external_conversation_id like ${`${line.phoneNumberId}:%`}`;
+      where thread.external_conversation_id like ${`${phoneNumber.phoneNumberId}:%`}`;
   const found = await eventually("each file has its state", async () => {
     const rows = await media();
     return rows.every((row) => row.media !== null) && rows;

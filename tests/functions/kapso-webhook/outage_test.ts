@@ -21,7 +21,7 @@ const OUTAGE_SECONDS = 60;
 Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute`, async () => {
   await using project = await startOutageStack();
   const { info } = project.stack;
-  const line = info.demo.kapso_phone_number_id;
+  const phoneNumber = info.demo.kapso_phone_number_id;
   // The function's first request starts it.
   await deliverAll(info, receivedText("1"));
   await using fake = await startFakeKapso({ timeScale: TIME_SCALE, seed: 3 });
@@ -55,7 +55,7 @@ Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute
 
   const { log } = fake.deliveries;
   const retried = log.filter(({ attempts }) => attempts.length > 1);
-  assert(retried.length > 0, "nobody noticed");
+  assert(retried.length > 0, "no delivery failed");
   assertEquals(log.filter(({ status }) => status !== "delivered").map(({ error }) => error), []);
   const sql = connect(info.db_url, { max: 2, connection: { role: "service_role" } });
   const owner = connect(info.db_url, { max: 1 });
@@ -64,11 +64,11 @@ Deno.test(`${DELIVERIES} deliveries survive a database that is gone for a minute
     const [recorded] = await owner`
       select count(*)::integer as events, count(distinct idempotency_key)::integer as keys,
         count(*) filter (where state not in ('processed', 'ignored'))::integer as unfinished
-      from private.webhook_events where phone_number_id = ${line}`;
+      from private.webhook_events where phone_number_id = ${phoneNumber}`;
     assertEquals(recorded, { events: log.length, keys: log.length, unfinished: 0 });
     const key = (one: { id: string; status?: string | undefined }) =>
       `${one.id} ${one.status ?? ""}`;
-    const stored = (await messagesOf(owner, line)).map(key);
+    const stored = (await messagesOf(owner, phoneNumber)).map(key);
     const sent = fake.state.messages.map(({ id, direction, status }) =>
       key({ id, status: direction === "inbound" ? undefined : status })
     );

@@ -9,7 +9,7 @@ import { useDatabase } from "../../support/database.ts";
 import { uniqueNumber } from "../../support/people.ts";
 import { signUp } from "../../support/users.ts";
 import {
-  createLine,
+  createPhoneNumber,
   deliverAll,
   eventOf,
   messagesOf,
@@ -19,9 +19,9 @@ import {
 
 const db = useDatabase();
 
-Deno.test("an unknown number is recorded, and processed once it has a connection", async () => {
-  const line = uniquePhoneNumberId();
-  const { id, state } = await deliverAll(db.info, receivedText(line));
+Deno.test("the events of an unknown number are recorded, and processed once it has a connection", async () => {
+  const phoneNumber = uniquePhoneNumberId();
+  const { id, state } = await deliverAll(db.info, receivedText(phoneNumber));
   assertEquals(state, "failed");
   assertEquals(await eventOf(db.sql, id), {
     id,
@@ -29,29 +29,32 @@ Deno.test("an unknown number is recorded, and processed once it has a connection
     error: "no connection has this phone_number_id",
     attempts: 1,
   });
-  await createLine(await signUp(db.info), line);
+  await createPhoneNumber(await signUp(db.info), phoneNumber);
   assertEquals(await replay([id]), [{ id, state: "processed", error: null }]);
-  assertEquals((await messagesOf(db.sql, line)).map(({ content }) => content), ["bom dia"]);
+  assertEquals((await messagesOf(db.sql, phoneNumber)).map(({ content }) => content), ["bom dia"]);
   assertEquals(await eventOf(db.sql, id), { id, state: "processed", error: null, attempts: 2 });
 });
 
 Deno.test("an inactive connection gets nothing until it is active again", async () => {
-  const line = await createLine(await signUp(db.info));
-  await db.sql`update public.connections set is_active = false where id = ${line.id}`;
-  const { id, state } = await deliverAll(db.info, receivedText(line.phoneNumberId));
-  assertEquals([state, (await messagesOf(db.sql, line.phoneNumberId)).length], ["failed", 0]);
-  await db.sql`update public.connections set is_active = true where id = ${line.id}`;
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  await db.sql`update public.connections set is_active = false where id = ${phoneNumber.id}`;
+  const { id, state } = await deliverAll(db.info, receivedText(phoneNumber.phoneNumberId));
+  assertEquals([state, (await messagesOf(db.sql, phoneNumber.phoneNumberId)).length], [
+    "failed",
+    0,
+  ]);
+  await db.sql`update public.connections set is_active = true where id = ${phoneNumber.id}`;
   await replay([id]);
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
 });
 
-Deno.test("what came for a number's former workspace is never stored for the next one", async () => {
-  const line = await createLine(await signUp(db.info));
-  const { phoneNumberId } = line;
-  await db.sql`update public.connections set is_active = false where id = ${line.id}`;
+Deno.test("events for a number's former workspace are never stored for the next one", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const { phoneNumberId } = phoneNumber;
+  await db.sql`update public.connections set is_active = false where id = ${phoneNumber.id}`;
   const { id } = await deliverAll(db.info, receivedText(phoneNumberId));
-  await db.sql`delete from public.connections where id = ${line.id}`;
-  await createLine(await signUp(db.info), phoneNumberId);
+  await db.sql`delete from public.connections where id = ${phoneNumber.id}`;
+  await createPhoneNumber(await signUp(db.info), phoneNumberId);
   assertEquals(await replay([id]), [{
     id,
     state: "failed",
@@ -63,9 +66,9 @@ Deno.test("what came for a number's former workspace is never stored for the nex
   assertEquals((await messagesOf(db.sql, phoneNumberId)).length, 1);
 });
 
-Deno.test("a delivery that is repeated is one event", async () => {
-  const line = await createLine(await signUp(db.info));
-  const body = receivedText(line.phoneNumberId);
+Deno.test("a repeated delivery is one event", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const body = receivedText(phoneNumber.phoneNumberId);
   const key = crypto.randomUUID();
   const answers = await Promise.all(
     Array.from({ length: 8 }, () => deliverAll(db.info, body, { key })),
@@ -75,20 +78,20 @@ Deno.test("a delivery that is repeated is one event", async () => {
   // Under another key, as an element of a batch that was given up.
   const { id } = await deliverAll(db.info, body);
   assert(id !== answers[0]!.id);
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
-  // A key of somebody else's number is another event.
-  const other = await createLine(await signUp(db.info));
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
+  // A key of another number is another event.
+  const other = await createPhoneNumber(await signUp(db.info));
   await deliverAll(db.info, receivedText(other.phoneNumberId), { key });
   assertEquals((await messagesOf(db.sql, other.phoneNumberId)).length, 1);
 });
 
-Deno.test("first messages that come at once make one person and one thread", async () => {
+Deno.test("concurrent first messages create one person and one conversation", async () => {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   const bsuid = "BR.7700000001";
   const phone = uniqueNumber().slice(1);
   const bodies = Array.from({ length: 12 }, (_, index) => {
-    const body = receivedText(line.phoneNumberId, `${index}`, {
+    const body = receivedText(phoneNumber.phoneNumberId, `${index}`, {
       phone,
       timestamp: 1772442000 + index,
     }) as { message: Record<string, unknown>; conversation: Record<string, unknown> };
@@ -107,16 +110,16 @@ Deno.test("first messages that come at once make one person and one thread", asy
       (select count(*)::integer from public.conversations where workspace_id = ${user.workspaceId}) as threads,
       (select string_agg(phone, ', ') from public.people where workspace_id = ${user.workspaceId}) as phones`;
   assertEquals(counts, { people: 1, threads: 1, phones: `+${phone}` });
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 12);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 12);
 });
 
-Deno.test("what cannot be stored is recorded with its error, answered with 200, and replayed", async () => {
-  const line = await createLine(await signUp(db.info));
+Deno.test("an event that cannot be stored is recorded with its error, answered with 200, and replayed", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   // As if a release were broken.
   await db.sql.unsafe(`
     create function public.break_for_test() returns trigger language plpgsql as $$
     begin
-      if new.external_conversation_id like '${line.phoneNumberId}:%' then
+      if new.external_conversation_id like '${phoneNumber.phoneNumberId}:%' then
         raise exception 'broken' using errcode = 'XX000';
       end if;
       return new;
@@ -125,7 +128,7 @@ Deno.test("what cannot be stored is recorded with its error, answered with 200, 
       for each row execute function public.break_for_test();`);
   let id: number;
   try {
-    const answer = await deliverAll(db.info, receivedText(line.phoneNumberId));
+    const answer = await deliverAll(db.info, receivedText(phoneNumber.phoneNumberId));
     id = answer.id;
     assertEquals(answer.state, "failed");
     assertEquals((await eventOf(db.sql, id))?.error, "XX000");
@@ -134,17 +137,19 @@ Deno.test("what cannot be stored is recorded with its error, answered with 200, 
     await db.sql`drop function public.break_for_test() cascade`;
   }
   assertEquals(await replay([id]), [{ id, state: "processed", error: null }]);
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
 });
 
 Deno.test("replaying chooses by state and by time, and doubles nothing", async () => {
-  const line = await createLine(await signUp(db.info));
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const ids: number[] = [];
   for (let index = 0; index < 4; index++) {
-    const body = receivedText(line.phoneNumberId, `${index}`, { timestamp: 1772442000 + index });
+    const body = receivedText(phoneNumber.phoneNumberId, `${index}`, {
+      timestamp: 1772442000 + index,
+    });
     ids.push((await deliverAll(db.info, body)).id);
   }
-  // A time of their own, so that nobody else's events are chosen.
+  // A time of their own, so that no other events match.
   const year = 1900 + ids[0]! % 90;
   for (const [index, id] of ids.entries()) {
     await db.sql`
@@ -163,18 +168,18 @@ Deno.test("replaying chooses by state and by time, and doubles nothing", async (
   assertEquals(await run(["processed"], `${year}-01-02T12:00:00Z`, range[1]), ids.slice(2));
   assertEquals(await run(["processed"], ...range, 1), ids.slice(0, 1));
   assertEquals(
-    (await messagesOf(db.sql, line.phoneNumberId)).map(({ content }) => content),
+    (await messagesOf(db.sql, phoneNumber.phoneNumberId)).map(({ content }) => content),
     ["0", "1", "2", "3"],
   );
 });
 
 Deno.test("deliveries and replays at once do not deadlock", async () => {
-  const line = await createLine(await signUp(db.info));
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const phones = Array.from({ length: 6 }, () => uniqueNumber().slice(1));
   const bodies = Array.from(
     { length: 60 },
     (_, index) =>
-      receivedText(line.phoneNumberId, `${index}`, {
+      receivedText(phoneNumber.phoneNumberId, `${index}`, {
         phone: phones[index % phones.length]!,
         timestamp: 1772442000 + index,
       }),
@@ -189,13 +194,13 @@ Deno.test("deliveries and replays at once do not deadlock", async () => {
   ]);
   const states = answers.flat().map((answer) => (answer as { state: string }).state);
   assertEquals([...new Set(states)], ["processed"]);
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 60);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 60);
 });
 
-Deno.test("pruning takes old events that are done with, and no others", async () => {
-  const line = await createLine(await signUp(db.info));
+Deno.test("pruning deletes old processed events, and no others", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const make = async (state: string, days: number) => {
-    const { id } = await deliverAll(db.info, receivedText(line.phoneNumberId));
+    const { id } = await deliverAll(db.info, receivedText(phoneNumber.phoneNumberId));
     await db.sql`
       update private.webhook_events
       set state = ${state}, received_at = now() - make_interval(days => ${days}) where id = ${id}`;
@@ -218,7 +223,7 @@ Deno.test("pruning takes old events that are done with, and no others", async ()
   );
 });
 
-Deno.test("nobody but the functions can record, replay or look at events", async () => {
+Deno.test("only the functions can record, replay or read events", async () => {
   for (const actor of ["anon", { userId: crypto.randomUUID() }] as const) {
     for (
       const statement of [

@@ -19,12 +19,12 @@ import { batchBody, deliveryHeaders } from "../../../fakes/kapso/deliveries.ts";
 import { unique } from "../../support/people.ts";
 import { call, rows, signUp } from "../../support/users.ts";
 import {
-  createLine,
+  createPhoneNumber,
   deliver,
   delivery,
   eventOf,
-  type Line,
   messagesOf,
+  type PhoneNumber,
   receivedText,
   uniquePhoneNumberId,
 } from "../../support/kapso.ts";
@@ -32,22 +32,22 @@ import {
 const db = useDatabase();
 const KEY = btoa("k".repeat(32));
 
-Deno.test("a valid signature is believed, with and without its prefix", async () => {
-  const line = await createLine(await signUp(db.info));
+Deno.test("a valid signature is accepted, with and without its prefix", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const secret = db.info.demo.kapso_webhook_secret;
   for (const change of [(digest: string) => digest, (digest: string) => `sha256=${digest}`]) {
-    const request = delivery(JSON.stringify(receivedText(line.phoneNumberId)), { secret });
+    const request = delivery(JSON.stringify(receivedText(phoneNumber.phoneNumberId)), { secret });
     const headers = new Headers(request.headers);
     headers.set("x-webhook-signature", change(headers.get("x-webhook-signature")!));
     const { status } = await call(db.info, "kapso-webhook", { ...request, headers });
     assertEquals(status, 200);
   }
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 2);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 2);
 });
 
-Deno.test("a bad signature is refused with 401, and nothing is kept", async () => {
-  const line = await createLine(await signUp(db.info));
-  const body = JSON.stringify(receivedText(line.phoneNumberId));
+Deno.test("a bad signature gets 401, and nothing is stored", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const body = JSON.stringify(receivedText(phoneNumber.phoneNumberId));
   const request = delivery(body, { secret: db.info.demo.kapso_webhook_secret });
   const signature = new Headers(request.headers).get("x-webhook-signature")!;
   const last = signature.endsWith("0") ? "1" : "0";
@@ -66,29 +66,33 @@ Deno.test("a bad signature is refused with 401, and nothing is kept", async () =
     const { status, body } = await call(db.info, "kapso-webhook", attempt);
     assertEquals([status, body.code], [401, "invalid_signature"], name);
   }
-  assertEquals(await countEvents(line), 0);
+  assertEquals(await countEvents(phoneNumber), 0);
 });
 
-Deno.test("the bytes are signed, however they are written", async () => {
-  const line = await createLine(await signUp(db.info));
+Deno.test("the signature covers the bytes, in any JSON style", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const text = 'Olá ☀️ \u{1F468}‍\u{1F469}‍\u{1F467} 你好 "quoted" / \\ \u2028';
-  const body = JSON.stringify(receivedText(line.phoneNumberId, text, { timestamp: 1772442001 }));
-  const escaped = JSON.stringify(receivedText(line.phoneNumberId, text, { timestamp: 1772442002 }))
+  const body = JSON.stringify(
+    receivedText(phoneNumber.phoneNumberId, text, { timestamp: 1772442001 }),
+  );
+  const escaped = JSON.stringify(
+    receivedText(phoneNumber.phoneNumberId, text, { timestamp: 1772442002 }),
+  )
     .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
     .replaceAll("/", "\\/");
   const spaced = JSON.stringify(
-    receivedText(line.phoneNumberId, text, { timestamp: 1772442003 }),
+    receivedText(phoneNumber.phoneNumberId, text, { timestamp: 1772442003 }),
     null,
     2,
   );
   for (const each of [body, escaped, spaced]) {
     assertEquals((await deliver(db.info, each)).status, 200);
   }
-  const stored = await messagesOf(db.sql, line.phoneNumberId);
+  const stored = await messagesOf(db.sql, phoneNumber.phoneNumberId);
   assertEquals(stored.map(({ content }) => content), [text, text, text]);
 });
 
-Deno.test("signed bodies that cannot be used are recorded and answered with 200", async () => {
+Deno.test("signed bodies that cannot be read are recorded and answered with 200", async () => {
   const bodies = ["", "{", "null", "[]", '"text"', '{"a":1}', "\ufeff{}", "\0"];
   for (const body of bodies) {
     const answer = await deliver(db.info, body);
@@ -102,11 +106,11 @@ Deno.test("signed bodies that cannot be used are recorded and answered with 200"
 });
 
 Deno.test("3 MB are taken, more than 10 MB are not", async () => {
-  const line = await createLine(await signUp(db.info));
-  const body = { ...receivedText(line.phoneNumberId), padding: "x".repeat(3 * 1024 * 1024) };
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const body = { ...receivedText(phoneNumber.phoneNumberId), padding: "x".repeat(3 * 1024 * 1024) };
   const answer = await deliver(db.info, body);
   assertEquals([answer.status, answer.body.state], [200, "processed"]);
-  assertEquals((await messagesOf(db.sql, line.phoneNumberId)).length, 1);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
   const tooBig = await deliver(db.info, { ...body, padding: "x".repeat(10 * 1024 * 1024) });
   assertEquals(tooBig.status, 413);
 });
@@ -114,57 +118,62 @@ Deno.test("3 MB are taken, more than 10 MB are not", async () => {
 Deno.test("a connection's own secret replaces the project's", async () => {
   const { post, setSecret } = await ownFunction("project");
   const user = await signUp(db.info);
-  const [line, other] = [await createLine(user), await createLine(await signUp(db.info))];
-  assertEquals(await post(line, "project"), 200);
-  await setSecret(line, "mine");
+  const [phoneNumber, other] = [
+    await createPhoneNumber(user),
+    await createPhoneNumber(await signUp(db.info)),
+  ];
+  assertEquals(await post(phoneNumber, "project"), 200);
+  await setSecret(phoneNumber, "mine");
   await setSecret(other, "theirs");
-  assertEquals(await post(line, "mine"), 200);
-  assertEquals(await post(line, "project"), 401);
-  assertEquals(await post(line, "theirs"), 401);
+  assertEquals(await post(phoneNumber, "mine"), 200);
+  assertEquals(await post(phoneNumber, "project"), 401);
+  assertEquals(await post(phoneNumber, "theirs"), 401);
   assertEquals(await post(other, "theirs"), 200);
 });
 
-Deno.test("two secrets are good while one replaces the other", async () => {
+Deno.test("two secrets are valid while one replaces the other", async () => {
   const { post, setSecret } = await ownFunction("project");
-  const line = await createLine(await signUp(db.info));
-  await setSecret(line, "old");
-  await setSecret(line, "new");
-  assertEquals(await post(line, "old"), 200);
-  assertEquals(await post(line, "new"), 200);
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  await setSecret(phoneNumber, "old");
+  await setSecret(phoneNumber, "new");
+  assertEquals(await post(phoneNumber, "old"), 200);
+  assertEquals(await post(phoneNumber, "new"), 200);
   await db.sql`
     update private.connection_secrets set previous_webhook_expires_at = now() - interval '1 second'
-    where connection_id = ${line.id}`;
-  assertEquals(await post(line, "old"), 401);
-  assertEquals(await post(line, "new"), 200);
+    where connection_id = ${phoneNumber.id}`;
+  assertEquals(await post(phoneNumber, "old"), 401);
+  assertEquals(await post(phoneNumber, "new"), 200);
 });
 
-Deno.test("without any secret nothing is believed: 503, and Kapso tries again", async () => {
+Deno.test("without any secret the answer is 503, and Kapso retries", async () => {
   const { post, setSecret, request } = await ownFunction(undefined);
-  const line = await createLine(await signUp(db.info));
-  const response = await request(line, "anything");
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const response = await request(phoneNumber, "anything");
   assertEquals(
     [response.status, response.headers.get("retry-after"), (await response.json()).code],
     [503, "60", "webhook_secret_missing"],
   );
-  assertEquals(await post(line, ""), 503);
+  assertEquals(await post(phoneNumber, ""), 503);
   assertEquals(await post({ id: "", phoneNumberId: uniquePhoneNumberId() }, "anything"), 503);
-  await setSecret(line, "mine");
-  assertEquals(await post(line, "mine"), 200);
-  assertEquals(await countEvents(line), 1);
+  await setSecret(phoneNumber, "mine");
+  assertEquals(await post(phoneNumber, "mine"), 200);
+  assertEquals(await countEvents(phoneNumber), 1);
 });
 
 Deno.test("a secret that another key encrypted is an error of ours, not a bad signature", async () => {
   const { post } = await ownFunction("project");
-  const line = await createLine(await signUp(db.info));
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const cipher = await createCredentialCipher(btoa("x".repeat(32)));
-  await db.service`select public.set_webhook_secret(${line.id}, ${await cipher.encrypt("mine")})`;
-  assertEquals(await post(line, "mine"), 500);
+  await db.service`select public.set_webhook_secret(${phoneNumber.id}, ${await cipher.encrypt(
+    "mine",
+  )})`;
+  assertEquals(await post(phoneNumber, "mine"), 500);
 });
 
-Deno.test("a batch stores nothing for a line whose secret did not sign it", async () => {
+Deno.test("a batch stores nothing for a phone number whose secret did not sign it", async () => {
   const { send, setSecret } = await ownFunction("project");
-  const mine = await createLine(await signUp(db.info));
-  const theirs = await createLine(await signUp(db.info));
+  const mine = await createPhoneNumber(await signUp(db.info));
+  const theirs = await createPhoneNumber(await signUp(db.info));
   await setSecret(mine, "mine");
   await setSecret(theirs, "theirs");
   const event = "whatsapp.message.received";
@@ -180,27 +189,27 @@ Deno.test("a batch stores nothing for a line whose secret did not sign it", asyn
   assertEquals((await messagesOf(db.sql, mine.phoneNumberId)).length, 1);
 });
 
-Deno.test("the installation's secret is for the workspaces that are named, and no others", async () => {
+Deno.test("the installation's secret is for the named workspaces, and no others", async () => {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));
   const named = await ownFunction("the installation's", `other, ${workspace!.slug}`);
-  assertEquals(await named.post(line, "the installation's"), 200);
+  assertEquals(await named.post(phoneNumber, "the installation's"), 200);
   for (const workspaces of ["", "other", workspace!.slug + "x"]) {
     const unnamed = await ownFunction("the installation's", workspaces);
-    assertEquals(await unnamed.post(line, "the installation's"), 503, workspaces);
-    await unnamed.setSecret(line, "its own");
-    assertEquals(await unnamed.post(line, "its own"), 200);
-    assertEquals(await unnamed.post(line, "the installation's"), 401);
+    assertEquals(await unnamed.post(phoneNumber, "the installation's"), 503, workspaces);
+    await unnamed.setSecret(phoneNumber, "its own");
+    assertEquals(await unnamed.post(phoneNumber, "its own"), 200);
+    assertEquals(await unnamed.post(phoneNumber, "the installation's"), 401);
     await db.sql`
       update private.connection_secrets set webhook_secret = null, previous_webhook_secret = null
-      where connection_id = ${line.id}`;
+      where connection_id = ${phoneNumber.id}`;
   }
 });
 
-Deno.test("the installation's Kapso key is for the workspaces that are named, and no others", async () => {
+Deno.test("the installation's Kapso key is for the named workspaces, and no others", async () => {
   const user = await signUp(db.info);
-  const line = await createLine(user);
+  const phoneNumber = await createPhoneNumber(user);
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
@@ -209,14 +218,16 @@ Deno.test("the installation's Kapso key is for the workspaces that are named, an
   const cipher = await createCredentialCipher(KEY);
   const accounts = (workspaces: string | undefined) =>
     kapsoAccounts(client, cipher, { baseUrl: undefined, apiKey: "installation", workspaces });
-  await accounts("*")(line.id);
-  await accounts(`${workspace!.slug},other`)(line.id);
+  await accounts("*")(phoneNumber.id);
+  await accounts(`${workspace!.slug},other`)(phoneNumber.id);
   for (const workspaces of [undefined, "", "other"]) {
-    const error = await assertRejects(() => accounts(workspaces)(line.id), AppError);
+    const error = await assertRejects(() => accounts(workspaces)(phoneNumber.id), AppError);
     assertEquals([error.status, error.code], [422, "kapso_api_key_missing"]);
   }
-  await db.service`select public.set_kapso_api_key(${line.id}, ${await cipher.encrypt("its own")})`;
-  await accounts(undefined)(line.id);
+  await db.service`select public.set_kapso_api_key(${phoneNumber.id}, ${await cipher.encrypt(
+    "its own",
+  )})`;
+  await accounts(undefined)(phoneNumber.id);
 });
 
 function withSignature(request: RequestInit, signature: string | undefined): RequestInit {
@@ -226,9 +237,9 @@ function withSignature(request: RequestInit, signature: string | undefined): Req
   return { ...request, headers };
 }
 
-async function countEvents(line: Line): Promise<number> {
+async function countEvents(phoneNumber: PhoneNumber): Promise<number> {
   const [row] = await db.sql<{ count: number }[]>`
-    select count(*)::integer from private.webhook_events where phone_number_id = ${line.phoneNumberId}`;
+    select count(*)::integer from private.webhook_events where phone_number_id = ${phoneNumber.phoneNumberId}`;
   return row!.count;
 }
 
@@ -261,19 +272,19 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
         body,
       }),
     );
-  const request = (line: Line, secret: string) =>
-    send(JSON.stringify(receivedText(line.phoneNumberId)), secret);
+  const request = (phoneNumber: PhoneNumber, secret: string) =>
+    send(JSON.stringify(receivedText(phoneNumber.phoneNumberId)), secret);
   return {
     send,
     request,
-    async post(line: Line, secret: string) {
-      const response = await request(line, secret);
+    async post(phoneNumber: PhoneNumber, secret: string) {
+      const response = await request(phoneNumber, secret);
       await response.body?.cancel();
       return response.status;
     },
-    async setSecret(line: Line, secret: string) {
+    async setSecret(phoneNumber: PhoneNumber, secret: string) {
       const sealed = await cipher.encrypt(secret);
-      await db.service`select public.set_webhook_secret(${line.id}, ${sealed})`;
+      await db.service`select public.set_webhook_secret(${phoneNumber.id}, ${sealed})`;
     },
   };
 }

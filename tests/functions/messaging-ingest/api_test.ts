@@ -184,7 +184,7 @@ Deno.test("the same conversation twice in a request has two results", async () =
   );
 });
 
-Deno.test("a bad conversation keeps no other from being stored", async () => {
+Deno.test("a bad conversation does not prevent storing the others", async () => {
   const good = [conversation({ messages: messages(2) }), conversation({ messages: messages(1) })];
   const results = await send([
     good[0],
@@ -238,7 +238,7 @@ Deno.test("of 16 equal requests at once, one creates and nothing is doubled", as
 });
 
 Deno.test("a request may be large", async (t) => {
-  await t.step("5,000 messages in one thread", async () => {
+  await t.step("5,000 messages in one conversation", async () => {
     const result = await sendOne(conversation({ messages: messages(5000) }));
     assertEquals([result.status, result.messages_added], ["created", 5000]);
     assertEquals(await threadFaults(database.sql, result.id!), []);
@@ -288,7 +288,7 @@ Deno.test("a key opens the connection it belongs to, and no other", async () => 
     ["of another workspace", { ...stranger, api_key: bridge.api_key }, 401, "invalid_api_key"],
     ["the demo's", { ...bridge, api_key: whatsapp.api_key }, 401, "invalid_api_key"],
     ["wrong platform", { ...telegram, platform: "whatsapp" }, 401, "invalid_connection"],
-    ["no such connection", { ...bridge, connection_id: "nobody" }, 401, "invalid_connection"],
+    ["no such connection", { ...bridge, connection_id: "unknown" }, 401, "invalid_connection"],
     [
       "capitals",
       { ...bridge, connection_id: bridge.connection_id.toUpperCase() },
@@ -310,7 +310,7 @@ Deno.test("a key opens the connection it belongs to, and no other", async () => 
   }
 });
 
-Deno.test("two connections of a user on one platform share their threads", async () => {
+Deno.test("two connections of a user on one platform share their conversations", async () => {
   const given = conversation({ messages: messages(1) });
   const first = await sendOne(given);
   const [second, telegram] = [await createBridge(owner), await createBridge(owner, "telegram")];
@@ -370,7 +370,7 @@ Deno.test("last_synced_at tells when a batch was last accepted", async () => {
   assert(Date.parse((await lastSynced())!) >= Date.parse(first!));
 });
 
-Deno.test("the newest name that is not empty wins", async () => {
+Deno.test("the newest non-empty name wins", async () => {
   const given = conversation({ participant_identifier: "+62 812-0001-0001" });
   const steps: [Record<string, unknown>, name: string | null][] = [
     [{}, null],
@@ -453,7 +453,7 @@ Deno.test("history raises no unread count, live messages do", async () => {
   assertEquals((await readConversation(database.sql, id!)).unread_count, 1);
 });
 
-Deno.test("changes reach messages that are there, and those that come later", async () => {
+Deno.test("changes reach stored messages, and messages that arrive later", async () => {
   const sent = message({
     direction: "outbound",
     status: "sent",

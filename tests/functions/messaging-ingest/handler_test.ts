@@ -19,7 +19,7 @@ import {
   PRIVATE,
 } from "../../support/handlers.ts";
 
-Deno.test("messaging-ingest checks one thing after the other, in the order of the contract", async () => {
+Deno.test("messaging-ingest checks requests in the order of the contract", async () => {
   // A request with every fault there is. Each answer is about one of them; then that one is mended.
   const headers = new Headers({
     "x-api-key": "",
@@ -101,7 +101,7 @@ Deno.test("messaging-ingest checks one thing after the other, in the order of th
   assertEquals([answer.status, stored.length], [200, 1]);
 });
 
-Deno.test("messaging-ingest tells what is wrong with the envelope", async (t) => {
+Deno.test("messaging-ingest says what is wrong with the envelope", async (t) => {
   const conversations = [conversation()];
   const envelope = { ...batch(), conversations };
   const missing = "Missing required fields: platform, connection_id, conversations";
@@ -161,7 +161,7 @@ Deno.test("messaging-ingest tells what is wrong with the envelope", async (t) =>
   }
 });
 
-Deno.test("messaging-ingest takes as much as its limits allow", async (t) => {
+Deno.test("messaging-ingest accepts requests at its limits", async (t) => {
   const requests: Record<string, Record<string, unknown>> = {
     "no conversation": { ...batch(), conversations: [] },
     "500 conversations": batch(
@@ -187,7 +187,7 @@ Deno.test("messaging-ingest takes as much as its limits allow", async (t) => {
   }
 });
 
-Deno.test("messaging-ingest counts a body whose length nobody declared", async () => {
+Deno.test("messaging-ingest counts a body without a declared length", async () => {
   const text = JSON.stringify({ ...batch(), padding: "x".repeat(10 * 1024 * 1024) });
   const { send } = ingestHarness();
   assertEquals((await answerOf(await send(ingestRequest(inChunks(text))))).status, 413);
@@ -308,7 +308,7 @@ Deno.test("messaging-ingest returns a result for each conversation, in the order
   ]);
 });
 
-Deno.test("messaging-ingest asks the database for nothing when nothing can be stored", async () => {
+Deno.test("messaging-ingest does not call the database when nothing can be stored", async () => {
   for (const conversations of [[], [null]]) {
     const { send, stored } = ingestHarness();
     assertEquals((await send(ingestRequest({ ...batch(), conversations }))).status, 200);
@@ -316,7 +316,7 @@ Deno.test("messaging-ingest asks the database for nothing when nothing can be st
   }
 });
 
-Deno.test("messaging-ingest hides failures, and says whether a repeat helps", async (t) => {
+Deno.test("messaging-ingest hides the causes of failures, and says whether a retry helps", async (t) => {
   const quotes = new Error(`duplicate key: ${PRIVATE.phone} ${PRIVATE.text} ${PRIVATE.key}`);
   const unavailable = {
     error: "Service unavailable, please try again",
@@ -391,9 +391,9 @@ Deno.test("messaging-ingest hides failures, and says whether a repeat helps", as
   }
 });
 
-Deno.test("messaging-ingest outlives a wrong key with a conversation nobody can check", async () => {
-  // 100,000 levels overflow the stack of a recursive check; the rejection of the key came after it, with
-  // nobody there to handle it, and that ends a process.
+Deno.test("messaging-ingest survives a wrong key with a conversation that cannot be checked", async () => {
+  // 100,000 levels overflow the stack of a recursive check; the rejection of the key came after it,
+  // unhandled, and that ends a process.
   const deep = JSON.stringify(
     batch(conversation({ messages: [message({ metadata: { a: "deep" } })] })),
   )

@@ -1,6 +1,6 @@
 /**
  * messaging-people over HTTP: the people of the connection's own workspace, every parameter, and
- * pages that leave nobody out.
+ * pages that leave no one out.
  *
  * @module
  */
@@ -52,7 +52,7 @@ const names = async (query: string, from = bridge): Promise<(string | null)[]> =
   return body.people.map((person: { name: string }) => person.name).sort();
 };
 
-Deno.test("messaging-people returns the people of the workspace, and nobody else's", async () => {
+Deno.test("messaging-people returns the people of the workspace and no others", async () => {
   const { status, body } = await getPeople(database.info, bridge);
   assertEquals(status, 200);
   const { people, ...page } = body;
@@ -84,7 +84,7 @@ Deno.test("messaging-people finds by name, e-mail and number", async (t) => {
     ["search=62812345", ["Sari Wijaya"]],
     ["search=%25", ["Percent 100%"]],
     ["search=_", ["Percent 100%"]],
-    ["search=nobody", []],
+    ["search=unknown", []],
     ["phone=%2B6281234567890", ["Sari Wijaya"]],
     ["phone=6281234567890", ["Sari Wijaya"]],
     ["phone=2025550123", [null]],
@@ -95,13 +95,13 @@ Deno.test("messaging-people finds by name, e-mail and number", async (t) => {
     ["search=clark&phone=%2B447700900123", ["Emma Clark"]],
   ];
   for (const [query, found] of queries) {
-    await t.step(`${query}: ${found.join(", ") || "nobody"}`, async () => {
+    await t.step(`${query}: ${found.join(", ") || "no one"}`, async () => {
       assertEquals(await names(`?${query}`), found);
     });
   }
 });
 
-Deno.test("messaging-people pages through everybody, once, also where times are equal", async () => {
+Deno.test("messaging-people pages through all people once, also with equal times", async () => {
   const user = await signUp(database.info);
   const own = await createBridge(user);
   const added = await addPeople(user, Array.from({ length: 230 }, () => ({ name: unique() })));
@@ -152,7 +152,7 @@ Deno.test("messaging-people refuses what messaging-ingest refuses", async (t) =>
     ["?limit=501", { headers }, 400, "invalid_query"],
     ["?search=%00", { headers }, 400, "invalid_query"],
     ["?search=%E0%A4%A", { headers }, 200, undefined],
-    ["", { headers: { ...headers, "x-connection-id": "nobody" } }, 401, "invalid_connection"],
+    ["", { headers: { ...headers, "x-connection-id": "unknown" } }, 401, "invalid_connection"],
     ["", { headers: { ...headers, "x-connection-id": "\u00ff" } }, 401, "invalid_connection"],
     [
       "",

@@ -18,7 +18,7 @@ import {
   PRIVATE,
 } from "../../support/handlers.ts";
 
-Deno.test("messaging-people checks one thing after the other", async () => {
+Deno.test("messaging-people checks requests in a fixed order", async () => {
   // As for messaging-ingest: a request with every fault, mended one by one.
   const headers = new Headers({ "x-api-key": "", "x-connection-id": "" });
   const request = { method: "POST", query: "?limit=many", isActive: false };
@@ -113,7 +113,7 @@ Deno.test("messaging-people reads the query", async (t) => {
   }
 });
 
-Deno.test("messaging-people tells what is wrong with the query", async (t) => {
+Deno.test("messaging-people says what is wrong with the query", async (t) => {
   const faults: [query: string, error: string][] = [
     ...["0", "501", "-1", "1.5", "ten", "1e2", "99999999999999999999"].map((limit) =>
       [`?limit=${limit}`, "limit must be a whole number from 1 to 500"] as [string, string]
@@ -137,7 +137,7 @@ Deno.test("messaging-people tells what is wrong with the query", async (t) => {
   }
 });
 
-Deno.test("messaging-people hides failures, and says whether a repeat helps", async () => {
+Deno.test("messaging-people hides the causes of failures, and says whether a retry helps", async () => {
   const failures: [Error, number, string | null][] = [
     [new Error(`${PRIVATE.phone} ${PRIVATE.name}`), 500, null],
     [

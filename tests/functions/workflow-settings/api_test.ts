@@ -11,7 +11,7 @@ import { connect } from "../../support/database.ts";
 import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import type { JsonObject, Workflow } from "../../../fakes/kapso/state.ts";
 import { type Stack, startStack } from "../../../local/spawn_stack.ts";
-import { createLine, uniquePhoneNumberId } from "../../support/kapso.ts";
+import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso.ts";
 import { type Answer, call, signUp, type User } from "../../support/users.ts";
 
 let fake: FakeKapso;
@@ -110,11 +110,11 @@ async function createWorld(
 ): Promise<World> {
   const user = await signUp(info);
   const phoneNumberId = uniquePhoneNumberId();
-  fake.addLine(phoneNumberId, "+5511300009999");
-  const line = await createLine(user, phoneNumberId);
+  fake.addPhoneNumber(phoneNumberId, "+5511300009999");
+  const phoneNumber = await createPhoneNumber(user, phoneNumberId);
   const { data } = await user.client.auth.getSession();
   if (hasKey) {
-    const { status, body } = await call(info, `inbox/connections/${line.id}/kapso`, {
+    const { status, body } = await call(info, `inbox/connections/${phoneNumber.id}/kapso`, {
       method: "PUT",
       headers: {
         authorization: `Bearer ${data.session!.access_token}`,

@@ -14,7 +14,7 @@ const world = useWorld();
 Deno.test("every documented request of workflow-settings is answered as documented", async () => {
   const { info, fake } = world.current;
   const check = new ContractCheck(info.api_url, contract);
-  const { user, line } = await newBusiness(world.current);
+  const { user, phoneNumber } = await newBusiness(world.current);
   const headers = await headersOf(info, user);
   const [model] = fake.state.models;
   const workflow = fake.addWorkflow({
@@ -39,7 +39,7 @@ Deno.test("every documented request of workflow-settings is answered as document
   const params = { ...workspace, type: "sarah" };
 
   await check.send(contract.listKapsoWorkflows, { headers, params: workspace, status: 409 });
-  const kept = await call(info, `inbox/connections/${line.id}/kapso`, {
+  const kept = await call(info, `inbox/connections/${phoneNumber.id}/kapso`, {
     method: "PUT",
     headers: { ...headers, "content-type": "application/json" },
     body: JSON.stringify({ api_key: fake.apiKey }),
@@ -48,7 +48,7 @@ Deno.test("every documented request of workflow-settings is answered as document
   await check.send(contract.listKapsoWorkflows, {
     headers,
     params: workspace,
-    query: { connection_id: line.id },
+    query: { connection_id: phoneNumber.id },
     status: 200,
   });
 

@@ -72,7 +72,7 @@ export function createCallerApp({ name, log, monotonic, readCaller }: CreateCall
   app.use(authenticateRefused(async ({ req }) => {
     const caller = await readCaller(req.raw);
     if (caller.kind === "service") return;
-    // Only the database can tell whether a token is valid.
+    // Only the database knows whether a token is valid.
     await rows(caller.client, caller.client.from("workspaces").select("id").limit(1));
   }));
   return app;

@@ -1,6 +1,6 @@
 /**
  * A conversation as the SQL function `ingest_conversations` takes it: the messages and changes that
- * arrived for one conversation, whatever their source.
+ * arrived for one conversation from any source.
  *
  * @module
  */

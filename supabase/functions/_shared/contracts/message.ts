@@ -47,7 +47,7 @@ export type MessageStatus = z.output<typeof messageStatus>;
 
 /**
  * States of a message in the outbox: its status once Kapso has accepted it, and the outbox's own before
- * that. `unconfirmed` means that nothing tells whether it was sent.
+ * that. `unconfirmed` means that it is unknown whether it was sent.
  */
 export const outboxState = z.enum([
   "queued",

@@ -58,7 +58,7 @@ export const ingestConversations = defineRoute({
       }),
     },
   },
-  errors: errorsOf(messagingError, 400, 401, 403, 405, 413, 415, 500, 503),
+  errors: errorsOf(messagingError, 400, 401, 403, 404, 405, 413, 415, 500, 503),
 });
 
 /** The answer to a batch. */

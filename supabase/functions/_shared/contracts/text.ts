@@ -70,7 +70,7 @@ export const instant = z.string({ error: requiredOr("an ISO 8601 string") })
     }
     // Luxon keeps milliseconds; Postgres keeps microseconds, and Python sends them.
     const micros = /[.,]\d{3}(\d{1,3})/.exec(written)?.[1] ?? "";
-    return time.toUTC().toISO().replace("Z", `${micros.replace(/0+$/, "")}Z`);
+    return time.toUTC().toISO()!.replace("Z", `${micros.replace(/0+$/, "")}Z`);
   });
 
 /** Levels of a JSON object. A few thousand would overflow the stack of its readers. */
@@ -125,7 +125,7 @@ export function storableObject(maxBytes: number) {
     });
 }
 
-/** Error text of zod for a value of the wrong type: tells a missing field from a wrong one. */
+/** Error text of zod for a value of the wrong type: distinguishes a missing field from a wrong one. */
 export function requiredOr(wanted: string) {
   return (issue: { input?: unknown }) =>
     issue.input === undefined ? "is required" : `must be ${wanted}`;

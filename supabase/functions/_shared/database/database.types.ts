@@ -5,6 +5,7 @@ import type { Connection, ConnectionChange } from "../contracts/inbox/connection
 import type { Conversation, StoredConversationChange } from "../contracts/inbox/conversations.ts";
 import type { NewOutboxMessage, OutboxMessage } from "../contracts/inbox/messages.ts";
 import type { Person, PersonMerge } from "../contracts/inbox/people.ts";
+import type { InboxMessage, OverviewStatistics, Role, TagColour } from "../contracts/inbox/views.ts";
 import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conversation.ts";
 import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
@@ -764,7 +765,7 @@ export type Database = {
           identifier: string
           identifier_key: string
           person_id: string
-          platform: string
+          platform: Platform
           workspace_id: string
         }
         Insert: {
@@ -773,7 +774,7 @@ export type Database = {
           identifier: string
           identifier_key?: never
           person_id: string
-          platform: string
+          platform: Platform
           workspace_id: string
         }
         Update: {
@@ -782,7 +783,7 @@ export type Database = {
           identifier?: string
           identifier_key?: never
           person_id?: string
-          platform?: string
+          platform?: Platform
           workspace_id?: string
         }
         Relationships: [
@@ -1106,7 +1107,7 @@ export type Database = {
       }
       tags: {
         Row: {
-          colour: string
+          colour: TagColour
           created_at: string
           id: string
           name: string
@@ -1114,7 +1115,7 @@ export type Database = {
           workspace_id: string
         }
         Insert: {
-          colour?: string
+          colour?: TagColour
           created_at?: string
           id?: string
           name: string
@@ -1122,7 +1123,7 @@ export type Database = {
           workspace_id: string
         }
         Update: {
-          colour?: string
+          colour?: TagColour
           created_at?: string
           id?: string
           name?: string
@@ -1284,19 +1285,19 @@ export type Database = {
       workspace_members: {
         Row: {
           created_at: string
-          role: string
+          role: Role
           user_id: string
           workspace_id: string
         }
         Insert: {
           created_at?: string
-          role: string
+          role: Role
           user_id: string
           workspace_id: string
         }
         Update: {
           created_at?: string
-          role?: string
+          role?: Role
           user_id?: string
           workspace_id?: string
         }
@@ -1860,21 +1861,21 @@ export type Database = {
       conversation_messages: {
         Args: { before?: string; conversation: string; max_messages?: number }
         Returns: {
-          content: string
-          cursor: string
-          direction: string
-          error: Json
-          id: string
-          is_history: boolean
-          media_url: string
-          metadata: Json
-          reactions: Json
-          reply_to: string
-          sender_name: string
-          sent_at: string
-          status: string
-          status_at: string
-          type: string
+          content: InboxMessage["content"]
+          cursor: InboxMessage["cursor"]
+          direction: InboxMessage["direction"]
+          error: InboxMessage["error"]
+          id: InboxMessage["id"]
+          is_history: InboxMessage["is_history"]
+          media_url: InboxMessage["media_url"]
+          metadata: InboxMessage["metadata"]
+          reactions: InboxMessage["reactions"]
+          reply_to: InboxMessage["reply_to"]
+          sender_name: InboxMessage["sender_name"]
+          sent_at: InboxMessage["sent_at"]
+          status: InboxMessage["status"]
+          status_at: InboxMessage["status_at"]
+          type: InboxMessage["type"]
         }[]
       }
       conversations_to_send: {
@@ -2306,7 +2307,7 @@ export type Database = {
       }
       overview_statistics: {
         Args: { days?: number; workspace_id: string }
-        Returns: Json
+        Returns: OverviewStatistics
       }
       postpone_sync: {
         Args: { connection_id: string; seconds: number }
@@ -2901,9 +2902,9 @@ export type Database = {
         Args: { workspace_id: string }
         Returns: {
           created_at: string
-          email: string
-          name: string
-          role: string
+          email: string | null
+          name: string | null
+          role: Role
           user_id: string
         }[]
       }

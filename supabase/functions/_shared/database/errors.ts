@@ -15,7 +15,7 @@ export interface DatabaseFailure {
   details?: string | null;
 }
 
-/** A database call that failed for a reason the caller is not told. Its message is safe to log. */
+/** A database call that failed for a reason that the caller does not learn. Its message is safe to log. */
 export class DatabaseCallError extends Error {
   override name = "DatabaseCallError";
   /** SQLSTATE or PostgREST code; empty without an answer. */
@@ -50,7 +50,7 @@ const TRANSIENT = /^(08|53|57|40|PGRST00)/;
 
 /**
  * The answer to a failed database call: the refusal that the SQL function raised, 503 with `Retry-After`
- * where a retry can help, else 500. The last two say nothing of the database; the cause is for the log.
+ * where a retry can help, else 500. The last two reveal nothing about the database; the cause goes to the log.
  *
  * @param failure The error of a supabase-js call.
  * @param httpStatus The HTTP status that came with it; 0 where there was no answer.
@@ -77,7 +77,7 @@ export function databaseError(
         "The access token is invalid or expired: sign in again",
       );
     }
-    // Text that is no uuid is the id of nothing.
+    // Text that is not a UUID is the id of nothing.
     if (code === "22P02") return new AppError(404, "not_found", "Nothing has this id");
   }
   const cause = new DatabaseCallError(code, httpStatus);

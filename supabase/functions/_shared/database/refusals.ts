@@ -7,7 +7,7 @@
 
 /** Status and text of a refusal. */
 export interface Refusal {
-  readonly status: 401 | 403 | 404 | 409 | 413 | 422;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 422;
   /** What is wrong and what to do, for people. */
   readonly message: string;
 }
@@ -18,15 +18,6 @@ export const REFUSALS = {
     status: 404,
     message: "Workspace not found, or you have no access to it",
   },
-  business_not_found: { status: 404, message: "No business of this key has this phone number" },
-  session_not_found: { status: 404, message: "Session not found in the workspaces of this key" },
-  session_not_active: {
-    status: 404,
-    message: "The session has ended or expired. Create a new one",
-  },
-  invalid_agent_key: { status: 401, message: "Invalid or revoked agent key" },
-  context_too_large: { status: 413, message: "context must be at most 256 KB in total" },
-  metadata_too_large: { status: 413, message: "metadata must be at most 64 KB in total" },
   conversation_not_found: { status: 404, message: "Conversation not found" },
   message_not_found: { status: 404, message: "Message not found" },
   person_not_found: { status: 404, message: "Contact not found" },
@@ -35,7 +26,7 @@ export const REFUSALS = {
   connection_inactive: { status: 403, message: "Connection is inactive" },
   version_conflict: {
     status: 409,
-    message: "This setting was changed in the meantime: read it again and send its version",
+    message: "It was changed in the meantime: read it again and send its version",
   },
   upload_not_found: {
     status: 404,
@@ -102,6 +93,34 @@ export const REFUSALS = {
     status: 422,
     message: "connection_id, name, platform or phone_number_id is not valid",
   },
+  sync_run_lost: { status: 409, message: "Another request has taken over this run" },
+  date_out_of_range: {
+    status: 400,
+    message: "date must be within the last 366 days, and not in the future",
+  },
+  too_many_tags: { status: 422, message: "A workspace has at most 100 tags" },
+  too_many_canned_replies: {
+    status: 422,
+    message: "A workspace has at most 500 canned replies",
+  },
+  // AI agents and their keys
+  agent_key_not_found: {
+    status: 404,
+    message: "Agent key not found, or you do not manage any of its workspaces",
+  },
+  different_owners: {
+    status: 422,
+    message: "The workspaces of an agent key must have the same owner: create one key per owner",
+  },
+  business_not_found: { status: 404, message: "No business of this key has this phone number" },
+  session_not_found: { status: 404, message: "Session not found in the workspaces of this key" },
+  session_not_active: {
+    status: 404,
+    message: "The session has ended or expired. Create a new one",
+  },
+  invalid_agent_key: { status: 401, message: "Invalid or revoked agent key" },
+  context_too_large: { status: 413, message: "context must be at most 256 KB in total" },
+  metadata_too_large: { status: 413, message: "metadata must be at most 64 KB in total" },
 } as const satisfies Readonly<Record<string, Refusal>>;
 
 /** Codes of refusals. */

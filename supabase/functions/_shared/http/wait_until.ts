@@ -9,7 +9,7 @@ interface EdgeRuntime {
 }
 
 /**
- * Keep the function alive until the work is done, where it would be stopped with its answer. The work
+ * Keeps the function alive until the work is done, where the platform would stop it with its answer. The work
  * must not throw.
  */
 export function waitUntil(work: Promise<unknown>): void {

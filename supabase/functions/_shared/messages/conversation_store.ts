@@ -1,5 +1,5 @@
 /**
- * Stores conversations. Every message, whatever its source, goes through the one SQL function that this
+ * Stores conversations. A message of any source goes through the one SQL function that this
  * file calls.
  *
  * @module

@@ -111,7 +111,7 @@ Deno.test("checkConversation() never repeats what was sent", () => {
   }
 });
 
-Deno.test("checkConversation() takes values at their limits", async (t) => {
+Deno.test("checkConversation() accepts values at their limits", async (t) => {
   const atLimit: Record<string, unknown>[] = [
     { content: "x".repeat(65536) },
     { content: "é".repeat(32768) },
@@ -130,7 +130,7 @@ Deno.test("checkConversation() takes values at their limits", async (t) => {
   }
 });
 
-Deno.test("checkConversation() mends what can be mended", async (t) => {
+Deno.test("checkConversation() repairs what it can", async (t) => {
   const mended: [field: string, given: unknown, kept: unknown][] = [
     ["content", "cut in two \ud83d", "cut in two \ufffd"],
     ["content", "\udc4d\ud83d", "\ufffd\ufffd"],
@@ -147,7 +147,7 @@ Deno.test("checkConversation() mends what can be mended", async (t) => {
       assertEquals(stored({ [field]: given })[field], kept);
     });
   }
-  await t.step("a name that cannot be used costs nothing but itself", () => {
+  await t.step("an invalid name is dropped, and the rest is stored", () => {
     for (const participant_name of [null, 7, "a\0", {}]) {
       assertEquals(checked(conversation({ participant_name })).participant_name, undefined);
     }
@@ -257,7 +257,7 @@ Deno.test("metadata may be 16 KB of JSON and 32 levels deep", () => {
   assertEquals(stored({ metadata: { a: "half \ud83d" } }).metadata, { a: "half \ufffd" });
 });
 
-/** An object with so many levels. */
+/** An object with a number of levels. */
 function nested(levels: number): unknown {
   let value: unknown = {};
   for (let level = 1; level < levels; level++) value = { a: value };

@@ -103,14 +103,14 @@ Deno.test("instant reads every common form of ISO 8601 as the instant it means",
   }
 });
 
-Deno.test("instant keeps every millisecond as it was written", () => {
+Deno.test("instant keeps each millisecond as written", () => {
   for (let millisecond = 0; millisecond < 1000; millisecond++) {
     const written = `2026-02-01T10:30:00.${String(millisecond).padStart(3, "0")}Z`;
     assertEquals(instant.parse(written), written);
   }
 });
 
-Deno.test("instant refuses what names no moment", async (t) => {
+Deno.test("instant refuses text that is not a time", async (t) => {
   for (const given of INVALID) {
     await t.step(JSON.stringify(given), () => {
       const { error } = instant.safeParse(given);

@@ -13,7 +13,7 @@ import { AppError } from "../../../../supabase/functions/_shared/http/errors.ts"
 import { createPeopleStore } from "../../../../supabase/functions/messaging-people/store.ts";
 import { fakeClient } from "../../../support/handlers.ts";
 
-Deno.test("databaseError() says 503 where a repeat can help, and 500 where it cannot", async (t) => {
+Deno.test("databaseError() answers 503 if a retry can help, otherwise 500", async (t) => {
   const failures: [code: string | undefined, httpStatus: number, status: number, what: string][] = [
     ["", 0, 503, "no answer"],
     [undefined, 0, 503, "no answer"],
@@ -21,7 +21,7 @@ Deno.test("databaseError() says 503 where a repeat can help, and 500 where it ca
     ["EPIPE", 0, 503, "a broken connection, whose code looks like an SQLSTATE"],
     [undefined, 502, 503, "a gateway without a code"],
     ["", 504, 503, "a gateway that waited too long"],
-    ["XX000", 502, 503, "a gateway, whatever the code"],
+    ["XX000", 502, 503, "a gateway, with any code"],
     ["PGRST000", 503, 503, "PostgREST cannot connect"],
     ["PGRST001", 503, 503, "PostgREST lost the database"],
     ["PGRST002", 503, 503, "PostgREST has no schema yet"],
@@ -99,7 +99,7 @@ Deno.test("a failed call of the database becomes an AppError", async () => {
   }
 });
 
-Deno.test("readSupabaseEnv() wants every setting", () => {
+Deno.test("readSupabaseEnv() requires every setting", () => {
   const env = {
     SUPABASE_URL: "https://x.supabase.co/",
     SUPABASE_SERVICE_ROLE_KEY: "k",

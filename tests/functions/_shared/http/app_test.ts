@@ -39,7 +39,7 @@ Deno.test("limitBody() says its limit in the unit that fits", async () => {
   }
 });
 
-Deno.test("authenticateRefused() asks for those who are refused for what they sent, and no others", async () => {
+Deno.test("authenticateRefused() authenticates the callers of refused requests, and no others", async () => {
   for (
     const [status, isAsked] of [[200, false], [400, true], [404, false], [413, true], [415, true], [
       503,
@@ -51,7 +51,7 @@ Deno.test("authenticateRefused() asks for those who are refused for what they se
       const closed = app();
       closed.use(authenticateRefused(() => {
         asked++;
-        if (!isKnown) throw new AppError(401, "invalid_token", "Nobody");
+        if (!isKnown) throw new AppError(401, "invalid_token", "Invalid token");
         return Promise.resolve();
       }));
       closed.get("/", (context) => {

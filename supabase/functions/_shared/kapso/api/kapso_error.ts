@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseJson } from "../../http/json.ts";
 import { readRetryAfter } from "../../http/retry.ts";
 import { isObject } from "../webhook/content.ts";
 
@@ -127,15 +128,6 @@ function safeText(text: string, apiKey: string): string {
     .replace(/\+?\d[\d\s().-]{5,}\d/g, "…")
     .replace(/[\w.+-]+@[\w-]+\.[\w.]+/g, "…")
     .slice(0, MAX_MESSAGE_LENGTH).toWellFormed();
-}
-
-/** JSON, or undefined for HTML, nothing and everything else. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function textOf(value: unknown): string | undefined {

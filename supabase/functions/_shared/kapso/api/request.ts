@@ -7,8 +7,9 @@
  * @module
  */
 import type { Log } from "../../http/log.ts";
+import { parseJson } from "../../http/json.ts";
 import { retry, wait } from "../../http/retry.ts";
-import { KapsoError, parseJson, readRefusal } from "./kapso_error.ts";
+import { KapsoError, readRefusal } from "./kapso_error.ts";
 
 /** Options of {@linkcode createRequester}. */
 export interface RequesterOptions {

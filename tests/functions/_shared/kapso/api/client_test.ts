@@ -40,7 +40,7 @@ async function start(options: FakeKapsoOptions & { client?: Partial<KapsoClientO
     fake,
     kapso,
     waits,
-    line: fake.line.phoneNumberId,
+    phoneNumberId: fake.phoneNumber.phoneNumberId,
     [Symbol.asyncDispose]: () => fake.stop(),
   };
 }
@@ -69,9 +69,9 @@ const offline = (
 
 // Lists --------------------------------------------------------------------------------------------
 
-Deno.test("lists are walked to their end, whatever goes wrong on the way", async () => {
+Deno.test("lists are read to their end despite failures", async () => {
   await using setup = await start({ client: { maxAttempts: 10 } });
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const contact = fake.addContact();
   const sent = Array.from({ length: 57 }, (_, index) => fake.receiveMessage(contact, `${index}`));
   fake.misbehave(
@@ -82,29 +82,32 @@ Deno.test("lists are walked to their end, whatever goes wrong on the way", async
     { kind: "cut", afterBytes: 0 },
   );
   fake.failureRate = 0.2;
-  const listed = await idsOf(kapso.listMessages(line, { pageSize: 10 }));
+  const listed = await idsOf(kapso.listMessages(phoneNumberId, { pageSize: 10 }));
   assertEquals(listed, sent.map(({ id }) => id).reverse());
   fake.failureRate = 0;
-  const [page] = await Array.fromAsync(kapso.listMessages(line, { direction: "inbound" }));
+  const [page] = await Array.fromAsync(kapso.listMessages(phoneNumberId, { direction: "inbound" }));
   assertEquals([page!.rows.length, page!.after], [57, undefined]);
   assert("statuses" in (page!.rows[0]!.kapso as object), "all of Kapso's extras are asked for");
-  assertEquals(await idsOf(kapso.listMessages(line, { direction: "outbound" })), []);
+  assertEquals(await idsOf(kapso.listMessages(phoneNumberId, { direction: "outbound" })), []);
 });
 
-Deno.test("a walk goes on from a cursor that was kept", async () => {
+Deno.test("a walk resumes from a stored cursor", async () => {
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   for (let index = 0; index < 25; index++) fake.receiveMessage(fake.addContact(), `${index}`);
-  const all = await idsOf(kapso.listConversations(line));
+  const all = await idsOf(kapso.listConversations(phoneNumberId));
   assertEquals(all.length, 25);
-  for await (const page of kapso.listConversations(line, { pageSize: 10 })) {
-    assertEquals(await idsOf(kapso.listConversations(line, { after: page.after! })), all.slice(10));
+  for await (const page of kapso.listConversations(phoneNumberId, { pageSize: 10 })) {
+    assertEquals(
+      await idsOf(kapso.listConversations(phoneNumberId, { after: page.after! })),
+      all.slice(10),
+    );
     break;
   }
-  assertEquals((await idsOf(kapso.listContacts(line, { pageSize: 4 }))).length, 25);
+  assertEquals((await idsOf(kapso.listContacts(phoneNumberId, { pageSize: 4 }))).length, 25);
 });
 
-Deno.test("a cursor is read from where it is, and one that comes again is not followed", async () => {
+Deno.test("a cursor is found in either place, and a repeated one is not followed", async () => {
   const page = (id: string, paging: unknown) => json({ data: [{ id }], paging });
   const kapso = offline([
     page("1", { cursors: { after: "a" }, next: "other" }),
@@ -126,7 +129,7 @@ Deno.test("a cursor is read from where it is, and one that comes again is not fo
 
 // Repeats ------------------------------------------------------------------------------------------
 
-Deno.test("reading waits longer each time, and as long as it is asked to", async () => {
+Deno.test("reads wait longer each time, and as long as Kapso asks", async () => {
   const unwell = () => new Response("<html>", { status: 503 });
   const ok = () => json({ data: { id: "1" } });
   const waits: number[] = [];
@@ -156,24 +159,24 @@ Deno.test("reading waits longer each time, and as long as it is asked to", async
   assertEquals([tired.status, tired.code, tired.isRetryable], [503, "server_error", true]);
 });
 
-Deno.test("reading slows down before the rate limit is used up", async () => {
+Deno.test("reads slow down before the rate limit is used up", async () => {
   await using setup = await start({
     rateLimit: 20,
     timeScale: 1,
     startAt: Date.UTC(2026, 2, 2),
   });
-  const { kapso, waits, line } = setup;
-  for (let index = 0; index < 18; index++) await kapso.getPhoneNumber(line);
+  const { kapso, waits, phoneNumberId } = setup;
+  for (let index = 0; index < 18; index++) await kapso.getPhoneNumber(phoneNumberId);
   assertEquals(waits, []);
   assertEquals(kapso.rateLimit(), { limit: 20, remaining: 2 });
-  await kapso.getPhoneNumber(line);
-  await kapso.getPhoneNumber(line);
+  await kapso.getPhoneNumber(phoneNumberId);
+  await kapso.getPhoneNumber(phoneNumberId);
   assertEquals(waits, [20_000, 30_000]);
 });
 
-Deno.test("what is refused for good is asked once", async () => {
+Deno.test("a lasting refusal is requested once", async () => {
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const cases: [Misbehaviour, Partial<KapsoError>][] = [
     [{ kind: "status", status: 400 }, { code: "invalid_request" }],
     [{ kind: "status", status: 401, body: "{}" }, { code: "unauthorized" }],
@@ -187,7 +190,7 @@ Deno.test("what is refused for good is asked once", async () => {
   for (const [misbehaviour, expected] of cases) {
     fake.misbehave(misbehaviour);
     const before = fake.requests.length;
-    const error = await failure(() => kapso.getPhoneNumber(line));
+    const error = await failure(() => kapso.getPhoneNumber(phoneNumberId));
     assertEquals(fake.requests.length, before + 1);
     assertEquals([error.isRetryable, error.isAmbiguous], [false, false]);
     for (const [name, value] of Object.entries(expected)) {
@@ -196,12 +199,12 @@ Deno.test("what is refused for good is asked once", async () => {
   }
 });
 
-Deno.test("a walk and a wait end when they are given up", async () => {
+Deno.test("a walk and a wait end when they are aborted", async () => {
   await using setup = await start({ client: { delay: undefined as never } });
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const given = new AbortController();
   fake.misbehave({ kind: "status", status: 429, headers: { "Retry-After": "30" } });
-  const waiting = kapso.getPhoneNumber(line, { signal: given.signal });
+  const waiting = kapso.getPhoneNumber(phoneNumberId, { signal: given.signal });
   await eventually("the request has arrived", () => fake.requests.length > 0);
   given.abort(new Error("enough"));
   await assertRejects(() => waiting, Error, "enough");
@@ -212,19 +215,22 @@ Deno.test("a walk and a wait end when they are given up", async () => {
     timeoutMs: 50,
     maxAttempts: 1,
   });
-  const error = await failure(() => slow.getPhoneNumber(line));
+  const error = await failure(() => slow.getPhoneNumber(phoneNumberId));
   assertEquals([error.status, error.code, error.isRetryable], [0, "timeout", true]);
 });
 
 // Sending ------------------------------------------------------------------------------------------
 
-Deno.test("a message is sent once, and every way to lose the answer is ambiguous", async () => {
+Deno.test("a message is sent once, and a lost answer is ambiguous", async () => {
   await using setup = await start();
-  const { fake, kapso, waits, line } = setup;
+  const { fake, kapso, waits, phoneNumberId } = setup;
   const contact = fake.addContact({ phone: "5511988887777", waId: "551188887777" });
   fake.receiveMessage(contact, "hi");
   const body = { to: "5511988887777", type: "text", text: { body: "hello" } };
-  const sent = await kapso.sendMessage(line, { ...body, biz_opaque_callback_data: "outbox-1" });
+  const sent = await kapso.sendMessage(phoneNumberId, {
+    ...body,
+    biz_opaque_callback_data: "outbox-1",
+  });
   assertEquals(sent.waId, "551188887777");
   assertEquals(fake.state.messagesById.get(sent.id)?.callbackData, "outbox-1");
 
@@ -239,7 +245,7 @@ Deno.test("a message is sent once, and every way to lose the answer is ambiguous
   for (const [misbehaviour, code, status] of lost) {
     fake.misbehave(misbehaviour);
     const before = fake.state.messages.length;
-    const error = await failure(() => patient.sendMessage(line, body));
+    const error = await failure(() => patient.sendMessage(phoneNumberId, body));
     assertEquals([error.code, error.status, error.isAmbiguous, error.isRetryable], [
       code,
       status,
@@ -256,23 +262,23 @@ Deno.test("a message is sent once, and every way to lose the answer is ambiguous
 
 Deno.test("a refused message says why, and whether it was not sent", async () => {
   await using setup = await start({ sendLatencyMs: 50 });
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const open = fake.addContact({ phone: "5511988887777" });
   fake.receiveMessage(open, "hi");
   fake.addContact({ phone: "5511900000000" });
   const text = (to: string) => ({ to, type: "text", text: { body: "hello" } });
 
-  const closed = await failure(() => kapso.sendMessage(line, text("5511900000000")));
+  const closed = await failure(() => kapso.sendMessage(phoneNumberId, text("5511900000000")));
   assertEquals([closed.status, closed.metaCode, closed.code], [422, 131047, "meta_131047"]);
   assertEquals([closed.isRetryable, closed.isAmbiguous], [false, false]);
   assertStringIncludes(closed.message, "24 hours");
 
-  const first = kapso.sendMessage(line, text("5511988887777"));
-  const second = await failure(() => kapso.sendMessage(line, text("5511988887777")));
+  const first = kapso.sendMessage(phoneNumberId, text("5511988887777"));
+  const second = await failure(() => kapso.sendMessage(phoneNumberId, text("5511988887777")));
   assertEquals([second.status, second.isRetryable, second.isAmbiguous], [409, true, false]);
   await first;
   fake.misbehave({ kind: "status", status: 429, headers: { "Retry-After": "60" } });
-  const limited = await failure(() => kapso.sendMessage(line, text("5511988887777")));
+  const limited = await failure(() => kapso.sendMessage(phoneNumberId, text("5511988887777")));
   assertEquals([limited.isRetryable, limited.isAmbiguous, limited.retryAfterMs], [
     true,
     false,
@@ -280,10 +286,13 @@ Deno.test("a refused message says why, and whether it was not sent", async () =>
   ]);
   const pair = '{"error":{"message":"(#131056) pair rate limit","code":131056}}';
   fake.misbehave({ kind: "status", status: 400, body: pair });
-  assertEquals((await failure(() => kapso.sendMessage(line, text("1")))).isRetryable, true);
+  assertEquals(
+    (await failure(() => kapso.sendMessage(phoneNumberId, text("1")))).isRetryable,
+    true,
+  );
 });
 
-Deno.test("a Kapso that is not there has not sent anything", async () => {
+Deno.test("a Kapso that cannot be reached has sent nothing", async () => {
   const { url, ...fake } = await startFakeKapso();
   await fake.stop();
   const kapso = createKapsoClient({ baseUrl: url, apiKey: "key" });
@@ -302,17 +311,17 @@ Deno.test("the key goes to no other host", async () => {
     return new Response("{}");
   });
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   for (const host of [`http://127.0.0.1:${server.addr.port}`, fake.url]) {
     fake.misbehave({ kind: "status", status: 302, headers: { Location: `${host}/x` } });
-    const error = await failure(() => kapso.getPhoneNumber(line));
+    const error = await failure(() => kapso.getPhoneNumber(phoneNumberId));
     assertEquals([error.code, error.isRetryable], ["redirect_refused", false]);
   }
   assertEquals(seen, []);
   await server.shutdown();
 });
 
-Deno.test("a base URL is taken with what people put behind it, and never in the clear", () => {
+Deno.test("a base URL may have a path of the API, and must be encrypted", () => {
   const baseUrl = (baseUrl: string) => createKapsoClient({ apiKey: "key", baseUrl }).baseUrl;
   assertEquals(createKapsoClient({ apiKey: "key" }).baseUrl, "https://api.kapso.ai");
   assertEquals(baseUrl("https://api.kapso.ai/meta/whatsapp/v23.0/"), "https://api.kapso.ai");
@@ -345,7 +354,7 @@ Deno.test("the version is in every path of the proxy, and an id cannot lead else
   for (const id of ["", ".", ".."]) assertThrows(() => kapso.getConversation(id), TypeError);
 });
 
-Deno.test("what an error says holds no key, link or number", async () => {
+Deno.test("an error message has no key, link or phone number", async () => {
   const said =
     "Bad key sk-secret for +55 11 98888-7777, 5511988887777 rita@example.com https://x.y/z";
   for (const error of [said, { message: said, code: 100 }]) {
@@ -361,42 +370,42 @@ Deno.test("what an error says holds no key, link or number", async () => {
 
 Deno.test("files, read marks, conversations and contacts", async () => {
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const contact = fake.addContact({ name: "Rita", phone: "5511988887777" });
   const message = fake.receiveMessage(contact, "hi");
   const session = fake.sessionOf(contact)!;
 
   const file = new Blob(["0123456789"], { type: "application/pdf" });
-  const { id } = await kapso.uploadMedia(line, file, "receipt.pdf");
-  const media = await kapso.getMedia(id, line);
+  const { id } = await kapso.uploadMedia(phoneNumberId, file, "receipt.pdf");
+  const media = await kapso.getMedia(id, phoneNumberId);
   assertEquals([media.mimeType, media.size], ["application/pdf", 10]);
   assert(media.downloadUrl && media.downloadUrlExpiresAt);
-  await kapso.sendMessage(line, { to: contact.phone, type: "document", document: { id } });
+  await kapso.sendMessage(phoneNumberId, { to: contact.phone, type: "document", document: { id } });
   assertEquals(fake.state.messages.at(-1)?.type, "document");
 
-  await kapso.markRead(line, message.id, { typing: true });
-  assertEquals((await failure(() => kapso.markRead(line, "wamid.X"))).metaCode, 131009);
-  assertEquals((await kapso.getMessage(line, message.id)).id, message.id);
+  await kapso.markRead(phoneNumberId, message.id, { typing: true });
+  assertEquals((await failure(() => kapso.markRead(phoneNumberId, "wamid.X"))).metaCode, 131009);
+  assertEquals((await kapso.getMessage(phoneNumberId, message.id)).id, message.id);
   assertEquals((await kapso.setConversationStatus(session.id, "ended")).status, "ended");
   assertEquals((await kapso.getConversation(session.id)).status, "ended");
   await kapso.updateContact(contact.id, { display_name: "Rita (VIP)", metadata: { vip: true } });
   assertEquals([contact.displayName, contact.metadata], ["Rita (VIP)", { vip: true }]);
   assertEquals((await kapso.listPhoneNumbers()).length, 1);
-  assertEquals((await kapso.getPhoneNumber(line)).phone_number_id, line);
-  assertEquals((await kapso.getPhoneNumberHealth(line)).status, "healthy");
+  assertEquals((await kapso.getPhoneNumber(phoneNumberId)).phone_number_id, phoneNumberId);
+  assertEquals((await kapso.getPhoneNumberHealth(phoneNumberId)).status, "healthy");
 });
 
 Deno.test("webhooks of a number", async () => {
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   const settings = {
     url: "http://127.0.0.1:1/hook",
     secret_key: "secret",
     kind: "kapso",
     events: ["whatsapp.message.received"],
   };
-  const { id } = await kapso.createWebhook(line, settings);
-  assertEquals((await failure(() => kapso.createWebhook(line, settings))).status, 409);
+  const { id } = await kapso.createWebhook(phoneNumberId, settings);
+  assertEquals((await failure(() => kapso.createWebhook(phoneNumberId, settings))).status, 409);
   fake.misbehave({ kind: "status", status: 500 });
   const change = { active: false };
   assertEquals((await failure(() => kapso.updateWebhook(String(id), change))).isAmbiguous, true);
@@ -405,16 +414,16 @@ Deno.test("webhooks of a number", async () => {
   assertEquals(changed.active, false);
   await kapso.testWebhook(String(id), "whatsapp.message.received");
   await fake.settled();
-  assertEquals((await kapso.listWebhooks(line)).map((row) => row.id), [id]);
+  assertEquals((await kapso.listWebhooks(phoneNumberId)).map((row) => row.id), [id]);
   const [delivery] = await kapso.listDeliveries(String(id));
   assertEquals([delivery!.webhook_id, delivery!.status], [id, "failed"]);
 });
 
 Deno.test("templates, assignments and workflows", async () => {
   await using setup = await start();
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   for (let index = 0; index < 5; index++) fake.addTemplate({ name: `template_${index}` });
-  const account = String((await kapso.getPhoneNumber(line)).business_account_id);
+  const account = String((await kapso.getPhoneNumber(phoneNumberId)).business_account_id);
   assertEquals((await idsOf(kapso.listTemplates(account, { pageSize: 2 }))).length, 5);
 
   fake.receiveMessage(fake.addContact(), "hi");
@@ -436,9 +445,9 @@ Deno.test("templates, assignments and workflows", async () => {
 
 Deno.test("a request that only reads ends in time, however long Kapso keeps silent", async () => {
   await using setup = await start({ client: { deadlineMs: 300, timeoutMs: 120 } });
-  const { fake, kapso, line } = setup;
+  const { fake, kapso, phoneNumberId } = setup;
   fake.misbehave(...Array.from({ length: 4 }, () => ({ kind: "silent" } as const)));
-  const error = await failure(() => kapso.getMessage(line, "wamid.unknown"));
+  const error = await failure(() => kapso.getMessage(phoneNumberId, "wamid.unknown"));
   assertEquals([error.code, error.isRetryable, error.isAmbiguous], ["timeout", true, false]);
   // Four attempts of 120 ms would have been more.
   assertEquals(fake.requests.length, 3);

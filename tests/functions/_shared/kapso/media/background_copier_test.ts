@@ -7,16 +7,18 @@
 import { assertEquals } from "@std/assert";
 import { createBackgroundCopier } from "../../../../../supabase/functions/_shared/kapso/media/background_copier.ts";
 
-Deno.test("a burst of events is copied by one worker, and nothing of it is left out", async () => {
+Deno.test("one worker copies the files of a burst of events, and leaves none out", async () => {
   const started: string[] = [];
   const waiting: (() => void)[] = [];
   const works: Promise<unknown>[] = [];
   const copy = createBackgroundCopier({
-    findConnections: (lines) =>
-      lines.includes("down") ? Promise.reject(new Error("no database")) : Promise.resolve(lines),
+    findConnections: (phoneNumberIds) =>
+      phoneNumberIds.includes("down")
+        ? Promise.reject(new Error("no database"))
+        : Promise.resolve(phoneNumberIds),
     media: {
-      copyMedia(line) {
-        started.push(line);
+      copyMedia(phoneNumberId) {
+        started.push(phoneNumberId);
         const { promise, resolve } = Promise.withResolvers<void>();
         waiting.push(resolve);
         return promise.then(() => ({ stored: 1, linked: 0, failed: 0, waiting: 0 }));
@@ -32,7 +34,7 @@ Deno.test("a burst of events is copied by one worker, and nothing of it is left 
   copy(["a"]);
   copy(["b", "a"]);
   await next();
-  // What came meanwhile, the same line among it.
+  // What came meanwhile, the same phone number among it.
   await next();
   await next();
   await works[0];

@@ -20,7 +20,7 @@ import { startFakeStorage } from "../../../../../fakes/storage.ts";
 
 const MB = 1024 * 1024;
 
-Deno.test("only types that are known and do no harm are kept", () => {
+Deno.test("only known and harmless types are stored", () => {
   const cases: [string | undefined, string | null | undefined, string | undefined][] = [
     ["audio/ogg; codecs=opus", undefined, "audio/ogg"],
     ["IMAGE/JPEG", "image/jpeg", "image/jpeg"],
@@ -76,7 +76,7 @@ const file = (bytes: number, type = "image/jpeg") =>
   new Response(new Uint8Array(bytes), { headers: { "Content-Type": type } });
 const redirect = (to: string) => new Response(null, { status: 302, headers: { Location: to } });
 
-Deno.test("files come from known hosts alone, and without a key", async () => {
+Deno.test("files are downloaded from known hosts alone, without a key", async () => {
   const { seen, get, reasonOf } = offline({
     "https://app.kapso.ai/a": () => redirect("https://files.example/b"),
     "https://app.kapso.ai/c": () => redirect("http://169.254.169.254/latest"),
@@ -102,7 +102,7 @@ Deno.test("files come from known hosts alone, and without a key", async () => {
       "nonsense",
     ]
   ) assertEquals(await reasonOf(url), "host_not_allowed", url);
-  assertEquals(seen.length, before, "nobody was asked");
+  assertEquals(seen.length, before, "no request was sent");
   assertEquals(await reasonOf("https://app.kapso.ai/a"), "host_not_allowed");
   assertEquals(await reasonOf("https://app.kapso.ai/c"), "host_not_allowed");
   assertEquals(await reasonOf("https://app.kapso.ai/loop"), "unavailable");
@@ -114,7 +114,7 @@ Deno.test("files come from known hosts alone, and without a key", async () => {
   assertEquals((await allowed.get("https://app.kapso.ai/a")).bytes.length, 5);
 });
 
-Deno.test("a file that is too large, of a wrong type or not there has its reason", async () => {
+Deno.test("a file that is too large, of a wrong type or missing has its reason", async () => {
   const drip = (total: number) =>
     new Response(
       new ReadableStream({
@@ -148,7 +148,7 @@ Deno.test("a file that is too large, of a wrong type or not there has its reason
   assertEquals(await reasonOf(url("limited")), "unavailable");
 });
 
-Deno.test("the bucket is made once, is private, and a project without Storage is told apart", async () => {
+Deno.test("the bucket is created once and private, and a project without Storage is detected", async () => {
   await using fake = startFakeStorage();
   const env = { supabaseUrl: fake.url, serviceRoleKey: fake.serviceKey };
   const [one, other] = [createMediaStorage(env), createMediaStorage(env)];

@@ -1,5 +1,5 @@
 /**
- * The one door, one caller at a time: what is new, in which order it is kept, and what it does to the
+ * ingest_conversations, one caller at a time: what is new, in which order it is kept, and what it does to the
  * row of the conversation.
  *
  * @module
@@ -731,7 +731,7 @@ Deno.test("a bad part of a conversation that is there already leaves it as it wa
 Deno.test("an unknown connection, or a batch that is no array, is an error of the call", async () => {
   const { service } = database;
   const connection = await whatsapp();
-  assertEquals(await sqlStateOf(ingest(service, { id: crypto.randomUUID() }, [])), "P0002");
+  assertEquals(await sqlStateOf(ingest(service, { id: crypto.randomUUID() }, [])), "PT404");
   assertEquals(
     await sqlStateOf(service`select public.ingest_conversations(${connection.id}, '{}')`),
     "22023",
@@ -742,7 +742,7 @@ Deno.test("an unknown connection, or a batch that is no array, is an error of th
   );
 });
 
-Deno.test("a conversation that is deleted in the meantime is stored again", async () => {
+Deno.test("a conversation deleted during the call is stored again", async () => {
   const { service } = database;
   const connection = await whatsapp();
   const target = conversation({ messages: messages(1) });

@@ -9,12 +9,12 @@ import { type QueryClient, useMutation, useQuery, useQueryClient } from "@tansta
 import { readAnswer } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Connection } from "../api/types.ts";
+import type { Connection } from "../api/rows.ts";
 import { conversationKeys } from "../conversations/queries.ts";
-import { connectionKeys, type SyncRun, syncRunQuery } from "./queries.ts";
+import { type Backfill, backfillQuery, connectionKeys } from "./queries.ts";
 
 /** An event of the stream: counts, and how a slice ended. */
-interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
+interface SyncEvent extends Partial<Omit<Backfill, "id" | "state" | "error">> {
   type: string;
   run_id?: string;
   error?: string | null;
@@ -22,12 +22,12 @@ interface SyncEvent extends Partial<Omit<SyncRun, "id" | "state" | "error">> {
 }
 
 /** The newest backfill of a connection; null where there was none. */
-export function useSyncRun(connection: Connection) {
-  return useQuery(syncRunQuery(useApi(), connection));
+export function useBackfill(connection: Connection) {
+  return useQuery(backfillQuery(useApi(), connection));
 }
 
 /** Starts or resumes a backfill, and continues until it ends or is stopped. */
-export function useRunSync(connection: Connection) {
+export function useStartBackfill(connection: Connection) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
@@ -59,7 +59,7 @@ export function useRunSync(connection: Connection) {
       }
     },
     onSettled: () => {
-      refresh(queryClient, connectionKeys.run(connection.id));
+      refresh(queryClient, connectionKeys.backfill(connection.id));
       refresh(queryClient, connectionKeys.list(connection.workspace_id));
       refresh(queryClient, conversationKeys.allLists);
     },
@@ -67,7 +67,7 @@ export function useRunSync(connection: Connection) {
 }
 
 /** Asks a run to stop, which it does at its next page. */
-export function useStopSync(connection: Connection) {
+export function useStopBackfill(connection: Connection) {
   const api = useApi();
   const queryClient = useQueryClient();
   return useMutation({
@@ -78,12 +78,12 @@ export function useStopSync(connection: Connection) {
           path: `/runs/${runId}/stop`,
         }),
       ),
-    onSettled: () => refresh(queryClient, connectionKeys.run(connection.id)),
+    onSettled: () => refresh(queryClient, connectionKeys.backfill(connection.id)),
   });
 }
 
 /** Progress of a run in percent; undefined while the conversations are being counted. */
-export function percentOf(run: SyncRun): number | undefined {
+export function percentOf(run: Backfill): number | undefined {
   if (run.state === "done" || run.state === "partial") return 100;
   if (run.phase === "conversations" || run.conversations_total === 0) {
     return undefined;
@@ -104,8 +104,8 @@ function showProgress(
   if (id === undefined || counts.phase === undefined) return;
   const state = type === "progress" || type === "paused" || type === "busy"
     ? "running"
-    : type as SyncRun["state"];
-  queryClient.setQueryData<SyncRun | null>(connectionKeys.run(connectionId), (run) => ({
+    : type as Backfill["state"];
+  queryClient.setQueryData<Backfill | null>(connectionKeys.backfill(connectionId), (run) => ({
     conversations_total: 0,
     conversations_done: 0,
     conversations_failed: 0,

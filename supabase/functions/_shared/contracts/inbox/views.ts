@@ -1,0 +1,58 @@
+/**
+ * Rows that members read through the REST API, beside those that the routes answer with.
+ *
+ * @module
+ */
+import type { Platform } from "../connection.ts";
+import type { Message } from "../message.ts";
+
+/** What a member may do in a workspace. */
+export type Role = "owner" | "admin" | "agent" | "viewer";
+
+/** Colours a tag can have. */
+export type TagColour =
+  | "grey"
+  | "red"
+  | "orange"
+  | "green"
+  | "teal"
+  | "blue"
+  | "purple"
+  | "pink";
+
+/** A row of `conversation_messages`: a stored message, with null for what it does not have. */
+export interface InboxMessage {
+  id: Message["id"];
+  direction: Message["direction"];
+  type: Message["type"];
+  content: string;
+  media_url: string | null;
+  sent_at: string;
+  status: NonNullable<Message["status"]> | null;
+  status_at: string | null;
+  error: NonNullable<Message["error"]> | null;
+  reply_to: string | null;
+  reactions: { sender: string; emoji: string; reacted_at: string }[] | null;
+  sender_name: string | null;
+  metadata: Record<string, unknown> | null;
+  /** Whether a backfill stored it. */
+  is_history: boolean;
+  /** Position in the conversation: an argument for the page before. */
+  cursor: string;
+}
+
+/** The answer of `overview_statistics`. */
+export interface OverviewStatistics {
+  /** Days of the workspace, oldest first; only those with messages. */
+  days: { date: string; platform: Platform; inbound: number; outbound: number }[];
+  /** Null where nothing was answered. */
+  response_times: {
+    median_seconds: number | null;
+    p90_seconds: number | null;
+    answered: number;
+    conversations: number;
+  } | null;
+  open: number;
+  unread: number;
+  unassigned: number;
+}
