@@ -245,7 +245,7 @@ async function changeWorkflow(page: Page): Promise<void> {
   await page.getByText("Kapso has these values.").waitFor();
   await field.fill(prompt.replace("three", "two"));
   await save.click();
-  await page.getByText("1 field differs").waitFor();
+  await page.getByText("Kapso does not have these values yet").waitFor();
   const toasts = page.getByRole("button", { name: "Dismiss" });
   while (await toasts.count() > 0) await toasts.first().click();
   await page.locator("main").evaluate((main) => main.scrollTo(0, 0));

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createPhoneNumber } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso_webhook.ts";
 import {
   AGENT,
   ask,

@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, size } from "../../support/database.ts";
 import { startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import { startOutageStack } from "../../support/outage_stack.ts";
-import { deliverAll, messagesOf, receivedText } from "../../support/kapso.ts";
+import { deliverAll, messagesOf, receivedText } from "../../support/kapso_webhook.ts";
 
 const DELIVERIES = size(150, 1000);
 /** Kapso's minute takes this part of one: its retries come after 10, 40 and 90 of its seconds. */
