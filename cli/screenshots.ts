@@ -66,7 +66,7 @@ try {
   await Deno.mkdir(FOLDER, { recursive: true });
   const page = await open(browser, { viewport: DESK });
   await fetchHistory(page);
-  await shoot(page, "messaging");
+  await shoot(page, "connections");
   await converse(page, rita);
   await tag(page, [[rita.name!, "New order"], ["Emma Clark", "VIP"]]);
   await page.locator(".media-box img").last().waitFor();
@@ -170,7 +170,7 @@ async function open(
 
 /** Lets the past come in, so that there is something to count. */
 async function fetchHistory(page: Page): Promise<void> {
-  await page.goto(`${app}#/demo/import/messaging`);
+  await page.goto(`${app}#/demo/connections`);
   await page.getByRole("button", { name: "Fetch history" }).click();
   await page.getByText("100 %").waitFor({ timeout: 120_000 });
 }
@@ -199,7 +199,7 @@ async function tag(page: Page, contacts: readonly [string, string][]): Promise<v
     await page.locator(".row", { hasText: contact }).click();
     await page.getByRole("heading", { name: contact, level: 2 }).waitFor();
     await page.getByRole("button", { name: "Tags", exact: true }).click();
-    await page.getByRole("checkbox", { name: tag }).check();
+    await page.getByRole("menuitemcheckbox", { name: tag }).click();
     await page.getByRole("button", { name: "Tags: 1 on this conversation" }).waitFor();
     await page.keyboard.press("Escape");
   }
@@ -208,7 +208,7 @@ async function tag(page: Page, contacts: readonly [string, string][]): Promise<v
 /** Makes the summaries of today. */
 async function summarise(page: Page): Promise<void> {
   await page.goto(`${app}#/demo/summaries`);
-  await page.getByRole("button", { name: "Make summaries for this day" }).click();
+  await page.getByRole("button", { name: "Create summaries for this day" }).click();
   await page.getByRole("article").first().waitFor();
   await page.getByRole("button", { name: "Dismiss" }).click();
 }
@@ -239,12 +239,13 @@ async function changeWorkflow(page: Page): Promise<void> {
   const save = page.getByRole("button", { name: "Save", exact: true });
   await field.fill(prompt);
   await page.getByLabel("AI model").fill(name);
-  await page.getByRole("combobox", { name: "Workflow", exact: true }).selectOption({ index: 1 });
+  await page.getByRole("combobox", { name: "Workflow", exact: true }).click();
+  await page.getByRole("option").nth(1).click();
   await save.click();
   await page.getByText("Kapso has these values.").waitFor();
   await field.fill(prompt.replace("three", "two"));
   await save.click();
-  await page.getByText("These values are not at Kapso yet").waitFor();
+  await page.getByText("Kapso does not have these values yet").waitFor();
   const toasts = page.getByRole("button", { name: "Dismiss" });
   while (await toasts.count() > 0) await toasts.first().click();
   await page.locator("main").evaluate((main) => main.scrollTo(0, 0));

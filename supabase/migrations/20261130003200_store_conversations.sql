@@ -658,7 +658,8 @@ begin
   from public.connections as known
   where known.id = ingest_conversations.connection_id;
   if source.id is null then
-    raise exception 'connection_not_found' using errcode = 'PT404', hint = 'Pass the id of a row of public.connections.';
+    raise exception 'connection_not_found'
+      using errcode = 'PT404', hint = 'Pass the id of a row of public.connections.';
   end if;
   if jsonb_typeof(ingest_conversations.conversations) is distinct from 'array' then
     raise exception 'conversations must be a JSON array' using errcode = '22023';

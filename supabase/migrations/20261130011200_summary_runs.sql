@@ -508,8 +508,8 @@ $$;
 comment on function public.claim_summary_slice(integer, integer, uuid, date) is
   'Claim the next people whose day is to be summarised, of the run with the fewest processed people; no row where no '
   'work is left or another worker has the lease. Opens due runs first, unless a day is given. days is an array of '
-  'PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; it leaves out people without live messages that '
-  'day, and those of kept_ids, whose notes are still right. For service_role only.';
+  'PersonDay, defined in supabase/functions/_shared/contracts/daily_summary.ts; it leaves out people without live '
+  'messages that day, and those of kept_ids, whose notes are still right. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ async function executables(): Promise<readonly Executable[]> {
     where function.pronamespace::regnamespace::text = any (${OURS})`;
 }
 
-/** Functions of `private` that policies, generated columns and views call, or that stand behind no other. */
+/** Functions of `private` that policies, generated columns, views or several public functions call. */
 const HELPERS_OF_MEMBERS = [
   "changed_conversation",
   "count_failed_events",

@@ -330,7 +330,7 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
   });
 });
 
-Deno.test("a function of a trigger cannot be called by anybody", async () => {
+Deno.test("a trigger function cannot be called by any role", async () => {
   for (const role of ["anon", "authenticated", "service_role"]) {
     const rows = await database.sql`
       select function.oid::regprocedure::text as name

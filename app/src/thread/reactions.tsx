@@ -7,6 +7,7 @@
 import { CornerUpLeft, SmilePlus } from "lucide-react";
 import type { Message } from "../api/rows.ts";
 import { texts } from "../texts.ts";
+import { Hint } from "../ui/hint.tsx";
 import { IconButton } from "../ui/icon_button.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
 import type { MessageActions } from "./message_actions.ts";
@@ -69,16 +70,16 @@ export function Reactions({ message, canChange, actions }: {
       {[...counts].map(([emoji, { count, isOurs }]) =>
         isOurs && canChange
           ? (
-            <button
-              key={emoji}
-              type="button"
-              className="reaction reaction-ours"
-              aria-label={texts.thread.removeReaction(emoji)}
-              title={texts.thread.removeReaction(emoji)}
-              onClick={() => actions.react(message, "")}
-            >
-              {emoji} {count > 1 && count}
-            </button>
+            <Hint key={emoji} text={texts.thread.removeReaction(emoji)}>
+              <button
+                type="button"
+                className="reaction reaction-ours"
+                aria-label={texts.thread.removeReaction(emoji)}
+                onClick={() => actions.react(message, "")}
+              >
+                {emoji} {count > 1 && count}
+              </button>
+            </Hint>
           )
           : (
             <span key={emoji} className="reaction">

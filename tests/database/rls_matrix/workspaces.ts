@@ -23,7 +23,7 @@ export const TABLES: Record<string, TableCases> = {
       run: (sql, { workspace }) => sql`select from public.workspaces where id = ${workspace.id}`,
       outcomes: MEMBERS_READ,
     },
-    "insert for oneself": {
+    "insert as owner": {
       run: (sql, world, caller) =>
         sql`
           insert into public.workspaces (slug, name, user_id)
