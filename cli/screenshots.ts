@@ -1,6 +1,6 @@
 /**
- * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md, of a shop whose customers
- * a fake Kapso plays. Needs a Chromium: see local/chromium.ts.
+ * `deno task screenshots`: takes the pictures of the README and of docs/inbox.md. They show a shop whose customers
+ * write through a fake Kapso. Needs a Chromium; see local/chromium.ts.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const FOLDER = new URL("../docs/images/", import.meta.url);
 const DESK = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 720 };
 
-/** What customers wrote, the one who wrote last at the end. */
+/** What customers wrote; the last one to write is at the end. */
 const STORIES: readonly { name: string; phone: string; says: Content[] }[] = [
   { name: "Budi Santoso", phone: "6281290000005", says: ["Good morning", "Is my order 88 ready?"] },
   { name: "Emma Clark", phone: "447700900123", says: ["Thanks, it arrived today 🙂"] },
@@ -98,7 +98,7 @@ try {
   await browser.close();
 }
 
-/** Lets customers write on WhatsApp, Telegram and Signal. @returns the one who wrote last. */
+/** Makes customers write on WhatsApp, Telegram and Signal. @returns the one who wrote last. */
 async function fillShop(fake: FakeKapso): Promise<Contact> {
   fake.addWebhook({
     url: `${stack.info.api_url}/functions/v1/kapso-webhook`,
@@ -154,7 +154,7 @@ async function ingest(
   if (!success) throw new Error(`messaging-ingest refused ${connection_id}`);
 }
 
-/** Opens the app as the demo user, at an address of it. */
+/** Opens the app as the demo user, optionally at an address in it. */
 async function open(
   browser: Browser,
   options: BrowserContextOptions,
@@ -168,14 +168,14 @@ async function open(
   return page;
 }
 
-/** Lets the past come in, so that there is something to count. */
+/** Fetches the history, so that the overview has something to count. */
 async function fetchHistory(page: Page): Promise<void> {
   await page.goto(`${app}#/demo/connections`);
   await page.getByRole("button", { name: "Fetch history" }).click();
   await page.getByText("100 %").waitFor({ timeout: 120_000 });
 }
 
-/** Answers a customer, who answers again. */
+/** Replies to a customer, who replies again. */
 async function converse(page: Page, contact: Contact): Promise<void> {
   await page.getByRole("link", { name: "Inbox" }).click();
   await page.locator(".row", { hasText: contact.name! }).click();
@@ -193,7 +193,7 @@ async function converse(page: Page, contact: Contact): Promise<void> {
   await page.locator(".media-box img").last().waitFor();
 }
 
-/** Puts tags on two conversations, the first of which stays open. */
+/** Adds tags to two conversations, the first of which stays open. */
 async function tag(page: Page, contacts: readonly [string, string][]): Promise<void> {
   for (const [contact, tag] of contacts.toReversed()) {
     await page.locator(".row", { hasText: contact }).click();
@@ -205,7 +205,7 @@ async function tag(page: Page, contacts: readonly [string, string][]): Promise<v
   }
 }
 
-/** Makes the summaries of today. */
+/** Creates the summaries of today. */
 async function summarise(page: Page): Promise<void> {
   await page.goto(`${app}#/demo/summaries`);
   await page.getByRole("button", { name: "Create summaries for this day" }).click();
@@ -213,7 +213,7 @@ async function summarise(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Dismiss" }).click();
 }
 
-/** Changes a prompt that Kapso has. */
+/** Changes a prompt that is synced to Kapso. */
 async function changeWorkflow(page: Page): Promise<void> {
   const prompt =
     "You are Sarah, the assistant of a small shop. Answer in the customer's language, " +
@@ -240,7 +240,7 @@ async function changeWorkflow(page: Page): Promise<void> {
   await field.fill(prompt);
   await page.getByLabel("AI model").fill(name);
   await page.getByRole("combobox", { name: "Workflow", exact: true }).click();
-  await page.getByRole("option").nth(1).click();
+  await page.getByRole("option", { name: /^Sarah: answers/ }).click();
   await save.click();
   await page.getByText("Kapso has these values.").waitFor();
   await field.fill(prompt.replace("three", "two"));
@@ -253,10 +253,15 @@ async function changeWorkflow(page: Page): Promise<void> {
 
 async function shoot(page: Page, name: string): Promise<void> {
   await page.mouse.move(0, 0);
+  // A closed menu gives the focus back to its button, which then shows its tooltip.
+  await page.locator(":focus").evaluateAll((focused) =>
+    focused.forEach((element) => (element as unknown as { blur(): void }).blur())
+  );
+  await page.getByRole("tooltip").waitFor({ state: "detached" });
   await page.locator("img").evaluateAll((images) =>
     Promise.all(images.map((image) => (image as unknown as { decode(): Promise<void> }).decode()))
   );
-  // Without the cursor of the field that has the focus, which blinks.
+  // Without the blinking cursor of the focused field.
   await page.screenshot({
     path: decodeURIComponent(new URL(`${name}.png`, FOLDER).pathname),
     caret: "hide",

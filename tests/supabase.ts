@@ -10,7 +10,7 @@
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SUPABASE_CLI } from "../local/supabase_cli.ts";
-import { createSettings, envFile, readStatus, usesGivenStack } from "./supabase_stack.ts";
+import { createSettings, envFile, readStatus, usesGivenStack } from "./support/supabase_stack.ts";
 
 /** Services that no test of the API uses. */
 const EXCLUDED = "imgproxy,logflare,mailpit,postgres-meta,studio,supavisor,vector";

@@ -18,6 +18,7 @@ import { Shell } from "./shell/shell.tsx";
 import { texts } from "./texts.ts";
 import { EmptyState } from "./ui/empty_state.tsx";
 import { ErrorBoundary } from "./ui/error_boundary.tsx";
+import { lazyAfterPage } from "./ui/lazy.ts";
 import { PageSpinner } from "./ui/spinner.tsx";
 import { WorkspaceProvider } from "./workspace/workspace.tsx";
 
@@ -26,7 +27,7 @@ const ConnectionsPage = lazy(() => import("./connections/connections_page.tsx"))
 const OverviewPage = lazy(() => import("./overview/overview_page.tsx"));
 const SummariesPage = lazy(() => import("./summaries/summaries_page.tsx"));
 const WorkflowsPage = lazy(() => import("./workflows/workflows_page.tsx"));
-const Overlays = lazy(() => import("./ui/overlays.tsx"));
+const Overlays = lazyAfterPage(() => import("./ui/overlays.tsx"));
 
 // An expired session keeps its drafts: the same user may sign in again.
 onSessionEnd((reason) => reason === "signed-out" && clearDrafts());

@@ -9,7 +9,13 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { useDatabase } from "../support/database.ts";
 import { uniqueNumber } from "../support/people.ts";
-import { busyAnswer, halfAnswer, isInstalled, runProgram, startNetwork } from "./support.ts";
+import {
+  busyAnswer,
+  halfAnswer,
+  isInstalled,
+  runProgram,
+  startNetwork,
+} from "../support/example_programs.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples/agent-langgraph/", import.meta.url));
 const python = Deno.env.get("PYTHON") ?? "python3";

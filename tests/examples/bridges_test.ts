@@ -8,7 +8,13 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { createBridge, type OwnBridge, rows, signUp, type User } from "../support/users.ts";
 import { useDatabase } from "../support/database.ts";
-import { busyAnswer, halfAnswer, isInstalled, runProgram, startNetwork } from "./support.ts";
+import {
+  busyAnswer,
+  halfAnswer,
+  isInstalled,
+  runProgram,
+  startNetwork,
+} from "../support/example_programs.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 

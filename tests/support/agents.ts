@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
-import type { ConversationState } from "../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
+import type { AgentSession } from "../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { uniqueNumber } from "./people.ts";
 import { type Answer, call, rows, signUp, type User } from "./users.ts";
 
@@ -66,7 +66,7 @@ export function uniquePhone(): string {
 }
 
 /** Sends a request that must be answered with data, and returns them. */
-export async function data<T = ConversationState>(
+export async function data<T = AgentSession>(
   info: StackInfo,
   method: string,
   path: string,
@@ -82,7 +82,7 @@ export function createSession(
   info: StackInfo,
   business: Business,
   body: Record<string, unknown> = {},
-): Promise<ConversationState> {
+): Promise<AgentSession> {
   return data(info, "POST", CONVERSATIONS, {
     key: business.key,
     body: { userId: uniquePhone(), subDomain: business.slug, ...body },
@@ -92,7 +92,7 @@ export function createSession(
 /** Ages a session as if it had no messages for some hours. */
 export async function letPass(
   sql: postgres.Sql,
-  session: Pick<ConversationState, "sessionId">,
+  session: Pick<AgentSession, "sessionId">,
   hours: number,
 ): Promise<void> {
   await sql`

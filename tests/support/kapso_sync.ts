@@ -15,7 +15,7 @@ import {
 } from "../../fakes/kapso/fake_kapso.ts";
 import type { PhoneNumber as FakePhoneNumber } from "../../fakes/kapso/state.ts";
 import { startStack } from "../../local/spawn_stack.ts";
-import { createPhoneNumber, type PhoneNumber } from "./kapso.ts";
+import { createPhoneNumber, type PhoneNumber } from "./kapso_webhook.ts";
 import { signUp, type User } from "./users.ts";
 import type postgres from "postgres";
 

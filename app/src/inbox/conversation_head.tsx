@@ -4,19 +4,22 @@
  * @module
  */
 
-import { Archive, ArchiveRestore, ArrowLeft, MailOpen, PanelRight } from "lucide-react";
+import { Archive, ArchiveRestore, ArrowLeft, MailOpen, PanelRight, Tags } from "lucide-react";
+import { Suspense } from "react";
 import { useLocation } from "wouter";
 import type { Conversation } from "../api/rows.ts";
 import { conversationName, formatIdentifier } from "../format.ts";
 import { PAGES } from "../pages.ts";
-import { TagMenu } from "../tags/tag_menu.tsx";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
 import { IconButton } from "../ui/icon_button.tsx";
+import { lazyAfterPage } from "../ui/lazy.ts";
 import { SelectField } from "../ui/select_field.tsx";
 import { memberName, useCanWrite, useMembers, useWorkspace } from "../workspace/workspace.tsx";
 import { useConversationChange } from "./use_conversation_change.ts";
+
+const TagMenu = lazyAfterPage(() => import("../tags/tag_menu.tsx"));
 
 const UNASSIGNED = "";
 
@@ -81,7 +84,15 @@ function HeadActions({ conversation }: { conversation: Conversation }) {
             change.mutate({ action: "assign", body: { user_id: userId || null } })}
         />
       )}
-      <TagMenu conversation={conversation} />
+      <Suspense
+        fallback={
+          <span className="icon-button">
+            <Tags size={18} aria-hidden />
+          </span>
+        }
+      >
+        <TagMenu conversation={conversation} />
+      </Suspense>
       <IconButton
         label={texts.thread.markUnread}
         icon={MailOpen}

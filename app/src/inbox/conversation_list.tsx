@@ -15,6 +15,7 @@ import { PAGES } from "../pages.ts";
 import { type Tags, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
+import { notePageDrawn } from "../ui/lazy.ts";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
@@ -89,6 +90,10 @@ function Rows({ filters, tags, selectedId, onClear }: {
       query.fetchPreviousPage();
     }
   }, [query, hasMoreFailed, firstShown, lastShown, offset, rows.length]);
+
+  useEffect(() => {
+    if (!query.isPending) notePageDrawn();
+  }, [query.isPending]);
 
   // A new search starts at the top.
   const key = JSON.stringify(filters);

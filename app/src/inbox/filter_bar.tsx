@@ -5,12 +5,11 @@
  */
 
 import { Search, X } from "lucide-react";
-import { lazy, Suspense } from "react";
 import type { ConversationFilters } from "../conversations/filters.ts";
 import type { Tags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
-
-const FilterSelects = lazy(() => import("./filter_selects.tsx"));
+import { IconButton } from "../ui/icon_button.tsx";
+import { FilterSelects } from "./filter_selects.tsx";
 
 const STATUSES = ["open", "closed", "all"] as const;
 
@@ -39,14 +38,12 @@ export function FilterBar({ filters, tags, onChange }: {
           }}
         />
         {filters.search !== "" && (
-          <button
-            type="button"
-            className="icon-button"
-            aria-label={texts.list.clearSearch}
+          <IconButton
+            label={texts.list.clearSearch}
+            icon={X}
+            size={16}
             onClick={() => change({ search: "" })}
-          >
-            <X size={16} aria-hidden />
-          </button>
+          />
         )}
       </div>
       <div className="filter-row">
@@ -73,10 +70,8 @@ export function FilterBar({ filters, tags, onChange }: {
           <span>{texts.list.unread}</span>
         </label>
       </div>
-      <div className="filter-row filter-selects">
-        <Suspense>
-          <FilterSelects filters={filters} tags={tags} onChange={change} />
-        </Suspense>
+      <div className="filter-row">
+        <FilterSelects filters={filters} tags={tags} onChange={change} />
       </div>
     </div>
   );

@@ -21,8 +21,8 @@ const ASSIGNEE_OPTIONS: SelectOption<ConversationFilters["assignee"]>[] = [
 ];
 const ANY_TAG = "";
 
-/** The fields. The default export, so that they are loaded after the list. */
-export default function FilterSelects({ filters, tags, onChange }: {
+/** The fields. */
+export function FilterSelects({ filters, tags, onChange }: {
   filters: ConversationFilters;
   /** The tags of the workspace; without any there is no filter for them. */
   tags: Tags;

@@ -8,6 +8,7 @@ import { MessagesSquare } from "lucide-react";
 import { lazy, Suspense, useEffect } from "react";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
+import { afterPage } from "../ui/lazy.ts";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationList } from "./conversation_list.tsx";
@@ -24,7 +25,7 @@ export function InboxPage({ conversationId }: { conversationId: string | undefin
     document.title = `${texts.app.name} · ${workspace.name}`;
   }, [workspace.name]);
   // The list is there first; opening a conversation then waits for nothing.
-  useEffect(() => void loadPane(), []);
+  useEffect(() => void afterPage().then(loadPane), []);
   return (
     <div className="inbox" data-open={conversationId !== undefined}>
       <h1 className="visually-hidden">{texts.app.name}</h1>

@@ -5,17 +5,20 @@
  */
 
 import { UserRound } from "lucide-react";
-import { lazy, type ReactNode, Suspense } from "react";
+import { type ReactNode, Suspense } from "react";
 import { useLocation } from "wouter";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
+import { lazyAfterPage } from "../ui/lazy.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { NAVIGATION } from "./navigation.tsx";
 import { OfflineNotice } from "./offline_notice.tsx";
 
 const loadMenus = () => import("./rail_menus.ts");
-const WorkspaceSwitch = lazy(async () => ({ default: (await loadMenus()).WorkspaceSwitch }));
-const AccountMenu = lazy(async () => ({ default: (await loadMenus()).AccountMenu }));
+const WorkspaceSwitch = lazyAfterPage(async () => ({
+  default: (await loadMenus()).WorkspaceSwitch,
+}));
+const AccountMenu = lazyAfterPage(async () => ({ default: (await loadMenus()).AccountMenu }));
 /** As in shell.css: here the rail lies below the page. */
 const isRailBelow = () => matchMedia("(max-width: 760px)").matches;
 

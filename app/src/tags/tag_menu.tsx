@@ -17,8 +17,8 @@ import { tagsOf, useTagging, useTags } from "./use_tags.ts";
 
 const TagsDialog = lazy(() => import("./tags_dialog.tsx"));
 
-/** The button in the head of a thread, and its menu. */
-export function TagMenu({ conversation }: { conversation: Conversation }) {
+/** The button in the head of a conversation, and its menu. The default export, so that it is loaded after it. */
+export default function TagMenu({ conversation }: { conversation: Conversation }) {
   const canManage = useCanManage();
   const { query, tags } = useTags();
   const [isManaging, setIsManaging] = useState(false);

@@ -5,20 +5,22 @@
  */
 
 import { CornerUpLeft, SmilePlus } from "lucide-react";
+import { lazy, Suspense, useRef, useState } from "react";
 import type { Message } from "../api/rows.ts";
 import { texts } from "../texts.ts";
-import { Hint } from "../ui/hint.tsx";
 import { IconButton } from "../ui/icon_button.tsx";
-import { Menu, MenuItem } from "../ui/menu.tsx";
 import type { MessageActions } from "./message_actions.ts";
 
-const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
+// A thread draws many of these buttons, so the menu is created when it is opened.
+const EmojiMenu = lazy(() => import("./emoji_menu.tsx"));
 
 /** The buttons. */
 export function ReplyAndReact({ message, actions }: {
   message: Message;
   actions: MessageActions;
 }) {
+  const reactButton = useRef<HTMLButtonElement>(null);
+  const [isMenuOpen, setIsMenuOpen] = useState(false);
   return (
     <div className="message-actions">
       <IconButton
@@ -27,26 +29,24 @@ export function ReplyAndReact({ message, actions }: {
         size={16}
         onClick={() => actions.reply(message)}
       />
-      <Menu
+      <IconButton
+        ref={reactButton}
         label={texts.thread.react}
-        className="icon-button"
-        popupClassName="emoji-menu"
-        side="top"
-        align="center"
-        orientation="horizontal"
-        trigger={<SmilePlus size={16} aria-hidden />}
-      >
-        {EMOJI.map((emoji) => (
-          <MenuItem
-            key={emoji}
-            className="emoji"
-            aria-label={texts.thread.reactWith(emoji)}
-            onClick={() => actions.react(message, emoji)}
-          >
-            {emoji}
-          </MenuItem>
-        ))}
-      </Menu>
+        icon={SmilePlus}
+        size={16}
+        aria-haspopup="menu"
+        aria-expanded={isMenuOpen}
+        onClick={() => setIsMenuOpen(true)}
+      />
+      {isMenuOpen && (
+        <Suspense>
+          <EmojiMenu
+            anchor={reactButton}
+            onChoose={(emoji) => actions.react(message, emoji)}
+            onClose={() => setIsMenuOpen(false)}
+          />
+        </Suspense>
+      )}
     </div>
   );
 }
@@ -70,16 +70,16 @@ export function Reactions({ message, canChange, actions }: {
       {[...counts].map(([emoji, { count, isOurs }]) =>
         isOurs && canChange
           ? (
-            <Hint key={emoji} text={texts.thread.removeReaction(emoji)}>
-              <button
-                type="button"
-                className="reaction reaction-ours"
-                aria-label={texts.thread.removeReaction(emoji)}
-                onClick={() => actions.react(message, "")}
-              >
-                {emoji} {count > 1 && count}
-              </button>
-            </Hint>
+            <button
+              key={emoji}
+              type="button"
+              className="reaction reaction-ours"
+              aria-label={texts.thread.removeReaction(emoji)}
+              data-hint={texts.thread.removeReaction(emoji)}
+              onClick={() => actions.react(message, "")}
+            >
+              {emoji} {count > 1 && count}
+            </button>
           )
           : (
             <span key={emoji} className="reaction">

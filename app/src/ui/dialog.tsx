@@ -1,48 +1,19 @@
 /**
- * A window over the page, which keeps the focus inside.
+ * A window over the page.
  *
  * @module
  */
 
-import { Dialog as BaseDialog } from "@base-ui/react/dialog";
-import { X } from "lucide-react";
-import type { ReactNode } from "react";
-import { texts } from "../texts.ts";
-import { IconButton } from "./icon_button.tsx";
+import { lazy, Suspense } from "react";
+import type { DialogProps } from "./dialog_window.tsx";
 
-/** Open for as long as it is rendered. */
-export function Dialog(
-  { title, onClose, children, size = "medium", isDismissable = true }: {
-    title: string;
-    onClose: () => void;
-    children: ReactNode;
-    size?: "medium" | "large" | "media";
-    /** False where Escape or a click outside would lose something. */
-    isDismissable?: boolean;
-  },
-) {
+const DialogWindow = lazy(() => import("./dialog_window.tsx"));
+
+/** Open for as long as it is rendered; keeps the focus inside, and Escape closes it. */
+export function Dialog(props: DialogProps) {
   return (
-    <BaseDialog.Root
-      open
-      disablePointerDismissal={!isDismissable}
-      onOpenChange={(isOpen) => {
-        if (!isOpen && isDismissable) onClose();
-      }}
-    >
-      <BaseDialog.Portal>
-        <BaseDialog.Backdrop className="dialog-backdrop" />
-        <BaseDialog.Popup className={`dialog dialog-${size}`}>
-          <div className="dialog-body">
-            <header className="dialog-header">
-              <BaseDialog.Title>{title}</BaseDialog.Title>
-              {isDismissable && (
-                <BaseDialog.Close render={<IconButton label={texts.common.close} icon={X} />} />
-              )}
-            </header>
-            {children}
-          </div>
-        </BaseDialog.Popup>
-      </BaseDialog.Portal>
-    </BaseDialog.Root>
+    <Suspense>
+      <DialogWindow {...props} />
+    </Suspense>
   );
 }

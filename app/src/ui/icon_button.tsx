@@ -6,7 +6,6 @@
 
 import type { LucideIcon } from "lucide-react";
 import type { ComponentProps } from "react";
-import { Hint } from "./hint.tsx";
 
 /** A button that is only an icon; `label` names it for screen readers and in a tooltip. */
 export function IconButton(
@@ -19,10 +18,14 @@ export function IconButton(
     },
 ) {
   return (
-    <Hint text={label}>
-      <button type="button" {...rest} className={`icon-button ${className}`} aria-label={label}>
-        <Icon size={size} aria-hidden />
-      </button>
-    </Hint>
+    <button
+      type="button"
+      {...rest}
+      className={`icon-button ${className}`}
+      aria-label={label}
+      data-hint={label}
+    >
+      <Icon size={size} aria-hidden />
+    </button>
   );
 }

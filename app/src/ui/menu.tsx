@@ -6,8 +6,7 @@
 
 import { Menu as BaseMenu } from "@base-ui/react/menu";
 import { Check } from "lucide-react";
-import type { ComponentProps, ReactNode } from "react";
-import { Hint } from "./hint.tsx";
+import type { ComponentProps, ReactNode, RefObject } from "react";
 
 const OFFSET = 6;
 /** Room that is kept to the edges of the window, in pixels. */
@@ -22,7 +21,6 @@ export function Menu(
     popupClassName = "",
     side = "bottom",
     align = "start",
-    orientation,
     children,
   }: {
     label: string;
@@ -31,18 +29,16 @@ export function Menu(
     popupClassName?: string;
     side?: "top" | "right" | "bottom";
     align?: "start" | "center" | "end";
-    /** Which arrow keys move in the menu. */
-    orientation?: "vertical" | "horizontal";
     children: ReactNode;
   },
 ) {
   return (
-    <BaseMenu.Root modal={false} orientation={orientation}>
+    <BaseMenu.Root modal={false}>
       <BaseMenu.Trigger
         render={
-          <Hint text={label}>
-            <button type="button" className={className} aria-label={label}>{trigger}</button>
-          </Hint>
+          <button type="button" className={className} aria-label={label} data-hint={label}>
+            {trigger}
+          </button>
         }
       />
       <BaseMenu.Portal>
@@ -54,6 +50,44 @@ export function Menu(
           collisionPadding={MARGIN}
         >
           <BaseMenu.Popup className={`popup menu-popup ${popupClassName}`} aria-label={label}>
+            {children}
+          </BaseMenu.Popup>
+        </BaseMenu.Positioner>
+      </BaseMenu.Portal>
+    </BaseMenu.Root>
+  );
+}
+
+/** A menu in a row, open for as long as it is rendered, above a button elsewhere. */
+export function OpenMenu({ label, className, anchor, onClose, children }: {
+  label: string;
+  className: string;
+  anchor: RefObject<HTMLElement | null>;
+  onClose: () => void;
+  children: ReactNode;
+}) {
+  return (
+    <BaseMenu.Root
+      open
+      modal={false}
+      orientation="horizontal"
+      onOpenChange={(isOpen) => {
+        if (!isOpen) onClose();
+      }}
+    >
+      <BaseMenu.Portal>
+        <BaseMenu.Positioner
+          className="popup-place"
+          anchor={anchor}
+          side="top"
+          sideOffset={OFFSET}
+          collisionPadding={MARGIN}
+        >
+          <BaseMenu.Popup
+            className={`popup menu-popup ${className}`}
+            aria-label={label}
+            finalFocus={anchor}
+          >
             {children}
           </BaseMenu.Popup>
         </BaseMenu.Positioner>

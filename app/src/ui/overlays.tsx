@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HintLayer } from "./hint.tsx";
+import { HintLayer } from "./hint_layer.tsx";
 import { ToastRegion } from "./toast_region.tsx";
 
 /** The overlays; stand once in the app. The default export, so that they are loaded after the page. */

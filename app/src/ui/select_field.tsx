@@ -1,27 +1,21 @@
 /**
- * A labelled choice of one of a few.
+ * A labelled field to choose one of a few options.
  *
  * @module
  */
 
-import { CSPProvider } from "@base-ui/react/csp-provider";
-import { Select } from "@base-ui/react/select";
-import { Check, ChevronDown } from "lucide-react";
-import { useId } from "react";
+import { ChevronDown } from "lucide-react";
+import { Suspense, useId } from "react";
+import { lazyAfterPage } from "./lazy.ts";
+import type { SelectOption } from "./select_control.tsx";
 
-const OFFSET = 4;
-/** Room that is kept to the edges of the window, in pixels. */
-const MARGIN = 8;
+export type { SelectOption };
 
-/** One of the choices. */
-export interface SelectOption<Value extends string> {
-  value: Value;
-  label: string;
-}
+const SelectControl = lazyAfterPage(() => import("./select_control.tsx"));
 
 /** The field. With a `name` its value is part of the form around it; without a `value` it keeps its own. */
 export function SelectField<Value extends string>(
-  { label, isLabelHidden = false, className = "", options, onChange, ...rest }: {
+  { label, isLabelHidden = false, className = "", onChange, ...rest }: {
     label: string;
     isLabelHidden?: boolean;
     className?: string;
@@ -34,49 +28,30 @@ export function SelectField<Value extends string>(
   },
 ) {
   const id = useId();
+  const shown = rest.value ?? rest.defaultValue;
   return (
     <div className={`field ${className}`}>
       {!isLabelHidden && <span className="field-label" id={id}>{label}</span>}
-      <Select.Root
-        {...rest}
-        items={options}
-        modal={false}
-        onValueChange={(value) => value !== null && onChange?.(value)}
+      <Suspense
+        fallback={
+          // Looks like the control, until that is loaded.
+
+
+            <div className="input select-trigger">
+              <span className="select-value">
+                {rest.options.find(({ value }) => value === shown)?.label}
+              </span>
+              <ChevronDown className="select-icon" size={15} aria-hidden />
+            </div>
+
+        }
       >
-        <Select.Trigger
-          className="input select-trigger"
+        <SelectControl
+          {...rest}
+          onChange={(value) => onChange?.(value as Value)}
           {...(isLabelHidden ? { "aria-label": label } : { "aria-labelledby": id })}
-        >
-          <Select.Value className="select-value" />
-          <Select.Icon className="select-icon">
-            <ChevronDown size={15} aria-hidden />
-          </Select.Icon>
-        </Select.Trigger>
-        {/* The content security policy allows no style elements. */}
-        <CSPProvider disableStyleElements>
-          <Select.Portal>
-            <Select.Positioner
-              className="popup-place"
-              alignItemWithTrigger={false}
-              sideOffset={OFFSET}
-              collisionPadding={MARGIN}
-            >
-              <Select.Popup className="popup select-popup">
-                <Select.List className="select-list">
-                  {options.map((option) => (
-                    <Select.Item key={option.value} value={option.value} className="select-item">
-                      <Select.ItemText>{option.label}</Select.ItemText>
-                      <Select.ItemIndicator className="select-check">
-                        <Check size={15} aria-hidden />
-                      </Select.ItemIndicator>
-                    </Select.Item>
-                  ))}
-                </Select.List>
-              </Select.Popup>
-            </Select.Positioner>
-          </Select.Portal>
-        </CSPProvider>
-      </Select.Root>
+        />
+      </Suspense>
     </div>
   );
 }

@@ -9,39 +9,52 @@
 import * as z from "zod";
 
 import * as contract from "./contract.ts";
-import type { ConversationContext } from "./contract.ts";
+import type {
+  AgentSession,
+  Business,
+  ConversationContext,
+  SessionOrders,
+  SessionPage,
+  Tenant,
+} from "./contract.ts";
 
 export type {
+  AgentSession,
+  Business,
   ConversationContext,
+  ConversationMetadata,
   MessageRole,
   PreviousMessage,
   SelectedItem,
+  SessionOrders,
+  SessionPage,
+  Tenant,
 } from "./contract.ts";
 
 /** An answer of which only some fields are certain. Times are ISO 8601 in UTC. */
-type Lenient<Answer, Certain extends keyof Answer> =
+export type Lenient<Answer, Certain extends keyof Answer> =
   & { [Field in Certain]: Answer[Field] }
   & { [Field in Exclude<keyof Answer, Certain>]?: Answer[Field] | null | undefined }
   & { [field: string]: unknown };
 
 /** The state of a session. */
 export type ConversationState =
-  & Lenient<Omit<contract.ConversationState, "context">, "sessionId">
+  & Lenient<Omit<AgentSession, "context">, "sessionId">
   & { context: ConversationContext };
 
 /** The business that a customer is talking to. */
-export type TenantInfo = Lenient<contract.Tenant, "sessionId" | "subDomain">;
+export type TenantInfo = Lenient<Tenant, "sessionId" | "subDomain">;
 
 /** The business that a WhatsApp number belongs to. */
-export type BusinessInfo = Lenient<contract.Business, "subDomain">;
+export type BusinessInfo = Lenient<Business, "subDomain">;
 
 /** A page of conversations. */
 export type ConversationPage =
-  & Lenient<Omit<contract.ConversationPage, "conversations">, never>
+  & Lenient<Omit<SessionPage, "conversations">, never>
   & { conversations: ConversationState[] };
 
 /** The orders of a session. */
-export type ConversationOrders = Lenient<contract.ConversationOrders, "sessionId">;
+export type ConversationOrders = Lenient<SessionOrders, "sessionId">;
 
 /** Body of every answer but that of `/health`. */
 export const envelopeSchema = z.looseObject({
@@ -63,18 +76,18 @@ export const tenantSchema = lenient<TenantInfo>(contract.tenant, {
 export const businessSchema = lenient<BusinessInfo>(contract.business, { subDomain: present });
 
 /** {@linkcode ConversationState} */
-export const stateSchema = lenient<ConversationState>(contract.conversationState, {
+export const stateSchema = lenient<ConversationState>(contract.agentSession, {
   sessionId: present,
   context: z.record(z.string(), z.unknown()).catch({}),
 });
 
 /** {@linkcode ConversationPage} */
-export const pageSchema = lenient<ConversationPage>(contract.conversationPage, {
+export const pageSchema = lenient<ConversationPage>(contract.sessionPage, {
   conversations: z.array(stateSchema),
 });
 
 /** {@linkcode ConversationOrders} */
-export const ordersSchema = lenient<ConversationOrders>(contract.conversationOrders, {
+export const ordersSchema = lenient<ConversationOrders>(contract.sessionOrders, {
   sessionId: present,
 });
 

@@ -36,13 +36,20 @@ export {
 } from "./service.ts";
 export { type Environment, type EnvironmentSettings, readEnvironment } from "./settings.ts";
 export type {
+  AgentSession,
+  Business,
   BusinessInfo,
   ConversationContext,
+  ConversationMetadata,
   ConversationOrders,
   ConversationPage,
   ConversationState,
+  Lenient,
   MessageRole,
   PreviousMessage,
   SelectedItem,
+  SessionOrders,
+  SessionPage,
+  Tenant,
   TenantInfo,
 } from "./answers.ts";

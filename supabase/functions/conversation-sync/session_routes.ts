@@ -6,10 +6,10 @@
 import type * as z from "zod";
 import * as contract from "../_shared/contracts/conversation_sync/index.ts";
 import type {
+  AgentSession,
   Business,
-  ConversationOrders,
-  ConversationPage,
-  ConversationState,
+  SessionOrders,
+  SessionPage,
   Tenant,
 } from "../_shared/contracts/conversation_sync/answers.ts";
 import type { RouteDefinition, RouteInput } from "../_shared/contracts/route.ts";
@@ -300,7 +300,7 @@ function messageArguments(
 }
 
 /** The state of a session, as agents get it. */
-export function toState(row: AgentSessionRow): ConversationState {
+export function toState(row: AgentSessionRow): AgentSession {
   return {
     sessionId: row.session_id,
     userId: row.user_id,
@@ -349,11 +349,11 @@ function toBusiness(row: AgentBusinessRow): Business {
 function toPage(
   { sessions, total }: AgentSessionPage,
   { limit, offset }: { limit: number; offset: number },
-): ConversationPage {
+): SessionPage {
   return { conversations: sessions.map(toState), total, limit, offset };
 }
 
-function toOrders(row: AgentSessionRow): ConversationOrders {
+function toOrders(row: AgentSessionRow): SessionOrders {
   return {
     sessionId: row.session_id,
     currentOrderId: row.current_order_id,

@@ -15,7 +15,7 @@ import { readOptions, type SyncOptions } from "../../../cli/kapso/sync/options.t
 import { findProject } from "../../../cli/kapso/sync/project.ts";
 import { createTextReport } from "../../../cli/kapso/sync/report.ts";
 import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
-import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso.ts";
+import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
 import { rows, signUp } from "../../support/users.ts";
 import {
   type Business,

@@ -13,7 +13,7 @@ import {
   FIXTURE_PHONE_NUMBER_ID,
   type PhoneNumber,
   uniquePhoneNumberId,
-} from "../../support/kapso.ts";
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 const ROOT = new URL("../../../", import.meta.url);

@@ -5,10 +5,10 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
+import type { AgentSession } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createPhoneNumber } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso_webhook.ts";
 import {
   AGENT,
   ask,
@@ -56,7 +56,7 @@ Deno.test("POST and GET of conversations", async (t) => {
   await t.step("a new session is 201, with the whole state", async () => {
     const { status, body: answer } = await ask(info, "POST", CONVERSATIONS, { key, body });
     assertEquals([status, answer.type], [201, "1"]);
-    const state = answer.data as ConversationState;
+    const state = answer.data as AgentSession;
     assertEquals(Object.keys(state), STATE_KEYS);
     assertMatch(state.sessionId, new RegExp(`^bot123_${userId}_\\d{13}_[0-9a-f]+$`));
     for (const time of ["lastActivity", "createdAt", "updatedAt", "expiresAt"] as const) {
@@ -134,7 +134,7 @@ Deno.test("POST and GET of conversations", async (t) => {
 
   await t.step("GET of all: newest first, filtered, in pages", async () => {
     const list = (query: string) =>
-      data<{ conversations: ConversationState[]; total: number; limit: number; offset: number }>(
+      data<{ conversations: AgentSession[]; total: number; limit: number; offset: number }>(
         info,
         "GET",
         `${CONVERSATIONS}?subDomain=${subDomain}${query}`,
@@ -406,7 +406,7 @@ Deno.test("what is written to a session", async (t) => {
   });
 
   await t.step("extend, never for less than it had", async () => {
-    const hoursLeft = (state: ConversationState) =>
+    const hoursLeft = (state: AgentSession) =>
       Math.round((Date.parse(state.expiresAt) - Date.parse(state.lastActivity)) / 3_600_000);
     assertEquals(hoursLeft(await write("POST", `${own}/extend`, { hours: 72 })), 72);
     assertEquals(hoursLeft(await write("POST", `${own}/extend`, { hours: 0.5 })), 72);

@@ -5,10 +5,10 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { ConversationState } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
+import type { AgentSession } from "../../../supabase/functions/_shared/contracts/conversation_sync/answers.ts";
 import { size, useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createPhoneNumber } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso_webhook.ts";
 import {
   AGENT,
   ask,
@@ -95,7 +95,7 @@ Deno.test("with version, one writer wins each round and the others get the state
     assertEquals(winners.length, 1);
     for (const { status, body } of answers.filter((answer) => !winners.includes(answer))) {
       assertEquals([status, body.type, body.code], [409, "3", "version_conflict"]);
-      assertEquals((body.data as ConversationState).version, version + 1);
+      assertEquals((body.data as AgentSession).version, version + 1);
       assertEquals(typeof body.request_id, "string");
     }
   }

@@ -7,7 +7,7 @@ import * as contract from "../../../supabase/functions/_shared/contracts/convers
 import { createBusiness, uniquePhone } from "../../support/agents.ts";
 import { ContractCheck } from "../../support/contract.ts";
 import { useDatabase } from "../../support/database.ts";
-import { uniquePhoneNumberId } from "../../support/kapso.ts";
+import { uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
 import { createBridge } from "../../support/users.ts";
 
 const database = useDatabase();

@@ -10,7 +10,7 @@ import { createHandler } from "../../../supabase/functions/conversation-sync/han
 import { createSessionStore } from "../../../supabase/functions/conversation-sync/store.ts";
 import { useDatabase } from "../../support/database.ts";
 import { unique } from "../../support/people.ts";
-import { createPhoneNumber } from "../../support/kapso.ts";
+import { createPhoneNumber } from "../../support/kapso_webhook.ts";
 import { AGENT, CONVERSATIONS, createBusiness, createSession } from "../../support/agents.ts";
 
 const database = useDatabase();

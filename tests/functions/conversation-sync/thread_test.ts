@@ -9,7 +9,12 @@ import { assert, assertEquals } from "@std/assert";
 import { size, useDatabase } from "../../support/database.ts";
 import { threadFaults } from "../../support/messages.ts";
 import { unique } from "../../support/people.ts";
-import { createPhoneNumber, deliverAll, messagesOf, receivedText } from "../../support/kapso.ts";
+import {
+  createPhoneNumber,
+  deliverAll,
+  messagesOf,
+  receivedText,
+} from "../../support/kapso_webhook.ts";
 import { createBridge } from "../../support/users.ts";
 import {
   AGENT,

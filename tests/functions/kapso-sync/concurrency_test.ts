@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { createHandler, type HandlerDeps } from "../../../supabase/functions/kapso-sync/handler.ts";
 import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
-import { uniquePhoneNumberId } from "../../support/kapso.ts";
+import { uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
 import { rows } from "../../support/users.ts";
 import {
   type Business,

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { deliver, uniquePhoneNumberId } from "../../support/kapso.ts";
+import { deliver, uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
 import { rows } from "../../support/users.ts";
 import {
   type Business,

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Contact, Conversation, Message } from "../../../fakes/kapso/state.ts";
-import { deliver } from "../../support/kapso.ts";
+import { deliver } from "../../support/kapso_webhook.ts";
 import { rows } from "../../support/users.ts";
 import { type Business, ending, newBusiness, slice, useWorld } from "../../support/kapso_sync.ts";
 

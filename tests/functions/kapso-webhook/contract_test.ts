@@ -6,7 +6,7 @@
 import * as contract from "../../../supabase/functions/_shared/contracts/kapso_webhook.ts";
 import { ContractCheck } from "../../support/contract.ts";
 import { useDatabase } from "../../support/database.ts";
-import { createPhoneNumber, delivery, receivedText } from "../../support/kapso.ts";
+import { createPhoneNumber, delivery, receivedText } from "../../support/kapso_webhook.ts";
 import { signUp } from "../../support/users.ts";
 
 const database = useDatabase();

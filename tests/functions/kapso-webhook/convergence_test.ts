@@ -12,7 +12,12 @@ import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.
 import { createRandom, type Random } from "../../../fakes/kapso/random.ts";
 import { threadFaults } from "../../support/messages.ts";
 import { signUp } from "../../support/users.ts";
-import { createPhoneNumber, deliverAll, type Snapshot, snapshot } from "../../support/kapso.ts";
+import {
+  createPhoneNumber,
+  deliverAll,
+  type Snapshot,
+  snapshot,
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 

@@ -17,7 +17,7 @@ import {
   FIXTURE_PHONE_NUMBER_ID,
   receivedText,
   snapshot,
-} from "../../support/kapso.ts";
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 

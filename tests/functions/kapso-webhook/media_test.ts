@@ -32,7 +32,7 @@ import {
   deliverAll,
   FIXTURE_PHONE_NUMBER_ID,
   type PhoneNumber,
-} from "../../support/kapso.ts";
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 

@@ -15,7 +15,7 @@ import {
   messagesOf,
   receivedText,
   uniquePhoneNumberId,
-} from "../../support/kapso.ts";
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 

@@ -27,7 +27,7 @@ import {
   type PhoneNumber,
   receivedText,
   uniquePhoneNumberId,
-} from "../../support/kapso.ts";
+} from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 const KEY = btoa("k".repeat(32));

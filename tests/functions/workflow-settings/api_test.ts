@@ -11,7 +11,7 @@ import { connect } from "../../support/database.ts";
 import { type FakeKapso, startFakeKapso } from "../../../fakes/kapso/fake_kapso.ts";
 import type { JsonObject, Workflow } from "../../../fakes/kapso/state.ts";
 import { type Stack, startStack } from "../../../local/spawn_stack.ts";
-import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso.ts";
+import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
 import { type Answer, call, signUp, type User } from "../../support/users.ts";
 
 let fake: FakeKapso;

@@ -9,11 +9,11 @@ import { defineRoute, errorsOf } from "../route.ts";
 import {
   agentConflict,
   agentError,
+  agentSession,
   business,
-  conversationOrders,
-  conversationPage,
-  conversationState,
   health,
+  sessionOrders,
+  sessionPage,
   success,
   tenant,
 } from "./answers.ts";
@@ -72,7 +72,7 @@ export const lookupConversation = defineRoute({
   summary: "The newest active session of a phone number.",
   params: request.phonePath,
   query: request.lookupQuery,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `PUT /conversation-sync/api/v1/whatsapp/agent/conversations/{sessionId}/sync`. */
@@ -84,7 +84,7 @@ export const syncConversation = defineRoute({
   summary: "Write intent, step and context at once. The context is merged key by key.",
   params: request.sessionPath,
   body: request.syncBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/whatsapp/agent/conversations/{sessionId}/messages`. */
@@ -96,7 +96,7 @@ export const addAgentMessage = defineRoute({
   summary: "Add a message.",
   params: request.sessionPath,
   body: request.agentMessageBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/conversations`. */
@@ -108,8 +108,8 @@ export const createConversation = defineRoute({
   summary: "The active session of a customer with a business, or a new one.",
   body: request.createBody,
   responses: {
-    ...done(conversationState),
-    201: { description: "A new session", body: success(conversationState) },
+    ...done(agentSession),
+    201: { description: "A new session", body: success(agentSession) },
   },
 });
 
@@ -121,7 +121,7 @@ export const listConversations = defineRoute({
   operationId: "listConversations",
   summary: "Active sessions of a business, newest first.",
   query: request.listQuery,
-  responses: done(conversationPage),
+  responses: done(sessionPage),
 });
 
 /** `GET /conversation-sync/api/v1/conversations/user/{userId}`. */
@@ -133,7 +133,7 @@ export const getConversationOfUser = defineRoute({
   summary: "The active session of a customer.",
   params: request.userPath,
   query: request.sessionQuery,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `GET /conversation-sync/api/v1/conversations/{sessionId}`. */
@@ -145,7 +145,7 @@ export const getConversation = defineRoute({
   summary: "A session by its id, also an ended or expired one.",
   params: request.sessionPath,
   query: request.sessionQuery,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `PATCH /conversation-sync/api/v1/conversations/{sessionId}/intent`. */
@@ -157,7 +157,7 @@ export const updateIntent = defineRoute({
   summary: "Write intent and step; the former pair becomes the previous one.",
   params: request.sessionPath,
   body: request.intentBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `PATCH /conversation-sync/api/v1/conversations/{sessionId}/context`. */
@@ -169,7 +169,7 @@ export const updateContext = defineRoute({
   summary: "Write the context, key by key or, with merge false, as a whole.",
   params: request.sessionPath,
   body: request.contextBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/conversations/{sessionId}/messages`. */
@@ -181,7 +181,7 @@ export const addMessage = defineRoute({
   summary: "Add a message.",
   params: request.sessionPath,
   body: request.messageBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/conversations/{sessionId}/reset`. */
@@ -193,7 +193,7 @@ export const resetConversation = defineRoute({
   summary: "Start over: intent idle, step initial, empty context. Orders stay.",
   params: request.sessionPath,
   body: request.resetBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/conversations/{sessionId}/extend`. */
@@ -205,7 +205,7 @@ export const extendConversation = defineRoute({
   summary: "Keep a session active for a number of hours from now.",
   params: request.sessionPath,
   body: request.extendBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `POST /conversation-sync/api/v1/conversations/{sessionId}/orders`. */
@@ -217,7 +217,7 @@ export const linkOrder = defineRoute({
   summary: "Link an order, once.",
   params: request.sessionPath,
   body: request.orderBody,
-  responses: done(conversationOrders),
+  responses: done(sessionOrders),
 });
 
 /** `GET /conversation-sync/api/v1/conversations/{sessionId}/orders`. */
@@ -229,7 +229,7 @@ export const getOrders = defineRoute({
   summary: "The linked orders.",
   params: request.sessionPath,
   query: request.ordersQuery,
-  responses: done(conversationOrders),
+  responses: done(sessionOrders),
 });
 
 /** `POST /conversation-sync/api/v1/conversations/{sessionId}/end`. */
@@ -241,7 +241,7 @@ export const endConversation = defineRoute({
   summary: "End a session.",
   params: request.sessionPath,
   body: request.endBody,
-  responses: done(conversationState),
+  responses: done(agentSession),
 });
 
 /** `GET /conversation-sync/health`. */

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import type { StackInfo } from "../local/stack.ts";
 import { runOnSupabase } from "./supabase.ts";
-import { createSettings, envFile, readStatus, usesGivenStack } from "./supabase_stack.ts";
+import { createSettings, envFile, readStatus, usesGivenStack } from "./support/supabase_stack.ts";
 
 /** What the CLI prints for a project on the default ports. */
 const STATUS = {

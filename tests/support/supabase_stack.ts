@@ -4,8 +4,8 @@
  * @module
  */
 
-import { DEMO } from "../local/demo.ts";
-import type { StackInfo } from "../local/stack.ts";
+import { DEMO } from "../../local/demo.ts";
+import type { StackInfo } from "../../local/stack.ts";
 
 /** Settings that the tests expect of the functions, as `supabase/functions/.env.example` explains them. */
 export interface FunctionSettings {
