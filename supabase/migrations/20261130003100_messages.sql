@@ -32,13 +32,15 @@ comment on function private.message_preview(text, text) is
 -- allows and prunes statuses is derived from the order. MESSAGE_STATUSES in TypeScript is the same list.
 create function private.message_statuses()
 returns text[]
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
+begin
   -- failed ranks highest because it is final: nothing overwrites it, in any order of events.
-  select array['pending', 'sent', 'delivered', 'read', 'failed'];
+  return array['pending', 'sent', 'delivered', 'read', 'failed'];
+end;
 $$;
 comment on function private.message_statuses() is
   'Message statuses in their order: a status only moves to a later one. From sent on, Kapso has accepted the message; '
@@ -46,13 +48,16 @@ comment on function private.message_statuses() is
 
 create function private.accepted_statuses()
 returns text[]
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select known.statuses[array_position(known.statuses, 'sent'):]
-  from (select private.message_statuses()) as known (statuses);
+declare
+  statuses constant text[] := private.message_statuses();
+begin
+  return statuses[array_position(statuses, 'sent'):];
+end;
 $$;
 comment on function private.accepted_statuses() is
   'Statuses of a message that Kapso has accepted: sent, and those that WhatsApp reports afterwards.';

@@ -200,24 +200,29 @@ declare
   -- costs more pages to read, larger makes every append rewrite more.
   page_size constant integer := 50;
   growing uuid[];
+  has_late boolean;
 begin
-  if exists (select 1 from unnest(archive_messages.arrivals) as arrival where arrival.late_added > 0) then
+  -- Heads that would grow over the page size, and whether any message is late.
+  select array_agg(grown.conversation_id) filter (where grown.is_over), bool_or(grown.has_late)
+  into growing, has_late
+  from (
+    select
+      thread.conversation_id,
+      sum(arrival.late_added) > 0 as has_late,
+      sum(arrival.added - arrival.late_added) > 0
+        and thread.message_count - thread.archived_message_count + sum(arrival.added - arrival.late_added) > page_size
+        as is_over
+    from unnest(archive_messages.arrivals) as arrival
+    join unnest(archive_messages.threads) as thread using (conversation_id)
+    group by thread.conversation_id, thread.message_count, thread.archived_message_count
+  ) as grown;
+  if has_late then
     perform private.file_late_messages(
       archive_messages.workspace_id,
       array(select message from unnest(archive_messages.messages) as message where message.is_late),
       page_size
     );
   end if;
-  -- Heads that would grow over the page size.
-  select array_agg(grown.conversation_id) into growing
-  from (
-    select thread.conversation_id
-    from unnest(archive_messages.arrivals) as arrival
-    join unnest(archive_messages.threads) as thread using (conversation_id)
-    group by thread.conversation_id, thread.message_count, thread.archived_message_count
-    having sum(arrival.added - arrival.late_added) > 0
-      and thread.message_count - thread.archived_message_count + sum(arrival.added - arrival.late_added) > page_size
-  ) as grown;
   if growing is null then
     return null;
   end if;

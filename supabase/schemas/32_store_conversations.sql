@@ -103,9 +103,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  wanted_count constant bigint := (
-    select count(distinct item.external_conversation_id) from unnest(items) as item
-  );
+  wanted_count bigint;
   created uuid[] := '{}';
   threads private.ingest_thread[];
 begin
@@ -113,18 +111,19 @@ begin
   for attempt in 1..5 loop
     -- Inserted in the order of their ids, as they are locked below, so that two batches can never wait for each
     -- other in a circle.
-    with made as (
+    with wanted as (
+      select distinct on (item.external_conversation_id collate "C")
+        item.external_conversation_id collate "C" as external_conversation_id,
+        item.participant_identifier
+      from unnest(items) as item
+      order by item.external_conversation_id collate "C", item.ordinal
+    ),
+    made as (
       insert into public.conversations
         (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
       select source.workspace_id, source.user_id, source.id, source.platform,
         wanted.external_conversation_id, wanted.participant_identifier
-      from (
-        select distinct on (item.external_conversation_id collate "C")
-          item.external_conversation_id collate "C" as external_conversation_id,
-          item.participant_identifier
-        from unnest(items) as item
-        order by item.external_conversation_id collate "C", item.ordinal
-      ) as wanted
+      from wanted
       where not exists (
         select 1 from public.conversations as existing
         where existing.user_id = source.user_id
@@ -136,7 +135,7 @@ begin
       on conflict on constraint conversations_thread_key do nothing
       returning conversations.id
     )
-    select created || coalesce(array_agg(made.id), '{}') into created from made;
+    select created || array(select made.id from made), (select count(*) from wanted) into created, wanted_count;
 
     select coalesce(array_agg(locked.thread), '{}') into threads
     from (

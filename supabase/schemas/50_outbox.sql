@@ -2,12 +2,14 @@
 
 create function private.outbox_states()
 returns text[]
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-  select array['queued', 'sending', 'unconfirmed', 'discarded'] || private.accepted_statuses();
+begin
+  return array['queued', 'sending', 'unconfirmed', 'discarded'] || private.accepted_statuses();
+end;
 $$;
 comment on function private.outbox_states() is
   'What an outbox row can be: waiting, being sent, of unknown outcome or discarded; else the status of its message.';
