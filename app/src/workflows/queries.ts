@@ -155,6 +155,9 @@ export function putSetting(queryClient: QueryClient, setting: WorkflowSetting): 
     workflowKeys.settings(setting.workspace_id),
     (settings) => {
       if (!settings) return settings;
+      const known = settings.find(({ id }) => id === setting.id);
+      // An answer that was slow may be older than what another request has brought since.
+      if (known && known.version > setting.version) return settings;
       const others = settings.filter(({ id }) => id !== setting.id);
       return [...others, setting].sort((one, other) =>
         one.workflow_type.localeCompare(other.workflow_type)

@@ -799,6 +799,12 @@ Deno.test("a toast above a dialog can be read and dismissed", async () => {
   await page.getByText("Nothing was changed.").waitFor();
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
+  // The focus is back where the dialog was opened.
+  await until(
+    "the focus",
+    () =>
+      card.getByRole("button", { name: "Rename" }).evaluate((button) => button.matches(":focus")),
+  );
   await page.getByRole("button", { name: "Dismiss" }).click();
 });
 
