@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import type { Json, Sql } from "./database.ts";
 import type { Connection } from "./people.ts";
 import { unique } from "./people.ts";
@@ -146,6 +147,12 @@ export interface StoredPage {
   last_sent_at: Date;
 }
 
+/** What `private.message_digest` makes of a message id. */
+function messageDigest(id: string): string {
+  const hex = createHash("sha256").update(id).digest("hex");
+  return hex.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
 /**
  * Looks for what must never be: a thread whose counts, order, pages or ledger do not agree.
  *
@@ -156,20 +163,9 @@ export async function threadFaults(sql: Sql, id: string): Promise<string[]> {
   const pages = await sql<StoredPage[]>`
     select position, messages, message_count, first_sent_at, last_sent_at
     from public.conversation_archives where conversation_id = ${id} order by position`;
-  const [ledger] = await sql<{ keys: number; matching: number }[]>`
-    select
-      count(*)::integer as keys,
-      count(stored.id)::integer as matching
-    from private.message_keys as key
-    left join (
-      select message.value ->> 'id' as id, (message.value ->> 'sent_at')::timestamptz as sent_at
-      from public.conversation_export as thread
-      cross join jsonb_array_elements(thread.messages) as message (value)
-      where thread.id = ${id}
-    ) as stored
-      on key.message_digest = encode(substr(sha256(convert_to(stored.id, 'UTF8')), 1, 16), 'hex')::uuid
-      and key.sent_at = stored.sent_at
-    where key.conversation_id = ${id}`;
+  // Compared here and not by a join, which may be planned as a loop over all pairs.
+  const keys = await sql<{ digest: string; sent_at: Date }[]>`
+    select message_digest as digest, sent_at from private.message_keys where conversation_id = ${id}`;
   const thread = [...pages.flatMap((page) => page.messages), ...row.messages];
   const times = thread.map((each) => Date.parse(each.sent_at));
   const faults: string[] = [];
@@ -181,8 +177,11 @@ export async function threadFaults(sql: Sql, id: string): Promise<string[]> {
   expect("number of different ids", new Set(thread.map((each) => each.id)).size, thread.length);
   expect("message_count", row.message_count, thread.length);
   expect("archived_message_count", row.archived_message_count, thread.length - row.messages.length);
-  expect("number of keys", ledger!.keys, thread.length);
-  expect("number of keys with their message", ledger!.matching, thread.length);
+  expect("number of keys", keys.length, thread.length);
+  const filed = new Set(keys.map((key) => `${key.digest} ${key.sent_at.getTime()}`));
+  const isFiled = ({ id, sent_at }: TestMessage) =>
+    filed.has(`${messageDigest(id)} ${Date.parse(sent_at)}`);
+  expect("ids without a key", thread.filter((each) => !isFiled(each)).map(({ id }) => id), []);
   if (times.some((time, index) => index > 0 && time < times[index - 1]!)) {
     faults.push("the thread is not sorted");
   }

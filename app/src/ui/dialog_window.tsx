@@ -18,11 +18,13 @@ export interface DialogProps {
   size?: "medium" | "large" | "media";
   /** False where Escape or a click outside would lose something. */
   isDismissable?: boolean;
+  /** What had the focus when the dialog was opened, and gets it back. */
+  opener: Element | null;
 }
 
 /** Open for as long as it is rendered. The default export, so that it is loaded when it is opened. */
 export default function DialogWindow(
-  { title, onClose, children, size = "medium", isDismissable = true }: DialogProps,
+  { title, onClose, children, size = "medium", isDismissable = true, opener }: DialogProps,
 ) {
   return (
     <BaseDialog.Root
@@ -34,7 +36,10 @@ export default function DialogWindow(
     >
       <BaseDialog.Portal>
         <BaseDialog.Backdrop className="dialog-backdrop" />
-        <BaseDialog.Popup className={`dialog dialog-${size}`}>
+        <BaseDialog.Popup
+          className={`dialog dialog-${size}`}
+          finalFocus={() => opener instanceof HTMLElement && opener.isConnected ? opener : true}
+        >
           <div className="dialog-body">
             <header className="dialog-header">
               <BaseDialog.Title>{title}</BaseDialog.Title>
