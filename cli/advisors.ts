@@ -6,7 +6,7 @@
  */
 
 import * as z from "zod";
-import { SUPABASE_CLI } from "../local/supabase_cli.ts";
+import { cliDatabase, SUPABASE_CLI } from "../local/supabase_cli.ts";
 import { startStack } from "../local/spawn_stack.ts";
 
 const findingsSchema = z.array(z.looseObject({
@@ -32,18 +32,18 @@ const INLINED = ["is_reopened", "is_unread", "message_digest", "message_preview"
  * @throws {Error} when the advisors could not be run.
  */
 export async function runAdvisors(databaseUrl: string): Promise<Finding[]> {
+  const target = cliDatabase(databaseUrl);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...SUPABASE_CLI.args,
       "db",
       "advisors",
-      "--db-url",
-      `${databaseUrl}?sslmode=disable`,
+      ...target.args,
       "--level",
       "warn",
     ],
     cwd: new URL("..", import.meta.url),
-    env: SUPABASE_CLI.env,
+    env: { ...SUPABASE_CLI.env, ...target.env },
   }).output();
   const [output, log] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (success && /No issues found/.test(`${output}${log}`)) return [];

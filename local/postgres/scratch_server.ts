@@ -10,12 +10,15 @@ import { findFreePort } from "../ports.ts";
 import { installPostgres, type PostgresBinaries } from "./binaries.ts";
 import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
+import { SUPERUSER } from "./roles.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 
 /** A running server with the database `postgres` and nothing in it; stopped and removed when disposed of. */
 export interface ScratchServer extends AsyncDisposable {
   /** Address of the database `postgres`, as its superuser. */
   readonly url: string;
+  /** The password of the superuser. */
+  readonly password: string;
 }
 
 /**
@@ -40,7 +43,8 @@ export async function startScratchServer(binaries?: PostgresBinaries): Promise<S
   cleanup.defer(() => server.stop());
   const owned = cleanup.move();
   return {
-    url: databaseUrl(port, password),
+    url: databaseUrl(port, password, SUPERUSER),
+    password,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -121,8 +121,8 @@ const CHANGES: Record<string, string> = {
 
 Deno.test("a difference of every kind is noticed and described", async () => {
   await using server = await startScratchServer();
-  await provideSupabase(server);
-  const url = await buildDatabase(server, "changing", databaseFiles(project).schemas);
+  const owner = await provideSupabase(server);
+  const url = await buildDatabase(owner, "changing", databaseFiles(project).schemas);
   const sql = connect(url, { max: 1 });
   const before = await readCatalogue(sql);
   for (const statement of Object.keys(CHANGES)) await sql.unsafe(statement);
