@@ -25,9 +25,13 @@ export interface ScratchServer extends AsyncDisposable {
  * Starts a server on a new cluster, on a free port.
  *
  * @param binaries The programs to use; without them, those that come with the project.
+ * @param settings More settings of the server.
  * @throws {CommandError} if the cluster cannot be created or the server does not start.
  */
-export async function startScratchServer(binaries?: PostgresBinaries): Promise<ScratchServer> {
+export async function startScratchServer(
+  binaries?: PostgresBinaries,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ScratchServer> {
   await using cleanup = new AsyncDisposableStack();
   const user = await findPostgresUser();
   const programs = binaries ?? await installedBinaries();
@@ -38,7 +42,7 @@ export async function startScratchServer(binaries?: PostgresBinaries): Promise<S
   const { signal } = new AbortController();
   await createCluster({ binaries: programs, dataDir, user, password, isThrowaway: true, signal });
   const port = findFreePort();
-  const options = { binaries: programs, dataDir, user, port, isThrowaway: true };
+  const options = { binaries: programs, dataDir, user, port, isThrowaway: true, settings };
   const server = await PostgresServer.start(options);
   cleanup.defer(() => server.stop());
   const owned = cleanup.move();

@@ -6,18 +6,17 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { PostgresBinaries } from "../../local/postgres/binaries.ts";
 import { installedBinaries, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type postgres from "postgres";
 import { become, connect, type Sql } from "../support/database.ts";
+import { DEBIAN_15, missingPrograms, named } from "../support/debian_postgres.ts";
 import { conversation, ingest, messages, readThread, threadFaults } from "../support/messages.ts";
 import { addPerson, createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
 const MIGRATIONS = join(REPOSITORY, "supabase/migrations");
-/** Where Debian puts version 15. */
-const DEBIAN_15 = "/usr/lib/postgresql/15/bin";
 
 /** What Supabase has before the first migration, as far as the migrations need it. */
 const BOOTSTRAP = `
@@ -155,12 +154,10 @@ Deno.test("migrations apply to plain Postgres 17, with Realtime", async () => {
   await testMigrations(await installedBinaries(), 17, { hasRealtime: true });
 });
 
-const has15 = await isFile(join(DEBIAN_15, "postgres"));
+const missing = missingPrograms([join(DEBIAN_15, "postgres")]);
 Deno.test({
-  name: has15
-    ? "migrations apply to plain Postgres 15"
-    : `SKIPPED, there is no Postgres 15 in ${dirname(DEBIAN_15)}: migrations apply to Postgres 15`,
-  ignore: !has15,
+  name: named("migrations apply to plain Postgres 15", missing),
+  ignore: missing.length > 0,
   fn: async () => {
     await testMigrations(
       { initdb: join(DEBIAN_15, "initdb"), postgres: join(DEBIAN_15, "postgres") },
@@ -168,11 +165,3 @@ Deno.test({
     );
   },
 });
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch {
-    return false;
-  }
-}
