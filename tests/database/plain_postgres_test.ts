@@ -18,7 +18,7 @@ import { addPerson, createConnection, createWorkspace, type Workspace } from "..
 const REPOSITORY = join(import.meta.dirname!, "../..");
 const MIGRATIONS = join(REPOSITORY, "supabase/migrations");
 
-/** What Supabase has before the first migration, as far as the migrations need it. */
+/** What Supabase has before the first migration, as far as the migrations need it, and an owner with few rights. */
 const BOOTSTRAP = `
   create role anon nologin noinherit;
   create role authenticated nologin noinherit;
@@ -29,6 +29,10 @@ const BOOTSTRAP = `
   create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
   create function auth.uid() returns uuid language sql stable
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
+  create role app_owner login password 'app_owner';
+  alter database postgres owner to app_owner;
+  grant usage on schema auth to app_owner;
+  grant select, references, trigger on auth.users to app_owner;
 `;
 
 /** The part of Realtime that migrations look for: where it is not there, as elsewhere in the tests, inboxes poll. */
@@ -45,6 +49,8 @@ const REALTIME = `
   $$;
   create function realtime.topic() returns text language sql stable
   as $$ select nullif(current_setting('realtime.topic', true), '') $$;
+  grant usage on schema realtime to app_owner;
+  alter table realtime.messages owner to app_owner;
 `;
 
 /** The broadcast names the changed conversation by its id alone, and only members receive it. */
@@ -105,9 +111,13 @@ async function testMigrations(
   await sql.unsafe(BOOTSTRAP);
   if (hasRealtime) await sql.unsafe(REALTIME);
   const files = [...Deno.readDirSync(MIGRATIONS)].map((entry) => entry.name).sort();
+  const ownerUrl = new URL(scratch.url);
+  ownerUrl.username = ownerUrl.password = "app_owner";
+  const owner = connect(ownerUrl.href, { max: 1 });
+  cleanup.defer(() => owner.end());
   for (const file of files) {
     // One transaction per file, as the CLI does it.
-    await sql.begin(async (migration) => {
+    await owner.begin(async (migration) => {
       await migration.unsafe(await Deno.readTextFile(join(MIGRATIONS, file)));
     });
   }
