@@ -219,6 +219,9 @@ Deno.test("the REST API answers as PostgREST does", async (t) => {
       () => stack.log().includes("the REST API answers SQLSTATE 23514"),
     );
     assert(!stack.log().includes("customer"));
+    await text(await rest(stack, "nothing"), 404);
+    await eventually("it is logged", () => stack.log().includes("table 'public.nothing'"));
+    assert(!stack.log().includes("    at "), "a stack trace");
   });
 
   await t.step("a token counts until it expires, and names the user", async () => {
