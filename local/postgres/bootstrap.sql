@@ -65,7 +65,7 @@ alter default privileges in schema extensions grant all on sequences to postgres
 create extension pgcrypto with schema extensions;
 create extension "uuid-ossp" with schema extensions;
 
--- New tables and functions in public are open to the API, whoever of the two makes them, unless migrations say
+-- New tables and functions in public are open to the API, no matter which of the two roles makes them, unless migrations say
 -- otherwise.
 grant usage on schema public to postgres, anon, authenticated, service_role;
 alter default privileges for role postgres, supabase_admin in schema public

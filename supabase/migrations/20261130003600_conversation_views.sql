@@ -68,6 +68,7 @@ stable
 set search_path = ''
 -- Pages are read from the index in their order, until there are enough messages. Sorting them first would touch every
 -- page of the conversation.
+set jit = off
 set enable_sort = off
 set enable_bitmapscan = off
 set enable_seqscan = off

@@ -173,7 +173,7 @@ Deno.test("the REST API answers as PostgREST does", async (t) => {
     await noRole.body?.cancel();
   });
 
-  await t.step("broken constraints and missing rights are told as they are", async () => {
+  await t.step("broken constraints and missing rights have the answers of PostgREST", async () => {
     const insert = (row: unknown, headers: Record<string, string>) =>
       rest(stack, "entries", { method: "POST", body: JSON.stringify(row), headers });
     const cases = [
