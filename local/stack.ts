@@ -11,6 +11,7 @@ import { openDatabase } from "./postgres/database.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { CommandError } from "../cli/command_error.ts";
+import { findEdgeDeno } from "./gateway/edge_deno.ts";
 import { Functions } from "./gateway/functions.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { Lock } from "./lock.ts";
@@ -98,6 +99,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const apiUrl = `http://${LOOPBACK}:${server.addr.port}`;
     await lock?.sign({ pid: Deno.pid, api_url: apiUrl });
 
+    // Found, or downloaded, while the database starts.
+    const edgeDeno = findEdgeDeno();
+    edgeDeno.catch(() => {});
     const rest = new RestService((databaseUrl) =>
       createRestApi({ databaseUrl, config: project.config, secrets })
     );
@@ -122,6 +126,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(() => fakeKapso?.stop());
     const functions = new Functions({
       project,
+      deno: await edgeDeno,
       env: {
         // Local only: every workspace may use the installation's key.
         KAPSO_WORKSPACES: "*",
