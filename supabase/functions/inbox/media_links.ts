@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { jwtVerify, SignJWT } from "jose";
+import { errors, jwtVerify, SignJWT } from "jose";
 import * as z from "zod";
 import { linkMedia, openMedia } from "../_shared/contracts/inbox/media.ts";
 import { refused } from "../_shared/database/errors.ts";
@@ -105,6 +105,8 @@ async function readToken(deps: MediaDeps, token: string): Promise<z.output<typeo
     });
     return claims.parse(payload);
   } catch (cause) {
+    const isBadToken = cause instanceof errors.JOSEError || cause instanceof z.ZodError;
+    if (!isBadToken) throw cause;
     throw new AppError(403, "link_expired", "This link has expired. Open the file again", {
       cause,
     });
