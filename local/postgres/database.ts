@@ -16,6 +16,7 @@ import { PostgresServer } from "./server.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 import type { Project } from "../project.ts";
 import { createRestApi } from "../gateway/rest.ts";
+import { ensureRealtimeSchema } from "../realtime/schema.ts";
 import type { Secrets } from "../secrets.ts";
 import { copyTemplate } from "./template.ts";
 
@@ -137,6 +138,7 @@ async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions
       const bootstrap = await Deno.readTextFile(new URL("bootstrap.sql", import.meta.url));
       await sql.begin((transaction) => transaction.unsafe(bootstrap));
     }
+    await ensureRealtimeSchema(sql);
     await rest.ensureSystemSchema();
     await migrate({ project, sql, databaseUrl: url, signal });
   } finally {

@@ -15,6 +15,7 @@ import { findFreePort } from "../ports.ts";
 import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import type { Project } from "../project.ts";
+import { REALTIME_SCHEMA } from "../realtime/schema.ts";
 
 /** What `copyTemplate` needs. */
 export interface CopyTemplateOptions {
@@ -82,6 +83,7 @@ async function fingerprintOf(project: Project): Promise<string> {
     // The versions of Postgres and of the package that creates the schema of Auth.
     join(import.meta.dirname!, "../..", "import_map.json"),
     join(import.meta.dirname!, "bootstrap.sql"),
+    REALTIME_SCHEMA,
   ];
   for (const file of files) {
     const content = await Deno.readFile(file);
