@@ -114,6 +114,8 @@ export class RealtimeService {
     if (this.#connections.size >= MAX_CONNECTIONS) return failure(429, "Too many connected users");
     // The database may have gone during the check.
     if (this.#sql !== sql) return failure(503, "Realtime is restarting");
+    // Unreadable once the request is upgraded.
+    const headers = headersOf(request);
     const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS });
     const connection: Connection = new Connection({
       socket,
@@ -122,7 +124,7 @@ export class RealtimeService {
       channels: this.#channels,
       checkToken: this.#checkToken,
       token,
-      headers: headersOf(request),
+      headers,
       onEnd: () => this.#connections.delete(connection),
     });
     this.#connections.add(connection);
