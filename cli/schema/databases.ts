@@ -9,21 +9,16 @@ import postgres from "postgres";
 import { databaseFiles } from "../../local/postgres/migrate.ts";
 import { type ScratchServer, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type { Project } from "../../local/project.ts";
+import { ensureRealtimeSchema } from "../../local/realtime/schema.ts";
 import { type Catalogue, readCatalogue } from "./catalogue.ts";
 
 const BOOTSTRAP = join(import.meta.dirname!, "../../local/postgres/bootstrap.sql");
 
-/** The parts of Auth and Realtime that the schema refers to. */
+/** The parts of Auth that the schema refers to. */
 const PROVIDED = `
   create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
   create function auth.uid() returns uuid language sql stable
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
-  create schema realtime;
-  create table realtime.messages (topic text, extension text, payload jsonb, event text, private boolean);
-  alter table realtime.messages enable row level security;
-  create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
-    returns void language sql as $$ select $$;
-  create function realtime.topic() returns text language sql stable as $$ select '' $$;
 `;
 
 /** What the schema files make, and what the migrations make. */
@@ -54,6 +49,7 @@ export async function provideSupabase(server: ScratchServer): Promise<void> {
   await withClient(server.url, async (sql) => {
     await sql.unsafe(await Deno.readTextFile(BOOTSTRAP));
     await sql.unsafe(PROVIDED);
+    await ensureRealtimeSchema(sql);
   });
 }
 
