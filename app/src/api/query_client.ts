@@ -45,7 +45,7 @@ export async function refresh(queryClient: QueryClient, queryKey: QueryKey): Pro
 }
 
 /** Changes that are announced within this time are read together, in milliseconds. */
-const GATHER_MS = 250;
+const GATHER_MS = 100;
 /** Keys that are waiting or being read; true where they have changed again since their read began. */
 const scheduled = new Map<string, boolean>();
 
