@@ -25,7 +25,7 @@ export interface Listener {
 export class Channels {
   readonly #listeners = new Map<string, Set<Listener>>();
 
-  /** Whether anybody listens to anything. */
+  /** Whether no client listens. */
   get isEmpty(): boolean {
     return this.#listeners.size === 0;
   }

@@ -29,7 +29,7 @@ export interface OpaqueBroadcast {
   readonly id?: string;
 }
 
-/** A broadcast that came as JSON, in whatever form its sender gave it. */
+/** A broadcast that came as JSON, in the form its sender gave it. */
 export interface PlainBroadcast {
   readonly message: Readonly<Record<string, unknown>>;
 }
