@@ -116,7 +116,13 @@ export class RealtimeService {
     if (this.#sql !== sql) return failure(503, "Realtime is restarting");
     // Unreadable once the request is upgraded.
     const headers = headersOf(request);
-    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS });
+    let upgraded: Deno.WebSocketUpgrade;
+    try {
+      upgraded = Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS });
+    } catch {
+      return failure(400, "The handshake lacks a header");
+    }
+    const { socket, response } = upgraded;
     const connection: Connection = new Connection({
       socket,
       version,
