@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import { startStack } from "../../local/spawn_stack.ts";
 import { size } from "../support/database.ts";
@@ -60,7 +60,9 @@ Deno.test("a burst: some webhooks are stored, the others get 503 at once, and th
     const response = await fetch(url, request);
     await response.body?.cancel();
     if (response.status !== 200) {
-      assertEquals([response.status, response.headers.get("retry-after")], [503, "1"]);
+      // Of the gateway, or of the function where the database has too much to do.
+      assertEquals(response.status, 503);
+      assertMatch(response.headers.get("retry-after") ?? "", /^[0-9]+$/);
     }
     return { id, status: response.status, ms: performance.now() - startedAt };
   }
