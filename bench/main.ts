@@ -11,6 +11,7 @@ import { runCommand } from "../cli/command.ts";
 import { oneOf, readArguments, wholeNumber } from "../cli/options.ts";
 import { startFakeKapso } from "../fakes/kapso/fake_kapso.ts";
 import { logInfo, print } from "../local/log.ts";
+import { asRole, SUPERUSER } from "../local/postgres/roles.ts";
 import { startDurableStack } from "../local/spawn_durable_stack.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureApp } from "./cases/app.ts";
@@ -96,7 +97,7 @@ async function main(args: string[]): Promise<number> {
     isComplete,
     note,
   };
-  const sql = postgres(stack.info.db_url, { max: 1, onnotice: () => {} });
+  const sql = postgres(asRole(stack.info.db_url, SUPERUSER), { max: 1, onnotice: () => {} });
   await sql.unsafe(await Deno.readTextFile(new URL("baselines.sql", import.meta.url)));
   const environment = await describeEnvironment(sql);
   await sql.end();

@@ -6,7 +6,7 @@
  */
 
 import * as z from "zod";
-import { SUPABASE_CLI } from "../local/supabase_cli.ts";
+import { cliDatabase, SUPABASE_CLI } from "../local/supabase_cli.ts";
 import { startStack } from "../local/spawn_stack.ts";
 
 const findingsSchema = z.array(z.looseObject({
@@ -19,40 +19,30 @@ const findingsSchema = z.array(z.looseObject({
 export type Finding = z.output<typeof findingsSchema>[number];
 
 /**
- * Functions without a search path, on purpose: Postgres inlines them into the statements that store messages, which a
- * setting would prevent. Their standard bodies were resolved when they were made, so no search path can change what
- * they call; the advisor does not tell such bodies from others.
- */
-const INLINED = ["is_reopened", "is_unread", "message_digest", "message_preview"];
-
-/**
  * Checks a database.
  *
  * @param databaseUrl A database with all migrations applied.
  * @throws {Error} when the advisors could not be run.
  */
 export async function runAdvisors(databaseUrl: string): Promise<Finding[]> {
+  const target = cliDatabase(databaseUrl);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...SUPABASE_CLI.args,
       "db",
       "advisors",
-      "--db-url",
-      `${databaseUrl}?sslmode=disable`,
+      ...target.args,
       "--level",
       "warn",
     ],
     cwd: new URL("..", import.meta.url),
-    env: SUPABASE_CLI.env,
+    env: { ...SUPABASE_CLI.env, ...target.env },
   }).output();
   const [output, log] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (success && /No issues found/.test(`${output}${log}`)) return [];
   const list = output!.slice(output!.indexOf("["));
   if (!success || list === "") throw new Error(`the advisors could not be run:\n${log}${output}`);
-  return findingsSchema.parse(JSON.parse(list)).filter(({ name, metadata }) =>
-    !(name === "function_search_path_mutable" && metadata.schema === "private" &&
-      INLINED.includes(metadata.name ?? ""))
-  );
+  return findingsSchema.parse(JSON.parse(list));
 }
 
 if (import.meta.main) {

@@ -136,6 +136,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         KAPSO_WORKSPACES: "*",
         ...providerSettings(Deno.env.toObject()),
         SUPABASE_URL: apiUrl,
+        SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: secrets.publishable_key }),
+        SUPABASE_SECRET_KEYS: JSON.stringify({ default: secrets.secret_key }),
+        // The legacy names too, as hosted projects have both.
         SUPABASE_ANON_KEY: secrets.publishable_key,
         SUPABASE_SERVICE_ROLE_KEY: secrets.secret_key,
         SUPABASE_DB_URL: database.url,

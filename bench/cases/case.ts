@@ -5,6 +5,7 @@
  */
 
 import postgres from "postgres";
+import { asRole, SUPERUSER } from "../../local/postgres/roles.ts";
 import type { StackInfo } from "../../local/stack.ts";
 import type { FakeKapso } from "../../fakes/kapso/fake_kapso.ts";
 import type { Figure } from "../report.ts";
@@ -28,12 +29,16 @@ export interface BenchContext {
 /** One group of figures. */
 export type BenchCase = (context: BenchContext) => Promise<Figure[]>;
 
-/** Opens a client on the measured database. */
+/** Opens a client on the measured database, as its superuser: measuring needs checkpoints, settings and plans. */
 export function openDatabase(
   context: BenchContext,
   options: postgres.Options<Record<string, postgres.PostgresType>> = {},
 ): postgres.Sql {
-  return postgres(context.info.db_url, { max: 1, onnotice: () => {}, ...options });
+  return postgres(asRole(context.info.db_url, SUPERUSER), {
+    max: 1,
+    onnotice: () => {},
+    ...options,
+  });
 }
 
 /** Repetitions at this effort. */

@@ -77,7 +77,7 @@ function measure(runs: Runs<string>, rounds: number) {
   return takeTurns(runs, rounds, 5);
 }
 
-/** Copies the ingest function into the schema `bench` with another page size. */
+/** Copies the ingest function, and the steps that know the page size, into the schema `bench` with another one. */
 async function makeVariant(sql: postgres.Sql, size: number): Promise<void> {
   const copy = async (name: string, edit: (definition: string) => string) => {
     const [row] = await sql`select pg_get_functiondef(${name}::regproc) as definition`;
@@ -88,16 +88,19 @@ async function makeVariant(sql: postgres.Sql, size: number): Promise<void> {
   };
   const rename = (definition: string) =>
     definition
+      .replaceAll("private.archive_messages", `bench.archive_${size}`)
+      .replaceAll(/(?<![.\w])archive_messages\./g, `archive_${size}.`)
       .replaceAll("private.store_conversations", `bench.store_${size}`)
       .replaceAll(/(?<![.\w])store_conversations\./g, `store_${size}.`)
       .replaceAll("public.ingest_conversations", `bench.ingest_${size}`)
       .replaceAll(/(?<![.\w])ingest_conversations\./g, `ingest_${size}.`);
-  await copy("private.store_conversations", (definition) => {
+  await copy("private.archive_messages", (definition) => {
     if (!/page_size constant integer := \d+/.test(definition)) {
-      throw new Error("private.store_conversations has no constant page_size");
+      throw new Error("private.archive_messages has no constant page_size");
     }
     return rename(definition.replace(/(page_size constant integer := )\d+/, `$1${size}`));
   });
+  await copy("private.store_conversations", rename);
   await copy("public.ingest_conversations", rename);
 }
 

@@ -4,26 +4,30 @@
  * @module
  */
 
-import { join } from "node:path";
 import postgres from "postgres";
 import { databaseFiles } from "../../local/postgres/migrate.ts";
+import { asRole, bootstrapSupabase } from "../../local/postgres/roles.ts";
 import { type ScratchServer, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type { Project } from "../../local/project.ts";
 import { type Catalogue, readCatalogue } from "./catalogue.ts";
 
-const BOOTSTRAP = join(import.meta.dirname!, "../../local/postgres/bootstrap.sql");
-
-/** The parts of Auth and Realtime that the schema refers to. */
+/** The parts of Auth and Realtime that the schema refers to, owned as on hosted Supabase. */
 const PROVIDED = `
+  set role supabase_auth_admin;
   create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
   create function auth.uid() returns uuid language sql stable
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
+  reset role;
   create schema realtime;
+  grant usage on schema realtime to postgres, anon, authenticated, service_role;
+  grant usage, create on schema realtime to supabase_realtime_admin;
+  set role supabase_realtime_admin;
   create table realtime.messages (topic text, extension text, payload jsonb, event text, private boolean);
   alter table realtime.messages enable row level security;
   create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
     returns void language sql as $$ select $$;
   create function realtime.topic() returns text language sql stable as $$ select '' $$;
+  reset role;
 `;
 
 /** What the schema files make, and what the migrations make. */
@@ -40,36 +44,41 @@ export interface Catalogues {
 export async function readBothCatalogues(project: Project): Promise<Catalogues> {
   const { schemas, migrations } = databaseFiles(project);
   await using server = await startScratchServer();
-  await provideSupabase(server);
+  const ownerUrl = await provideSupabase(server);
   const read = async (name: string, files: readonly string[]) =>
-    await withClient(await buildDatabase(server, name, files), readCatalogue);
+    await withClient(await buildDatabase(ownerUrl, name, files), readCatalogue);
   return {
     schemas: await read("schemas", schemas),
     migrations: await read("migrations", migrations),
   };
 }
 
-/** Gives the database `postgres` of a new server what Supabase has before the first migration. */
-export async function provideSupabase(server: ScratchServer): Promise<void> {
+/**
+ * Gives the database `postgres` of a new server what Supabase has before the first migration.
+ *
+ * @returns its address for `postgres`, the owner.
+ */
+export async function provideSupabase(server: ScratchServer): Promise<string> {
   await withClient(server.url, async (sql) => {
-    await sql.unsafe(await Deno.readTextFile(BOOTSTRAP));
+    await bootstrapSupabase(sql, server.password);
     await sql.unsafe(PROVIDED);
   });
+  return asRole(server.url, "postgres");
 }
 
 /**
- * Builds a database from SQL files, as a copy of `postgres`.
+ * Builds a database from SQL files, as a copy of `postgres` and as its owner.
  *
  * @returns its address.
  * @throws {Error} with the name of the file that Postgres refuses.
  */
 export async function buildDatabase(
-  server: ScratchServer,
+  ownerUrl: string,
   name: string,
   files: readonly string[],
 ): Promise<string> {
-  await withClient(server.url, (sql) => sql.unsafe(`create database ${name} template postgres`));
-  const url = new URL(server.url);
+  await withClient(ownerUrl, (sql) => sql.unsafe(`create database ${name} template postgres`));
+  const url = new URL(ownerUrl);
   url.pathname = name;
   await withClient(url.href, (sql) => applyFiles(sql, files));
   return url.href;

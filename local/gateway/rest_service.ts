@@ -35,7 +35,7 @@ export class RestService {
     this.#life = life;
     life.listener = await listenForSchemaChanges(databaseUrl, () => life.api.forgetSchema());
     // The schema may have changed since the first request.
-    await life.api.forgetSchema();
+    life.api.forgetSchema();
     if (this.#life !== life) await life.listener.close();
   }
 

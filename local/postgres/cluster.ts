@@ -8,6 +8,7 @@ import { CommandError } from "../../cli/command_error.ts";
 import { LOOPBACK } from "../ports.ts";
 import type { PostgresBinaries } from "./binaries.ts";
 import type { PostgresUser } from "./os_user.ts";
+import { type LoginRole, SUPERUSER } from "./roles.ts";
 
 /** What `createCluster` needs. */
 export interface CreateClusterOptions {
@@ -15,7 +16,7 @@ export interface CreateClusterOptions {
   /** Where to create it: a path that does not exist, in a folder that does. */
   readonly dataDir: string;
   readonly user: PostgresUser;
-  /** Password of the database user `postgres`. */
+  /** Password of its superuser, `supabase_admin`. */
   readonly password: string;
   /** Do not wait for the disk. Right for data that is removed at the end. */
   readonly isThrowaway: boolean;
@@ -42,7 +43,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<void
     const { success, stderr } = await new Deno.Command(binaries.initdb, {
       args: [
         `--pgdata=${dataDir}`,
-        "--username=postgres",
+        `--username=${SUPERUSER}`,
         `--pwfile=${passwordFile}`,
         "--auth=scram-sha-256",
         "--encoding=UTF8",
@@ -69,9 +70,9 @@ export async function createCluster(options: CreateClusterOptions): Promise<void
   }
 }
 
-/** The address of the database that `createCluster` made, for a server on a port. */
-export function databaseUrl(port: number, password: string): string {
-  return `postgresql://postgres:${password}@${LOOPBACK}:${port}/postgres`;
+/** The address of the database that `createCluster` made, for a server on a port and a role that logs in. */
+export function databaseUrl(port: number, password: string, role: LoginRole = "postgres"): string {
+  return `postgresql://${role}:${password}@${LOOPBACK}:${port}/postgres`;
 }
 
 async function findUtf8Locale(): Promise<string> {

@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import postgres from "postgres";
+import { CommandError } from "../../cli/command_error.ts";
 import { exists, removeIfPresent } from "../files.ts";
 import { Lock } from "../lock.ts";
 import { migrate } from "./migrate.ts";
@@ -15,8 +16,9 @@ import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 import type { Project } from "../project.ts";
-import { createRestApi } from "../gateway/rest.ts";
 import type { Secrets } from "../secrets.ts";
+import { asRole, bootstrapSupabase, SUPERUSER } from "./roles.ts";
+import { ensureSystemSchema } from "./system_schema.ts";
 import { copyTemplate } from "./template.ts";
 
 /** What `openDatabase` needs. */
@@ -34,6 +36,7 @@ export interface DatabaseOptions {
 
 /** A running database that has all migrations and the seed. */
 export interface Database {
+  /** Its address for `postgres`, the owner of the project's schema. */
   readonly url: string;
   readonly server: PostgresServer;
 }
@@ -127,20 +130,40 @@ interface PrepareOptions {
   readonly signal: AbortSignal;
 }
 
-/** Brings a running database up to date: first what Supabase provides, then the project's schema. */
+/**
+ * Brings a running database up to date: first what Supabase provides, as its superuser, then the project's schema, as
+ * its owner.
+ */
 async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  const rest = createRestApi({ databaseUrl: url, config: project.config, secrets });
+  const admin = postgres(asRole(url, SUPERUSER), { max: 1, onnotice: () => {} });
+  const owner = postgres(url, { max: 1, onnotice: () => {} });
   try {
-    const [known] = await sql`select from pg_roles where rolname = 'service_role'`;
-    if (!known) {
-      const bootstrap = await Deno.readTextFile(new URL("bootstrap.sql", import.meta.url));
-      await sql.begin((transaction) => transaction.unsafe(bootstrap));
-    }
-    await rest.ensureSystemSchema();
-    await migrate({ project, sql, databaseUrl: url, signal });
+    await refuseOtherOwner(admin);
+    const [known] = await admin`select from pg_roles where rolname = 'service_role'`;
+    if (!known) await bootstrapSupabase(admin, decodeURIComponent(new URL(url).password));
+    await ensureSystemSchema({ admin, databaseUrl: url, config: project.config, secrets });
+    await migrate({ project, sql: owner, databaseUrl: url, signal });
   } finally {
-    await Promise.all([sql.end({ timeout: 1 }), rest.close()]);
+    await Promise.all([admin, owner].map((sql) => sql.end({ timeout: 1 })));
+  }
+}
+
+/**
+ * Refuses data whose owner is a superuser named `postgres`, as earlier versions of this project made it.
+ *
+ * @throws {CommandError} that says what to do.
+ */
+async function refuseOtherOwner(admin: postgres.Sql): Promise<void> {
+  try {
+    await admin`select`;
+  } catch (error) {
+    // The password does not fit, or there is no such role: Postgres does not tell which.
+    if (!(error instanceof postgres.PostgresError) || error.code !== "28P01") throw error;
+    throw new CommandError(
+      "The local database was made by another version of this project: it has no superuser " +
+        `${SUPERUSER}, or one with another password. To start over with new data, delete .local; to ` +
+        "keep the data, go back to the version that made it.",
+    );
   }
 }
 

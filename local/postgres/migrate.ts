@@ -13,7 +13,7 @@ import { CommandError } from "../../cli/command_error.ts";
 import { forEachLine, logFrom, logInfo, logWarning } from "../log.ts";
 import { readHistory, versionOf } from "./history.ts";
 import type { Project } from "../project.ts";
-import { SUPABASE_CLI } from "../supabase_cli.ts";
+import { cliDatabase, SUPABASE_CLI } from "../supabase_cli.ts";
 
 /** What `migrate` needs. */
 export interface MigrateOptions {
@@ -33,6 +33,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   const { project, sql, databaseUrl, signal } = options;
   if (!await isBehind(project, sql)) return;
   logInfo("applying migrations and seed");
+  const target = cliDatabase(databaseUrl);
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...SUPABASE_CLI.args,
@@ -40,16 +41,14 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       "push",
       "--workdir",
       project.root,
-      "--db-url",
-      // The CLI requires TLS by default, and 127.0.0.1 has none.
-      `${databaseUrl}?sslmode=disable`,
+      ...target.args,
       "--include-all",
       ...(project.config.db.seed.enabled ? ["--include-seed"] : []),
       "--yes",
     ],
     // The lock file of this program covers the CLI too.
     cwd: import.meta.dirname!,
-    env: SUPABASE_CLI.env,
+    env: { ...SUPABASE_CLI.env, ...target.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -10,21 +10,28 @@ import { findFreePort } from "../ports.ts";
 import { installPostgres, type PostgresBinaries } from "./binaries.ts";
 import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
+import { SUPERUSER } from "./roles.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 
 /** A running server with the database `postgres` and nothing in it; stopped and removed when disposed of. */
 export interface ScratchServer extends AsyncDisposable {
   /** Address of the database `postgres`, as its superuser. */
   readonly url: string;
+  /** The password of the superuser. */
+  readonly password: string;
 }
 
 /**
  * Starts a server on a new cluster, on a free port.
  *
  * @param binaries The programs to use; without them, those that come with the project.
+ * @param settings More settings of the server.
  * @throws {CommandError} if the cluster cannot be created or the server does not start.
  */
-export async function startScratchServer(binaries?: PostgresBinaries): Promise<ScratchServer> {
+export async function startScratchServer(
+  binaries?: PostgresBinaries,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ScratchServer> {
   await using cleanup = new AsyncDisposableStack();
   const user = await findPostgresUser();
   const programs = binaries ?? await installedBinaries();
@@ -35,12 +42,13 @@ export async function startScratchServer(binaries?: PostgresBinaries): Promise<S
   const { signal } = new AbortController();
   await createCluster({ binaries: programs, dataDir, user, password, isThrowaway: true, signal });
   const port = findFreePort();
-  const options = { binaries: programs, dataDir, user, port, isThrowaway: true };
+  const options = { binaries: programs, dataDir, user, port, isThrowaway: true, settings };
   const server = await PostgresServer.start(options);
   cleanup.defer(() => server.stop());
   const owned = cleanup.move();
   return {
-    url: databaseUrl(port, password),
+    url: databaseUrl(port, password, SUPERUSER),
+    password,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -26,6 +26,8 @@ export interface PostgresServerOptions {
   readonly onLost?: () => void;
   /** Called when the server is ready again after that. */
   readonly onRestart?: () => void;
+  /** More settings of the server. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** A folder to remove after the server has stopped, for any reason. */
   readonly removeWhenStopped?: string;
 }
@@ -124,6 +126,7 @@ export class PostgresServer {
       // The line that this module waits for must be in English.
       lc_messages: "C",
       ...(isThrowaway ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
+      ...this.#options.settings,
     };
     const guard = new Deno.Command("/bin/sh", {
       args: [

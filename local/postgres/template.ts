@@ -30,7 +30,7 @@ export interface CopyTemplateOptions {
 /**
  * Copies the template, and creates it first if there is none for the present migrations and seed.
  *
- * @returns the password of the database user `postgres` in the copy.
+ * @returns the password of the roles that log in to the copy.
  */
 export async function copyTemplate(options: CopyTemplateOptions): Promise<{ password: string }> {
   const { project, installation, target, signal } = options;
@@ -82,6 +82,8 @@ async function fingerprintOf(project: Project): Promise<string> {
     // The versions of Postgres and of the package that creates the schema of Auth.
     join(import.meta.dirname!, "../..", "import_map.json"),
     join(import.meta.dirname!, "bootstrap.sql"),
+    join(import.meta.dirname!, "roles.ts"),
+    join(import.meta.dirname!, "system_schema.ts"),
   ];
   for (const file of files) {
     const content = await Deno.readFile(file);

@@ -2,26 +2,33 @@
 
 -- Digest and preview -----------------------------------------------------------------------------
 
--- The two functions of this section have a standard body and no search path: Postgres resolved their names when they
--- were made, and only so can they be inlined into the statements that store every message.
-
 -- Stable because convert_to is.
 create function private.message_digest(message_id text)
 returns uuid
-language sql
+language plpgsql
 stable
 parallel safe
-return encode(substr(sha256(convert_to(message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+set search_path = ''
+as $$
+begin
+  return encode(substr(sha256(convert_to(message_id, 'UTF8')), 1, 16), 'hex')::uuid;
+end;
+$$;
 comment on function private.message_digest(text) is
   'First 16 bytes of the SHA-256 of a message id: what the ledgers keep instead of ids of up to 512 characters '
   '(docs/adr/0002).';
 
 create function private.message_preview(content text, type text)
 returns text
-language sql
+language plpgsql
 immutable
 parallel safe
-return coalesce(nullif(btrim(regexp_replace(left(content, 200), '\s+', ' ', 'g')), ''), '[' || type || ']');
+set search_path = ''
+as $$
+begin
+  return coalesce(nullif(btrim(regexp_replace(left(content, 200), '\s+', ' ', 'g')), ''), '[' || type || ']');
+end;
+$$;
 comment on function private.message_preview(text, text) is
   'What the list of conversations shows of a message: its first 200 characters on one line, or [type] where it has no '
   'text.';

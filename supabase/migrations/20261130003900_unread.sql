@@ -4,9 +4,6 @@
 
 -- The rules --------------------------------------------------------------------------------------
 
--- Standard bodies without a search path: Postgres resolved their names when the functions were made, and only so can
--- they be inlined into the statements that store every message.
-
 create function private.is_unread(
   direction text,
   is_live boolean,
@@ -14,19 +11,29 @@ create function private.is_unread(
   last_read_at timestamptz
 )
 returns boolean
-language sql
+language plpgsql
 immutable
 parallel safe
-return direction = 'inbound' and is_live and sent_at > coalesce(last_read_at, '-infinity');
+set search_path = ''
+as $$
+begin
+  return direction = 'inbound' and is_live and sent_at > coalesce(last_read_at, '-infinity');
+end;
+$$;
 comment on function private.is_unread(text, boolean, timestamptz, timestamptz) is
   'Whether a message counts as unread: a customer''s, no imported history, and newer than what a member has read.';
 
 create function private.is_reopened(closed_at timestamptz, last_live_inbound_at timestamptz)
 returns boolean
-language sql
+language plpgsql
 immutable
 parallel safe
-return last_live_inbound_at > closed_at;
+set search_path = ''
+as $$
+begin
+  return last_live_inbound_at > closed_at;
+end;
+$$;
 comment on function private.is_reopened(timestamptz, timestamptz) is
   'Whether a closed conversation opens again: the customer wrote after it was closed, no imported history. Null while '
   'it is open.';

@@ -98,16 +98,20 @@ comment on function private.schedule_jobs() is
 
 do $$
 begin
-  if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_cron') then
+  -- pg_cron works in one database of a server that has loaded it. Elsewhere there is nothing to do; where there is,
+  -- a failure fails the migration.
+  if exists (select from pg_catalog.pg_extension where extname = 'pg_cron')
+    or exists (
+      select from pg_catalog.pg_settings as loaded
+      where loaded.name = 'cron.database_name' and loaded.setting = current_database()
+    )
+  then
     create extension if not exists pg_cron;
-    if exists (select 1 from pg_catalog.pg_available_extensions where name = 'pg_net') then
-      create extension if not exists pg_net;
+    if exists (select from pg_catalog.pg_available_extensions where name = 'pg_net') then
+      create extension if not exists pg_net with schema extensions;
     end if;
     perform private.schedule_jobs();
   end if;
-exception when others then
-  -- Available but not loaded by this server, or not allowed to this role.
-  raise notice 'pg_cron could not be used: %', sqlerrm;
 end;
 $$;
 

@@ -12,11 +12,11 @@ Deno.test("the advisors of the Supabase CLI find nothing", async () => {
 
 Deno.test("the advisors notice a function without a search path", async () => {
   await using server = await startScratchServer();
-  await provideSupabase(server);
-  const sql = connect(server.url, { max: 1 });
+  const url = await provideSupabase(server);
+  const sql = connect(url, { max: 1 });
   await sql`create function public.advised() returns int language sql as 'select 1'`;
   await sql.end();
-  const findings = await runAdvisors(server.url);
+  const findings = await runAdvisors(url);
   assertEquals(findings.map(({ name, metadata }) => `${name} ${metadata.name}`), [
     "function_search_path_mutable advised",
   ]);

@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import type postgres from "postgres";
 import { findFreePort } from "../../local/ports.ts";
+import { asRole, SUPERUSER } from "../../local/postgres/roles.ts";
 import { connect, size, type Sql } from "../support/database.ts";
 import {
   conversation,
@@ -78,6 +79,15 @@ async function reconnect(url: string, lostSession: number): Promise<postgres.Sql
   }
 }
 
+/** The process id of the server, which only its superuser may see. */
+async function serverPid(url: string): Promise<number> {
+  const sql = connect(asRole(url, SUPERUSER), { max: 1 });
+  const [row] = await sql<{ pid: number }[]>`
+    select split_part(pg_read_file('postmaster.pid'), e'\n', 1)::integer as pid`;
+  await sql.end();
+  return row!.pid;
+}
+
 interface Load {
   acknowledged: TestConversation[];
   unacknowledged: TestConversation[][];
@@ -95,15 +105,12 @@ async function loadAndKill(
   let batches = 0;
   const pools: postgres.Sql[] = [];
   const sessions: number[] = [];
-  let server = 0;
+  const server = await serverPid(url);
   for (let writer = 0; writer < WRITERS; writer++) {
     const pool = connectToMortal(url);
     pools.push(pool);
-    const [row] = await pool<{ session: number; server: number }[]>`
-      select pg_backend_pid() as session,
-        split_part(pg_read_file('postmaster.pid'), e'\n', 1)::integer as server`;
+    const [row] = await pool<{ session: number }[]>`select pg_backend_pid() as session`;
     sessions.push(row!.session);
-    server = row!.server;
     await pool`set role service_role`;
   }
   const { promise: enough, resolve } = Promise.withResolvers<void>();

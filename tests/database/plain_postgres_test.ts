@@ -6,20 +6,19 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { PostgresBinaries } from "../../local/postgres/binaries.ts";
 import { installedBinaries, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type postgres from "postgres";
 import { become, connect, type Sql } from "../support/database.ts";
+import { DEBIAN_15, missingPrograms, named } from "../support/debian_postgres.ts";
 import { conversation, ingest, messages, readThread, threadFaults } from "../support/messages.ts";
 import { addPerson, createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
 const MIGRATIONS = join(REPOSITORY, "supabase/migrations");
-/** Where Debian puts version 15. */
-const DEBIAN_15 = "/usr/lib/postgresql/15/bin";
 
-/** What Supabase has before the first migration, as far as the migrations need it. */
+/** What Supabase has before the first migration, as far as the migrations need it, and an owner with few rights. */
 const BOOTSTRAP = `
   create role anon nologin noinherit;
   create role authenticated nologin noinherit;
@@ -30,6 +29,10 @@ const BOOTSTRAP = `
   create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
   create function auth.uid() returns uuid language sql stable
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
+  create role app_owner login password 'app_owner';
+  alter database postgres owner to app_owner;
+  grant usage on schema auth to app_owner;
+  grant select, references, trigger on auth.users to app_owner;
 `;
 
 /** The part of Realtime that migrations look for: where it is not there, as elsewhere in the tests, inboxes poll. */
@@ -46,6 +49,8 @@ const REALTIME = `
   $$;
   create function realtime.topic() returns text language sql stable
   as $$ select nullif(current_setting('realtime.topic', true), '') $$;
+  grant usage on schema realtime to app_owner;
+  alter table realtime.messages owner to app_owner;
 `;
 
 /** The broadcast names the changed conversation by its id alone, and only members receive it. */
@@ -106,9 +111,13 @@ async function testMigrations(
   await sql.unsafe(BOOTSTRAP);
   if (hasRealtime) await sql.unsafe(REALTIME);
   const files = [...Deno.readDirSync(MIGRATIONS)].map((entry) => entry.name).sort();
+  const ownerUrl = new URL(scratch.url);
+  ownerUrl.username = ownerUrl.password = "app_owner";
+  const owner = connect(ownerUrl.href, { max: 1 });
+  cleanup.defer(() => owner.end());
   for (const file of files) {
     // One transaction per file, as the CLI does it.
-    await sql.begin(async (migration) => {
+    await owner.begin(async (migration) => {
       await migration.unsafe(await Deno.readTextFile(join(MIGRATIONS, file)));
     });
   }
@@ -155,12 +164,10 @@ Deno.test("migrations apply to plain Postgres 17, with Realtime", async () => {
   await testMigrations(await installedBinaries(), 17, { hasRealtime: true });
 });
 
-const has15 = await isFile(join(DEBIAN_15, "postgres"));
+const missing = missingPrograms([join(DEBIAN_15, "postgres")]);
 Deno.test({
-  name: has15
-    ? "migrations apply to plain Postgres 15"
-    : `SKIPPED, there is no Postgres 15 in ${dirname(DEBIAN_15)}: migrations apply to Postgres 15`,
-  ignore: !has15,
+  name: named("migrations apply to plain Postgres 15", missing),
+  ignore: missing.length > 0,
   fn: async () => {
     await testMigrations(
       { initdb: join(DEBIAN_15, "initdb"), postgres: join(DEBIAN_15, "postgres") },
@@ -168,11 +175,3 @@ Deno.test({
     );
   },
 });
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch {
-    return false;
-  }
-}

@@ -131,6 +131,8 @@ Deno.test("the stack", async (t) => {
   await t.step("gives a function only its own environment", async () => {
     const { env } = await (await call(stack, "echo")).json();
     assertEquals(env.SUPABASE_URL, info.api_url);
+    assertEquals(JSON.parse(env.SUPABASE_SECRET_KEYS), { default: info.secret_key });
+    assertEquals(JSON.parse(env.SUPABASE_PUBLISHABLE_KEYS), { default: info.publishable_key });
     assertEquals(env.SUPABASE_ANON_KEY, info.publishable_key);
     assertEquals(env.SUPABASE_SERVICE_ROLE_KEY, info.secret_key);
     assertEquals(env.SUPABASE_DB_URL, info.db_url);

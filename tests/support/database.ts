@@ -36,7 +36,7 @@ export class TestDatabase {
     return opened(this.#stack).info;
   }
 
-  /** Statements as the superuser, for set-up and for looking at the result. */
+  /** Statements as the owner of the schema, who passes by its policies: for set-up and for looking at the result. */
   get sql(): postgres.Sql {
     return opened(this.#sql);
   }
@@ -64,7 +64,7 @@ export class TestDatabase {
   /**
    * Runs statements as a user, in one transaction that is rolled back.
    *
-   * @param before Statements of the superuser, earlier in the same transaction.
+   * @param before Statements of the owner, earlier in the same transaction.
    * @returns the result, or the SQLSTATE of the error they ended with.
    */
   async attempt<T>(

@@ -28,8 +28,8 @@ import { usePollInterval } from "./use_poll_interval.ts";
 
 const PANEL_KEY = "inbox.contact";
 
-/** The pane for one conversation. The default export, so that it can be loaded after the list. */
-export default function ConversationPane({ conversationId }: { conversationId: string }) {
+/** The pane for one conversation. */
+export function ConversationPane({ conversationId }: { conversationId: string }) {
   const workspace = useWorkspace();
   const pollMs = usePollInterval(conversationId);
   const query = useConversation(conversationId, pollMs);

@@ -5,17 +5,13 @@
  */
 
 import { MessagesSquare } from "lucide-react";
-import { lazy, Suspense, useEffect } from "react";
+import { useEffect } from "react";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
-import { afterPage } from "../ui/lazy.ts";
-import { PageSpinner } from "../ui/spinner.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { ConversationList } from "./conversation_list.tsx";
+import { ConversationPane } from "./conversation_pane.tsx";
 import { useLiveChanges } from "./use_live_changes.ts";
-
-const loadPane = () => import("./conversation_pane.tsx");
-const ConversationPane = lazy(loadPane);
 
 /** The page; `conversationId` is the one that is open. */
 export function InboxPage({ conversationId }: { conversationId: string | undefined }) {
@@ -24,8 +20,6 @@ export function InboxPage({ conversationId }: { conversationId: string | undefin
   useEffect(() => {
     document.title = `${texts.app.name} · ${workspace.name}`;
   }, [workspace.name]);
-  // The list is there first; opening a conversation then waits for nothing.
-  useEffect(() => void afterPage().then(loadPane), []);
   return (
     <div className="inbox" data-open={conversationId !== undefined}>
       <h1 className="visually-hidden">{texts.app.name}</h1>
@@ -40,17 +34,7 @@ export function InboxPage({ conversationId }: { conversationId: string | undefin
             />
           </section>
         )
-        : (
-          <Suspense
-            fallback={
-              <section className="thread">
-                <PageSpinner />
-              </section>
-            }
-          >
-            <ConversationPane key={conversationId} conversationId={conversationId} />
-          </Suspense>
-        )}
+        : <ConversationPane key={conversationId} conversationId={conversationId} />}
     </div>
   );
 }

@@ -14,7 +14,7 @@ const { promise: pageDrawn, resolve: notePageDrawn } = Promise.withResolvers<voi
 /** Notes that the first page shows its content, so that the rest of the code can be loaded. */
 export { notePageDrawn };
 
-/** Like `lazy` of React, but waits for {@linkcode afterPage}. */
+/** Like `lazy` of React, but loads the code when the first page is drawn. */
 // deno-lint-ignore no-explicit-any -- the props are those of the component
 export function lazyAfterPage<Component extends ComponentType<any>>(
   load: () => Promise<{ default: Component }>,
@@ -26,7 +26,7 @@ export function lazyAfterPage<Component extends ComponentType<any>>(
 }
 
 /** Resolves when the first page is drawn and the browser is idle. */
-export async function afterPage(): Promise<void> {
+async function afterPage(): Promise<void> {
   await Promise.race([pageDrawn, new Promise((resolve) => setTimeout(resolve, MAX_WAIT_MS))]);
   // Safari has no requestIdleCallback.
   if (!("requestIdleCallback" in globalThis)) return;

@@ -35,7 +35,7 @@ export async function syncKapso(deps: CommandDeps, options: SyncOptions): Promis
   let target: Target;
   try {
     target = await findTarget(
-      createServiceClient({ supabaseUrl: project.url, serviceRoleKey: project.serviceKey }),
+      createServiceClient({ supabaseUrl: project.url, secretKey: project.serviceKey }),
       options,
     );
   } catch (error) {

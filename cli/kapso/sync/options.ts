@@ -23,7 +23,7 @@ Running it again adds only what is new. Without a slug: the only workspace with 
   --help
 
 Environment:
-  SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY   the project; otherwise the one of deno task start
+  SUPABASE_URL, SUPABASE_SECRET_KEY   the project; otherwise the one of deno task start
   KAPSO_API_KEY                             instead of the key that the project has for the number
 
 Exit code: 0 all done, 1 failed, 2 wrong options, 3 some conversations or numbers failed, 130 stopped

@@ -11,6 +11,7 @@ import { Lock } from "../../../local/lock.ts";
 import { loadSecrets } from "../../../local/secrets.ts";
 import { CommandError, usageError } from "../../command_error.ts";
 import { isHeaderSafe } from "../../options.ts";
+import { readSecretKey } from "../../secret_key.ts";
 
 /** A project, with the key that bypasses row level security. */
 export interface Project {
@@ -22,7 +23,7 @@ export interface Project {
 /**
  * Finds the project.
  *
- * @param env `SUPABASE_URL` and `SUPABASE_SERVICE_ROLE_KEY`, both or neither.
+ * @param env `SUPABASE_URL` and `SUPABASE_SECRET_KEY`, both or neither.
  * @param folder The folder whose `.local/` may have a running stack.
  * @throws {CommandError} if there is none, or one of the two variables is missing.
  */
@@ -31,12 +32,12 @@ export async function findProject(
   folder: string,
 ): Promise<Project> {
   const url = env.SUPABASE_URL?.trim();
-  const serviceKey = env.SUPABASE_SERVICE_ROLE_KEY?.trim();
+  const serviceKey = readSecretKey(env);
   if (!url && !serviceKey) return await findLocal(join(folder, ".local"));
   if (!url || !serviceKey) {
     throw usageError(
-      `SUPABASE_${url ? "SERVICE_ROLE_KEY" : "URL"} is not set. Set both SUPABASE_URL and ` +
-        "SUPABASE_SERVICE_ROLE_KEY, or neither to use the project of deno task start.",
+      `SUPABASE_${url ? "SECRET_KEY" : "URL"} is not set. Set both SUPABASE_URL and ` +
+        "SUPABASE_SECRET_KEY, or neither to use the project of deno task start.",
     );
   }
   const parsed = URL.parse(url);
@@ -46,7 +47,7 @@ export async function findProject(
     );
   }
   if (!isHeaderSafe(serviceKey)) {
-    throw usageError("SUPABASE_SERVICE_ROLE_KEY has characters that no key has.");
+    throw usageError("SUPABASE_SECRET_KEY has characters that no key has.");
   }
   return { url: parsed.origin + parsed.pathname.replace(/\/+$/u, ""), serviceKey };
 }
@@ -54,7 +55,7 @@ export async function findProject(
 async function findLocal(localDir: string): Promise<Project> {
   const missing = new CommandError(
     "No project is running on this machine. Start it with deno task start, or set SUPABASE_URL and " +
-      "SUPABASE_SERVICE_ROLE_KEY for another one.",
+      "SUPABASE_SECRET_KEY for another one.",
   );
   try {
     await Deno.stat(join(localDir, "secrets.json"));

@@ -164,8 +164,8 @@ function refusal(response: Response, text: string): Error {
     case "invalid_token":
     case "service_key_required":
       return new CommandError(
-        "kapso-sync refuses SUPABASE_SERVICE_ROLE_KEY. It must be the key that the functions have " +
-          "under this name.",
+        "kapso-sync refuses SUPABASE_SECRET_KEY. Give a secret key of the project that SUPABASE_URL " +
+          "names.",
       );
     case "kapso_api_key_missing":
       return new CommandError(

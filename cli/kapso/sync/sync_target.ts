@@ -153,7 +153,7 @@ function unwrap<Data>({ data, error, status }: Answer<Data>): Data {
   if (!error) return data!;
   if (status === 401 || status === 403) {
     throw usageError(
-      "The project refuses SUPABASE_SERVICE_ROLE_KEY. Give the secret key (or service_role key) of " +
+      "The project refuses SUPABASE_SECRET_KEY. Give a secret key (or the legacy service_role key) of " +
         "the project that SUPABASE_URL names.",
     );
   }

@@ -21,6 +21,7 @@ import { CommandError, usageError } from "../../command_error.ts";
 import { oneOf, readArguments } from "../../options.ts";
 import { type CommandDeps, register, resume, status, test } from "./commands.ts";
 import { explainRefusal } from "./deliveries.ts";
+import { readSecretKey } from "../../secret_key.ts";
 
 const HELP = `Registers and checks the webhook of a Kapso number.
 
@@ -38,7 +39,7 @@ Usage: deno task kapso:webhook <command> <connection> [options]
   --rotate       register: create a new secret; the old one stays valid for another day
   --event <name> test: the event to send (whatsapp.message.received)
 
-Environment: KAPSO_API_KEY, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, CREDENTIALS_KEY,
+Environment: KAPSO_API_KEY, SUPABASE_URL, SUPABASE_SECRET_KEY, CREDENTIALS_KEY,
 and KAPSO_API_URL (https://api.kapso.ai).`;
 
 const COMMANDS: Record<
@@ -77,7 +78,7 @@ async function main(args: string[]): Promise<number> {
     apiKey,
     client: createServiceClient({
       supabaseUrl,
-      serviceRoleKey: required(env, "SUPABASE_SERVICE_ROLE_KEY"),
+      secretKey: required({ SUPABASE_SECRET_KEY: readSecretKey(env) }, "SUPABASE_SECRET_KEY"),
     }),
     cipher: await readCipher(required(env, "CREDENTIALS_KEY")),
     webhookUrl: (values.url ?? `${supabaseUrl}/functions/v1/kapso-webhook`).replace(/\/+$/, ""),
@@ -106,7 +107,7 @@ function parse(args: string[]) {
   });
 }
 
-function required(env: Record<string, string>, name: string): string {
+function required(env: Record<string, string | undefined>, name: string): string {
   const value = env[name];
   if (!value) throw usageError(`The environment variable ${name} is not set.`);
   return value;

@@ -9,7 +9,7 @@ import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { createHandler } from "./handler.ts";
-import { mediaLinkKey } from "./media_links.ts";
+import { mediaLinkKeys } from "./media_links.ts";
 import { createCredentialStore, createMediaSourceStore, createOutboxStore } from "./store.ts";
 
 const env = Deno.env.toObject();
@@ -37,7 +37,7 @@ Deno.serve(createHandler({
     log: consoleLog,
   }),
   mediaSources: createMediaSourceStore(client),
-  mediaLinkKey: await mediaLinkKey(projectEnv.serviceRoleKey),
+  mediaLinkKeys: await mediaLinkKeys(projectEnv.secretKeys),
   // In a container, browsers reach the project at another address than the function does.
   inboxUrl: env.INBOX_URL ?? `${projectEnv.supabaseUrl}/functions/v1/inbox`,
   hasInstallationKey: env.KAPSO_API_KEY

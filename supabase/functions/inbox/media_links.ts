@@ -20,8 +20,8 @@ import type { MediaSource, MediaSourceStore } from "./store.ts";
 export interface MediaDeps {
   media: Pick<MediaLibrary, "openMedia">;
   mediaSources: MediaSourceStore;
-  /** Key of the signatures, at least 32 bytes. */
-  mediaLinkKey: Uint8Array;
+  /** Keys of the signatures, at least 32 bytes each: the first one signs, all of them are accepted. */
+  mediaLinkKeys: readonly Uint8Array[];
   /** Address of this function, as browsers reach it. */
   inboxUrl: string;
   /** Milliseconds since 1970. */
@@ -53,7 +53,7 @@ export function addMediaLinkRoute(app: MemberApp, deps: MediaDeps): void {
       .setProtectedHeader({ alg: "HS256" })
       .setAudience(AUDIENCE)
       .setExpirationTime(expiresAt)
-      .sign(deps.mediaLinkKey);
+      .sign(deps.mediaLinkKeys[0]!);
     return reply(200, {
       url: `${deps.inboxUrl}/media/${token}`,
       expires_at: new Date(expiresAt * 1000).toISOString(),
@@ -97,20 +97,22 @@ export function addMediaRoute(app: OpenApp, deps: MediaDeps): void {
 }
 
 async function readToken(deps: MediaDeps, token: string): Promise<z.output<typeof claims>> {
-  try {
-    const { payload } = await jwtVerify(token, deps.mediaLinkKey, {
-      algorithms: ["HS256"],
-      audience: AUDIENCE,
-      currentDate: new Date(deps.now()),
-    });
-    return claims.parse(payload);
-  } catch (cause) {
-    const isBadToken = cause instanceof errors.JOSEError || cause instanceof z.ZodError;
-    if (!isBadToken) throw cause;
-    throw new AppError(403, "link_expired", "This link has expired. Open the file again", {
-      cause,
-    });
+  let cause: unknown;
+  for (const key of deps.mediaLinkKeys) {
+    try {
+      const { payload } = await jwtVerify(token, key, {
+        algorithms: ["HS256"],
+        audience: AUDIENCE,
+        currentDate: new Date(deps.now()),
+      });
+      return claims.parse(payload);
+    } catch (error) {
+      const isBadToken = error instanceof errors.JOSEError || error instanceof z.ZodError;
+      if (!isBadToken) throw error;
+      cause = error;
+    }
   }
+  throw new AppError(403, "link_expired", "This link has expired. Open the file again", { cause });
 }
 
 function hasFile({ message }: MediaSource): boolean {
@@ -130,11 +132,16 @@ function notFound(): AppError {
 }
 
 /**
- * Derives the key of media links from a secret of the project.
+ * Derives the keys of media links from the secret keys of the project, in their order. While keys are exchanged,
+ * links signed with the old one stay valid.
  *
- * @param secret At least 32 characters.
+ * @param secrets At least 32 characters each.
  */
-export async function mediaLinkKey(secret: string): Promise<Uint8Array> {
+export function mediaLinkKeys(secrets: readonly string[]): Promise<Uint8Array[]> {
+  return Promise.all(secrets.map(deriveKey));
+}
+
+async function deriveKey(secret: string): Promise<Uint8Array> {
   const key = await crypto.subtle.importKey(
     "raw",
     new TextEncoder().encode(secret),

@@ -226,9 +226,9 @@ Deno.test("kapso:sync says what went wrong, and what to do", async () => {
     [[slug], { KAPSO_API_KEY: "wrong-key-of-kapso" }, 1, "Kapso refuses: Invalid credentials"],
     [
       [slug],
-      { SUPABASE_SERVICE_ROLE_KEY: "sb_secret_wrong" },
+      { SUPABASE_SECRET_KEY: "sb_secret_wrong" },
       2,
-      "refuses SUPABASE_SERVICE_ROLE_KEY",
+      "refuses SUPABASE_SECRET_KEY",
     ],
     [[slug], { SUPABASE_URL: closed }, 1, "Cannot reach the project"],
     [[slug], { SUPABASE_URL: "" }, 2, "SUPABASE_URL is not set"],
@@ -390,7 +390,7 @@ Deno.test("without environment variables it uses the project on this machine", a
     });
     attempt.lock.release();
     assertEquals(
-      await findProject({ SUPABASE_URL: "https://x.co/", SUPABASE_SERVICE_ROLE_KEY: "k" }, folder),
+      await findProject({ SUPABASE_URL: "https://x.co/", SUPABASE_SECRET_KEY: "k" }, folder),
       { url: "https://x.co", serviceKey: "k" },
     );
   } finally {
@@ -438,7 +438,7 @@ function start(args: string[], env: Record<string, string> = {}) {
     cwd: ROOT,
     env: {
       SUPABASE_URL: info.api_url,
-      SUPABASE_SERVICE_ROLE_KEY: info.secret_key,
+      SUPABASE_SECRET_KEY: info.secret_key,
       NO_COLOR: "1",
       ...env,
     },

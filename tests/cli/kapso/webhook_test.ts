@@ -140,7 +140,7 @@ async function start(options: { knowsContactEvents?: boolean } = {}) {
           KAPSO_API_KEY: fake.apiKey,
           KAPSO_API_URL: fake.url,
           SUPABASE_URL: db.info.api_url,
-          SUPABASE_SERVICE_ROLE_KEY: db.info.secret_key,
+          SUPABASE_SECRET_KEY: db.info.secret_key,
           CREDENTIALS_KEY: KEY,
           ...env,
         },

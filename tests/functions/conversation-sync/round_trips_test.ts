@@ -37,7 +37,7 @@ Deno.test("one round trip for every request", async () => {
   const handle = createHandler({
     store: createSessionStore(createServiceClient({
       supabaseUrl: `http://127.0.0.1:${counter.addr.port}`,
-      serviceRoleKey: info.secret_key,
+      secretKey: info.secret_key,
     })),
     log: () => {},
     monotonic: () => 0,

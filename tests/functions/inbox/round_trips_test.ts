@@ -37,8 +37,9 @@ Deno.test.beforeAll(async () => {
   );
   const env = {
     supabaseUrl: `http://127.0.0.1:${counter.addr.port}`,
-    serviceRoleKey: info.secret_key,
-    anonKey: info.publishable_key,
+    secretKey: info.secret_key,
+    secretKeys: [info.secret_key],
+    publishableKey: info.publishable_key,
   };
   const client = createServiceClient(env);
   handle = createHandler({

@@ -74,7 +74,7 @@ async function start(): Promise<Setup> {
   const storage = startFakeStorage();
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
-    serviceRoleKey: db.info.secret_key,
+    secretKey: db.info.secret_key,
   });
   const kapso = createKapsoClient({
     baseUrl: fake.url,
@@ -86,7 +86,7 @@ async function start(): Promise<Setup> {
       store: createMediaCopyStore(client),
       storage: createMediaStorage({
         supabaseUrl: storage.url,
-        serviceRoleKey: storage.serviceKey,
+        secretKey: storage.serviceKey,
       }),
       download: createDownload({ baseUrl: fake.url }),
       kapsoFor: () => Promise.resolve(kapso),
@@ -347,7 +347,7 @@ Deno.test("a copier that was cut off is replaced, and its result no longer count
   const photo = await setup.receive({ type: "image" });
   const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
-    serviceRoleKey: db.info.secret_key,
+    secretKey: db.info.secret_key,
   }));
   const [first] = await store.claim(phoneNumber.id, 5);
   assertEquals(await store.claim(phoneNumber.id, 5), [], "another copier has it");
@@ -433,7 +433,7 @@ Deno.test("deleting a conversation deletes its files", async () => {
   const late = await setup.receive({ type: "image" });
   const store = createMediaCopyStore(createServiceClient({
     supabaseUrl: db.info.api_url,
-    serviceRoleKey: db.info.secret_key,
+    secretKey: db.info.secret_key,
   }));
   const [copy] = await store.claim(phoneNumber.id, 5);
   assertEquals(copy!.messageId, late.id);

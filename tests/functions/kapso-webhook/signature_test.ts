@@ -213,7 +213,7 @@ Deno.test("the installation's Kapso key is for the named workspaces, and no othe
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
-    serviceRoleKey: db.info.secret_key,
+    secretKey: db.info.secret_key,
   });
   const cipher = await createCredentialCipher(KEY);
   const accounts = (workspaces: string | undefined) =>
@@ -247,7 +247,7 @@ async function countEvents(phoneNumber: PhoneNumber): Promise<number> {
 async function ownFunction(secret: string | undefined, workspaces = "*") {
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
-    serviceRoleKey: db.info.secret_key,
+    secretKey: db.info.secret_key,
   });
   const cipher = await createCredentialCipher(KEY);
   const handler = createHandler({

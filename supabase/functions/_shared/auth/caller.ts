@@ -9,7 +9,7 @@ import { createUserClient, type DatabaseClient } from "../database/clients.ts";
 import type { SupabaseEnv } from "../database/env.ts";
 import { rows } from "../database/rpc.ts";
 import { AppError } from "../http/errors.ts";
-import { isSameSecret } from "./hash.ts";
+import { isOneOfSecrets } from "./hash.ts";
 import { authenticateRefused, createApp, type CreateAppOptions, errorBody } from "../http/app.ts";
 
 /** A caller. */
@@ -25,8 +25,8 @@ export type Caller =
  * Makes the reader of callers.
  *
  * @param env Project and keys.
- * @returns Reads the headers `apikey` and `Authorization: Bearer …` of a request. The service key counts
- *   in either; any other bearer counts as a user's token, which the first database call with it checks.
+ * @returns Reads the headers `apikey` and `Authorization: Bearer …` of a request. A secret key of the project
+ *   counts in either; any other bearer counts as a user's token, which the first database call with it checks.
  *   It throws {@linkcode AppError} missing_authorization (401) without either.
  */
 export function createCallerReader(env: SupabaseEnv): (request: Request) => Promise<Caller> {
@@ -34,7 +34,7 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
     const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
     const apiKey = request.headers.get("apikey") ?? undefined;
     for (const key of [bearer, apiKey]) {
-      if (key !== undefined && await isSameSecret(key, env.serviceRoleKey)) {
+      if (key !== undefined && await isOneOfSecrets(key, env.secretKeys)) {
         return { kind: "service" };
       }
     }

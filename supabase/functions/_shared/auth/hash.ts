@@ -17,6 +17,15 @@ export async function isSameSecret(given: string, expected: string): Promise<boo
   return timingSafeEqual(await sha256(given), await sha256(expected));
 }
 
+/** Whether a secret is one of some, in a time that tells neither which nor how much of it was right. */
+export async function isOneOfSecrets(
+  given: string,
+  expected: readonly string[],
+): Promise<boolean> {
+  const matches = await Promise.all(expected.map((secret) => isSameSecret(given, secret)));
+  return matches.includes(true);
+}
+
 async function sha256(text: string): Promise<Buffer> {
   return Buffer.from(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }

@@ -24,9 +24,9 @@ export type DatabaseClient = SupabaseClient<Database> & {
  * nothing else keeps tenants apart there.
  */
 export function createServiceClient(
-  env: Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">,
+  env: Pick<SupabaseEnv, "supabaseUrl" | "secretKey">,
 ): DatabaseClient {
-  return createDatabaseClient(env, env.serviceRoleKey, {}, "service");
+  return createDatabaseClient(env, env.secretKey, {}, "service");
 }
 
 /**
@@ -35,12 +35,12 @@ export function createServiceClient(
  * @param accessToken The user's token. PostgREST checks it with every call.
  */
 export function createUserClient(
-  env: Pick<SupabaseEnv, "supabaseUrl" | "anonKey">,
+  env: Pick<SupabaseEnv, "supabaseUrl" | "publishableKey">,
   accessToken: string,
 ): DatabaseClient {
   return createDatabaseClient(
     env,
-    env.anonKey,
+    env.publishableKey,
     { Authorization: `Bearer ${accessToken}` },
     "user",
   );

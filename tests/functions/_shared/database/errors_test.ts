@@ -4,10 +4,9 @@
  * @module
  */
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 
 import { createConversationStore } from "../../../../supabase/functions/_shared/messages/conversation_store.ts";
-import { readSupabaseEnv } from "../../../../supabase/functions/_shared/database/env.ts";
 import { databaseError } from "../../../../supabase/functions/_shared/database/errors.ts";
 import { AppError } from "../../../../supabase/functions/_shared/http/errors.ts";
 import { createPeopleStore } from "../../../../supabase/functions/messaging-people/store.ts";
@@ -96,22 +95,5 @@ Deno.test("a failed call of the database becomes an AppError", async () => {
     ]
   ) {
     assertEquals((await assertRejects(call, AppError)).code, "database_unavailable");
-  }
-});
-
-Deno.test("readSupabaseEnv() requires every setting", () => {
-  const env = {
-    SUPABASE_URL: "https://x.supabase.co/",
-    SUPABASE_SERVICE_ROLE_KEY: "k",
-    SUPABASE_ANON_KEY: "p",
-    A: "b",
-  };
-  assertEquals(readSupabaseEnv(env), {
-    supabaseUrl: "https://x.supabase.co",
-    serviceRoleKey: "k",
-    anonKey: "p",
-  });
-  for (const name of ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"]) {
-    assertThrows(() => readSupabaseEnv({ ...env, [name]: "" }), Error, name);
   }
 });

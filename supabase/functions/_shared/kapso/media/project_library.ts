@@ -12,7 +12,7 @@ import { createMediaStorage } from "./storage.ts";
 
 /** Settings of {@linkcode projectMedia}. */
 export interface ProjectMediaSettings
-  extends Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">, Pick<MediaDeps, "kapsoFor" | "log"> {
+  extends Pick<SupabaseEnv, "supabaseUrl" | "secretKey">, Pick<MediaDeps, "kapsoFor" | "log"> {
   /** `KAPSO_API_URL`: the address of Kapso's API, whose files are allowed as well. */
   kapsoBaseUrl: string | undefined;
   /** `KAPSO_MEDIA_HOSTS`: further hosts that files may come from, separated by commas. */

@@ -36,10 +36,10 @@ const TIMEOUT_MS = 120_000;
 
 /** {@linkcode MediaStorage} on Supabase Storage. */
 export function createMediaStorage(
-  env: Pick<SupabaseEnv, "supabaseUrl" | "serviceRoleKey">,
+  env: Pick<SupabaseEnv, "supabaseUrl" | "secretKey">,
   send: typeof fetch = fetch,
 ): MediaStorage {
-  const { storage } = createClient(env.supabaseUrl, env.serviceRoleKey, {
+  const { storage } = createClient(env.supabaseUrl, env.secretKey, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: {
       fetch: (input, init?: RequestInit) =>

@@ -150,7 +150,7 @@ Deno.test("a file that is too large, of a wrong type or missing has its reason",
 
 Deno.test("the bucket is created once and private, and a project without Storage is detected", async () => {
   await using fake = startFakeStorage();
-  const env = { supabaseUrl: fake.url, serviceRoleKey: fake.serviceKey };
+  const env = { supabaseUrl: fake.url, secretKey: fake.serviceKey };
   const [one, other] = [createMediaStorage(env), createMediaStorage(env)];
   assertEquals(await Promise.all([one.isThere(), other.isThere()]), [true, true]);
   assertEquals([...fake.buckets], [["media", { public: false }]]);
