@@ -93,18 +93,20 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
         },
       },
     }),
-  // 10 MB in one batch of 200 messages, twice as many as Kapso sends.
+  // 10 MB in one batch of 100 messages. Text is at most 4 KB there; the rest are fields that are not read.
   "kapso-webhook": ({ info }) => {
-    const text = "x".repeat((10 * MB - ENVELOPE_BYTES) / 200 - 500);
+    const text = "x".repeat(4096);
+    const unread = "x".repeat((10 * MB - ENVELOPE_BYTES) / 100 - text.length - 1000);
     const body = JSON.stringify({
       batch: true,
-      data: Array.from({ length: 200 }, (_, index) => ({
+      data: Array.from({ length: 100 }, (_, index) => ({
         message: {
           id: `wamid.limits${index}`,
           timestamp: `${1772442000 + index}`,
           type: "text",
           from: "5511900000001",
           text: { body: text },
+          unread,
           kapso: { direction: "inbound", status: "received", has_media: false },
         },
         conversation: {
@@ -124,7 +126,7 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
           body,
           secretKey: info.demo.kapso_webhook_secret,
           idempotencyKey: crypto.randomUUID(),
-          batchSize: 200,
+          batchSize: 100,
         }),
         body,
       },
