@@ -20,6 +20,7 @@ import { type Project, readProject } from "./project.ts";
 import { listen } from "./gateway/listener.ts";
 import { limitRequests, REQUEST_LIMITS, type RequestLimits } from "./gateway/request_limits.ts";
 import { FunctionProxy } from "./gateway/function_proxy.ts";
+import { RealtimeService } from "./realtime/service.ts";
 import { createRestApi } from "./gateway/rest.ts";
 import { RestService } from "./gateway/rest_service.ts";
 import { startSchedule } from "./schedule.ts";
@@ -109,16 +110,23 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const rest = new RestService((databaseUrl) =>
       createRestApi({ databaseUrl, config: project.config, secrets })
     );
+    const realtime = project.config.realtime.enabled ? new RealtimeService(secrets) : undefined;
     const database = await openDatabase({
       project,
       secrets,
       isThrowaway,
       signal,
-      onLost: () => rest.disconnect(),
-      onRestart: () => rest.reconnect(),
+      onLost: () => {
+        rest.disconnect();
+        realtime?.disconnect();
+      },
+      onRestart: () => {
+        rest.reconnect();
+        realtime?.reconnect();
+      },
     });
-    closers.push(() => database.server.stop(), () => rest.close());
-    await rest.connect(database.url);
+    closers.push(() => database.server.stop(), () => rest.close(), () => realtime?.close());
+    await Promise.all([rest.connect(database.url), realtime?.connect(database.url)]);
 
     const fakeKapso = options.hasFakeKapso
       ? await startFakeKapso({
@@ -161,19 +169,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       project,
       apiUrl,
       publishableKey: secrets.publishable_key,
+      hasRealtime: realtime !== undefined,
       demo: { email: DEMO.email, password: DEMO.password },
       isWatching: options.isWatching,
     });
     gateway = createGateway({
       app,
       rest,
+      realtime,
       functions,
       proxy,
       checkUserToken: await createUserTokenCheck(secrets.jwt_secret),
     });
     signal.throwIfAborted();
     // The first part to stop: running requests still need the others.
-    closers.push(() => listener.stop());
+    closers.push(() => listener.stop(), () => realtime?.close());
     // Tests decide when scheduled work runs.
     if (!isThrowaway || options.hasFakeKapso) {
       const schedule = await startSchedule({

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { REALTIME_PATH } from "../realtime/service.ts";
 import type { Gateway } from "./gateway.ts";
 import { type BodyLimits, RequestBody } from "./request_body.ts";
 
@@ -46,11 +47,12 @@ export function limitRequests(gateway: Gateway, options: LimitOptions): Deno.Ser
 
   return async (request, { remoteAddr, completed }) => {
     const caller = remoteAddr as Deno.NetAddr;
-    // A WebSocket stays open for hours and sends no body.
-    if (request.headers.has("upgrade")) return await gateway(request, caller);
-    const kind = new URL(request.url).pathname.startsWith("/functions/v1/")
-      ? "functions"
-      : "others";
+    const { pathname } = new URL(request.url);
+    // A WebSocket stays open for hours and sends no body; Realtime has a limit of its own.
+    if (pathname.startsWith(REALTIME_PATH) && request.headers.has("upgrade")) {
+      return await gateway(request, caller);
+    }
+    const kind = pathname.startsWith("/functions/v1/") ? "functions" : "others";
     const max = limits.maxRequests * (kind === "functions" ? 1 : OTHER_SHARE);
     if (inFlight[kind] >= max && request.headers.get("apikey") !== secretKey) return busy();
 
