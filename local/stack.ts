@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { createApp } from "./app.ts";
 import { openDatabase } from "./postgres/database.ts";
+import { asRole, SUPERUSER } from "./postgres/roles.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { CommandError } from "../cli/command_error.ts";
@@ -126,7 +127,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       },
     });
     closers.push(() => database.server.stop(), () => rest.close(), () => realtime?.close());
-    await Promise.all([rest.connect(database.url), realtime?.connect(database.url)]);
+    await Promise.all([
+      rest.connect(database.url),
+      // As hosted, where it asks the policies as any role that a token names.
+      realtime?.connect(asRole(database.url, SUPERUSER)),
+    ]);
 
     const fakeKapso = options.hasFakeKapso
       ? await startFakeKapso({

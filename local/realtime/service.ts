@@ -30,6 +30,8 @@ export class RealtimeService {
   readonly #connections = new Set<Connection>();
   #databaseUrl: string | undefined;
   #sql: postgres.Sql | undefined;
+  /** Counts the lives of the database: a connection that is ready only after its end is of no use. */
+  #life = 0;
   #maintenance: ReturnType<typeof setInterval> | undefined;
 
   constructor(secrets: TokenSecrets) {
@@ -39,6 +41,7 @@ export class RealtimeService {
   /** Connects to a database that has become ready. */
   async connect(databaseUrl: string): Promise<void> {
     this.#databaseUrl = databaseUrl;
+    const life = ++this.#life;
     const sql = postgres(databaseUrl, {
       max: DATABASE_CONNECTIONS,
       onnotice: () => {},
@@ -51,6 +54,7 @@ export class RealtimeService {
       await sql.end({ timeout: 1 });
       throw error;
     }
+    if (life !== this.#life) return await sql.end({ timeout: 1 });
     this.#sql = sql;
     this.#maintenance = setInterval(() => {
       maintainPartitions(sql, new Date()).catch((error) => {
@@ -116,7 +120,13 @@ export class RealtimeService {
     if (this.#sql !== sql) return failure(503, "Realtime is restarting");
     // Unreadable once the request is upgraded.
     const headers = headersOf(request);
-    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS });
+    let upgraded: Deno.WebSocketUpgrade;
+    try {
+      upgraded = Deno.upgradeWebSocket(request, { idleTimeout: PING_SECONDS });
+    } catch {
+      return failure(400, "The handshake lacks a header");
+    }
+    const { socket, response } = upgraded;
     const connection: Connection = new Connection({
       socket,
       version,
@@ -138,6 +148,7 @@ export class RealtimeService {
   #drop(): Promise<void> | undefined {
     const sql = this.#sql;
     this.#sql = undefined;
+    this.#life++;
     clearInterval(this.#maintenance);
     this.#restartClients();
     return sql?.end({ timeout: 1 });

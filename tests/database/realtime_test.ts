@@ -98,16 +98,14 @@ Deno.test("a batch is a handful of announcements, however many conversations it 
   }
 });
 
-Deno.test("a deleted connection is one announcement, and deletes fast", async () => {
+Deno.test("a deleted connection is one announcement", async () => {
   const { sql } = database;
   const { workspace, connection } = await createShop();
   const count = size(5_000, 30_501);
   await fill(workspace, connection.id, count);
-  const started = performance.now();
   const news = await announced(workspace, async () => {
     await sql`delete from public.connections where id = ${connection.id}`;
   });
-  console.log(`deleting a connection of ${count} conversations: ${performance.now() - started} ms`);
   assertEquals(news, [{ event: CHANGED, conversation_ids: null }]);
 });
 

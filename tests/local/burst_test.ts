@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import { startStack } from "../../local/spawn_stack.ts";
 import { size } from "../support/database.ts";
@@ -60,12 +60,14 @@ Deno.test("a burst: some webhooks are stored, the others get 503 at once, and th
     const response = await fetch(url, request);
     await response.body?.cancel();
     if (response.status !== 200) {
-      assertEquals([response.status, response.headers.get("retry-after")], [503, "1"]);
+      // Of the gateway, or of the function where the database has too much to do.
+      assertEquals(response.status, 503);
+      assertMatch(response.headers.get("retry-after") ?? "", /^[0-9]+$/);
     }
     return { id, status: response.status, ms: performance.now() - startedAt };
   }
 
-  async function check(perSecond: number, seconds: number): Promise<void> {
+  async function check(perSecond: number, seconds: number): Promise<Answer[]> {
     const answers = await sendAt(perSecond, seconds);
     const accepted = answers.filter(({ status }) => status === 200);
     const refused = answers.filter(({ status }) => status === 503);
@@ -77,20 +79,21 @@ Deno.test("a burst: some webhooks are stored, the others get 503 at once, and th
       where thread.external_conversation_id like ${`${info.demo.kapso_phone_number_id}:%`}`;
     const stored = new Set(rows.map(({ id }) => id));
     assertEquals(accepted.filter(({ id }) => !stored.has(id)), [], "every 200 is stored");
-    assert(quantile(accepted, 0.99) < 10_000, "Kapso waits 10 s");
     const peak = await peakMemory(stack.pid!);
-    assert(peak < 1_000 * MB, `the stack used ${peak / MB} MB`);
     report(
       `${perSecond}/s for ${seconds} s: ${accepted.length} stored, ${refused.length} refused; ` +
         `stored p50 ${quantile(accepted, 0.5)} ms, p99 ${quantile(accepted, 0.99)} ms; ` +
         `refused p50 ${quantile(refused, 0.5)} ms, p99 ${quantile(refused, 0.99)} ms; ` +
         `peak memory of the gateway ${Math.round(peak / MB)} MB`,
     );
+    assert(peak < 1_000 * MB, `the stack used ${peak / MB} MB`);
+    return accepted;
   }
 
   await send(prepare(1)[0]!);
   await check(size(300, 900), size(2, 10));
-  await check(300, size(1, 15));
+  const accepted = await check(300, size(1, 15));
+  assert(quantile(accepted, 0.99) < 10_000, "Kapso waits 10 s for an answer");
   assertEquals((await send(prepare(1)[0]!)).status, 200, "the stack is up");
   await sql.end();
 });

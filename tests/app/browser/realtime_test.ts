@@ -84,6 +84,7 @@ async function openTwice(name: string) {
 
 function assertLive(what: string, times: number[]): void {
   const ms = Math.round(median(times));
+  // deno-lint-ignore no-console -- the figure is what this test is for
   console.log(`${what}: ${ms} ms, the median of ${times.length}`);
   assert(ms < size(1_000, 5_000), `${what}: ${ms} ms`);
 }
@@ -127,8 +128,8 @@ Deno.test("a member's message is in the browser of another one within a second",
 Deno.test("without Realtime a message comes with the next poll, and no error is shown", async () => {
   const { fake, team } = world.inbox;
   const { contact, name } = await customer(world);
-  await using window = await world.open(team.agent);
-  const { page } = window;
+  await using member = await world.open(team.agent);
+  const { page } = member;
   const realtime = await cuttableRealtime(page);
   await untilLive(page);
   await find(page, name);
@@ -160,9 +161,9 @@ Deno.test("without Realtime a message comes with the next poll, and no error is 
 Deno.test("a stranger's browser hears nothing", async () => {
   const { fake, team } = world.inbox;
   const { contact } = await customer(world);
-  await using window = await world.open(team.agent);
-  await untilLive(window.page);
-  const { reads, settled } = watchReads(window.page);
+  await using member = await world.open(team.agent);
+  await untilLive(member.page);
+  const { reads, settled } = watchReads(member.page);
   const statuses: string[] = [];
   const channel = team.stranger.client
     .channel(`workspace:${team.owner.workspaceId}`, { config: { private: true } })

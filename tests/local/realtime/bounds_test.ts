@@ -14,10 +14,16 @@ const TOPIC = "realtime:bounds";
 const JOIN = ["1", "1", TOPIC, "phx_join", { config: { broadcast: { self: true } } }];
 
 /** Status and error of a handshake that is refused. */
-async function refusal(stack: Stack, query: string): Promise<[number, unknown]> {
+async function refusal(
+  stack: Stack,
+  query: string,
+  { without = "no header" } = {},
+): Promise<[number, unknown]> {
   const { hostname, port } = new URL(stack.info.api_url);
   const connection = await Deno.connect({ hostname, port: Number(port) });
-  await connection.write(new TextEncoder().encode(handshake(`/realtime/v1/websocket?${query}`)));
+  const lines = handshake(`/realtime/v1/websocket?${query}`).split("\r\n");
+  const sent = lines.filter((line) => !line.startsWith(without)).join("\r\n");
+  await connection.write(new TextEncoder().encode(sent));
   let text = "";
   for await (const chunk of connection.readable.pipeThrough(new TextDecoderStream())) {
     text += chunk;
@@ -63,6 +69,10 @@ Deno.test("Realtime has bounds", async (t) => {
       [401, "The token provided is not a valid JWT"],
     );
     assertEquals(await refusal(stack, `apikey=${apikey}&vsn=3.0.0`), [403, undefined]);
+    assertEquals(
+      await refusal(stack, `apikey=${apikey}&vsn=2.0.0`, { without: "Sec-WebSocket-Key" }),
+      [400, "The handshake lacks a header"],
+    );
     const plain = await fetch(socketUrl(stack).replace(/^ws/, "http"));
     assertEquals([plain.status, (await plain.json()).error], [
       426,

@@ -8,6 +8,7 @@
 import { createClient, type RealtimeChannel, type SupabaseClient } from "@supabase/supabase-js";
 import { SignJWT } from "jose";
 import postgres from "postgres";
+import { asRole, SUPERUSER } from "../../../local/postgres/roles.ts";
 import type { Stack } from "../../../local/spawn_stack.ts";
 import { eventually } from "../../support/eventually.ts";
 import { ScratchProject } from "../../support/scratch_project.ts";
@@ -48,7 +49,7 @@ export async function startRooms(): Promise<Rooms> {
   const project = cleanup.use(await ScratchProject.create());
   await project.write("supabase/migrations/20250102000000_rooms.sql", ROOMS);
   const stack = cleanup.use(await project.start());
-  const sql = postgres(stack.info.db_url, { max: 2, onnotice: () => {} });
+  const sql = postgres(asRole(stack.info.db_url, SUPERUSER), { max: 2, onnotice: () => {} });
   cleanup.defer(() => sql.end());
   const { jwt_secret } = await project.secrets();
   const owned = cleanup.move();
