@@ -1,6 +1,6 @@
 /**
  * The admin API of Auth, which `@supabase/lite` lacks: what `auth.admin` of supabase-js calls to create, list, change
- * and delete users, to invite somebody, and to make links that sign in. Nothing is sent by e-mail here: a program gets
+ * and delete users, to invite people, and to make links that sign in. Nothing is sent by e-mail here: a program gets
  * the link from `generateLink()`.
  *
  * Paths, bodies and errors are those of Supabase Auth:
@@ -19,7 +19,7 @@ import type { AuthUsers, UserRow } from "./auth_users.ts";
 /** What `createAuthAdmin` needs. */
 export interface AuthAdminOptions {
   readonly users: AuthUsers;
-  /** The secret key of the stack: whoever has it may do everything. */
+  /** The secret key of the stack: a person who has it may do everything. */
   readonly secretKey: string;
   /** Where links lead by default. */
   readonly siteUrl: string;
@@ -153,7 +153,7 @@ export function createAuthAdmin(options: AuthAdminOptions): AuthAdmin {
   app.post("/invite", async (context) => {
     const given = await read(context.req.raw, invitation);
     const user = await invite(users, given.email, given.data);
-    // The token of a link that nobody got would let nobody in; a later link replaces it.
+    // A token without its link lets no user in; a later link replaces it.
     return context.json(toUser(user));
   });
 
@@ -211,7 +211,7 @@ async function invite(
   return user;
 }
 
-/** The user whom a link signs in, and the kind of the link: that of somebody new is for signing up. */
+/** The user whom a link signs in, and the kind of the link: that of a new user is for signing up. */
 async function accountForLink(
   users: AuthUsers,
   given: z.output<typeof linkRequest>,
