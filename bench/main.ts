@@ -21,6 +21,7 @@ import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
 import { measureKapsoSync } from "./cases/kapso_sync.ts";
 import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
+import { measureLimits } from "./cases/limits.ts";
 import { measureLongThread } from "./cases/long_thread.ts";
 import { measurePageSizes } from "./cases/page_size.ts";
 import { measureWriting } from "./cases/writing.ts";
@@ -37,6 +38,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   inbox: measureInbox,
   app: measureApp,
   page_size: measurePageSizes,
+  limits: measureLimits,
 };
 
 const FULL_SIZE = 100_000;
@@ -90,6 +92,7 @@ async function main(args: string[]): Promise<number> {
   }
   const context: BenchContext = {
     info: stack.info,
+    pid: stack.pid!,
     kapso,
     size,
     effort: values.quick ? 0.2 : 1,

@@ -18,6 +18,8 @@ export interface AppOptions {
   /** Address of the stack, as the functions write it into links to files. */
   readonly apiUrl: string;
   readonly publishableKey: string;
+  /** Whether the stack announces changes; without that the app polls. */
+  readonly hasRealtime: boolean;
   readonly demo: Pick<typeof DEMO, "email" | "password">;
   /** Rebuild when the sources have changed since the last request for a page. */
   readonly isWatching: boolean;
@@ -48,7 +50,8 @@ function securityHeaders(apiUrl: string): Record<string, string> {
       "default-src 'none'",
       "script-src 'self'",
       "style-src 'self'",
-      "connect-src 'self'",
+      // Some browsers do not count WebSockets of the same host as 'self'.
+      `connect-src 'self' ${apiUrl.replace(/^http/, "ws")}`,
       `img-src 'self' ${apiUrl}`,
       `media-src 'self' ${apiUrl}`,
       "base-uri 'none'",
@@ -62,7 +65,7 @@ function securityHeaders(apiUrl: string): Record<string, string> {
 
 /** Returns the app of the project, or undefined if it has none. */
 export async function createApp(options: AppOptions): Promise<App | undefined> {
-  const { project, apiUrl, publishableKey, demo, isWatching } = options;
+  const { project, apiUrl, publishableKey, hasRealtime, demo, isWatching } = options;
   const appDir = join(project.root, "app");
   try {
     await Deno.stat(join(appDir, "index.html"));
@@ -101,7 +104,7 @@ export async function createApp(options: AppOptions): Promise<App | undefined> {
           {
             api_url: origin,
             publishable_key: publishableKey,
-            has_realtime: false,
+            has_realtime: hasRealtime,
             demo,
           },
           {

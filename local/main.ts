@@ -10,6 +10,7 @@ import { explainError } from "../cli/command.ts";
 import { CommandError } from "../cli/command_error.ts";
 import { readArguments, wholeNumber } from "../cli/options.ts";
 import { banner } from "./banner.ts";
+import { REQUEST_LIMITS } from "./gateway/request_limits.ts";
 import { watchLauncher } from "./launcher.ts";
 import { logInfo, logWarning, print, sendConsoleToStderr } from "./log.ts";
 import { type Stack, startStack } from "./stack.ts";
@@ -22,6 +23,7 @@ Usage: deno task start [options]
                      (without it: [api] port of supabase/config.toml)
   --ephemeral        work on a fresh database that is removed at the end
   --json             print one line of JSON when ready, and nothing else, on stdout
+  --max-requests <n> calls of functions at a time; more get 503 with Retry-After (${REQUEST_LIMITS.maxRequests})
   --with-fake-kapso  run a fake Kapso, whose customers write to the demo number
   --watch            restart a function when its files change (deno task dev)
   --workdir <folder> the project to start (without it: the one this program belongs to)
@@ -34,6 +36,7 @@ interface Options {
   readonly ephemeral: boolean;
   readonly json: boolean;
   readonly watch: boolean;
+  readonly maxRequests: number;
   readonly withFakeKapso: boolean;
   readonly workdir: string;
 }
@@ -47,6 +50,7 @@ function readOptions(args: string[]): Options | undefined {
       ephemeral: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       watch: { type: "boolean", default: false },
+      "max-requests": { type: "string", default: `${REQUEST_LIMITS.maxRequests}` },
       "with-fake-kapso": { type: "boolean", default: false },
       workdir: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
@@ -60,6 +64,7 @@ function readOptions(args: string[]): Options | undefined {
     ephemeral: values.ephemeral,
     json: values.json,
     watch: values.watch,
+    maxRequests: wholeNumber(values["max-requests"], "max-requests", { min: 1, max: 100_000 }),
     withFakeKapso: values["with-fake-kapso"],
     workdir: values.workdir ?? resolve(import.meta.dirname!, ".."),
   };
@@ -90,6 +95,7 @@ async function main(): Promise<number> {
       isThrowaway: options.ephemeral,
       isWatching: options.watch,
       hasFakeKapso: options.withFakeKapso,
+      limits: { maxRequests: options.maxRequests },
       signal: interruption.signal,
     });
   } catch (error) {

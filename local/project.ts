@@ -45,6 +45,7 @@ const configSchema = z.looseObject({
       enable_confirmations: z.boolean().default(false),
     }).prefault({}),
   }).prefault({}),
+  realtime: z.looseObject({ enabled: z.boolean().default(true) }).prefault({}),
   functions: z.record(z.string(), functionSchema).default({}),
 });
 

@@ -16,6 +16,8 @@ export interface StartStackOptions {
   readonly watch?: boolean;
   /** Options of `local/main.ts` instead of `--ephemeral --port 0`. */
   readonly args?: readonly string[];
+  /** Limits the files and connections that the stack may have open, as an administrator may. */
+  readonly maxOpenFiles?: number;
   /** More environment, e.g. where the functions find a fake Kapso. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -41,17 +43,22 @@ const MAIN = resolve(import.meta.dirname!, "./main.ts");
  * @throws If it ends before that, with its output on stderr.
  */
 export async function startStack(options: StartStackOptions = {}): Promise<Stack> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      MAIN,
-      "--json",
-      ...(options.args ?? ["--ephemeral", "--port", "0"]),
-      ...(options.workdir === undefined ? [] : ["--workdir", options.workdir]),
-      ...(options.watch ? ["--watch"] : []),
-    ],
+  const deno = [
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--quiet",
+    MAIN,
+    "--json",
+    ...(options.args ?? ["--ephemeral", "--port", "0"]),
+    ...(options.workdir === undefined ? [] : ["--workdir", options.workdir]),
+    ...(options.watch ? ["--watch"] : []),
+  ];
+  const [program, ...args] = options.maxOpenFiles === undefined
+    ? deno
+    : ["sh", "-c", `ulimit -n ${options.maxOpenFiles} && exec "$@"`, "sh", ...deno];
+  const child = new Deno.Command(program!, {
+    args,
     ...(options.env === undefined ? {} : { env: options.env }),
     stdin: "null",
     stdout: "piped",

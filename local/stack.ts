@@ -5,19 +5,23 @@
  */
 
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { createApp } from "./app.ts";
 import { openDatabase } from "./postgres/database.ts";
+import { asRole, SUPERUSER } from "./postgres/roles.ts";
 import { DEMO } from "./demo.ts";
 import { startFakeKapso } from "./fake_kapso.ts";
 import { CommandError } from "../cli/command_error.ts";
+import { findEdgeDeno } from "./gateway/edge_deno.ts";
 import { Functions } from "./gateway/functions.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { Lock } from "./lock.ts";
 import { logWarning } from "./log.ts";
 import { LOOPBACK } from "./ports.ts";
 import { type Project, readProject } from "./project.ts";
+import { listen } from "./gateway/listener.ts";
+import { limitRequests, REQUEST_LIMITS, type RequestLimits } from "./gateway/request_limits.ts";
 import { FunctionProxy } from "./gateway/function_proxy.ts";
+import { RealtimeService } from "./realtime/service.ts";
 import { createRestApi } from "./gateway/rest.ts";
 import { RestService } from "./gateway/rest_service.ts";
 import { startSchedule } from "./schedule.ts";
@@ -37,6 +41,8 @@ export interface StackOptions {
   readonly isWatching: boolean;
   /** Run a fake Kapso, whose customers write to the demo number. */
   readonly hasFakeKapso: boolean;
+  /** Limits of the gateway that differ from `REQUEST_LIMITS`. */
+  readonly limits?: Partial<RequestLimits> | undefined;
   /** Cancels the start. */
   readonly signal: AbortSignal;
 }
@@ -59,9 +65,6 @@ export interface Stack {
   readonly info: StackInfo;
   stop(): Promise<void>;
 }
-
-/** How long running requests may take to finish when the stack stops, in milliseconds. */
-const DRAIN_MS = 1_000;
 
 /**
  * Starts a stack and resolves when it answers requests.
@@ -91,26 +94,44 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const secrets = isThrowaway ? generateSecrets() : await loadSecrets(project.localDir);
 
     let gateway: Gateway = () => Promise.resolve(new Response(null, { status: 503 }));
-    const server = listen(options.port ?? project.config.api.port, (...args) => gateway(...args));
-    let drained: Promise<void> | undefined;
-    const drainServer = () => drained ??= drain(server);
-    closers.push(drainServer);
-    const apiUrl = `http://${LOOPBACK}:${server.addr.port}`;
+    const listener = listen(
+      options.port ?? project.config.api.port,
+      limitRequests((...args) => gateway(...args), {
+        limits: { ...REQUEST_LIMITS, ...options.limits },
+        secretKey: secrets.secret_key,
+      }),
+    );
+    closers.push(() => listener.stop());
+    const apiUrl = `http://${LOOPBACK}:${listener.port}`;
     await lock?.sign({ pid: Deno.pid, api_url: apiUrl });
 
+    // Found, or downloaded, while the database starts.
+    const edgeDeno = findEdgeDeno();
+    edgeDeno.catch(() => {});
     const rest = new RestService((databaseUrl) =>
       createRestApi({ databaseUrl, config: project.config, secrets })
     );
+    const realtime = project.config.realtime.enabled ? new RealtimeService(secrets) : undefined;
     const database = await openDatabase({
       project,
       secrets,
       isThrowaway,
       signal,
-      onLost: () => rest.disconnect(),
-      onRestart: () => rest.reconnect(),
+      onLost: () => {
+        rest.disconnect();
+        realtime?.disconnect();
+      },
+      onRestart: () => {
+        rest.reconnect();
+        realtime?.reconnect();
+      },
     });
-    closers.push(() => database.server.stop(), () => rest.close());
-    await rest.connect(database.url);
+    closers.push(() => database.server.stop(), () => rest.close(), () => realtime?.close());
+    await Promise.all([
+      rest.connect(database.url),
+      // As hosted, where it asks the policies as any role that a token names.
+      realtime?.connect(asRole(database.url, SUPERUSER)),
+    ]);
 
     const fakeKapso = options.hasFakeKapso
       ? await startFakeKapso({
@@ -122,6 +143,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(() => fakeKapso?.stop());
     const functions = new Functions({
       project,
+      deno: await edgeDeno,
       env: {
         // Local only: every workspace may use the installation's key.
         KAPSO_WORKSPACES: "*",
@@ -152,19 +174,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       project,
       apiUrl,
       publishableKey: secrets.publishable_key,
+      hasRealtime: realtime !== undefined,
       demo: { email: DEMO.email, password: DEMO.password },
       isWatching: options.isWatching,
     });
     gateway = createGateway({
       app,
       rest,
+      realtime,
       functions,
       proxy,
       checkUserToken: await createUserTokenCheck(secrets.jwt_secret),
     });
     signal.throwIfAborted();
     // The first part to stop: running requests still need the others.
-    closers.push(drainServer);
+    closers.push(() => listener.stop(), () => realtime?.close());
     // Tests decide when scheduled work runs.
     if (!isThrowaway || options.hasFakeKapso) {
       const schedule = await startSchedule({
@@ -210,30 +234,4 @@ async function lockProject(project: Project): Promise<Lock> {
       (holder ? `: process ${holder.pid}, ${holder.api_url}` : "") +
       ". Stop it first, or start a second stack on data of its own with --ephemeral --port 0.",
   );
-}
-
-function listen(port: number, gateway: Gateway): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve({
-      hostname: LOOPBACK,
-      port,
-      onListen: () => {},
-      onError: (error) => {
-        logWarning(`a request failed: ${error instanceof Error ? error.stack : error}`);
-        return Response.json({ code: "INTERNAL_ERROR", message: "Internal Server Error" }, {
-          status: 500,
-        });
-      },
-    }, (request, { remoteAddr }) => gateway(request, remoteAddr));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new CommandError(
-      `Port ${port} is taken by another program. Stop that program, or choose another port: ` +
-        "--port 54400, or --port 0 for any that is free.",
-    );
-  }
-}
-
-async function drain(server: Deno.HttpServer): Promise<void> {
-  await Promise.race([server.shutdown(), delay(DRAIN_MS)]);
 }

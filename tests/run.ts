@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { runOnFunctions } from "../cli/check_functions.ts";
 import { startStack } from "../local/spawn_stack.ts";
 
 const root = new URL("..", import.meta.url);
@@ -14,14 +15,7 @@ const options = Deno.args.filter((argument) => argument.startsWith("-"));
 
 // On a fresh machine the packages of the functions come first: a test that kills things must not meet a
 // function that is still being downloaded.
-const functions = [...Deno.readDirSync(new URL("supabase/functions/", root))]
-  .filter((entry) => entry.isDirectory && !entry.name.startsWith("_"))
-  .map((entry) => `supabase/functions/${entry.name}/index.ts`);
-const cached = await new Deno.Command(Deno.execPath(), {
-  args: ["cache", "--quiet", "--frozen", ...functions],
-  cwd: root,
-}).spawn().status;
-if (!cached.success) Deno.exit(cached.code);
+if (!await runOnFunctions("cache")) Deno.exit(1);
 
 await using stack = await startStack();
 const run = new Deno.Command(Deno.execPath(), {

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import manifest from "../clients/conversation-sync/npm/package.json" with { type: "json" };
 import project from "../deno.json" with { type: "json" };
+import { EDGE_DENO_VERSION } from "../local/gateway/edge_deno.ts";
 import { VERSION } from "../supabase/functions/_shared/http/version.ts";
 import openapi from "../supabase/functions/_shared/openapi.json" with { type: "json" };
 
@@ -30,4 +31,10 @@ Deno.test("CI and the dev container use the same Deno", async () => {
     ...(await read(".devcontainer/devcontainer.json")).matchAll(/deno@(\d+\.\d+\.\d+)/g),
   ];
   assertEquals(container.map(([, version]) => version), [ci]);
+});
+
+Deno.test("the documents name the Deno that runs the functions", async () => {
+  for (const path of ["CONTRIBUTING.md", "CHANGELOG.md", "docs/operations.md"]) {
+    assertMatch(await read(path), new RegExp(`Deno ${RegExp.escape(EDGE_DENO_VERSION)}\\b`), path);
+  }
 });

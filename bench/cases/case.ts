@@ -13,6 +13,8 @@ import type { Figure } from "../report.ts";
 /** What a case may use. */
 export interface BenchContext {
   readonly info: StackInfo;
+  /** The process of the stack; the functions are its children. */
+  readonly pid: number;
   /** The fake Kapso that the functions call. */
   readonly kapso: FakeKapso;
   /** Messages in the longest conversation, and conversations in the list. */

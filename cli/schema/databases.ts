@@ -9,24 +9,15 @@ import { databaseFiles } from "../../local/postgres/migrate.ts";
 import { asRole, bootstrapSupabase } from "../../local/postgres/roles.ts";
 import { type ScratchServer, startScratchServer } from "../../local/postgres/scratch_server.ts";
 import type { Project } from "../../local/project.ts";
+import { ensureRealtimeSchema } from "../../local/realtime/schema.ts";
 import { type Catalogue, readCatalogue } from "./catalogue.ts";
 
-/** The parts of Auth and Realtime that the schema refers to, owned as on hosted Supabase. */
+/** The parts of Auth that the schema refers to, owned as on hosted Supabase. */
 const PROVIDED = `
   set role supabase_auth_admin;
   create table auth.users (id uuid primary key, email text, raw_user_meta_data jsonb);
   create function auth.uid() returns uuid language sql stable
     as $$ select nullif(current_setting('request.jwt.claim.sub', true), '')::uuid $$;
-  reset role;
-  create schema realtime;
-  grant usage on schema realtime to postgres, anon, authenticated, service_role;
-  grant usage, create on schema realtime to supabase_realtime_admin;
-  set role supabase_realtime_admin;
-  create table realtime.messages (topic text, extension text, payload jsonb, event text, private boolean);
-  alter table realtime.messages enable row level security;
-  create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
-    returns void language sql as $$ select $$;
-  create function realtime.topic() returns text language sql stable as $$ select '' $$;
   reset role;
 `;
 
@@ -62,6 +53,7 @@ export async function provideSupabase(server: ScratchServer): Promise<string> {
   await withClient(server.url, async (sql) => {
     await bootstrapSupabase(sql, server.password);
     await sql.unsafe(PROVIDED);
+    await ensureRealtimeSchema(sql);
   });
   return asRole(server.url, "postgres");
 }

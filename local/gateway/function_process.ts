@@ -1,19 +1,22 @@
 /**
- * One Edge Function in a Deno process of its own, as the hosted Edge Runtime isolates it: the process
- * may use the network and its environment, and nothing else of the machine.
+ * One Edge Function in a process of its own, on the Deno and with the permissions of the hosted Edge Runtime: the
+ * network, its environment and the name of the host. Files are further out of reach than on hosted, where a function
+ * sees its own code and a temporary folder.
  *
  * @module
  */
 
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
+import { pathToFileURL } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { forEachLine, logFrom } from "../log.ts";
+import { EDGE_DENO_OPTIONS, EDGE_PRELUDE, type EdgeDeno } from "./edge_deno.ts";
 import { canConnect, findFreePort, LOOPBACK } from "../ports.ts";
 
 /** What a process needs. */
 export interface FunctionProcessOptions {
   readonly name: string;
+  readonly deno: EdgeDeno;
   readonly entrypoint: string;
   readonly importMap?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
@@ -24,16 +27,13 @@ const BOOT_TIMEOUT_MS = 120_000;
 const POLL_MS = 10;
 const STOP_TIMEOUT_MS = 2_000;
 
-/** Variables of the stack that Deno itself needs to find its cache and to download packages. */
+/** Variables of the stack that Deno itself needs to download packages. */
 const INHERITED = [
   "PATH",
   "HOME",
   "USERPROFILE",
   "LOCALAPPDATA",
   "TMPDIR",
-  "DENO_DIR",
-  "XDG_CACHE_HOME",
-  "DENO_TLS_CA_STORE",
   "DENO_CERT",
   "SSL_CERT_FILE",
   "NPM_CONFIG_REGISTRY",
@@ -41,8 +41,6 @@ const INHERITED = [
   "HTTPS_PROXY",
   "NO_PROXY",
 ];
-
-const parentWatch = fileURLToPath(new URL("function_parent_watch.ts", import.meta.url));
 
 /** A function that answers requests on a port of its own. */
 export class FunctionProcess {
@@ -104,26 +102,26 @@ export class FunctionProcess {
 }
 
 function spawn(options: FunctionProcessOptions, port: number): Deno.ChildProcess {
-  const { name, entrypoint, importMap, env } = options;
-  const child = new Deno.Command(Deno.execPath(), {
+  const { name, deno, entrypoint, importMap, env } = options;
+  const child = new Deno.Command(deno.program, {
     args: [
       "run",
-      "--quiet",
+      ...EDGE_DENO_OPTIONS,
       "--no-prompt",
       "--allow-net",
       "--allow-env",
-      `--preload=${parentWatch}`,
+      "--allow-import",
+      "--allow-sys=hostname",
       ...(importMap ? [`--import-map=${importMap}`] : []),
-      entrypoint,
+      mainModule([...EDGE_PRELUDE, pathToFileURL(entrypoint)]),
+      `${port}`,
     ],
     cwd: dirname(entrypoint),
     clearEnv: true,
     env: {
       ...inheritedEnv(),
-      NO_COLOR: "1",
-      DENO_NO_UPDATE_CHECK: "1",
+      ...deno.env,
       ...env,
-      DENO_SERVE_ADDRESS: `tcp:${LOOPBACK}:${port}`,
     },
     // Otherwise Ctrl-C ends functions before the requests they are answering.
     detached: true,
@@ -131,13 +129,16 @@ function spawn(options: FunctionProcessOptions, port: number): Deno.ChildProcess
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const log = (line: string) => {
-    // Deno announces the port, which only the gateway should call.
-    if (!line.startsWith("Listening on http://")) logFrom(name, line);
-  };
+  const log = (line: string) => logFrom(name, line);
   forEachLine(child.stdout, log);
   forEachLine(child.stderr, log);
   return child;
+}
+
+/** A module that imports others in this order. Without a file, because a project's folder may be read only. */
+function mainModule(modules: readonly URL[]): string {
+  const code = modules.map(({ href }) => `import ${JSON.stringify(href)};`).join("");
+  return `data:application/typescript,${encodeURI(code)}`;
 }
 
 function inheritedEnv(): Record<string, string> {

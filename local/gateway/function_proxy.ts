@@ -22,9 +22,17 @@ export interface Caller {
   readonly hostname: string;
 }
 
+/** Bodies up to this size reach the function before it can answer without having read them. */
+const SMALL_BYTES = 64 * 1024;
+
 /** Sends requests to functions over connections that are reused. */
 export class FunctionProxy {
   readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: 256, poolIdleTimeout: 60_000 });
+  /**
+   * For bodies that a function may refuse unread. With HTTP/1.1 its Deno resets the connection then, and the answer
+   * is lost; with HTTP/2 only the body ends. HTTP/1.1 is faster for everything else.
+   */
+  readonly #clientOfLargeBodies = Deno.createHttpClient({ http1: false, http2: true });
 
   /**
    * Forwards a request.
@@ -49,7 +57,7 @@ export class FunctionProxy {
       body: request.body,
       redirect: "manual",
       signal: request.signal,
-      client: this.#client,
+      client: isSmall(request) ? this.#client : this.#clientOfLargeBodies,
     });
     const answerHeaders = new Headers(answer.headers);
     removeHopByHop(answerHeaders);
@@ -62,7 +70,13 @@ export class FunctionProxy {
 
   close(): void {
     this.#client.close();
+    this.#clientOfLargeBodies.close();
   }
+}
+
+function isSmall(request: Request): boolean {
+  return request.body === null ||
+    Number(request.headers.get("content-length") ?? Infinity) <= SMALL_BYTES;
 }
 
 function removeHopByHop(headers: Headers): void {

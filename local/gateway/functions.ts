@@ -7,6 +7,7 @@
 
 import { join, resolve } from "node:path";
 import { parseEnv } from "node:util";
+import type { EdgeDeno } from "./edge_deno.ts";
 import { FunctionProcess } from "./function_process.ts";
 import { logInfo } from "../log.ts";
 import type { Project, ProjectConfig } from "../project.ts";
@@ -14,6 +15,8 @@ import type { Project, ProjectConfig } from "../project.ts";
 /** What `Functions` needs. */
 export interface FunctionsOptions {
   readonly project: Project;
+  /** What runs them. */
+  readonly deno: EdgeDeno;
   /** Variables of every function. `supabase/functions/.env` adds to them and may replace them. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -27,6 +30,7 @@ export interface FunctionSettings {
 /** All functions of a project. */
 export class Functions {
   readonly #project: Project;
+  readonly #deno: EdgeDeno;
   readonly #env: Readonly<Record<string, string>>;
   /** Those that get the next request: running or starting. */
   readonly #processes = new Map<string, FunctionProcess>();
@@ -37,6 +41,7 @@ export class Functions {
 
   constructor(options: FunctionsOptions) {
     this.#project = options.project;
+    this.#deno = options.deno;
     this.#env = options.env;
     this.#config = options.project.config.functions;
   }
@@ -100,6 +105,7 @@ export class Functions {
     const importMap = this.#config[name]?.import_map;
     return new FunctionProcess({
       name,
+      deno: this.#deno,
       entrypoint: this.#entrypoint(name),
       importMap: importMap && resolve(this.#project.supabaseDir, importMap),
       env: { ...this.#env, ...readDotEnv(join(this.#project.functionsDir, ".env")) },

@@ -1,6 +1,6 @@
 /**
- * The address of the stack. The path decides what answers: Auth and REST, a function, the app, or none of them,
- * with the status and body of hosted Supabase.
+ * The address of the stack. The path decides what answers: Auth and REST, Realtime, a function, the app, or none of
+ * them, with the status and body of hosted Supabase.
  *
  * @module
  */
@@ -9,12 +9,15 @@ import type { App } from "../app.ts";
 import type { FunctionProcess } from "./function_process.ts";
 import type { Functions } from "./functions.ts";
 import type { FunctionProxy } from "./function_proxy.ts";
+import { REALTIME_PATH, type RealtimeService } from "../realtime/service.ts";
 import type { RestService } from "./rest_service.ts";
 import type { UserTokenCheck } from "./user_token.ts";
 
 /** What `createGateway` needs. */
 export interface GatewayOptions {
   readonly rest: Pick<RestService, "fetch">;
+  /** Realtime, if the project has it. */
+  readonly realtime: Pick<RealtimeService, "fetch"> | undefined;
   readonly functions: Functions;
   readonly proxy: FunctionProxy;
   readonly checkUserToken: UserTokenCheck;
@@ -27,7 +30,7 @@ export type Gateway = (request: Request, caller: { hostname: string }) => Promis
 
 /** Creates the handler for all requests of the stack. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { rest, functions, proxy, checkUserToken, app } = options;
+  const { rest, realtime, functions, proxy, checkUserToken, app } = options;
 
   async function callFunction(request: Request, url: URL, caller: { hostname: string }) {
     const path = url.pathname.slice("/functions/v1".length);
@@ -73,6 +76,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         ? preflight(request)
         : allowAnyPage(await rest.fetch(request, caller.hostname));
     }
+    if (realtime && url.pathname.startsWith(REALTIME_PATH)) return await realtime.fetch(request);
     if (app && (url.pathname === "/app" || url.pathname.startsWith("/app/"))) {
       return await app.fetch(request);
     }
@@ -81,6 +85,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         message: "Supabase on this machine",
         auth: "/auth/v1",
         rest: "/rest/v1",
+        ...(realtime && { realtime: "/realtime/v1" }),
         functions: "/functions/v1/<name>",
         ...(app && { app: "/app/" }),
       });

@@ -8,6 +8,9 @@
 import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 import type { MiddlewareHandler } from "hono";
+import { createAuthAdmin } from "./auth_admin.ts";
+import { AuthUsers } from "./auth_users.ts";
+import { verifyInvitation } from "./verify_invitation.ts";
 import { asRole } from "../postgres/roles.ts";
 import type { ProjectConfig } from "../project.ts";
 import type { Secrets } from "../secrets.ts";
@@ -41,10 +44,21 @@ export function createRestApi({ databaseUrl, config, secrets }: RestApiOptions):
   });
   const auth = createApp(authConnection, config, secrets);
   const rest = createApp(restConnection, config, secrets, [skipSessionLookup]);
+  const authAdmin = createAuthAdmin({
+    users: new AuthUsers(authConnection.driver),
+    secretKey: secrets.secret_key,
+    siteUrl: config.auth.site_url,
+    minimumPasswordLength: config.auth.minimum_password_length,
+  });
+  const passOn = async (request: Request, peerAddress: string | null) =>
+    await auth.fetch(request, { peerAddress });
   return {
     async fetch(request, peerAddress) {
-      const isAuth = new URL(request.url).pathname.startsWith("/auth/v1");
-      return await (isAuth ? auth : rest).fetch(request, { peerAddress });
+      if (!new URL(request.url).pathname.startsWith("/auth/v1/")) {
+        return await rest.fetch(request, { peerAddress });
+      }
+      return await authAdmin(request) ??
+        await verifyInvitation(request, (given) => passOn(given, peerAddress));
     },
     forgetSchema: () => restConnection.forgetSchema(),
     async close() {

@@ -19,6 +19,7 @@
  * @module
  */
 
+import { RelationNotFoundError } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 import type { MiddlewareHandler } from "hono";
 import { type Kysely, sql } from "kysely";
@@ -87,7 +88,8 @@ export class RestConnection extends PostgresConnection {
   }
 
   override normalizeDbError(error: unknown): unknown {
-    return error instanceof postgres.PostgresError ? asPostgrestAnswers(error) : error;
+    if (error instanceof postgres.PostgresError) return asPostgrestAnswers(error);
+    return error instanceof RelationNotFoundError ? printedAs(error, error.message) : error;
   }
 
   /** Makes the next request read the catalogue again. */
@@ -252,10 +254,12 @@ function asPostgrestAnswers(error: postgres.PostgresError): unknown {
     message: JSON.stringify({ code, message, details: detail, hint }),
     detail: JSON.stringify({ status: statusOf(code, message), headers: {} }),
   };
-  // The package prints every error.
-  return Object.defineProperty(answer, Symbol.for("Deno.customInspect"), {
-    value: () => `the REST API answers SQLSTATE ${code}`,
-  });
+  return printedAs(answer, `the REST API answers SQLSTATE ${code}`);
+}
+
+/** The package prints every error that it answers: makes it print this line instead. */
+function printedAs<T extends object>(error: T, line: string): T {
+  return Object.defineProperty(error, Symbol.for("Deno.customInspect"), { value: () => line });
 }
 
 function statusOf(code: string, message: string): number {

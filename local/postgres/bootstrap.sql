@@ -53,11 +53,10 @@ alter role supabase_storage_admin set search_path = storage;
 alter database postgres owner to postgres;
 grant create on database postgres to supabase_auth_admin;
 
--- Extensions, which all belong to supabase_admin.
-create schema extensions;
+-- Extensions. Those of this file belong to supabase_admin.
+create schema extensions authorization postgres;
 comment on schema extensions is 'Where extensions go, so that they stay out of the API.';
 grant usage on schema extensions to anon, authenticated, service_role;
-grant all on schema extensions to postgres;
 alter default privileges in schema extensions grant all on tables to postgres with grant option;
 alter default privileges in schema extensions grant all on routines to postgres with grant option;
 alter default privileges in schema extensions grant all on sequences to postgres with grant option;
@@ -65,8 +64,8 @@ alter default privileges in schema extensions grant all on sequences to postgres
 create extension pgcrypto with schema extensions;
 create extension "uuid-ossp" with schema extensions;
 
--- New tables and functions in public are open to the API, whoever of the two makes them, unless migrations say
--- otherwise.
+-- New tables and functions in public are open to the API, no matter which of the two roles makes them, unless
+-- migrations say otherwise.
 grant usage on schema public to postgres, anon, authenticated, service_role;
 alter default privileges for role postgres, supabase_admin in schema public
   grant all on tables to postgres, anon, authenticated, service_role;

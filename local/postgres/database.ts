@@ -16,6 +16,7 @@ import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import { chooseHome, findPostgresUser, makeThrowawayHome } from "./os_user.ts";
 import type { Project } from "../project.ts";
+import { ensureRealtimeSchema } from "../realtime/schema.ts";
 import type { Secrets } from "../secrets.ts";
 import { asRole, bootstrapSupabase, SUPERUSER } from "./roles.ts";
 import { ensureSystemSchema } from "./system_schema.ts";
@@ -141,6 +142,7 @@ async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions
     await refuseOtherOwner(admin);
     const [known] = await admin`select from pg_roles where rolname = 'service_role'`;
     if (!known) await bootstrapSupabase(admin, decodeURIComponent(new URL(url).password));
+    await ensureRealtimeSchema(admin);
     await ensureSystemSchema({ admin, databaseUrl: url, config: project.config, secrets });
     await migrate({ project, sql: owner, databaseUrl: url, signal });
   } finally {

@@ -15,6 +15,7 @@ import { findFreePort } from "../ports.ts";
 import { createCluster, databaseUrl } from "./cluster.ts";
 import { PostgresServer } from "./server.ts";
 import type { Project } from "../project.ts";
+import { REALTIME_SCHEMA } from "../realtime/schema.ts";
 
 /** What `copyTemplate` needs. */
 export interface CopyTemplateOptions {
@@ -84,6 +85,7 @@ async function fingerprintOf(project: Project): Promise<string> {
     join(import.meta.dirname!, "bootstrap.sql"),
     join(import.meta.dirname!, "roles.ts"),
     join(import.meta.dirname!, "system_schema.ts"),
+    REALTIME_SCHEMA,
   ];
   for (const file of files) {
     const content = await Deno.readFile(file);

@@ -295,6 +295,7 @@ returns text
 language plpgsql
 stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 as $$
 declare

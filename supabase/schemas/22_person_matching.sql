@@ -6,6 +6,7 @@ language plpgsql
 stable
 set search_path = ''
 -- Every look-up is by key, and a plan that is made while a workspace is small is kept while it grows.
+set jit = off
 set enable_seqscan = off
 as $$
 declare
@@ -92,6 +93,7 @@ security definer
 set search_path = ''
 -- Shorter than the time after which Postgres looks for deadlocks (1 s): see below.
 set lock_timeout = '100ms'
+set jit = off
 set enable_seqscan = off
 as $$
 declare

@@ -559,6 +559,7 @@ set search_path = ''
 -- would cost more than running it. And a plan that is made while the tables are small must not be a scan of them,
 -- because it is kept while they grow.
 set plan_cache_mode = force_generic_plan
+set jit = off
 set enable_seqscan = off
 set enable_mergejoin = off
 set random_page_cost = 0.1

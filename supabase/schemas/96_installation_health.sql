@@ -158,7 +158,7 @@ as $$
     case
       when found.is_missing then 'This database has no Realtime: open inboxes ask for news every few seconds.'
       when not found.has_policy then 'realtime.messages has no policy for members: open inboxes do not hear of new messages.'
-      when not found.has_trigger then 'conversations has no trigger that broadcasts: open inboxes do not hear of new messages.'
+      when not found.has_trigger then 'conversations lacks a trigger that broadcasts: open inboxes do not hear of new messages.'
       else 'Changes are broadcast, and members may listen.'
     end,
     case when not found.is_missing and not (found.has_policy and found.has_trigger)
@@ -175,10 +175,13 @@ as $$
         where policy.schemaname = 'realtime' and policy.tablename = 'messages'
           and policy.cmd in ('SELECT', 'ALL')
       ) as has_policy,
-      exists (
-        select from pg_catalog.pg_trigger as trigger
+      (
+        select count(*) = 2 from pg_catalog.pg_trigger as trigger
         where trigger.tgrelid = 'public.conversations'::regclass
-          and trigger.tgfoid = 'private.broadcast_conversation_change()'::regprocedure
+          and trigger.tgfoid in (
+            'private.broadcast_new_conversations()'::regprocedure,
+            'private.broadcast_changed_conversations()'::regprocedure
+          )
           and trigger.tgenabled <> 'D'
       ) as has_trigger
   ) as found;

@@ -215,6 +215,17 @@ Deno.test("every function has an empty search path", async () => {
   assertEquals(open, []);
 });
 
+Deno.test("a function that forbids kinds of plans forbids JIT", async () => {
+  // A forbidden node costs so much that Postgres would compile the statement, which takes longer than running it.
+  const compiled = await names(database.sql<{ name: string }[]>`
+    select function.oid::regprocedure::text as name
+    from pg_proc as function
+    where function.pronamespace::regnamespace::text = any (${OURS})
+      and exists (select from unnest(function.proconfig) as setting where setting like 'enable\_%=off')
+      and not 'jit=off' = any (function.proconfig)`);
+  assertEquals(compiled, []);
+});
+
 Deno.test("no function runs text as SQL, or continues after an arbitrary error", async () => {
   const { sql } = database;
   const executing = await names(sql<{ name: string }[]>`

@@ -127,6 +127,23 @@ Deno.test("faults of the set-up are problems", async () => {
   assertCheck(checks, "storage", "problem", /is public/);
 });
 
+Deno.test("where there is Realtime, its policy and the triggers must be there", async (t) => {
+  const [realtime] = await database
+    .sql`select to_regclass('realtime.messages') is not null as present`;
+  await t.step({
+    name: "a missing trigger",
+    ignore: !realtime!.present,
+    fn: async () => {
+      const sound = await checksAfter(() => Promise.resolve());
+      assertCheck(sound, "realtime", "ok", /^Changes are broadcast/);
+      const checks = await checksAfter((sql) =>
+        sql`alter table public.conversations disable trigger conversations_broadcast_insert`
+      );
+      assertCheck(checks, "realtime", "problem", /lacks a trigger/);
+    },
+  });
+});
+
 Deno.test("a table that members cannot read is a problem", async () => {
   const checks = await checksAfter(async (sql) => {
     const policies = await sql<{ name: string }[]>`

@@ -23,7 +23,9 @@ Deno.test("the app is served as by a static host, with its settings and no secre
   const html = await page.text();
   assertEquals(page.status, 200, html);
   assertMatch(page.headers.get("content-type")!, /^text\/html/);
-  assertMatch(page.headers.get("content-security-policy")!, /script-src 'self';/);
+  const policy = page.headers.get("content-security-policy")!;
+  assertMatch(policy, /script-src 'self';/);
+  assert(policy.includes(`connect-src 'self' ${info.api_url.replace("http", "ws")};`));
   assertEquals(page.headers.get("cache-control"), "no-cache");
 
   const script = await fetch(new URL(/src="([^"]+)"/.exec(html)![1]!, app));
@@ -35,7 +37,7 @@ Deno.test("the app is served as by a static host, with its settings and no secre
   assertEquals(config, {
     api_url: info.api_url,
     publishable_key: info.publishable_key,
-    has_realtime: false,
+    has_realtime: true,
     demo: { email: info.demo.email, password: info.demo.password },
   });
 

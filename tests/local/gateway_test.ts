@@ -8,6 +8,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SignJWT } from "jose";
 import postgres from "postgres";
+import { EDGE_DENO_VERSION } from "../../local/gateway/edge_deno.ts";
 import { eventually } from "../support/eventually.ts";
 import { call, rest, ScratchProject, text } from "../support/scratch_project.ts";
 
@@ -20,6 +21,7 @@ Deno.serve((request) => {
     path: pathname + search,
     headers: Object.fromEntries(request.headers),
     env: Deno.env.toObject(),
+    deno: Deno.version.deno,
   }, { status: 201, headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-own", "yes"]] });
 });`;
 
@@ -139,6 +141,12 @@ Deno.test("the stack", async (t) => {
     assertEquals(Uint8Array.fromBase64(env.CREDENTIALS_KEY).length, 32);
     assertEquals(env.USER, undefined);
     assertEquals(env.PWD, undefined);
+  });
+
+  await t.step("runs functions on the Deno of hosted Supabase", async () => {
+    const { deno } = await (await call(stack, "echo")).json();
+    assertEquals([deno, EDGE_DENO_VERSION], ["2.1.4", "2.1.4"]);
+    assert(deno !== Deno.version.deno, "the tools run on a newer one");
   });
 
   await t.step("does not let a function read files", async () => {

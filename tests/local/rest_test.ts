@@ -173,7 +173,7 @@ Deno.test("the REST API answers as PostgREST does", async (t) => {
     await noRole.body?.cancel();
   });
 
-  await t.step("broken constraints and missing rights are told as they are", async () => {
+  await t.step("broken constraints and missing rights have the answers of PostgREST", async () => {
     const insert = (row: unknown, headers: Record<string, string>) =>
       rest(stack, "entries", { method: "POST", body: JSON.stringify(row), headers });
     const cases = [
@@ -219,6 +219,9 @@ Deno.test("the REST API answers as PostgREST does", async (t) => {
       () => stack.log().includes("the REST API answers SQLSTATE 23514"),
     );
     assert(!stack.log().includes("customer"));
+    await text(await rest(stack, "nothing"), 404);
+    await eventually("it is logged", () => stack.log().includes("table 'public.nothing'"));
+    assert(!stack.log().includes("    at "), "a stack trace");
   });
 
   await t.step("a token counts until it expires, and names the user", async () => {

@@ -25,6 +25,7 @@ import { launchChromium } from "../../local/chromium.ts";
 
 /** How long a window may take to show what is expected, in milliseconds. */
 const TIMEOUT_MS = 30_000;
+const REALTIME_SOCKET = /\/realtime\/v1\/websocket/;
 
 /** A window of a user. Closes when it is disposed of. */
 export interface Window extends AsyncDisposable {
@@ -224,14 +225,10 @@ export async function lookAgain(page: Page): Promise<void> {
   await page.evaluate(() => void dispatchEvent(new Event("visibilitychange")));
 }
 
-/** Stands in for Realtime from the next load of the page on, which then stops polling. */
+/** Announces changes in place of Realtime from the next load of the page on, at the moments a test chooses. */
 export async function fakeRealtime(page: Page): Promise<{ announce: (thread: string) => void }> {
   const channels: { socket: WebSocketRoute; topic: string }[] = [];
-  await page.route("**/app/config.json", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, json: { ...await response.json(), has_realtime: true } });
-  });
-  await page.routeWebSocket(/\/realtime\/v1\/websocket/, (socket) => {
+  await page.routeWebSocket(REALTIME_SOCKET, (socket) => {
     socket.onMessage((text) => {
       const [joinRef, ref, topic, event] = JSON.parse(String(text));
       if (event === "phx_join") channels.push({ socket, topic });
@@ -242,10 +239,31 @@ export async function fakeRealtime(page: Page): Promise<{ announce: (thread: str
   return {
     announce(thread) {
       for (const { socket, topic } of channels) {
-        const event = "conversation_changed";
-        const payload = { type: "broadcast", event, payload: { conversation_id: thread } };
+        const event = "conversations_changed";
+        const payload = { type: "broadcast", event, payload: { conversation_ids: [thread] } };
         socket.send(JSON.stringify([null, null, topic, "broadcast", payload]));
       }
+    },
+  };
+}
+
+/** The way of a page to Realtime, from its next load on: a test can cut it, as if Realtime were killed. */
+export async function cuttableRealtime(page: Page): Promise<{ cut(): void; mend(): void }> {
+  const sockets = new Set<WebSocketRoute>();
+  let isCut = false;
+  await page.routeWebSocket(REALTIME_SOCKET, (socket) => {
+    if (isCut) return void socket.close({ code: 1011 });
+    socket.connectToServer();
+    sockets.add(socket);
+  });
+  return {
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.close({ code: 1011 });
+      sockets.clear();
+    },
+    mend() {
+      isCut = false;
     },
   };
 }

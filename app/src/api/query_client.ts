@@ -45,16 +45,28 @@ export async function refresh(queryClient: QueryClient, queryKey: QueryKey): Pro
 }
 
 /** Changes that are announced within this time are read together, in milliseconds. */
-const GATHER_MS = 250;
-const scheduled = new Map<string, ReturnType<typeof setTimeout>>();
+const GATHER_MS = 100;
+/** Keys that are waiting or being read; true where they have changed again since their read began. */
+const scheduled = new Map<string, boolean>();
 
-/** Does a {@linkcode refresh} a moment later. Calls with the same key until then cause one read. */
+/**
+ * Does a {@linkcode refresh} a moment later. Calls with the same key until then cause one read, and calls
+ * during the read cause one more after it: changes that follow each other faster than the server answers
+ * would otherwise cancel every read.
+ */
 export function refreshSoon(queryClient: QueryClient, queryKey: QueryKey): void {
   const hash = hashKey(queryKey);
-  if (scheduled.has(hash)) return;
-  const run = () => {
+  if (scheduled.has(hash)) {
+    scheduled.set(hash, true);
+    return;
+  }
+  const run = async () => {
+    scheduled.set(hash, false);
+    await refresh(queryClient, queryKey);
+    const hasChanged = scheduled.get(hash);
     scheduled.delete(hash);
-    refresh(queryClient, queryKey);
+    if (hasChanged) refreshSoon(queryClient, queryKey);
   };
-  scheduled.set(hash, setTimeout(run, GATHER_MS));
+  scheduled.set(hash, false);
+  setTimeout(run, GATHER_MS);
 }

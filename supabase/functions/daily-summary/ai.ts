@@ -6,6 +6,7 @@
  */
 import * as z from "zod";
 import { parseJson } from "../_shared/http/json.ts";
+import { errorNames, type Log } from "../_shared/http/log.ts";
 import { plainText } from "./plain_text.ts";
 import type { ChatMessage } from "./prompt.ts";
 
@@ -117,7 +118,7 @@ const answer = z.object({
 });
 
 /** Creates an {@linkcode Ai} for an endpoint. */
-export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
+export function createAi(settings: AiSettings, log: Log, send: typeof fetch = fetch): Ai {
   // Endpoints differ in these two fields. One that the endpoint refuses is not sent again.
   let limitField = "max_tokens";
   let hasFormat = true;
@@ -168,8 +169,9 @@ export function createAi(settings: AiSettings, send: typeof fetch = fetch): Ai {
           estimatePrompt(prompt) + estimateText(content);
         const summary = readAnswer(content);
         return summary ? { outcome: "summary", summary, tokens } : { outcome: "unusable", tokens };
-      } catch {
+      } catch (error) {
         // No connection, a timeout or an endless answer. It may have cost tokens.
+        log("error", "ai_failed", { cause: errorNames(error) });
         return { outcome: "failed", tokens: estimated };
       }
     },

@@ -12,6 +12,7 @@ import {
   tickDailySummary,
 } from "../_shared/contracts/daily_summary.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import { errorNames } from "../_shared/http/log.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { findRun, type RunRow, startRun, type SummaryStore } from "./store.ts";
 import { type SummarizeDeps, summarizeDue } from "./summarize.ts";
@@ -82,6 +83,7 @@ async function summarizeScheduled(deps: HandlerDeps, requestId: string): Promise
     deps.log("error", "tick_failed", {
       request_id: requestId,
       code: error instanceof AppError ? error.code : "internal_error",
+      cause: errorNames(error),
     });
   }
 }

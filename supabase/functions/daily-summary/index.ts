@@ -11,7 +11,7 @@ import { createSummaryStore } from "./store.ts";
 const env = Deno.env.toObject();
 const supabaseEnv = readSupabaseEnv(env);
 const settings = readAiSettings(env);
-const ai = settings && createAi(settings);
+const ai = settings && createAi(settings, consoleLog);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(supabaseEnv),

@@ -4,7 +4,7 @@
  * @module
  */
 import { AppError } from "../_shared/http/errors.ts";
-import type { Log } from "../_shared/http/log.ts";
+import { errorNames, type Log } from "../_shared/http/log.ts";
 import type { NoteWriter, Slice } from "./notes.ts";
 import type { RunRow, Scope, SummaryStore } from "./store.ts";
 
@@ -84,6 +84,7 @@ async function writeSlice(
     log("error", "slice_failed", {
       ...about,
       code: error instanceof AppError ? error.code : "internal_error",
+      cause: errorNames(error),
     });
     return false;
   }

@@ -6,7 +6,7 @@
  */
 import type { KapsoResult } from "../_shared/contracts/inbox/conversations.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import type { Log } from "../_shared/http/log.ts";
+import { errorNames, type Log } from "../_shared/http/log.ts";
 import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
 
 /** A client for a connection. @throws {AppError} kapso_api_key_missing (422). */
@@ -66,11 +66,7 @@ export async function mirrorToKapso(
     if (error instanceof AppError && error.code === "kapso_api_key_missing") return "not_connected";
     // Also where the key cannot be decrypted: an error would deny the change that is stored.
     deps.log("error", "kapso_not_told", {
-      code: error instanceof KapsoError
-        ? error.code
-        : error instanceof Error
-        ? error.name
-        : "unknown",
+      code: error instanceof KapsoError ? error.code : errorNames(error),
       status: error instanceof KapsoError ? error.status : undefined,
     });
     return "failed";

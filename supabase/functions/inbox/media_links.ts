@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { jwtVerify, SignJWT } from "jose";
+import { errors, jwtVerify, SignJWT } from "jose";
 import * as z from "zod";
 import { linkMedia, openMedia } from "../_shared/contracts/inbox/media.ts";
 import { refused } from "../_shared/database/errors.ts";
@@ -107,6 +107,8 @@ async function readToken(deps: MediaDeps, token: string): Promise<z.output<typeo
       });
       return claims.parse(payload);
     } catch (error) {
+      const isBadToken = error instanceof errors.JOSEError || error instanceof z.ZodError;
+      if (!isBadToken) throw error;
       cause = error;
     }
   }

@@ -14,6 +14,7 @@ import {
   template,
 } from "../_shared/contracts/inbox/messages.ts";
 import { limitBody } from "../_shared/http/app.ts";
+import { errorNames } from "../_shared/http/log.ts";
 import { addRoute, honoPath } from "../_shared/http/routes.ts";
 import type { KapsoClient, Row } from "../_shared/kapso/api/client.ts";
 import { outboundText } from "../_shared/kapso/api/outbound_message.ts";
@@ -97,7 +98,9 @@ async function sendQueued(deps: MessageDeps, queued: OutboxMessage): Promise<Out
     if (message.id === queued.id) own.resolve(message);
   });
   const finished = work.then(() => queued);
-  deps.waitUntil(work.catch(() => {}));
+  deps.waitUntil(work.catch((error) => {
+    deps.log("error", "drain_failed", { cause: errorNames(error) });
+  }));
   // Where another sender holds the conversation, the message stays queued and that sender takes it.
   return await Promise.race([own.promise, finished]);
 }

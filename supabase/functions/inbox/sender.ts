@@ -7,7 +7,7 @@
 import type { OutboxMessage } from "../_shared/contracts/inbox/messages.ts";
 import { outboundContent } from "../_shared/contracts/outbound_content.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import type { Log } from "../_shared/http/log.ts";
+import { errorNames, type Log } from "../_shared/http/log.ts";
 import { retry } from "../_shared/http/retry.ts";
 import { type KapsoClient, KapsoError, type SentMessage } from "../_shared/kapso/api/client.ts";
 import {
@@ -52,7 +52,7 @@ export async function drainAll(deps: SenderDeps, conversationIds: string[]): Pro
     try {
       await drain(deps, conversationId, () => {}, deadline);
     } catch (error) {
-      deps.log("error", "drain_failed", { cause: error instanceof Error ? error.name : "unknown" });
+      deps.log("error", "drain_failed", { cause: errorNames(error) });
     }
   }
 }
@@ -114,7 +114,7 @@ async function attempt(deps: SenderDeps, claim: Claim): Promise<SendOutcome> {
     // For example a key that cannot be decrypted. Nothing was sent, and the member learns that.
     deps.log("error", "kapso_not_ready", {
       outbox_id: claim.message.id,
-      cause: error instanceof Error ? error.name : "unknown",
+      cause: errorNames(error),
     });
     return { outcome: "failed", errorCode: "not_attempted" };
   }

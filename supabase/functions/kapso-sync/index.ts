@@ -34,7 +34,7 @@ const media = projectMedia(client, {
   kapsoFor,
   log: consoleLog,
 });
-const copyInBackground = createBackgroundCopier({ media, waitUntil });
+const copyInBackground = createBackgroundCopier({ media, waitUntil, log: consoleLog });
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),

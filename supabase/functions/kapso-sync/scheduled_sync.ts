@@ -4,6 +4,7 @@
  * @module
  */
 import { AppError } from "../_shared/http/errors.ts";
+import { errorNames } from "../_shared/http/log.ts";
 import type { KapsoClient } from "../_shared/kapso/api/client.ts";
 import type { RunStore } from "./run.ts";
 import type { DueRun, SyncStore } from "./store.ts";
@@ -36,6 +37,7 @@ export async function syncDue(deps: ScheduledSyncDeps, due: readonly DueRun[]): 
     } catch (error) {
       deps.log("error", "tick_failed", {
         code: error instanceof AppError ? error.code : "internal_error",
+        cause: errorNames(error),
       });
     }
   }

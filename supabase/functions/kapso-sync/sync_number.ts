@@ -4,6 +4,7 @@
  * @module
  */
 import type { SyncEnd, SyncEvent } from "../_shared/contracts/kapso_sync.ts";
+import { errorNames } from "../_shared/http/log.ts";
 import type { KapsoClient } from "../_shared/kapso/api/client.ts";
 import { busy, countsOf, endOf, failed } from "./events.ts";
 import { type BegunRun, LeaseLost } from "./run.ts";
@@ -60,7 +61,7 @@ export async function* syncNumber(
       return;
     }
     const end = failed(run, error);
-    deps.log("error", "slice_failed", { run_id: run.id, code: end.code });
+    deps.log("error", "slice_failed", { run_id: run.id, code: end.code, cause: errorNames(error) });
     yield end;
   }
 }

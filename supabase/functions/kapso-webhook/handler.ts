@@ -86,7 +86,7 @@ export function createHandler(
  */
 async function readSigned(
   store: WebhookStore,
-  body: Uint8Array<ArrayBuffer>,
+  body: BufferSource,
   parsed: unknown,
   signature: string | undefined,
 ): Promise<(string | undefined)[]> {

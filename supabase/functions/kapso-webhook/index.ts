@@ -39,6 +39,7 @@ Deno.serve(createHandler({
     findConnections: (phoneNumberIds) => findConnections(client, phoneNumberIds),
     media,
     waitUntil,
+    log: consoleLog,
   }),
   log: consoleLog,
   monotonic: () => performance.now(),

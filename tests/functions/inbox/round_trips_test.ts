@@ -38,6 +38,7 @@ Deno.test.beforeAll(async () => {
   const env = {
     supabaseUrl: `http://127.0.0.1:${counter.addr.port}`,
     secretKey: info.secret_key,
+    secretKeys: [info.secret_key],
     publishableKey: info.publishable_key,
   };
   const client = createServiceClient(env);

@@ -163,8 +163,7 @@ async function start(): Promise<Setup> {
 }
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
-const read = async ({ body }: { body: ReadableStream<Uint8Array<ArrayBuffer>> }) =>
-  await new Response(body).text();
+const read = async ({ body }: { body: ReadableStream }) => await new Response(body).text();
 
 Deno.test("a file is copied once, to the place of its message, and nothing else changes", async () => {
   await using setup = await start();

@@ -12,7 +12,7 @@ import { requestId } from "hono/request-id";
 import type { ApiError, MessagingError } from "../contracts/errors.ts";
 import { DatabaseCallError } from "../database/errors.ts";
 import { AppError } from "./errors.ts";
-import type { Log } from "./log.ts";
+import { errorNames, type Log } from "./log.ts";
 import { VERSION } from "./version.ts";
 
 /** Variables that {@linkcode createApp} sets for every request. */
@@ -102,10 +102,10 @@ export function createApp<Variables extends object = object>(
   return app;
 }
 
-/** A message of ours, or else the name of the class: messages of other errors may quote the input. */
+/** A message of ours, or else the names of the errors: messages of other errors may quote the input. */
 function describeCause(cause: unknown): string | undefined {
   if (cause instanceof DatabaseCallError) return cause.message;
-  return cause instanceof Error ? cause.name : undefined;
+  return cause === undefined ? undefined : errorNames(cause);
 }
 
 function respond(

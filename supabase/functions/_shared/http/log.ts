@@ -13,6 +13,15 @@ export type LogFields = Record<string, string | number | boolean | null | undefi
 /** Writes one event. */
 export type Log = (level: "info" | "error", event: string, fields?: LogFields) => void;
 
+/**
+ * The name of an error and of its causes, such as `MediaError, TypeError`. For the log: messages of errors may quote
+ * the input.
+ */
+export function errorNames(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  return error.cause === undefined ? error.name : `${error.name}, ${errorNames(error.cause)}`;
+}
+
 /** A log on the console, where Supabase collects it. */
 export const consoleLog: Log = (level, event, fields = {}) => {
   const line = JSON.stringify({ level, event, ...fields });

@@ -119,23 +119,26 @@ export function createRequester(options: RequesterOptions): Requester {
     const isWrite = method !== "GET" && !request.isRepeatable;
     const timeout = AbortSignal.timeout(request.timeoutMs ?? timeoutMs);
     const isForm = body instanceof FormData;
+    const url = urlOf(baseUrl, request);
+    const init: RequestInit = {
+      method,
+      headers: {
+        "X-API-Key": apiKey,
+        Accept: "application/json",
+        ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
+      },
+      ...(body === undefined
+        ? {}
+        : { body: isForm || typeof body === "string" ? body : JSON.stringify(body) }),
+      // The key must not follow a redirect.
+      redirect: "manual",
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    };
     let response: Response;
     let text: string;
+    // Only what the network can fail: any other error is a fault of the code, and is not Kapso's.
     try {
-      response = await send(urlOf(baseUrl, request), {
-        method,
-        headers: {
-          "X-API-Key": apiKey,
-          Accept: "application/json",
-          ...(body === undefined || isForm ? {} : { "Content-Type": "application/json" }),
-        },
-        ...(body === undefined
-          ? {}
-          : { body: isForm || typeof body === "string" ? body : JSON.stringify(body) }),
-        // The key must not follow a redirect.
-        redirect: "manual",
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-      });
+      response = await send(url, init);
       noteRateLimit(response.headers);
       text = await response.text();
     } catch (cause) {

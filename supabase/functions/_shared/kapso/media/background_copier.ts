@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { errorNames, type Log } from "../../http/log.ts";
 import type { MediaLibrary } from "./library.ts";
 
 /** How long copies may take after an answer, in milliseconds: an Edge Function lives for at least 150 s. */
@@ -13,6 +14,7 @@ export interface BackgroundCopierDeps {
   media: Pick<MediaLibrary, "copyMedia">;
   /** Keeps the function alive until the work is done. */
   waitUntil: (work: Promise<unknown>) => void;
+  log: Log;
   /** Finds the connections of what the caller names, such as phone number ids; without it, it names connections. */
   findConnections?: (names: string[]) => Promise<string[]>;
 }
@@ -23,7 +25,8 @@ export interface BackgroundCopierDeps {
  * events starts one copier. The schedule copies what is left.
  */
 export function createBackgroundCopier(
-  { media, waitUntil, findConnections = (names) => Promise.resolve(names) }: BackgroundCopierDeps,
+  { media, waitUntil, log, findConnections = (names) => Promise.resolve(names) }:
+    BackgroundCopierDeps,
 ): (names: string[]) => void {
   const wanted = new Set<string>();
   let isAtWork = false;
@@ -31,7 +34,10 @@ export function createBackgroundCopier(
     while (wanted.size > 0) {
       const names = [...wanted];
       wanted.clear();
-      const connections = await findConnections(names).catch(() => []);
+      const connections = await findConnections(names).catch((error): string[] => {
+        log("error", "media_failed", { cause: errorNames(error) });
+        return [];
+      });
       for (const connectionId of connections) {
         await media.copyMedia(connectionId, { signal: AbortSignal.timeout(COPY_TIMEOUT_MS) });
       }

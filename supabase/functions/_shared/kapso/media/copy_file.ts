@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { MediaReason, MessageMedia } from "../../contracts/message_media.ts";
+import { errorNames, type Log } from "../../http/log.ts";
 import type { MediaCopy, MediaResult } from "./copies_store.ts";
 import { MediaError } from "./download.ts";
 import { allowedType } from "./file_types.ts";
@@ -14,6 +15,7 @@ import { type MediaStorage, pathOf } from "./storage.ts";
 /** What copying needs of the outside world. */
 export interface CopyDeps extends SourceDeps {
   storage: MediaStorage;
+  log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
 }
@@ -26,7 +28,7 @@ const COPY_TIMEOUT_MS = 90_000;
 const META_DAYS = 7;
 
 /**
- * Copies a file. Never throws: a failure is an outcome.
+ * Copies a file. Never throws: a failure is an outcome, and the log names the error of one that a retry may help.
  *
  * @param hasStorage False: the project has no Storage, and the file is only checked.
  * @param given Interrupts the copy, which is then retried at once.
@@ -63,6 +65,13 @@ export async function copyFile(
     return { copy, state: "stored", media: { state: "stored", ...stored, ...filename, at } };
   } catch (error) {
     const reason = error instanceof MediaError ? error.reason : "unavailable";
+    if (reason === "unavailable" && !given?.aborted) {
+      deps.log("error", "media_copy_failed", {
+        connection_id: connectionId,
+        attempt: copy.attempt,
+        cause: errorNames(error),
+      });
+    }
     if (reason !== "unavailable" || copy.attempt >= MAX_ATTEMPTS) return failed(reason);
     // Interrupted by the caller: the next one resumes at once.
     const retrySeconds = given?.aborted

@@ -25,7 +25,7 @@ export class MediaError extends Error {
 /** A file whose body begins to arrive. */
 export interface OpenFile {
   /** Ends with a {@linkcode MediaError} when it becomes too large. */
-  body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  body: ReadableStream<Uint8Array>;
   /** An allowed type, without parameters. */
   mimeType: string;
   /** In bytes; undefined where the server does not say. */
@@ -96,7 +96,7 @@ async function read(response: Response, declaredType: string | undefined): Promi
   const limit = sizeLimit(mimeType);
   const size = sizeOf(response);
   let seen = 0;
-  const counter = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+  const counter = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       seen += chunk.length;
       if (seen > limit) controller.error(new MediaError("too_large"));

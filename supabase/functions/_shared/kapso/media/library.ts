@@ -25,7 +25,7 @@
  * @module
  */
 import { type MessageMedia, messageMedia } from "../../contracts/message_media.ts";
-import type { Log } from "../../http/log.ts";
+import { errorNames } from "../../http/log.ts";
 import { isObject, textOf } from "../webhook/content.ts";
 import type { MediaCopyStore, MediaResult } from "./copies_store.ts";
 import { type CopyDeps, copyFile } from "./copy_file.ts";
@@ -37,7 +37,6 @@ import { pathOf } from "./storage.ts";
 /** What the library needs of the outside world. */
 export interface MediaDeps extends Omit<CopyDeps, "now"> {
   store: MediaCopyStore;
-  log: Log;
   /** Milliseconds since 1970. */
   now?: () => number;
   fetch?: typeof fetch;
@@ -124,9 +123,10 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
         return { body: response.body, mimeType: stored.mimeType, size: stored.size };
       }
       await response.body?.cancel();
-    } catch {
-      // Kapso may still have it.
+    } catch (error) {
       signal.throwIfAborted();
+      // Kapso may still have it.
+      log("error", "media_copy_unreadable", { cause: errorNames(error) });
     }
   };
 
@@ -149,7 +149,7 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
       } catch (error) {
         log("error", "media_failed", {
           connection_id: connectionId,
-          cause: error instanceof Error ? error.name : undefined,
+          cause: errorNames(error),
         });
       }
       if (Object.values(counts).some((count) => count > 0)) {
@@ -171,7 +171,7 @@ export function createMediaLibrary(deps: MediaDeps): MediaLibrary {
         await deps.store.forgetOrphans(paths);
         log("info", "media_deleted", { files: paths.length });
       } catch (error) {
-        log("error", "media_failed", { cause: error instanceof Error ? error.name : undefined });
+        log("error", "media_failed", { cause: errorNames(error) });
       }
     },
 

@@ -42,7 +42,7 @@ export function createMediaStorage(
   const { storage } = createClient(env.supabaseUrl, env.secretKey, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: {
-      fetch: (input, init) =>
+      fetch: (input, init?: RequestInit) =>
         send(input, {
           ...init,
           signal: AbortSignal.any([

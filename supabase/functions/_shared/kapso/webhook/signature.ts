@@ -15,7 +15,7 @@
  * @returns The secret that made the signature, or undefined.
  */
 export async function verifySignature(
-  body: Uint8Array<ArrayBuffer>,
+  body: BufferSource,
   signature: string | null | undefined,
   secrets: readonly string[],
 ): Promise<string | undefined> {
@@ -36,7 +36,7 @@ export async function verifySignature(
  * @param body The bytes that are sent.
  * @param secret The webhook's `secret_key`.
  */
-export async function signBody(body: Uint8Array<ArrayBuffer>, secret: string): Promise<string> {
+export async function signBody(body: BufferSource, secret: string): Promise<string> {
   const key = await importKey(secret, "sign");
   const digest = new Uint8Array(await crypto.subtle.sign("HMAC", key, body));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -53,7 +53,7 @@ function importKey(secret: string, usage: "sign" | "verify"): Promise<CryptoKey>
 }
 
 /** 32 bytes from 64 hexadecimal digits. */
-function parseHex(text: string): Uint8Array<ArrayBuffer> | undefined {
+function parseHex(text: string): BufferSource | undefined {
   if (!/^[0-9a-f]{64}$/i.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16));
 }

@@ -11,6 +11,7 @@ Deno.test("one worker copies the files of a burst of events, and leaves none out
   const started: string[] = [];
   const waiting: (() => void)[] = [];
   const works: Promise<unknown>[] = [];
+  const logged: unknown[] = [];
   const copy = createBackgroundCopier({
     findConnections: (phoneNumberIds) =>
       phoneNumberIds.includes("down")
@@ -25,6 +26,7 @@ Deno.test("one worker copies the files of a burst of events, and leaves none out
       },
     },
     waitUntil: (work) => void works.push(work),
+    log: (level, event, fields) => logged.push([level, event, fields]),
   });
   const next = async () => {
     while (waiting.length === 0) await Promise.resolve();
@@ -41,6 +43,7 @@ Deno.test("one worker copies the files of a burst of events, and leaves none out
   assertEquals([started, works.length], [["a", "a", "b"], 1]);
   copy(["down"]);
   await works[1];
+  assertEquals(logged, [["error", "media_failed", { cause: "Error" }]]);
   copy(["c"]);
   await next();
   await works[2];
