@@ -19,7 +19,7 @@ import type { AuthUsers, UserRow } from "./auth_users.ts";
 /** What `createAuthAdmin` needs. */
 export interface AuthAdminOptions {
   readonly users: AuthUsers;
-  /** The secret key of the stack: whoever has it may do everything. */
+  /** The secret key of the stack: a person who has it may do everything. */
   readonly secretKey: string;
   /** Where links lead by default. */
   readonly siteUrl: string;
