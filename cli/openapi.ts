@@ -1,7 +1,7 @@
 /**
  * The OpenAPI document of all functions, from their contracts. A new function is one more entry of
  * `FUNCTIONS`. `deno task openapi` writes `supabase/functions/_shared/openapi.json`, which conversation-sync
- * serves.
+ * serves, and the version of the functions.
  *
  * @module
  */
@@ -111,6 +111,14 @@ export function createOpenApi(): Record<string, unknown> {
   return JSON.parse(JSON.stringify(document));
 }
 
+/** The file that tells the functions their version. */
+const VERSION_PATH = new URL("../supabase/functions/_shared/http/version.ts", import.meta.url);
+
 if (import.meta.main) {
+  const text = await Deno.readTextFile(VERSION_PATH);
+  await Deno.writeTextFile(
+    VERSION_PATH,
+    text.replace(/VERSION = ".*"/, `VERSION = ${JSON.stringify(project.version)}`),
+  );
   await Deno.writeTextFile(OPENAPI_PATH, `${JSON.stringify(createOpenApi(), null, 2)}\n`);
 }

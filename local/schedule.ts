@@ -67,20 +67,44 @@ export async function readJobs(sql: postgres.Sql): Promise<ScheduledJob[]> {
 }
 
 /**
- * Runs a job once.
+ * Runs a job once, and records what came of it for `public.installation_health`.
  *
  * @throws {Error} when the function does not answer with success, or the database refuses the command.
  */
 export async function runJob(
   job: ScheduledJob,
   sql: postgres.Sql,
-  { apiUrl, secretKey }: Omit<ScheduleOptions, "databaseUrl">,
+  project: Omit<ScheduleOptions, "databaseUrl">,
   signal?: AbortSignal,
 ): Promise<void> {
+  const record = (status: number | null, error: string | null) =>
+    sql`select private.record_job_run(${job.name}, ${status}, ${error})`;
   if (job.command !== null) {
-    await sql.unsafe(job.command);
+    try {
+      await sql.unsafe(job.command);
+    } catch (error) {
+      if (error instanceof postgres.PostgresError) await record(null, `SQLSTATE ${error.code}`);
+      throw error;
+    }
+    await record(null, null);
     return;
   }
+  let status: number;
+  try {
+    status = await callFunction(job, project, signal);
+  } catch (error) {
+    if (!signal?.aborted) await record(null, "the function could not be reached");
+    throw error;
+  }
+  await record(status, null);
+  if (status < 200 || status > 299) throw new Error(`${job.function_path} answered ${status}`);
+}
+
+async function callFunction(
+  job: ScheduledJob,
+  { apiUrl, secretKey }: Omit<ScheduleOptions, "databaseUrl">,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const response = await fetch(`${apiUrl}/functions/v1/${job.function_path}`, {
     method: "POST",
     headers: { apikey: secretKey, "content-type": "application/json" },
@@ -88,5 +112,5 @@ export async function runJob(
     ...(signal === undefined ? {} : { signal }),
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`${job.function_path} answered ${response.status}`);
+  return response.status;
 }

@@ -8,12 +8,17 @@ import { assertEquals, assertMatch } from "@std/assert";
 import manifest from "../clients/conversation-sync/npm/package.json" with { type: "json" };
 import project from "../deno.json" with { type: "json" };
 import { EDGE_DENO_VERSION } from "../local/gateway/edge_deno.ts";
+import { VERSION } from "../supabase/functions/_shared/http/version.ts";
 import openapi from "../supabase/functions/_shared/openapi.json" with { type: "json" };
 
 const read = (path: string) => Deno.readTextFile(new URL(`../${path}`, import.meta.url));
 
 Deno.test("the OpenAPI document has the project's version: `deno task openapi`", () => {
   assertEquals(openapi.info.version, project.version);
+});
+
+Deno.test("the functions have the project's version: `deno task openapi`", () => {
+  assertEquals(VERSION, project.version);
 });
 
 Deno.test("the client's package gets its version from deno.json, when it is built", () => {

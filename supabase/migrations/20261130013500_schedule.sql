@@ -44,7 +44,7 @@ comment on view private.scheduled_jobs is
 grant select on private.scheduled_jobs to service_role;
 
 create function private.call_function(path text, body jsonb default '{}')
-returns void
+returns bigint
 language plpgsql
 volatile
 set search_path = ''
@@ -63,7 +63,7 @@ begin
     raise exception 'The schedule cannot call functions: the Vault has no project_url or no service_key'
       using errcode = '55000', hint = 'docs/operations.md says how to put them there.';
   end if;
-  perform net.http_post(
+  return net.http_post(
     url := rtrim(project_url, '/') || '/functions/v1/' || call_function.path,
     headers := jsonb_build_object('Content-Type', 'application/json', 'apikey', service_key),
     body := call_function.body,
@@ -72,8 +72,38 @@ begin
 end;
 $$;
 comment on function private.call_function(text, jsonb) is
-  'Call an Edge Function with the service key, without waiting for its answer. Needs pg_net, and the secrets '
-  'project_url and service_key in the Vault. For pg_cron.';
+  'Call an Edge Function with the service key, without waiting for its answer. Returns pg_net''s number of the request. '
+  'Needs pg_net, and the secrets project_url and service_key in the Vault.';
+
+create function private.call_job(job text)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform private.collect_job_answers();
+  insert into private.job_runs (job, request_id)
+  select listed.name, private.call_function(listed.function_path)
+  from private.scheduled_jobs as listed
+  where listed.name = call_job.job and listed.function_path is not null;
+  perform private.trim_job_runs(call_job.job);
+end;
+$$;
+comment on function private.call_job(text) is
+  'Call the function of a scheduled job, and remember the request, so that private.job_runs gets its answer. For pg_cron.';
+
+create function private.job_command(job text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(listed.command, format('select private.call_job(%L)', listed.name))
+  from private.scheduled_jobs as listed
+  where listed.name = job_command.job;
+$$;
+comment on function private.job_command(text) is 'What pg_cron runs for a job.';
 
 create function private.schedule_jobs()
 returns void
@@ -85,7 +115,7 @@ begin
   perform cron.schedule(
     job.name,
     job.schedule,
-    coalesce(job.command, format('select private.call_function(%L)', job.function_path))
+    private.job_command(job.name)
   )
   from private.scheduled_jobs as job
   -- Only pg_net can call a function.
@@ -119,5 +149,7 @@ $$;
 
 revoke execute on function
   private.call_function(text, jsonb),
+  private.call_job(text),
+  private.job_command(text),
   private.schedule_jobs()
 from public, anon, authenticated, service_role;

@@ -66,6 +66,7 @@ const HELPERS_OF_MEMBERS = [
   "count_failed_events",
   "digits_in",
   "identity_key",
+  "installation_health",
   "phone_digits_of",
   "platforms",
   "search_key",

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import postgres from "postgres";
 import { runAdvisors } from "../../cli/advisors.ts";
@@ -19,7 +19,7 @@ import { ensureRealtimeSchema } from "../../local/realtime/schema.ts";
 import { generateSecrets } from "../../local/secrets.ts";
 import type { StackInfo } from "../../local/stack.ts";
 import { DEMO } from "../../local/demo.ts";
-import { become, connect } from "../support/database.ts";
+import { become, connect, type Sql } from "../support/database.ts";
 import {
   DEBIAN_PARTS,
   missingPrograms,
@@ -168,6 +168,10 @@ Deno.test({
       });
     });
 
+    await t.step("the health view tells what pg_cron hides", async () => {
+      await testHealth(sql);
+    });
+
     await t.step("transaction pooling: sessions share connections and keep nothing", async () => {
       await testPooling(bouncer.url);
     });
@@ -227,6 +231,52 @@ async function readWork(sql: postgres.Sql, workspace: Workspace, id: string) {
       (select count(*)::integer from private.waiting_updates where conversation_id = ${id}) as waiting,
       (select count(*)::integer from cron.job_run_details where runid = -1) as "oldRuns"`;
   return { ...work };
+}
+
+/** pg_cron says `succeeded` of every job; pg_net got 202, 401 and no answer. */
+async function testHealth(sql: postgres.Sql): Promise<void> {
+  const read = async (from: Sql = sql) => {
+    const checks = await from<{ name: string; status: string; found: string }[]>`
+      select name, status, found from public.installation_health`;
+    return new Map(checks.map(({ name, status, found }) => [name, `${status}: ${found}`]));
+  };
+  assertMatch(
+    (await read()).get("schedule")!,
+    /^problem: .*switched off or changed: daily-summary/,
+  );
+  // Answers are remembered when pg_net has forgotten them.
+  await sql`
+    insert into net._http_response (id, status_code, error_msg)
+    select run.request_id,
+      case run.job when 'kapso-sync' then 202 when 'daily-summary' then 401 end,
+      case run.job when 'send-queued-messages' then 'Timeout was reached' end
+    from private.job_runs as run`;
+  await sql`select private.collect_job_answers()`;
+  await sql`delete from net._http_response`;
+
+  const rollback = new Error("rolled back on purpose");
+  await sql.begin(async (transaction) => {
+    await transaction`select cron.alter_job(jobid, active := true) from cron.job`;
+    await transaction`select private.schedule_jobs()`;
+    const checks = await read(transaction);
+    assertEquals(checks.get("schedule"), "ok: pg_cron has all jobs.");
+    assertEquals(checks.get("vault secrets"), "ok: project_url and service_key are stored.");
+    assertMatch(checks.get("extensions")!, /^ok: .*pg_net 0.14.0 in extensions/);
+    assertMatch(checks.get("job kapso-sync")!, /^ok: Answered 202/);
+    assertMatch(checks.get("job daily-summary")!, /^problem: Answered 401/);
+    assertMatch(
+      checks.get("job send-queued-messages")!,
+      /^problem: No answer .*: Timeout was reached/,
+    );
+    for (
+      const job of ["settle-outbox", "fold-message-counts", "prune-records", "prune-cron-runs"]
+    ) {
+      assertMatch(checks.get(`job ${job}`)!, /^ok: Succeeded at/);
+    }
+    throw rollback;
+  }).catch((error) => {
+    if (error !== rollback) throw error;
+  });
 }
 
 /**

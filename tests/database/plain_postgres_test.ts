@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import type { PostgresBinaries } from "../../local/postgres/binaries.ts";
 import { installedBinaries, startScratchServer } from "../../local/postgres/scratch_server.ts";
@@ -121,6 +121,16 @@ async function testMigrations(
     assertEquals([...found], [{ id, person_id: personId }]);
   });
   if (hasRealtime) await checkRealtime(sql, workspace, id);
+
+  // The health view says what is not there, also to an owner with few rights.
+  const checks = await owner<{ name: string; status: string; found: string }[]>`
+    select name, status, found from public.installation_health`;
+  const found = new Map(checks.map((check) => [check.name, `${check.status}: ${check.found}`]));
+  assertMatch(found.get("migrations")!, /^unknown: This database does not record/);
+  assertMatch(found.get("schedule")!, /^unknown: pg_cron is not here/);
+  assertMatch(found.get("storage")!, /^ok: This database has no Storage/);
+  assertMatch(found.get("realtime")!, hasRealtime ? /^ok: Changes/ : /^ok: This database has no/);
+  assertEquals(checks.filter(({ status }) => status === "problem"), []);
 }
 
 Deno.test("migrations apply to plain Postgres 17, with Realtime", async () => {

@@ -50,6 +50,11 @@ create table net.recorded_requests (
   id bigint generated always as identity primary key,
   url text, body jsonb, headers jsonb, timeout_milliseconds integer
 );
+create table net._http_response (
+  id bigint, status_code integer, content_type text, headers jsonb, content text, timed_out boolean, error_msg text,
+  created timestamptz not null default now()
+);
+grant all on net._http_response to postgres;
 create function net.http_post(
   url text, body jsonb default '{}', params jsonb default '{}',
   headers jsonb default '{"Content-Type": "application/json"}', timeout_milliseconds integer default 5000

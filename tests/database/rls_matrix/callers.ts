@@ -219,6 +219,10 @@ export const NO_CALLER = [NO, NO, NO, NO, NO, NO, NO];
 export const countPart = (sql: Sql, { workspace }: World) =>
   sql`insert into private.message_count_parts values (${workspace.id}, '2026-01-03', 'whatsapp', 'inbound', 1)`;
 
+/** Records a run of a job. */
+export const jobRun = (sql: Sql) =>
+  sql`insert into private.job_runs (job, status, finished_at) values ('matrix', 202, now())`;
+
 /** Records a number that the workspace has given up. */
 export const releaseNumber = (sql: Sql, { workspace }: World) =>
   sql`insert into private.released_numbers values ('before', ${workspace.id})`;

@@ -7,6 +7,7 @@
 import {
   type Case,
   countPart,
+  jobRun,
   MANAGERS,
   MEMBERS_READ,
   NO,
@@ -194,6 +195,51 @@ export const TABLES: Record<string, TableCases> = {
     "delete": {
       run: (sql) => sql`delete from private.scheduled_jobs`,
       outcomes: [NO, ...Array(6).fill("55000")],
+    },
+  },
+  "private.job_runs": {
+    "select": {
+      before: jobRun,
+      run: (sql) => sql`select from private.job_runs where job = 'matrix'`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) => sql`insert into private.job_runs (job) values ('matrix')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: jobRun,
+      run: (sql) => sql`update private.job_runs set status = 500 where job = 'matrix'`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: jobRun,
+      run: (sql) => sql`delete from private.job_runs where job = 'matrix'`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "public.installation_health": {
+    "select": {
+      // Everyone gets a workspace of their own when they sign up. A stranger keeps theirs, and is an owner too.
+      before: (sql, { workspace }) =>
+        sql`
+          delete from public.workspaces
+          where user_id in (${workspace.admin}, ${workspace.agent}, ${workspace.viewer})`,
+      run: (sql) => sql`select from public.installation_health where name = 'migrations'`,
+      outcomes: [NO, 1, 0, 0, 0, 1, 1],
+    },
+    // A view over a function has no rows to write.
+    "insert": {
+      run: (sql) => sql`insert into public.installation_health (name) values ('new')`,
+      outcomes: Array(7).fill("55000"),
+    },
+    "update": {
+      run: (sql) => sql`update public.installation_health set status = 'ok'`,
+      outcomes: Array(7).fill("55000"),
+    },
+    "delete": {
+      run: (sql) => sql`delete from public.installation_health`,
+      outcomes: Array(7).fill("55000"),
     },
   },
 };

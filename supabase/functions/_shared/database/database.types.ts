@@ -1525,6 +1525,16 @@ export type Database = {
           },
         ]
       }
+      installation_health: {
+        Row: {
+          checked_at: string | null
+          found: string | null
+          name: string | null
+          status: string | null
+          what_to_do: string | null
+        }
+        Relationships: []
+      }
     }
     Functions: {
       add_agent_message: {

@@ -13,6 +13,7 @@ import type { ApiError, MessagingError } from "../contracts/errors.ts";
 import { DatabaseCallError } from "../database/errors.ts";
 import { AppError } from "./errors.ts";
 import { errorNames, type Log } from "./log.ts";
+import { VERSION } from "./version.ts";
 
 /** Variables that {@linkcode createApp} sets for every request. */
 export type AppVariables = { Variables: { requestId: string } };
@@ -50,7 +51,7 @@ export function messagingErrorBody(error: AppError, requestId: string): Messagin
 
 /**
  * A Hono app below `/<name>`, as Supabase routes requests to a function. It gives each request an id,
- * answers `OPTIONS`, logs one line per request and turns every thrown error into an answer.
+ * answers `OPTIONS`, logs one line per request, turns every thrown error into an answer, and adds the version.
  */
 export function createApp<Variables extends object = object>(
   options: CreateAppOptions,
@@ -63,6 +64,7 @@ export function createApp<Variables extends object = object>(
   app.use(async (context, next) => {
     const startedAt = options.monotonic();
     await next();
+    context.header("X-Function-Version", VERSION);
     options.log(context.res.status >= 500 ? "error" : "info", "request", {
       function: options.name,
       request_id: context.get("requestId"),
