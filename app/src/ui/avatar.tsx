@@ -18,9 +18,11 @@ export function Avatar({ name, platform, shape = "round", size = "medium" }: {
 }) {
   return (
     <span className={`avatar avatar-${shape} avatar-${size}`} aria-hidden>
-      <span className={`avatar-face avatar-colour-${hash(name) % COLOURS}`}>
-        {initials(name)}
-      </span>
+      {/* Drawn by the style: as text they would count as a part of the button that they stand in. */}
+      <span
+        className={`avatar-face avatar-colour-${hash(name) % COLOURS}`}
+        data-initials={initials(name)}
+      />
       {platform && <PlatformIcon platform={platform} isBadge />}
     </span>
   );
