@@ -81,9 +81,10 @@ Deno.test("users are listed page by page", async () => {
   const first = await auth.admin.listUsers({ page: 1, perPage: 2 });
   assertEquals(first.error, null);
   assertEquals(first.data.users.length, 2);
-  const { total, lastPage } = first.data as { total: number; lastPage: number };
+  // Not `lastPage`, of which supabase-js reads one digit.
+  const { total, nextPage } = first.data as { total: number; nextPage: number };
   assert(total >= 3);
-  assertEquals(lastPage, Math.ceil(total / 2));
+  assertEquals(nextPage, 2);
   const second = await auth.admin.listUsers({ page: 2, perPage: 2 });
   const ids = new Set([...first.data.users, ...second.data.users].map(({ id }) => id));
   assertEquals(ids.size, first.data.users.length + second.data.users.length);
