@@ -4,7 +4,11 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "./check.ts";
+
+const ATTEMPTS = 4;
+const PAUSE_MS = 1_000;
 
 /** The header of every answer of a function of this project. */
 const VERSION_HEADER = "x-function-version";
@@ -28,10 +32,7 @@ async function checkFunction(url: string, name: string, version: string): Promis
   const deploy = `Deploy it: supabase functions deploy ${name} --use-api.`;
   let response: Response;
   try {
-    response = await fetch(`${url}/functions/v1/${name}/doctor`, {
-      signal: AbortSignal.timeout(20_000),
-    });
-    await response.body?.cancel();
+    response = await callFunction(`${url}/functions/v1/${name}/doctor`);
   } catch {
     return check("problem", "Does not answer.", "Check the network, and the log of the function.");
   }
@@ -52,6 +53,16 @@ async function checkFunction(url: string, name: string, version: string): Promis
     return check("problem", "Not deployed, or an older version.", deploy);
   }
   return check("problem", `Answers ${response.status} before its code runs.`, deploy);
+}
+
+/** Calls a function; again where the gateway is busy, or could not start it in time. */
+async function callFunction(address: string): Promise<Response> {
+  for (let attempt = 1;; attempt++) {
+    const response = await fetch(address, { signal: AbortSignal.timeout(20_000) });
+    await response.body?.cancel();
+    if (response.status !== 503 || attempt === ATTEMPTS) return response;
+    await delay(attempt * PAUSE_MS);
+  }
 }
 
 /** Reads whether people may sign up. */
