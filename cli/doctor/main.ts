@@ -12,7 +12,7 @@ import { databaseFiles } from "../../local/postgres/migrate.ts";
 import { versionOf } from "../../local/postgres/history.ts";
 import { readProject } from "../../local/project.ts";
 import { print, runCommand } from "../command.ts";
-import { findProject } from "../kapso/sync/project.ts";
+import { findProject } from "../project.ts";
 import type { Check } from "./check.ts";
 import { checkDatabase } from "./database.ts";
 import { HELP, readOptions } from "./options.ts";

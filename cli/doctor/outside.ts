@@ -4,11 +4,13 @@
  * @module
  */
 
-import { setTimeout as delay } from "node:timers/promises";
+import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import type { Check } from "./check.ts";
 
+/** Attempts at a function whose gateway is busy, or could not start it in time. */
 const ATTEMPTS = 4;
-const PAUSE_MS = 1_000;
+const BACKOFF_MS = 1_000;
+const MAX_RETRY_AFTER_MS = 10_000;
 
 /** The header of every answer of a function of this project. */
 const VERSION_HEADER = "x-function-version";
@@ -55,13 +57,32 @@ async function checkFunction(url: string, name: string, version: string): Promis
   return check("problem", `Answers ${response.status} before its code runs.`, deploy);
 }
 
-/** Calls a function; again where the gateway is busy, or could not start it in time. */
+/** A function that did not run: the gateway answered 503. */
+class Unavailable extends Error {
+  constructor(readonly response: Response) {
+    super("unavailable");
+  }
+}
+
 async function callFunction(address: string): Promise<Response> {
-  for (let attempt = 1;; attempt++) {
-    const response = await fetch(address, { signal: AbortSignal.timeout(20_000) });
-    await response.body?.cancel();
-    if (response.status !== 503 || attempt === ATTEMPTS) return response;
-    await delay(attempt * PAUSE_MS);
+  try {
+    return await retry(async () => {
+      const response = await fetch(address, { signal: AbortSignal.timeout(20_000) });
+      await response.body?.cancel();
+      if (response.status === 503) throw new Unavailable(response);
+      return response;
+    }, {
+      attempts: ATTEMPTS,
+      backoffMs: BACKOFF_MS,
+      maxRetryAfterMs: MAX_RETRY_AFTER_MS,
+      retryAfterOf: (error) =>
+        error instanceof Unavailable
+          ? readRetryAfter(error.response.headers.get("retry-after")) ?? 0
+          : undefined,
+    });
+  } catch (error) {
+    if (error instanceof Unavailable) return error.response;
+    throw error;
   }
 }
 

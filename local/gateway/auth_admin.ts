@@ -11,9 +11,10 @@
  * @module
  */
 
-import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import { Hono } from "hono";
 import * as z from "zod";
+import { isSameSecret } from "../../supabase/functions/_shared/auth/hash.ts";
 import type { AuthUsers, UserRow } from "./auth_users.ts";
 
 /** What `createAuthAdmin` needs. */
@@ -84,8 +85,10 @@ export function createAuthAdmin(options: AuthAdminOptions): AuthAdmin {
     const { status, code, message } = error;
     return context.json({ code: status, error_code: code, msg: message }, status);
   });
-  app.use("/admin/*", (context, next) => (requireSecretKey(context.req.raw, secretKey), next()));
-  app.use("/invite", (context, next) => (requireSecretKey(context.req.raw, secretKey), next()));
+  app.use("*", async (context, next) => {
+    await requireSecretKey(context.req.raw, secretKey);
+    await next();
+  });
 
   app.get("/admin/users", async (context) => {
     const page = wholeNumber(context.req.query("page"), 1, Number.MAX_SAFE_INTEGER);
@@ -187,14 +190,15 @@ export function createAuthAdmin(options: AuthAdminOptions): AuthAdmin {
 }
 
 /** Makes sure that the caller has the secret key, in either of the headers in which supabase-js sends it. */
-function requireSecretKey(request: Request, secretKey: string): void {
+async function requireSecretKey(request: Request, secretKey: string): Promise<void> {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   const given = [request.headers.get("apikey"), bearer].filter((key) => key !== null && key);
   if (given.length === 0) {
     throw new Refusal(401, "no_authorization", "This endpoint requires a valid Bearer token");
   }
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  if (given.some((key) => timingSafeEqual(digest(key!), digest(secretKey)))) return;
+  for (const key of given) {
+    if (await isSameSecret(key!, secretKey)) return;
+  }
   throw new Refusal(403, "not_admin", "User not allowed");
 }
 

@@ -76,7 +76,12 @@ export function createGateway(options: GatewayOptions): Gateway {
         ? preflight(request)
         : allowAnyPage(await rest.fetch(request, caller.hostname));
     }
-    if (realtime && url.pathname.startsWith(REALTIME_PATH)) return await realtime.fetch(request);
+    if (realtime && url.pathname.startsWith(REALTIME_PATH)) {
+      if (request.method === "OPTIONS") return preflight(request);
+      const response = await realtime.fetch(request);
+      // The answer to a WebSocket is the open socket.
+      return response.status === 101 ? response : allowAnyPage(response);
+    }
     if (app && (url.pathname === "/app" || url.pathname.startsWith("/app/"))) {
       return await app.fetch(request);
     }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isSameSecret } from "../../supabase/functions/_shared/auth/hash.ts";
 import { REALTIME_PATH } from "../realtime/service.ts";
 import type { Gateway } from "./gateway.ts";
 import { type BodyLimits, RequestBody } from "./request_body.ts";
@@ -54,7 +55,10 @@ export function limitRequests(gateway: Gateway, options: LimitOptions): Deno.Ser
     }
     const kind = pathname.startsWith("/functions/v1/") ? "functions" : "others";
     const max = limits.maxRequests * (kind === "functions" ? 1 : OTHER_SHARE);
-    if (inFlight[kind] >= max && request.headers.get("apikey") !== secretKey) return busy();
+    if (inFlight[kind] >= max) {
+      const key = request.headers.get("apikey");
+      if (key === null || !await isSameSecret(key, secretKey)) return busy();
+    }
 
     let ownBytes = 0;
     const takeBytes = (bytes: number) => {

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+
 /** The versions of the protocol, as `vsn` in the address names them. */
 export const VERSIONS = ["1.0.0", "2.0.0"] as const;
 /** One version of the protocol. */
@@ -156,12 +158,5 @@ function encodeBinary(topic: string, broadcast: OpaqueBroadcast): Frame | undefi
     ...fields.map((field) => field.length),
     broadcast.encoding === "json" ? 1 : 0,
   ];
-  const parts = [Uint8Array.from(head), ...fields, broadcast.payload];
-  const frame = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    frame.set(part, offset);
-    offset += part.length;
-  }
-  return frame;
+  return Buffer.concat([Uint8Array.from(head), ...fields, broadcast.payload]);
 }

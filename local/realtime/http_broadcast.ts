@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type postgres from "postgres";
 import * as z from "zod";
 import { maySend } from "./authorization.ts";
@@ -115,13 +116,7 @@ async function readBody(request: Request): Promise<Uint8Array | undefined> {
     if (size > MAX_FRAME_BYTES) return undefined;
     chunks.push(chunk);
   }
-  const body = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return body;
+  return Buffer.concat(chunks);
 }
 
 function parseJson(body: Uint8Array): { value: unknown } | undefined {

@@ -83,12 +83,11 @@ export class RealtimeService {
 
   /** Answers a request below {@linkcode REALTIME_PATH}. */
   async fetch(request: Request): Promise<Response> {
-    if (request.method === "OPTIONS") return withCors(new Response(null, { status: 204 }), request);
     const sql = this.#sql;
     if (!sql) {
-      const response = failure(503, "Realtime was unable to connect to the project database");
-      response.headers.set("retry-after", "1");
-      return withCors(response, request);
+      return failure(503, "Realtime was unable to connect to the project database", {
+        "retry-after": "1",
+      });
     }
     const url = new URL(request.url);
     const path = url.pathname.slice(REALTIME_PATH.length);
@@ -96,9 +95,9 @@ export class RealtimeService {
     if (path === "api/broadcast" || path.startsWith("api/broadcast/")) {
       const context = { sql, channels: this.#channels, checkToken: this.#checkToken };
       const rest = path.slice("api/broadcast".length);
-      return withCors(await answerBroadcast(request, rest, context), request);
+      return await answerBroadcast(request, rest, context);
     }
-    return withCors(failure(404, "Not found"), request);
+    return failure(404, "Not found");
   }
 
   async #upgrade(request: Request, url: URL, sql: postgres.Sql): Promise<Response> {
@@ -157,15 +156,4 @@ export class RealtimeService {
 
 function failure(status: number, error: string, headers: Record<string, string> = {}): Response {
   return Response.json({ error }, { status, headers });
-}
-
-/** Lets any page call the HTTP endpoints, as hosted Supabase does. */
-function withCors(response: Response, request: Request): Response {
-  response.headers.set("access-control-allow-origin", "*");
-  response.headers.set("access-control-allow-methods", "POST, OPTIONS");
-  response.headers.set(
-    "access-control-allow-headers",
-    request.headers.get("access-control-request-headers") ?? "*",
-  );
-  return response;
 }

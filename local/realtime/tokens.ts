@@ -5,6 +5,7 @@
  */
 
 import { errors, jwtVerify } from "jose";
+import { isSameSecret } from "../../supabase/functions/_shared/auth/hash.ts";
 
 /** The claims that Realtime acts on. Policies see all of them. */
 export interface Claims {
@@ -46,7 +47,7 @@ export function createTokenCheck(secrets: TokenSecrets): TokenCheck {
   return async (token) => {
     // The gateway of hosted Supabase turns each kind of key into a token of its role.
     if (token === secrets.publishable_key) return { role: "anon" };
-    if (token === secrets.secret_key) return { role: "service_role" };
+    if (await isSameSecret(token, secrets.secret_key)) return { role: "service_role" };
     try {
       const { payload } = await jwtVerify(token, key, { algorithms: ["HS256", "HS384", "HS512"] });
       const { role, exp } = payload;

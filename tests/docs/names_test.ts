@@ -65,7 +65,7 @@ Deno.test("docs/tasks.md lists every task, and no page names another", async () 
 
 Deno.test("every message of the troubleshooting table is one that the command prints", async () => {
   const sources = (await Promise.all(
-    files.filter((file) => /^cli\/kapso\/.*\.ts$/.test(file))
+    files.filter((file) => /^cli\/(?:kapso\/.*|project)\.ts$/.test(file))
       .map((file) => Deno.readTextFile(join(ROOT, file))),
   )).join("\n");
   const page = pages.get("docs/cli/kapso-sync.md")!;

@@ -8,7 +8,7 @@
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import { CommandError } from "../../command_error.ts";
 import type { SyncOptions } from "./options.ts";
-import type { Project } from "./project.ts";
+import type { Project } from "../../project.ts";
 import type { Report } from "./report.ts";
 import { type Outcome, syncNumber } from "./run.ts";
 import { createSyncClient } from "./sync_client.ts";

@@ -12,7 +12,7 @@ import { print, printError, runCommand } from "../../command.ts";
 import { syncKapso } from "./command.ts";
 import { createDisplay } from "./display.ts";
 import { HELP, readOptions, type SyncOptions } from "./options.ts";
-import { findProject } from "./project.ts";
+import { findProject } from "../../project.ts";
 import { createJsonReport, createTextReport } from "./report.ts";
 
 /** Two signals within this many milliseconds count as one key press. */

@@ -13,7 +13,7 @@ import type {
 import { parseJson } from "../../../supabase/functions/_shared/http/json.ts";
 import { readRetryAfter } from "../../../supabase/functions/_shared/http/retry.ts";
 import { CommandError } from "../../command_error.ts";
-import type { Project } from "./project.ts";
+import type { Project } from "../../project.ts";
 import { safeText } from "./text.ts";
 
 /** An event, and the line of text it came in. */

@@ -12,7 +12,7 @@ import { generateSecrets } from "../../../local/secrets.ts";
 import { syncKapso } from "../../../cli/kapso/sync/command.ts";
 import { createDisplay } from "../../../cli/kapso/sync/display.ts";
 import { readOptions, type SyncOptions } from "../../../cli/kapso/sync/options.ts";
-import { findProject } from "../../../cli/kapso/sync/project.ts";
+import { findProject } from "../../../cli/project.ts";
 import { createTextReport } from "../../../cli/kapso/sync/report.ts";
 import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { createPhoneNumber, uniquePhoneNumberId } from "../../support/kapso_webhook.ts";

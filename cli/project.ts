@@ -7,11 +7,11 @@
 
 import { join } from "node:path";
 
-import { Lock } from "../../../local/lock.ts";
-import { loadSecrets } from "../../../local/secrets.ts";
-import { CommandError, usageError } from "../../command_error.ts";
-import { isHeaderSafe } from "../../options.ts";
-import { readSecretKey } from "../../secret_key.ts";
+import { Lock } from "../local/lock.ts";
+import { loadSecrets } from "../local/secrets.ts";
+import { CommandError, usageError } from "./command_error.ts";
+import { isHeaderSafe } from "./options.ts";
+import { readSecretKey } from "./secret_key.ts";
 
 /** A project, with the key that bypasses row level security. */
 export interface Project {
