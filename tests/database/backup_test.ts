@@ -1,6 +1,6 @@
 /**
- * Backup and restore, with the commands of docs/guides/deploy.md: nothing is lost, and the restored database goes on
- * storing. On Debian's PostgreSQL 15, whose package has `pg_dump` and `psql`.
+ * Backup and restore, with the commands of docs/guides/deploy.md: nothing is lost, and the restored database
+ * continues to store. On Debian's PostgreSQL 15, whose package has `pg_dump` and `psql`.
  *
  * @module
  */
@@ -125,6 +125,7 @@ Deno.test({
       const restoreSeconds = await run(commands.restore, { TARGET: target.url }, folder);
       if (IS_SOAK) {
         const { size } = await Deno.stat(join(folder, "backup.sql"));
+        // deno-lint-ignore no-console -- the figures of a soak.
         console.log(
           `${CONVERSATIONS * MESSAGES} messages: backup ${backupSeconds.toFixed(1)} s, ` +
             `${(size / 1e6).toFixed(0)} MB, restore ${restoreSeconds.toFixed(1)} s`,
