@@ -271,6 +271,20 @@ as $$
 $$;
 comment on function private.job_period(text) is 'How often a cron expression of the list is due.';
 
+create function private.period_text(schedule text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when period_text.schedule ~ '^\* ' then 'every minute'
+    when period_text.schedule ~ '^\*/[0-9]+ ' then 'every ' || substring(period_text.schedule from '^\*/([0-9]+) ') || ' minutes'
+    else 'once a day'
+  end;
+$$;
+comment on function private.period_text(text) is 'How often a cron expression of the list is due, as a check shows it.';
+
 create function private.read_last_run(job text)
 returns table (last_started_at timestamptz, started_at timestamptz, status integer, error text)
 language plpgsql
@@ -320,17 +334,17 @@ begin
     result.what_to_do := 'If this stays so, the schedule does not run: see docs/operations.md, The schedule.';
   elsif run.last_started_at < now() - 3 * private.job_period(job.schedule) - interval '2 minutes' then
     result.status := 'problem';
-    result.found := format('Last called at %s, though due %s.', private.utc_text(run.last_started_at), job.schedule);
+    result.found := format('Last called at %s, though due %s.', private.utc_text(run.last_started_at), private.period_text(job.schedule));
     result.what_to_do := 'The schedule has stopped, or the job fails before its call. Start it again: select private.schedule_jobs() with pg_cron, deno task start on one machine.';
   elsif run.started_at is null then
     result.status := 'unknown';
     result.found := format('Called at %s; no answer yet.', private.utc_text(run.last_started_at));
   elsif run.status between 200 and 299 then
     result.status := 'ok';
-    result.found := format('Answered %s to the call of %s.', run.status, private.utc_text(run.started_at));
+    result.found := format('Succeeded at %s: answered %s.', private.utc_text(run.started_at), run.status);
   elsif run.status is not null then
     result.status := 'problem';
-    result.found := format('Answered %s to the call of %s.', run.status, private.utc_text(run.started_at));
+    result.found := format('Failed at %s: answered %s.', private.utc_text(run.started_at), run.status);
     result.what_to_do := case
       when run.status in (401, 403)
         then 'The key is not accepted. Store a secret key of the project in the Vault as service_key, and deploy the function without JWT verification.'
@@ -382,7 +396,7 @@ begin
     result.what_to_do := 'If this stays so, the schedule does not run: see docs/operations.md, The schedule.';
   elsif started_at < now() - 3 * private.job_period(job.schedule) - interval '2 minutes' then
     result.status := 'problem';
-    result.found := format('Last run at %s, though due %s.', private.utc_text(started_at), job.schedule);
+    result.found := format('Last run at %s, though due %s.', private.utc_text(started_at), private.period_text(job.schedule));
     result.what_to_do := 'The schedule has stopped. Start it again: select private.schedule_jobs() with pg_cron, deno task start on one machine.';
   elsif ended_at is null then
     result.status := 'unknown';
@@ -725,6 +739,7 @@ revoke execute on function
   private.check_storage(),
   private.check_vault(),
   private.job_period(text),
+  private.period_text(text),
   private.read_last_run(text),
   private.check_function_job(private.scheduled_jobs),
   private.check_command_job(private.scheduled_jobs),
