@@ -19,7 +19,7 @@ const APP_LAYERS: readonly (readonly string[])[] = [
   ["session"],
   ["workspace"],
   ["conversations"],
-  ["outbox", "connections", "replies", "tags", "summaries", "overview"],
+  ["outbox", "connections", "replies", "tags", "summaries", "overview", "health"],
   ["contact", "thread", "composer", "workflows"],
   ["inbox"],
   ["shell"],
