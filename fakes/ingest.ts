@@ -52,7 +52,7 @@ export function startFakeIngest(): FakeIngest {
 
   const handle = (key: string | undefined, body: string): { status: number; answer: unknown } => {
     if (key !== KEY) return fail(401, "Invalid API key", "invalid_api_key");
-    if (body.length > 10 * 1024 * 1024) return fail(413, "Body is too large", "too_large");
+    if (body.length > 5 * 1024 * 1024) return fail(413, "Body is too large", "too_large");
     // deno-lint-ignore no-explicit-any
     const request = JSON.parse(body) as any;
     if (request.connection_id !== CONNECTION) return fail(401, "Invalid connection_id or platform");

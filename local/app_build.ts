@@ -29,7 +29,7 @@ const NOT_SOURCES = new Set(["node_modules", "dist"]);
 export async function buildApp(options: AppBuildOptions): Promise<string> {
   const { appDir, buildsDir } = options;
   await Deno.mkdir(buildsDir, { recursive: true });
-  const build = join(buildsDir, await hashSources(appDir));
+  const build = join(buildsDir, await hashApp(appDir));
   if (await isFolder(build)) return build;
   return await Lock.hold(join(buildsDir, "build.lock"), async () => {
     // Another stack may have built it while this one waited.
@@ -60,7 +60,8 @@ export async function buildApp(options: AppBuildOptions): Promise<string> {
   });
 }
 
-async function hashSources(appDir: string): Promise<string> {
+/** Returns the name of a build: a hash of the sources. */
+export async function hashApp(appDir: string): Promise<string> {
   const files = (await listFiles(appDir)).sort();
   const parts = await Promise.all(files.map(async (file) => {
     const digest = await crypto.subtle.digest(

@@ -61,10 +61,10 @@ async function measureFunction(
 }
 
 const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeRequest>>> = {
-  // 10 MB in 5,000 messages of 500 conversations.
+  // 5 MB in 2,500 messages of 250 conversations, with letters that take two bytes each in memory.
   "messaging-ingest": ({ info }) => {
-    const text = "x".repeat((10 * MB - ENVELOPE_BYTES) / 5000 - 280);
-    const conversations = makeThreads("limits", 500).map((thread) => {
+    const text = "😀" + "x".repeat((5 * MB - ENVELOPE_BYTES) / 2500 - 284);
+    const conversations = makeThreads("limits", 250).map((thread) => {
       const conversation = thread.next(10);
       return {
         ...conversation,
@@ -94,10 +94,10 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
         },
       },
     }),
-  // 10 MB in one batch of 100 messages. Text is at most 4 KB there; the rest are fields that are not read.
+  // 3.5 MB in one batch of 100 messages. Text is at most 4 KB there; the rest are fields that are not read.
   "kapso-webhook": ({ info }) => {
-    const text = "x".repeat(4096);
-    const unread = "x".repeat((10 * MB - ENVELOPE_BYTES) / 100 - text.length - 1000);
+    const text = "😀" + "x".repeat(4092);
+    const unread = "x".repeat((3.5 * MB - ENVELOPE_BYTES) / 100 - text.length - 1000);
     const body = JSON.stringify({
       batch: true,
       data: Array.from({ length: 100 }, (_, index) => ({
@@ -133,7 +133,7 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
       },
     });
   },
-  // A slice: 150 pages of 100 messages.
+  // A slice: 60 pages of 100 messages.
   "kapso-sync": async (context) => {
     const { info, kapso } = context;
     const phoneNumberId = "400000000000001";
@@ -176,7 +176,7 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
       },
     };
   },
-  // A document of 20 MB.
+  // A document of 16 MB.
   inbox: async (context) => {
     const { info, kapso } = context;
     kapso.addPhoneNumber(info.demo.kapso_phone_number_id, "+1 555 0198");
@@ -186,7 +186,7 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
       where external_conversation_id like ${`${info.demo.kapso_phone_number_id}:%`} limit 1`;
     const form = new FormData();
     form.set("conversation_id", conversation!.id);
-    form.set("file", new File([new Uint8Array(20 * MB)], "a.pdf", { type: "application/pdf" }));
+    form.set("file", new File([new Uint8Array(16 * MB)], "a.pdf", { type: "application/pdf" }));
     return {
       path: "inbox/uploads",
       init: { method: "POST", headers: await userHeaders(context), body: form },

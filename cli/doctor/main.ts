@@ -5,18 +5,15 @@
  * @module
  */
 
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 
-import manifest from "../../deno.json" with { type: "json" };
-import { databaseFiles } from "../../local/postgres/migrate.ts";
-import { versionOf } from "../../local/postgres/history.ts";
 import { readProject } from "../../local/project.ts";
 import { print, runCommand } from "../command.ts";
-import { findProject } from "../project.ts";
-import type { Check } from "./check.ts";
-import { checkDatabase } from "./database.ts";
+import { connectManagementApi, type ManagementApi } from "../hosted/management_api.ts";
+import { findHostedProject } from "../hosted/project.ts";
+import { findProject, type Project } from "../project.ts";
+import { readChecks } from "./checks.ts";
 import { HELP, readOptions } from "./options.ts";
-import { checkFunctions, checkSignUp } from "./outside.ts";
 import { formatChecks } from "./report.ts";
 
 const ROOT = resolve(import.meta.dirname!, "../..");
@@ -27,8 +24,8 @@ async function main(args: string[]): Promise<number> {
     print(HELP);
     return 0;
   }
-  const project = await findProject(Deno.env.toObject(), ROOT);
-  const checks = await readChecks(project);
+  const { project, api } = await findTarget(options.ref);
+  const checks = await readChecks(project, await readProject(ROOT), api);
   const isHealthy = checks.every(({ status }) => status !== "problem");
   print(
     options.isJson
@@ -38,15 +35,15 @@ async function main(args: string[]): Promise<number> {
   return isHealthy ? 0 : 1;
 }
 
-async function readChecks(project: { url: string; serviceKey: string }): Promise<Check[]> {
-  const checkout = await readProject(ROOT);
-  const migrations = databaseFiles(checkout).migrations.map((file) => versionOf(basename(file)));
-  const [database, functions, signUp] = await Promise.all([
-    checkDatabase(project, migrations.toSorted().at(-1)!),
-    checkFunctions(project.url, Object.keys(checkout.config.functions), manifest.version),
-    checkSignUp(project.url, project.serviceKey),
-  ]);
-  return [...database, ...functions, signUp];
+/** The project of a ref, otherwise the one that the environment names or that runs on this machine. */
+async function findTarget(
+  ref: string | undefined,
+): Promise<{ project: Project; api?: ManagementApi }> {
+  const env = Deno.env.toObject();
+  if (ref === undefined) return { project: await findProject(env, ROOT) };
+  const api = connectManagementApi(env, ref);
+  const { url, keys } = await findHostedProject(api, env);
+  return { project: { url, serviceKey: keys.secret }, api };
 }
 
 if (import.meta.main) await runCommand("deno task doctor", main);

@@ -11,11 +11,13 @@ export const HELP = `Checks a project, and says what to do about each problem.
 
   deno task doctor [options]
 
-  --json    print the checks as JSON
+  --project-ref <ref>   a hosted project, found with SUPABASE_ACCESS_TOKEN
+  --json                print the checks as JSON
   --help
 
 Environment:
   SUPABASE_URL, SUPABASE_SECRET_KEY   the project; otherwise the one of deno task start
+  SUPABASE_ACCESS_TOKEN               with --project-ref: https://supabase.com/dashboard/account/tokens
 
 Exit code: 0 no problem, 1 a problem, 2 wrong options. Warnings are no problem.
 docs/operations.md, Health, has more.
@@ -24,6 +26,8 @@ docs/operations.md, Health, has more.
 /** The parsed command line. */
 export interface DoctorOptions {
   isJson: boolean;
+  /** The hosted project; undefined: the one of the environment or of this machine. */
+  ref: string | undefined;
 }
 
 /**
@@ -35,7 +39,12 @@ export interface DoctorOptions {
 export function readOptions(args: readonly string[]): DoctorOptions | "help" {
   const { values } = readArguments({
     args: [...args],
-    options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+    options: {
+      help: { type: "boolean", short: "h" },
+      json: { type: "boolean" },
+      "project-ref": { type: "string" },
+    },
   });
-  return values.help ? "help" : { isJson: values.json ?? false };
+  if (values.help) return "help";
+  return { isJson: values.json ?? false, ref: values["project-ref"] };
 }

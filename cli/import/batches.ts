@@ -22,7 +22,7 @@ export interface Batch {
 export interface BatchOptions {
   /** 1 to 5,000, the API's limit. */
   maxMessages: number;
-  /** The API takes 10 MB; less means less to send again when a connection breaks. */
+  /** The API takes 5 MB; less means less to send again when a connection breaks. */
   maxBytes?: number;
   /** The API's limit is 500. */
   maxConversations?: number;

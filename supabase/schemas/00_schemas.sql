@@ -1,7 +1,7 @@
 -- The schemas, extensions and default privileges everything else relies on.
 --
 -- The roles anon, authenticated and service_role and the schema auth are Supabase's own. On plain Postgres
--- they have to exist before this file runs (docs/operations.md shows how).
+-- they have to exist before this file runs (docs/guides/deploy.md shows how).
 
 create schema private;
 

@@ -13,7 +13,7 @@ import {
   type Template,
   template,
 } from "../_shared/contracts/inbox/messages.ts";
-import { limitBody } from "../_shared/http/app.ts";
+import { limitBody } from "../_shared/http/limit_body.ts";
 import { errorNames } from "../_shared/http/log.ts";
 import { addRoute, honoPath } from "../_shared/http/routes.ts";
 import type { KapsoClient, Row } from "../_shared/kapso/api/client.ts";
@@ -32,7 +32,7 @@ export interface MessageDeps extends SenderDeps {
 /** JSON bodies, in bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
 /** The body of an upload: the largest file, and the form around it. */
-const MAX_UPLOAD_BYTES = 21 * 1024 * 1024;
+const MAX_UPLOAD_BYTES = 17 * 1024 * 1024;
 /** Pages of 100 templates that are read of a phone number. */
 const MAX_TEMPLATE_PAGES = 10;
 const WINDOW_MS = 24 * 60 * 60 * 1000;

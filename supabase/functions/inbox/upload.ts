@@ -3,6 +3,11 @@
  *
  * @module
  */
+import {
+  MultipartParseError,
+  type MultipartPart,
+  parseMultipartRequest,
+} from "@remix-run/multipart-parser";
 import type { FileType } from "../_shared/contracts/outbound_content.ts";
 import { AppError } from "../_shared/http/errors.ts";
 
@@ -18,6 +23,8 @@ export interface UploadedFile {
 
 const MB = 1024 * 1024;
 const MAX_NAME_LENGTH = 200;
+/** The size of the body has been checked. */
+const LIMITS = { maxParts: 10, maxFileSize: 17 * MB, maxTotalSize: 17 * MB };
 
 /** WhatsApp's limits; a smaller one for documents, because a function holds the file in memory. */
 const KINDS: readonly { type: FileType; pattern: RegExp; maxBytes: number }[] = [
@@ -29,7 +36,7 @@ const KINDS: readonly { type: FileType; pattern: RegExp; maxBytes: number }[] = 
     type: "document",
     pattern:
       /^(?:text\/(?:plain|csv)|application\/(?:pdf|zip|msword|vnd\.ms-(?:excel|powerpoint)|vnd\.openxmlformats-officedocument\.[a-z.]+))$/,
-    maxBytes: 20 * MB,
+    maxBytes: 16 * MB,
   },
 ];
 
@@ -39,19 +46,11 @@ const KINDS: readonly { type: FileType; pattern: RegExp; maxBytes: number }[] = 
  * @throws {AppError} invalid_request (400), file_too_large (413), file_type_unsupported (415).
  */
 export async function readUpload(request: Request): Promise<UploadedFile> {
-  let form: FormData;
-  try {
-    form = await request.formData();
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    throw new AppError(400, "invalid_request", "The body must be multipart/form-data", { cause });
-  }
-  const conversationId = form.get("conversation_id");
-  const file = form.get("file");
-  if (typeof conversationId !== "string" || !(file instanceof File) || file.size === 0) {
+  const { conversationId, file } = await readForm(request);
+  if (conversationId === undefined || file === undefined || file.size === 0) {
     throw new AppError(400, "invalid_request", "conversation_id and a non-empty file are required");
   }
-  const mimeType = file.type.split(";")[0]!.trim().toLowerCase();
+  const mimeType = (file.mediaType ?? "").trim().toLowerCase();
   const kind = KINDS.find(({ pattern }) => pattern.test(mimeType));
   if (kind === undefined) {
     throw new AppError(
@@ -69,12 +68,29 @@ export async function readUpload(request: Request): Promise<UploadedFile> {
   }
   return {
     conversationId,
-    // A copy with the bare type: Meta compares it with the content.
-    file: new Blob([await file.arrayBuffer()], { type: mimeType }),
-    fileName: cleanName(file.name),
+    // With the bare type: Meta compares it with the content.
+    file: new Blob(file.content as BlobPart[], { type: mimeType }),
+    fileName: cleanName(file.filename ?? ""),
     mimeType,
     type: kind.type,
   };
+}
+
+/** Reads the two fields. The form is parsed as it comes: `formData()` would hold the file five times over. */
+async function readForm(
+  request: Request,
+): Promise<{ conversationId?: string; file?: MultipartPart }> {
+  const form: { conversationId?: string; file?: MultipartPart } = {};
+  try {
+    for await (const part of parseMultipartRequest(request, LIMITS)) {
+      if (part.name === "conversation_id" && part.isText) form.conversationId = part.text;
+      if (part.name === "file" && part.isFile) form.file = part;
+    }
+  } catch (cause) {
+    if (!(cause instanceof MultipartParseError)) throw cause;
+    throw new AppError(400, "invalid_request", "The body must be multipart/form-data", { cause });
+  }
+  return form;
 }
 
 /** The last part of a name, without characters of a path and those that cannot be stored. */

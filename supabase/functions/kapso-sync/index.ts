@@ -45,7 +45,7 @@ Deno.serve(createHandler({
   copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
   waitUntil,
   // Edge Functions live for at least 150 seconds, with 2 seconds of processor time.
-  budget: { duration: 45_000, pages: 150 },
+  budget: { duration: 45_000, pages: 60 },
   log: consoleLog,
   monotonic: () => performance.now(),
   delay: wait,

@@ -8,9 +8,10 @@
  * @module
  */
 import { receiveKapsoEvent } from "../_shared/contracts/kapso_webhook.ts";
-import { createApp, errorBody, limitBody } from "../_shared/http/app.ts";
+import { createApp, errorBody } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { parseJson } from "../_shared/http/json.ts";
+import { limitBody } from "../_shared/http/limit_body.ts";
 import type { Log } from "../_shared/http/log.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { MEDIA_TYPES } from "../_shared/kapso/webhook/content.ts";
@@ -19,8 +20,11 @@ import { normalize, readPhoneNumberIds } from "../_shared/kapso/webhook/normaliz
 import { verifySignature } from "../_shared/kapso/webhook/signature.ts";
 import type { WebhookStore } from "./store.ts";
 
-/** The body of a request, in bytes. Meta's own limit for a webhook is 3 MB. */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024;
+/**
+ * The body of a request, in bytes: Meta's own limit for a webhook is 3 MB. Recording a body takes twenty times its size
+ * of a worker's memory.
+ */
+export const MAX_BODY_BYTES = 3.5 * 1024 * 1024;
 /** Phone numbers whose secrets are tried for one body. Kapso sends events of one number at a time. */
 const MAX_PHONE_NUMBERS = 10;
 const FILE_TYPES: ReadonlySet<string> = new Set(MEDIA_TYPES.values());
@@ -49,7 +53,7 @@ export function createHandler(
 
   app.post("/", limitBody(MAX_BODY_BYTES));
   addRoute(app, receiveKapsoEvent, async ({ reply }, { req, get }) => {
-    const body = new Uint8Array(await req.arrayBuffer());
+    const body = new Uint8Array(await req.raw.arrayBuffer());
     // Undefined where it is not JSON: a signed body is recorded nevertheless.
     const parsed = parseJson(new TextDecoder().decode(body));
     const signed = await readSigned(deps.store, body, parsed, req.header("x-webhook-signature"));

@@ -6,13 +6,8 @@
 import type { MiddlewareHandler } from "hono";
 import { requireApiKey, type VerifiedConnection } from "../_shared/auth/api_keys.ts";
 import { ingestConversations, type IngestResult } from "../_shared/contracts/messaging_ingest.ts";
-import {
-  createApp,
-  limitBody,
-  messagingErrorBody,
-  readJson,
-  requireJson,
-} from "../_shared/http/app.ts";
+import { createApp, messagingErrorBody, readJson, requireJson } from "../_shared/http/app.ts";
+import { limitBody } from "../_shared/http/limit_body.ts";
 import type { Log } from "../_shared/http/log.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import type {

@@ -14,7 +14,7 @@ import { AppError } from "../_shared/http/errors.ts";
 import { describeIssue, readInput } from "../_shared/http/validation.ts";
 
 /** The body of a request, in bytes. */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024;
+export const MAX_BODY_BYTES = 5 * 1024 * 1024;
 /** Messages and changes in a request, over all conversations. */
 export const MAX_MESSAGES = 5000;
 

@@ -105,13 +105,13 @@ Deno.test("signed bodies that cannot be read are recorded and answered with 200"
   assertEquals((await call(db.info, "kapso-webhook", request)).status, 401);
 });
 
-Deno.test("3 MB are taken, more than 10 MB are not", async () => {
+Deno.test("3 MB are taken, more than 3.5 MB are not", async () => {
   const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const body = { ...receivedText(phoneNumber.phoneNumberId), padding: "x".repeat(3 * 1024 * 1024) };
   const answer = await deliver(db.info, body);
   assertEquals([answer.status, answer.body.state], [200, "processed"]);
   assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
-  const tooBig = await deliver(db.info, { ...body, padding: "x".repeat(10 * 1024 * 1024) });
+  const tooBig = await deliver(db.info, { ...body, padding: "x".repeat(3.5 * 1024 * 1024) });
   assertEquals(tooBig.status, 413);
 });
 

@@ -26,7 +26,7 @@ Deno.test("messaging-ingest checks requests in the order of the contract", async
     "content-type": "text/plain",
     "content-encoding": "gzip",
   });
-  const request = { method: "PUT", body: "x".repeat(10 * 1024 * 1024 + 1), isActive: false };
+  const request = { method: "PUT", body: "x".repeat(5 * 1024 * 1024 + 1), isActive: false };
   const { conversations } = batch();
   const envelope: Record<string, unknown> = { platform: "signal", connection_id: "" };
   const useEnvelope = () => request.body = JSON.stringify(envelope);
@@ -49,7 +49,7 @@ Deno.test("messaging-ingest checks requests in the order of the contract", async
     [
       413,
       "body_too_large",
-      "Request body too large: at most 10 MB, split it into several requests",
+      "Request body too large: at most 5 MB, split it into several requests",
       () => request.body = '{"platform": ',
     ],
     [400, "invalid_json", "Request body is not valid JSON", useEnvelope],
@@ -173,10 +173,10 @@ Deno.test("messaging-ingest accepts requests at its limits", async (t) => {
         () => conversation({ messages: Array.from({ length: 2500 }, () => message()) }),
       ),
     ),
-    "10 MB": { ...batch(), padding: "" },
+    "5 MB": { ...batch(), padding: "" },
   };
-  const tenMb = requests["10 MB"]!;
-  tenMb.padding = "x".repeat(10 * 1024 * 1024 - JSON.stringify(tenMb).length);
+  const fiveMb = requests["5 MB"]!;
+  fiveMb.padding = "x".repeat(5 * 1024 * 1024 - JSON.stringify(fiveMb).length);
   for (const [name, body] of Object.entries(requests)) {
     await t.step(name, async () => {
       const { send } = ingestHarness();
@@ -188,7 +188,7 @@ Deno.test("messaging-ingest accepts requests at its limits", async (t) => {
 });
 
 Deno.test("messaging-ingest counts a body without a declared length", async () => {
-  const text = JSON.stringify({ ...batch(), padding: "x".repeat(10 * 1024 * 1024) });
+  const text = JSON.stringify({ ...batch(), padding: "x".repeat(5 * 1024 * 1024) });
   const { send } = ingestHarness();
   assertEquals((await answerOf(await send(ingestRequest(inChunks(text))))).status, 413);
   assertEquals(

@@ -5,7 +5,6 @@
  * @module
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
@@ -139,31 +138,6 @@ export function authenticateRefused(
 }
 
 /**
- * Middleware that refuses bodies over `maxBytes`, whether their length is declared or not.
- *
- * @param maxBytes Whole kilobytes, or whole megabytes.
- * @param advice What to do instead, e.g. `split it into several requests`.
- * @throws {AppError} body_too_large (413).
- */
-export function limitBody(maxBytes: number, advice?: string): ReturnType<typeof bodyLimit> {
-  return bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      throw new AppError(
-        413,
-        "body_too_large",
-        `Request body too large: at most ${sizeOf(maxBytes)}${advice ? `, ${advice}` : ""}`,
-      );
-    },
-  });
-}
-
-function sizeOf(bytes: number): string {
-  const kilobytes = bytes / 1024;
-  return kilobytes < 1024 ? `${kilobytes} KB` : `${kilobytes / 1024} MB`;
-}
-
-/**
  * Middleware that accepts only bodies declared as uncompressed JSON.
  *
  * @throws {AppError} unsupported_media_type or unsupported_content_encoding (415).
@@ -190,10 +164,11 @@ export const requireJson: MiddlewareHandler = (context, next) => {
  * @throws {AppError} invalid_json (400) if it cannot be parsed.
  */
 export async function readJson(
-  context: { req: { text(): Promise<string> } },
+  context: { req: { raw: { text(): Promise<string> } } },
 ): Promise<unknown> {
   try {
-    return JSON.parse(await context.req.text());
+    // Hono's own reading would keep the text for as long as the request lasts.
+    return JSON.parse(await context.req.raw.text());
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
     throw new AppError(400, "invalid_json", "Request body is not valid JSON", { cause });

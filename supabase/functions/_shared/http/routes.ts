@@ -6,7 +6,8 @@
  */
 import type { Context, Env, Hono } from "hono";
 import type { BodyOf, RouteDefinition, RouteInput, StatusOf } from "../contracts/route.ts";
-import { limitBody, readJson, requireJson } from "./app.ts";
+import { readJson, requireJson } from "./app.ts";
+import { limitBody } from "./limit_body.ts";
 import { readInput } from "./validation.ts";
 
 /** A checked request, and the way to answer it. */

@@ -8,6 +8,11 @@ import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conv
 import type { DatabaseClient } from "../database/clients.ts";
 import { rpc } from "../database/rpc.ts";
 
+/** How much one call of the database carries, in characters of JSON, about. */
+const MAX_CALL_LENGTH = 2 * 1024 * 1024;
+/** What a message has beside its text, in characters of JSON, about. */
+const MESSAGE_LENGTH = 300;
+
 /** Result of storing a conversation. */
 export interface StoredConversation {
   /** Primary key of the conversation; null where it could not be stored. */
@@ -39,10 +44,15 @@ export interface ConversationStore {
 export function createConversationStore(client: DatabaseClient): ConversationStore {
   return {
     async ingest(connectionId, conversations) {
-      const results = await rpc(client, "ingest_conversations", {
-        connection_id: connectionId,
-        conversations,
-      });
+      const results = [];
+      for (const part of splitBatch(conversations)) {
+        results.push(
+          ...await rpc(client, "ingest_conversations", {
+            connection_id: connectionId,
+            conversations: part,
+          }),
+        );
+      }
       return results.map((row) => ({
         id: row.id,
         outcome: row.outcome,
@@ -59,4 +69,26 @@ export function createConversationStore(client: DatabaseClient): ConversationSto
       }));
     },
   };
+}
+
+/**
+ * Splits a large batch, in its order. A call holds its part several times over, as text and as bytes, and a worker has
+ * 256 MB; and the database has 8 s for a call.
+ */
+function splitBatch(conversations: IngestConversation[]): IngestConversation[][] {
+  const parts: IngestConversation[][] = [[]];
+  let length = 0;
+  for (const conversation of conversations) {
+    const added = conversation.messages.reduce(
+      (sum, { content }) => sum + content.length + MESSAGE_LENGTH,
+      0,
+    );
+    if (length > 0 && length + added > MAX_CALL_LENGTH) {
+      parts.push([]);
+      length = 0;
+    }
+    parts.at(-1)!.push(conversation);
+    length += added;
+  }
+  return parts;
 }

@@ -10,8 +10,8 @@ import {
   authenticateRefused,
   createApp,
   errorBody,
-  limitBody,
 } from "../../../../supabase/functions/_shared/http/app.ts";
+import { limitBody } from "../../../../supabase/functions/_shared/http/limit_body.ts";
 
 function app() {
   return createApp({ name: "f", log: () => {}, monotonic: () => 0, allowHeaders: [], errorBody });
@@ -22,20 +22,25 @@ Deno.test("limitBody() says its limit in the unit that fits", async () => {
     [16 * 1024, "16 KB"],
     [256 * 1024, "256 KB"],
     [1024 * 1024, "1 MB"],
-    [10 * 1024 * 1024, "10 MB"],
+    [3.5 * 1024 * 1024, "3.5 MB"],
   ];
   for (const [maxBytes, said] of limits) {
-    const limited = app().post("/", limitBody(maxBytes), (context) => context.body(null));
-    const send = (bytes: number) =>
-      limited.request("/f", { method: "POST", body: "x".repeat(bytes) });
-    assertEquals((await send(maxBytes)).status, 200);
-    const refused = await send(maxBytes + 1);
-    assertEquals(refused.status, 413);
-    const { message } = await refused.json();
-    assertEquals(
-      message,
-      `Request body too large: at most ${said}`,
-    );
+    const limited = app().post("/", limitBody(maxBytes), async (context) => {
+      const { size } = await context.req.raw.blob();
+      return context.json({ size });
+    });
+    const send = (bytes: number, headers: Record<string, string> = {}) =>
+      limited.request("/f", { method: "POST", body: "x".repeat(bytes), headers });
+    for (const isDeclared of [false, true]) {
+      const declare = (bytes: number): Record<string, string> =>
+        isDeclared ? { "content-length": `${bytes}` } : {};
+      const taken = await send(maxBytes, declare(maxBytes));
+      assertEquals([taken.status, await taken.json()], [200, { size: maxBytes }]);
+      const refused = await send(maxBytes + 1, declare(maxBytes + 1));
+      assertEquals(refused.status, 413);
+      const { message } = await refused.json();
+      assertEquals(message, `Request body too large: at most ${said}`);
+    }
   }
 });
 
