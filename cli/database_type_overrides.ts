@@ -16,7 +16,13 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/inbox/conversations.ts": ["Conversation", "StoredConversationChange"],
   "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
   "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
-  "../contracts/inbox/views.ts": ["InboxMessage", "OverviewStatistics", "Role", "TagColour"],
+  "../contracts/inbox/views.ts": [
+    "HealthCheck",
+    "InboxMessage",
+    "OverviewStatistics",
+    "Role",
+    "TagColour",
+  ],
   "../contracts/ingest_conversation.ts": ["IngestConversation", "IngestOutcome"],
   "../contracts/kapso_sync.ts": ["SyncMode", "SyncPhase", "SyncRun", "SyncState"],
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
@@ -47,6 +53,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   "Tables.person_merges.Row": "PersonMerge",
   // A view: `*` also stands for the table that search_conversations() is said to return rows of.
   "*.conversation_list.Row": "Conversation",
+  "Views.installation_health.Row": "HealthCheck",
   "Functions.connection_overview.Returns": "Connection",
   "Functions.conversation_messages.Returns": "InboxMessage",
 };

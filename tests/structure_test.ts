@@ -12,14 +12,14 @@ import { findCycles, type ModuleGraph, readModuleGraph } from "./support/module_
  * Folders of one layer do not import from each other.
  */
 const APP_LAYERS: readonly (readonly string[])[] = [
-  ["texts.ts", "config.ts", "pages.ts"],
+  ["texts.ts", "config.ts", "pages.ts", "styles"],
   ["api"],
   ["format.ts"],
   ["ui"],
   ["session"],
   ["workspace"],
   ["conversations"],
-  ["outbox", "connections", "replies", "tags", "summaries", "overview"],
+  ["outbox", "connections", "replies", "tags", "summaries", "overview", "health"],
   ["contact", "thread", "composer", "workflows"],
   ["inbox"],
   ["shell"],

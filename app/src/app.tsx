@@ -24,6 +24,7 @@ import { WorkspaceProvider } from "./workspace/workspace.tsx";
 
 // The inbox is what most visits are for; every other page is loaded when it is opened.
 const ConnectionsPage = lazy(() => import("./connections/connections_page.tsx"));
+const HealthPage = lazy(() => import("./health/health_page.tsx"));
 const OverviewPage = lazy(() => import("./overview/overview_page.tsx"));
 const SummariesPage = lazy(() => import("./summaries/summaries_page.tsx"));
 const WorkflowsPage = lazy(() => import("./workflows/workflows_page.tsx"));
@@ -84,6 +85,7 @@ function Pages({ slug }: { slug: string }) {
         {({ type }) => <WorkflowsPage type={type} />}
       </Route>
       <Route path={`/:workspace${PAGES.connections}`} component={ConnectionsPage} />
+      <Route path={`/:workspace${PAGES.health}`} component={HealthPage} />
       {Object.entries(FORMER_PATHS).map(([former, path]) => (
         <Route key={former} path={`/:workspace${former}`}>
           <Redirect to={`/${slug}${path}`} replace />

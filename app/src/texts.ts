@@ -134,6 +134,7 @@ export const texts = {
     connections: "Connections",
     workflows: "Workflows",
     summaries: "Summaries",
+    health: "Health",
     theme: {
       label: "Appearance",
       system: "System",

@@ -4,14 +4,7 @@
  * @module
  */
 
-/** From best to worst, but for `unknown`: it could not be checked. */
-export type CheckStatus = "ok" | "warning" | "problem" | "unknown";
+import type { HealthCheck } from "../../supabase/functions/_shared/contracts/inbox/views.ts";
 
 /** A check, as a row of `public.installation_health` has it. */
-export interface Check {
-  name: string;
-  status: CheckStatus;
-  found: string;
-  /** Null: nothing. */
-  what_to_do: string | null;
-}
+export type Check = Omit<HealthCheck, "checked_at">;

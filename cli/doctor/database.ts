@@ -4,16 +4,11 @@
  * @module
  */
 
+import type { HealthCheck } from "../../supabase/functions/_shared/contracts/inbox/views.ts";
 import type { Check } from "./check.ts";
 
 /** The clocks may differ by this much: links, leases and reply windows are measured in minutes. */
 const MAX_SKEW_MS = 30_000;
-
-/** A row of `public.installation_health`. */
-interface HealthRow extends Check {
-  /** The clock of the database. */
-  checked_at: string;
-}
 
 /**
  * Reads `public.installation_health` over REST, and compares the version of the schema and the clock.
@@ -66,7 +61,7 @@ export async function checkDatabase(
   ];
 }
 
-function readRows(text: string): HealthRow[] | undefined {
+function readRows(text: string): HealthCheck[] | undefined {
   try {
     const rows = JSON.parse(text);
     return Array.isArray(rows) ? rows : undefined;
@@ -113,7 +108,7 @@ function checkClock(checkedAt: string, now: number): Check {
   };
 }
 
-function checkSchema(rows: readonly HealthRow[], newest: string): Check {
+function checkSchema(rows: readonly HealthCheck[], newest: string): Check {
   const found = rows.find(({ name }) => name === "schema version")?.found ?? "none";
   const name = "schema version";
   if (found === newest) {

@@ -136,6 +136,28 @@ create trigger connections_keep_released_number
   )
   execute function private.keep_released_number();
 
+create function private.number_held_since(phone_number_id text, workspace_id uuid)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (
+      select max(released.released_at)
+      from private.released_numbers as released
+      where released.phone_number_id = number_held_since.phone_number_id
+        and released.workspace_id <> number_held_since.workspace_id
+    ),
+    '-infinity'
+  );
+end;
+$$;
+comment on function private.number_held_since(text, uuid) is
+  'When another workspace last gave up a number; -infinity where none did. Events that arrived before are not those of '
+  'the workspace that has it now.';
+
 -- Creating and changing --------------------------------------------------------------------------
 
 create function private.create_connection(
@@ -358,6 +380,7 @@ comment on function public.connection_overview(uuid, uuid) is
 revoke execute on function
   private.platforms(),
   private.keep_released_number(),
+  private.number_held_since(text, uuid),
   private.create_connection(uuid, text, text, text, text),
   public.create_connection(uuid, text, text, text, text),
   private.managed_connection(uuid),

@@ -319,9 +319,10 @@ begin
   perform private.follow_statuses(apply_changes.changes);
 
   -- A change whose message has not arrived yet waits for it.
-  insert into private.waiting_updates (conversation_id, message_id, change)
-  select distinct given.conversation_id, given.message_id, given.change
+  insert into private.waiting_updates (workspace_id, conversation_id, message_id, change)
+  select distinct conversation.workspace_id, given.conversation_id, given.message_id, given.change
   from unnest(apply_changes.changes) as given
+  join public.conversations as conversation on conversation.id = given.conversation_id
   where not exists (
       select 1 from private.message_keys as key
       where key.conversation_id = given.conversation_id and key.message_digest = given.message_digest

@@ -44,6 +44,11 @@ comment on index private.webhook_events_phone_number_id_idempotency_key_key is
 create index webhook_events_unprocessed_idx on private.webhook_events (state, received_at) where state <> 'processed';
 comment on index private.webhook_events_unprocessed_idx is 'What replay_webhook_events() looks for.';
 
+create index webhook_events_unprocessed_phone_number_id_idx
+  on private.webhook_events (phone_number_id, state, received_at) where state in ('received', 'failed');
+comment on index private.webhook_events_unprocessed_phone_number_id_idx is
+  'Counts what waits or has failed of one number, however much does of others.';
+
 create index webhook_events_received_at_idx on private.webhook_events (received_at);
 
 grant all on private.webhook_events to service_role;
@@ -283,6 +288,7 @@ begin
     where event.phone_number_id = count_failed_events.phone_number_id
       and event.state in ('received', 'failed')
       and event.received_at > now() - interval '30 days'
+      and event.received_at > private.number_held_since(source.phone_number_id, source.workspace_id)
       and source.workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer']))
   );
 end;

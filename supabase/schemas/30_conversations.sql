@@ -224,6 +224,7 @@ create trigger conversations_delete_message_keys
 
 create table private.waiting_updates (
   id bigint generated always as identity primary key,
+  workspace_id uuid not null,
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   message_id text not null,
   change jsonb not null,
@@ -233,6 +234,7 @@ create table private.waiting_updates (
 comment on table private.waiting_updates is
   'Statuses and reactions that arrived before their message. Applied and removed when it arrives.';
 comment on column private.waiting_updates.id is 'Primary key.';
+comment on column private.waiting_updates.workspace_id is 'The workspace of the conversation, so that its changes can be counted.';
 comment on column private.waiting_updates.conversation_id is 'The conversation.';
 comment on column private.waiting_updates.message_id is 'Id of the message it waits for.';
 comment on column private.waiting_updates.change is
@@ -240,6 +242,8 @@ comment on column private.waiting_updates.change is
 comment on column private.waiting_updates.created_at is 'When it arrived.';
 
 create index waiting_updates_conversation_id_message_id_idx on private.waiting_updates (conversation_id, message_id);
+
+create index waiting_updates_workspace_id_idx on private.waiting_updates (workspace_id);
 
 grant all on private.waiting_updates to service_role;
 alter table private.waiting_updates enable row level security;

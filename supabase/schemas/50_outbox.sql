@@ -115,6 +115,10 @@ comment on index public.outbox_messages_open_idx is
   'Unsettled messages: the queue of a conversation, and the rows that ingest_conversations looks for when a message '
   'arrives.';
 
+create index outbox_messages_open_workspace_id_idx
+  on public.outbox_messages (workspace_id) where state in ('queued', 'sending', 'unconfirmed');
+comment on index public.outbox_messages_open_workspace_id_idx is 'Counts unsettled messages of a workspace.';
+
 create index outbox_messages_created_at_idx on public.outbox_messages using brin (created_at);
 comment on index public.outbox_messages_created_at_idx is
   'Finds old rows. Rows are inserted in this order, so the index is small and nearly free.';

@@ -1,5 +1,6 @@
--- Whether the installation is complete and does its work: one row per check. Everything is counted for the whole
--- installation, up to a limit and through indexes, and no row holds contents or secrets.
+-- Whether the installation is complete and does its work: one row per check. What is counted is counted up to a limit
+-- and through indexes: for the service and the owner of the database everything, for the owner of a workspace what
+-- belongs to it. No row holds contents or secrets.
 
 create type private.health_check as (
   name text,
@@ -270,6 +271,20 @@ as $$
 $$;
 comment on function private.job_period(text) is 'How often a cron expression of the list is due.';
 
+create function private.period_text(schedule text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when period_text.schedule ~ '^\* ' then 'every minute'
+    when period_text.schedule ~ '^\*/[0-9]+ ' then 'every ' || substring(period_text.schedule from '^\*/([0-9]+) ') || ' minutes'
+    else 'once a day'
+  end;
+$$;
+comment on function private.period_text(text) is 'How often a cron expression of the list is due, as a check shows it.';
+
 create function private.read_last_run(job text)
 returns table (last_started_at timestamptz, started_at timestamptz, status integer, error text)
 language plpgsql
@@ -319,17 +334,17 @@ begin
     result.what_to_do := 'If this stays so, the schedule does not run: see docs/operations.md, The schedule.';
   elsif run.last_started_at < now() - 3 * private.job_period(job.schedule) - interval '2 minutes' then
     result.status := 'problem';
-    result.found := format('Last called at %s, though due %s.', private.utc_text(run.last_started_at), job.schedule);
+    result.found := format('Last called at %s, though due %s.', private.utc_text(run.last_started_at), private.period_text(job.schedule));
     result.what_to_do := 'The schedule has stopped, or the job fails before its call. Start it again: select private.schedule_jobs() with pg_cron, deno task start on one machine.';
   elsif run.started_at is null then
     result.status := 'unknown';
     result.found := format('Called at %s; no answer yet.', private.utc_text(run.last_started_at));
   elsif run.status between 200 and 299 then
     result.status := 'ok';
-    result.found := format('Answered %s to the call of %s.', run.status, private.utc_text(run.started_at));
+    result.found := format('Succeeded at %s: answered %s.', private.utc_text(run.started_at), run.status);
   elsif run.status is not null then
     result.status := 'problem';
-    result.found := format('Answered %s to the call of %s.', run.status, private.utc_text(run.started_at));
+    result.found := format('Failed at %s: answered %s.', private.utc_text(run.started_at), run.status);
     result.what_to_do := case
       when run.status in (401, 403)
         then 'The key is not accepted. Store a secret key of the project in the Vault as service_key, and deploy the function without JWT verification.'
@@ -381,7 +396,7 @@ begin
     result.what_to_do := 'If this stays so, the schedule does not run: see docs/operations.md, The schedule.';
   elsif started_at < now() - 3 * private.job_period(job.schedule) - interval '2 minutes' then
     result.status := 'problem';
-    result.found := format('Last run at %s, though due %s.', private.utc_text(started_at), job.schedule);
+    result.found := format('Last run at %s, though due %s.', private.utc_text(started_at), private.period_text(job.schedule));
     result.what_to_do := 'The schedule has stopped. Start it again: select private.schedule_jobs() with pg_cron, deno task start on one machine.';
   elsif ended_at is null then
     result.status := 'unknown';
@@ -449,49 +464,83 @@ comment on function private.check_schedule() is 'Checks: the jobs are scheduled,
 
 -- Queues -----------------------------------------------------------------------------------------
 
-create function private.check_webhook_events()
+-- These count what belongs to the given workspaces; with null, everything. They are planned for the workspaces at hand,
+-- because one plan for both cases could use no index.
+
+create function private.count_unprocessed_events(workspaces uuid[], state text)
+returns table (count bigint, oldest timestamptz)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if count_unprocessed_events.workspaces is null then
+    return query
+    select count(*), min(event.received_at)
+    from (
+      select known.received_at from private.webhook_events as known
+      where known.state <> 'processed' and known.state = count_unprocessed_events.state
+      order by known.received_at limit 1001
+    ) as event;
+    return;
+  end if;
+  return query
+  select count(*), min(event.received_at)
+  from public.connections as source
+  cross join lateral (
+    select known.received_at from private.webhook_events as known
+    where known.state in ('received', 'failed')
+      -- A range of the index: with equal columns Postgres may look through the events of all numbers, in order of time.
+      and (known.phone_number_id, known.state, known.received_at) > (
+        source.phone_number_id, count_unprocessed_events.state,
+        -- What arrived while the number was another workspace's is that workspace's.
+        private.number_held_since(source.phone_number_id, source.workspace_id)
+      )
+      and (known.phone_number_id, known.state) <= (source.phone_number_id, count_unprocessed_events.state)
+    order by known.phone_number_id, known.state, known.received_at limit 1001
+  ) as event
+  where source.workspace_id = any (count_unprocessed_events.workspaces) and source.platform = 'whatsapp';
+end;
+$$;
+comment on function private.count_unprocessed_events(uuid[], text) is
+  'How many events of Kapso are in a state, received or failed, and when the oldest arrived. Counts up to 1001 in all, or '
+  'for each number of the workspaces.';
+
+create function private.check_webhook_events(workspaces uuid[])
 returns setof private.health_check
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  failed bigint;
-  waiting bigint;
+  failed record;
+  waiting record;
   oldest timestamptz;
 begin
-  select count(*), min(event.received_at) into failed, oldest
-  from (
-    select known.received_at from private.webhook_events as known
-    where known.state <> 'processed' and known.state = 'failed'
-    order by known.received_at limit 1001
-  ) as event;
-  select count(*), least(oldest, min(event.received_at)) into waiting, oldest
-  from (
-    select known.received_at from private.webhook_events as known
-    where known.state <> 'processed' and known.state = 'received'
-    order by known.received_at limit 1001
-  ) as event;
+  select * into failed from private.count_unprocessed_events(check_webhook_events.workspaces, 'failed');
+  select * into waiting from private.count_unprocessed_events(check_webhook_events.workspaces, 'received');
+  oldest := least(failed.oldest, waiting.oldest);
   return query select 'webhook events',
     case
-      when failed > 0 then 'problem'
+      when failed.count > 0 then 'problem'
       when oldest < now() - interval '5 minutes' then 'warning'
       else 'ok'
     end,
-    format('%s failed, %s waiting', private.count_text(failed, 1000), private.count_text(waiting, 1000))
+    format('%s failed, %s waiting', private.count_text(failed.count, 1000), private.count_text(waiting.count, 1000))
       || coalesce('; the oldest arrived at ' || private.utc_text(oldest) || '.', '.'),
-    case when failed > 0 or oldest < now() - interval '5 minutes'
+    case when failed.count > 0 or oldest < now() - interval '5 minutes'
       then 'Their messages are not in the inbox. Correct the cause, then run select * from replay_webhook_events(); docs/operations.md, Kapso, has more.'
     end;
 end;
 $$;
-comment on function private.check_webhook_events() is 'Check: no event of Kapso waits or has failed.';
+comment on function private.check_webhook_events(uuid[]) is 'Check: no event of Kapso waits or has failed.';
 
-create function private.check_outbox_queue()
+create function private.check_outbox_queue(workspaces uuid[])
 returns setof private.health_check
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   open_messages record;
@@ -503,6 +552,7 @@ begin
   from (
     select known.state, known.queued_at from public.outbox_messages as known
     where known.state in ('queued', 'sending', 'unconfirmed')
+      and (check_outbox_queue.workspaces is null or known.workspace_id = any (check_outbox_queue.workspaces))
     limit 10001
   ) as message;
   return query select 'outbox',
@@ -517,21 +567,24 @@ begin
     ) || coalesce('; the oldest has waited since ' || private.utc_text(open_messages.oldest) || '.', '.'),
     case
       when open_messages.oldest < now() - interval '10 minutes'
-        then 'Messages are not sent. Check the jobs send-queued-messages and settle-outbox above.'
+        then 'Messages are not sent. Check the jobs send-queued-messages and settle-outbox.'
       when open_messages.unconfirmed > 0
         then 'A member decides in the conversation: send again or discard.'
     end;
 end;
 $$;
-comment on function private.check_outbox_queue() is 'Check: messages that members send do not pile up.';
+comment on function private.check_outbox_queue(uuid[]) is 'Check: messages that members send do not pile up.';
 
-create function private.check_queues()
+create function private.check_queues(workspaces uuid[])
 returns setof private.health_check
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
+  -- Null where the workspaces are.
+  connections uuid[];
   open_runs bigint;
   failing_runs bigint;
   late_files bigint;
@@ -542,44 +595,77 @@ declare
   unread bigint;
   without_person bigint;
 begin
+  if check_queues.workspaces is not null then
+    connections := array(
+      select source.id from public.connections as source where source.workspace_id = any (check_queues.workspaces)
+    );
+  end if;
+
   select count(*), count(*) filter (where run.failures >= 3) into open_runs, failing_runs
-  from (select known.failures from public.sync_runs as known where known.finished_at is null limit 10001) as run;
+  from (
+    select known.failures from public.sync_runs as known
+    where known.finished_at is null and (connections is null or known.connection_id = any (connections))
+    limit 10001
+  ) as run;
   return query select 'kapso sync', case when failing_runs > 0 then 'warning' else 'ok' end,
     format('%s runs are open, %s of them keep failing.', private.count_text(open_runs, 10000), failing_runs),
     case when failing_runs > 0 then 'Open Connections: each number says what its last error was.' end;
 
   select count(*), count(*) filter (where copy.next_attempt_at < now() - interval '1 hour') into waiting_files, late_files
   from (
-    select known.next_attempt_at from private.media_copies as known where known.state = 'waiting' limit 10001
+    select known.next_attempt_at from private.media_copies as known
+    where known.state = 'waiting' and (connections is null or known.connection_id = any (connections))
+    limit 10001
   ) as copy;
   return query select 'files', case when late_files > 0 then 'warning' else 'ok' end,
     format('%s files wait to be copied, %s of them for over an hour.', private.count_text(waiting_files, 10000), late_files),
-    case when late_files > 0 then 'The job kapso-sync copies them. Check it above, and Storage.' end;
+    case when late_files > 0 then 'The job kapso-sync copies them. Check it, and Storage.' end;
 
   select count(*) into unfinished_summaries
   from (
     select from public.summary_runs as known
     where known.state = 'running' and known.local_date < current_date - 2
+      and (check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces))
     limit 10001
   ) as run;
   return query select 'summaries', case when unfinished_summaries > 0 then 'warning' else 'ok' end,
     format('%s runs of more than two days ago are unfinished.', private.count_text(unfinished_summaries, 10000)),
-    case when unfinished_summaries > 0 then 'The job daily-summary continues them. Check it above.' end;
+    case when unfinished_summaries > 0 then 'The job daily-summary continues them. Check it.' end;
 
-  select count(*) into count_parts from (select from private.message_count_parts limit 100001) as part;
+  select count(*) into count_parts
+  from (
+    select from private.message_count_parts as known
+    where check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces)
+    limit 100001
+  ) as part;
   return query select 'message counts', case when count_parts > 100000 then 'warning' else 'ok' end,
     format('%s parts wait to be added up.', private.count_text(count_parts, 100000)),
-    case when count_parts > 100000 then 'The job fold-message-counts adds them up. Check it above.' end;
+    case when count_parts > 100000 then 'The job fold-message-counts adds them up. Check it.' end;
 
-  select count(*) into waiting_changes from (select from private.waiting_updates limit 10001) as change;
+  select count(*) into waiting_changes
+  from (
+    select from private.waiting_updates as known
+    where check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces)
+    limit 10001
+  ) as change;
   return query select 'waiting changes', case when waiting_changes > 10000 then 'warning' else 'ok' end,
     format('%s statuses, reactions and files wait for their message.', private.count_text(waiting_changes, 10000)),
     case when waiting_changes > 10000 then 'Their messages never came: check webhooks, and fetch the history again (docs/cli/kapso-sync.md).' end;
 
   select count(*) into unread
-  from (select from public.conversations as known where known.unread_count > 0 limit 10001) as conversation;
+  from (
+    select from public.conversations as known
+    where known.unread_count > 0
+      and (check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces))
+    limit 10001
+  ) as conversation;
   select count(*) into without_person
-  from (select from public.conversations as known where known.person_id is null limit 10001) as conversation;
+  from (
+    select from public.conversations as known
+    where known.person_id is null
+      and (check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces))
+    limit 10001
+  ) as conversation;
   return query select 'conversations', 'ok',
     format(
       '%s have unread messages, %s belong to no contact.',
@@ -588,7 +674,7 @@ begin
     null::text;
 end;
 $$;
-comment on function private.check_queues() is 'Checks: how much waits in each queue.';
+comment on function private.check_queues(uuid[]) is 'Checks: how much waits in each queue.';
 
 -- All --------------------------------------------------------------------------------------------
 
@@ -602,12 +688,14 @@ set search_path = ''
 as $$
 declare
   caller text := coalesce(nullif(current_setting('role'), 'none'), session_user::text);
+  -- What is counted; null: everything.
+  workspaces uuid[];
 begin
-  if not pg_has_role(caller, 'service_role', 'usage')
-    and not pg_has_role(caller, current_user, 'usage')
-    and not exists (select from private.workspaces_with_role(array['owner']))
-  then
-    return;
+  if not pg_has_role(caller, 'service_role', 'usage') and not pg_has_role(caller, current_user, 'usage') then
+    workspaces := array(select private.workspaces_with_role(array['owner']));
+    if cardinality(workspaces) = 0 then
+      return;
+    end if;
   end if;
   return query
   select checks.name, checks.status, checks.found, checks.what_to_do, clock_timestamp()
@@ -619,9 +707,9 @@ begin
     union all select * from private.check_storage()
     union all select * from private.check_vault()
     union all select * from private.check_schedule()
-    union all select * from private.check_webhook_events()
-    union all select * from private.check_outbox_queue()
-    union all select * from private.check_queues()
+    union all select * from private.check_webhook_events(workspaces)
+    union all select * from private.check_outbox_queue(workspaces)
+    union all select * from private.check_queues(workspaces)
   ) as checks;
 end;
 $$;
@@ -634,8 +722,8 @@ select health.name, health.status, health.found, health.what_to_do, health.check
 from private.installation_health() as health;
 comment on view public.installation_health is
   'Whether this installation is complete and does its work, one row per check: status (ok, warning, problem, unknown), '
-  'what was found and what to do. checked_at is the clock of the database. For service_role and owners of a workspace; '
-  'others see no row.';
+  'what was found and what to do. checked_at is the clock of the database. For service_role, which sees counts of the '
+  'whole installation, and for owners of workspaces, who see those of their own; others see no row.';
 grant select on public.installation_health to authenticated, service_role;
 
 -- Who may call these functions -------------------------------------------------------------------
@@ -651,13 +739,15 @@ revoke execute on function
   private.check_storage(),
   private.check_vault(),
   private.job_period(text),
+  private.period_text(text),
   private.read_last_run(text),
   private.check_function_job(private.scheduled_jobs),
   private.check_command_job(private.scheduled_jobs),
   private.check_schedule(),
-  private.check_webhook_events(),
-  private.check_outbox_queue(),
-  private.check_queues(),
+  private.count_unprocessed_events(uuid[], text),
+  private.check_webhook_events(uuid[]),
+  private.check_outbox_queue(uuid[]),
+  private.check_queues(uuid[]),
   private.installation_health()
 from public, anon, authenticated, service_role;
 grant execute on function private.installation_health() to authenticated, service_role;

@@ -266,8 +266,8 @@ async function testHealth(sql: postgres.Sql): Promise<void> {
     assertEquals(checks.get("schedule"), "ok: pg_cron has all jobs.");
     assertEquals(checks.get("vault secrets"), "ok: project_url and service_key are stored.");
     assertMatch(checks.get("extensions")!, /^ok: .*pg_net 0.14.0 in extensions/);
-    assertMatch(checks.get("job kapso-sync")!, /^ok: Answered 202/);
-    assertMatch(checks.get("job daily-summary")!, /^problem: Answered 401/);
+    assertMatch(checks.get("job kapso-sync")!, /^ok: Succeeded at .*: answered 202/);
+    assertMatch(checks.get("job daily-summary")!, /^problem: Failed at .*: answered 401/);
     assertMatch(
       checks.get("job send-queued-messages")!,
       /^problem: No answer .*: Timeout was reached/,

@@ -51,8 +51,8 @@ async function fill() {
       insert into private.outbox_uploads (conversation_id, media_id, connection_id, type, mime_type, created_at)
       values (${thread}, ${name}, ${connection.id}, 'image', 'image/png', now() - make_interval(days => ${days}))`;
     await sql`
-      insert into private.waiting_updates (conversation_id, message_id, change, created_at)
-      values (${thread}, ${name}, '{}', now() - make_interval(days => ${days}))`;
+      insert into private.waiting_updates (workspace_id, conversation_id, message_id, change, created_at)
+      values (${workspace.id}, ${thread}, ${name}, '{}', now() - make_interval(days => ${days}))`;
     await sql`
       insert into public.agent_sessions (session_id, workspace_id, participant_key, bot_id, expires_at)
       values (${

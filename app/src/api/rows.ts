@@ -28,6 +28,8 @@ export type {
 } from "../../../supabase/functions/_shared/contracts/inbox/messages.ts";
 export type { PersonMerge } from "../../../supabase/functions/_shared/contracts/inbox/people.ts";
 export type {
+  HealthCheck,
+  HealthStatus,
   InboxMessage as Message,
   OverviewStatistics,
   TagColour,

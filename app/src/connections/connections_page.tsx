@@ -4,14 +4,15 @@
  * @module
  */
 
-import { Plus, Unplug } from "lucide-react";
+import { HeartPulse, Plus, Unplug } from "lucide-react";
 import { useEffect, useState } from "react";
+import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
-import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
+import { useCanManage, useIsOwner, useWorkspace } from "../workspace/workspace.tsx";
 import { ConnectionCard } from "./connection_card.tsx";
 import { NewConnectionDialog } from "./new_connection_dialog.tsx";
 import { useConnections } from "./use_connections.ts";
@@ -22,6 +23,7 @@ const POLL_MS = 15_000;
 export default function ConnectionsPage() {
   const workspace = useWorkspace();
   const canManage = useCanManage();
+  const isOwner = useIsOwner();
   const query = useConnections(POLL_MS);
   const [isCreating, setIsCreating] = useState(false);
   useEffect(() => {
@@ -34,15 +36,22 @@ export default function ConnectionsPage() {
           <h1>{texts.connections.title}</h1>
           <p className="muted">{texts.connections.subtitle}</p>
         </div>
-        {canManage && (
-          <Button
-            variant="primary"
-            icon={Plus}
-            onClick={() => setIsCreating(true)}
-          >
-            {texts.connections.create}
-          </Button>
-        )}
+        <span className="button-row">
+          {isOwner && (
+            <a className="button" href={`#/${workspace.slug}${PAGES.health}`}>
+              <HeartPulse size={16} aria-hidden /> {texts.nav.health}
+            </a>
+          )}
+          {canManage && (
+            <Button
+              variant="primary"
+              icon={Plus}
+              onClick={() => setIsCreating(true)}
+            >
+              {texts.connections.create}
+            </Button>
+          )}
+        </span>
       </header>
       {query.isPending && <PageSpinner />}
       {query.isError && !query.data && (

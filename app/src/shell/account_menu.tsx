@@ -1,13 +1,15 @@
 /**
- * The account of the user: appearance and sign-out.
+ * The account of the user: appearance, the health of the installation, sign-out.
  *
  * @module
  */
 
-import { LogOut, Monitor, Moon, Sun, UserRound } from "lucide-react";
+import { HeartPulse, LogOut, Monitor, Moon, Sun, UserRound } from "lucide-react";
+import { PAGES } from "../pages.ts";
 import { useSignOut, useUser } from "../session/session.tsx";
 import { texts } from "../texts.ts";
-import { Menu, MenuChoice, MenuItem } from "../ui/menu.tsx";
+import { Menu, MenuChoice, MenuItem, MenuLink } from "../ui/menu.tsx";
+import { useIsOwner, useWorkspace } from "../workspace/workspace.tsx";
 import { type Theme, useTheme } from "./theme.ts";
 
 const THEMES: readonly { theme: Theme; icon: typeof Sun }[] = [
@@ -20,6 +22,8 @@ const THEMES: readonly { theme: Theme; icon: typeof Sun }[] = [
 export function AccountMenu({ side }: { side: "right" | "top" }) {
   const user = useUser();
   const signOut = useSignOut();
+  const workspace = useWorkspace();
+  const isOwner = useIsOwner();
   const [theme, setTheme] = useTheme();
   return (
     <Menu
@@ -48,6 +52,11 @@ export function AccountMenu({ side }: { side: "right" | "top" }) {
           ),
         }))}
       />
+      {isOwner && (
+        <MenuLink href={`#/${workspace.slug}${PAGES.health}`}>
+          <HeartPulse size={16} aria-hidden /> {texts.nav.health}
+        </MenuLink>
+      )}
       <MenuItem onClick={signOut}>
         <LogOut size={16} aria-hidden /> {texts.signIn.signOut}
       </MenuItem>

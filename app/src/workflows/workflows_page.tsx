@@ -4,6 +4,7 @@
  * @module
  */
 
+import "../styles/workflows.css";
 import { Lock } from "lucide-react";
 import { useEffect } from "react";
 import { texts } from "../texts.ts";

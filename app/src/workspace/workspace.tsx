@@ -94,6 +94,11 @@ export function useCanManage(): boolean {
   return role === "owner" || role === "admin";
 }
 
+/** Whether the user owns the current workspace. */
+export function useIsOwner(): boolean {
+  return useWorkspace().role === "owner";
+}
+
 /** The members of the current workspace. */
 export function useMembers(): Member[] {
   const api = useApi();

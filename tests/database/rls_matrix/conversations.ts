@@ -126,10 +126,10 @@ export const TABLES: Record<string, TableCases> = {
       outcomes: SERVICE_ALONE,
     },
     "insert": {
-      run: (sql, { conversationId }) =>
+      run: (sql, { workspace, conversationId }) =>
         sql`
-          insert into private.waiting_updates (conversation_id, message_id, change)
-          values (${conversationId}, 'x', '{}')`,
+          insert into private.waiting_updates (workspace_id, conversation_id, message_id, change)
+          values (${workspace.id}, ${conversationId}, 'x', '{}')`,
       outcomes: SERVICE_ALONE,
     },
     "update": {

@@ -5,7 +5,7 @@ import type { Connection, ConnectionChange } from "../contracts/inbox/connection
 import type { Conversation, StoredConversationChange } from "../contracts/inbox/conversations.ts";
 import type { NewOutboxMessage, OutboxMessage } from "../contracts/inbox/messages.ts";
 import type { Person, PersonMerge } from "../contracts/inbox/people.ts";
-import type { InboxMessage, OverviewStatistics, Role, TagColour } from "../contracts/inbox/views.ts";
+import type { HealthCheck, InboxMessage, OverviewStatistics, Role, TagColour } from "../contracts/inbox/views.ts";
 import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conversation.ts";
 import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
@@ -1527,11 +1527,11 @@ export type Database = {
       }
       installation_health: {
         Row: {
-          checked_at: string | null
-          found: string | null
-          name: string | null
-          status: string | null
-          what_to_do: string | null
+          checked_at: HealthCheck["checked_at"]
+          found: HealthCheck["found"]
+          name: HealthCheck["name"]
+          status: HealthCheck["status"]
+          what_to_do: HealthCheck["what_to_do"]
         }
         Relationships: []
       }

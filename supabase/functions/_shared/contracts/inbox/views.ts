@@ -56,3 +56,17 @@ export interface OverviewStatistics {
   unread: number;
   unassigned: number;
 }
+
+/** What a check of the installation comes to; `unknown`: it could not be checked, or has no result yet. */
+export type HealthStatus = "ok" | "warning" | "problem" | "unknown";
+
+/** A row of `installation_health`. */
+export interface HealthCheck {
+  name: string;
+  status: HealthStatus;
+  found: string;
+  /** Null: nothing. */
+  what_to_do: string | null;
+  /** The clock of the database. */
+  checked_at: string;
+}
