@@ -133,7 +133,7 @@ const LARGEST: Readonly<Record<string, (context: BenchContext) => Promise<LargeR
       },
     });
   },
-  // A slice: 60 pages of 100 messages.
+  // A slice: 40 pages of 100 messages.
   "kapso-sync": async (context) => {
     const { info, kapso } = context;
     const phoneNumberId = "400000000000001";

@@ -56,7 +56,8 @@ export function createHandler(
     return stream(context, gone, async function* () {
       for (const [index, number] of numbers.entries()) {
         let last: SyncEvent["type"] | undefined;
-        const events = syncNumber(deps, await begin(deps, number, request), {
+        const budget = { ...deps.budget };
+        const events = syncNumber({ ...deps, budget }, await begin(deps, number, request), {
           ...number,
           workspace: number.workspaceSlug,
           kapso: clients[index]!,

@@ -44,8 +44,8 @@ Deno.serve(createHandler({
   onStored: (connectionId) => copyInBackground([connectionId]),
   copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),
   waitUntil,
-  // Edge Functions live for at least 150 seconds, with 2 seconds of processor time.
-  budget: { duration: 45_000, pages: 60 },
+  // Edge Functions live for at least 150 seconds, with 1 to 2 seconds of processor time.
+  budget: { duration: 45_000, pages: 40 },
   log: consoleLog,
   monotonic: () => performance.now(),
   delay: wait,

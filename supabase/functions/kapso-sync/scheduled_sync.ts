@@ -30,10 +30,11 @@ export async function syncDue(deps: ScheduledSyncDeps, due: readonly DueRun[]): 
   // Beside the runs, so that long runs do not keep files from being copied.
   const copies = deps.copyDueFiles();
   const until = deps.monotonic() + CALL_MS;
+  const call = { ...deps, budget: { ...deps.budget } };
   for (const run of due) {
-    if (deps.monotonic() >= until) break;
+    if (deps.monotonic() >= until || call.budget.pages <= 0) break;
     try {
-      await syncOne(deps, run);
+      await syncOne(call, run);
     } catch (error) {
       deps.log("error", "tick_failed", {
         code: error instanceof AppError ? error.code : "internal_error",

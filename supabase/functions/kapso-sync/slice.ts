@@ -37,7 +37,10 @@ const RECENT_MARGIN_MS = 10 * 60 * 1000;
 export interface SliceBudget {
   /** Milliseconds. */
   duration: number;
-  /** Pages read and stored: they cost processor time, of which an Edge Function has little. */
+  /**
+   * Pages left to read and store: they cost processor time, of which an Edge Function has little. The slices of one call
+   * of the schedule share a budget, and each counts it down.
+   */
   pages: number;
 }
 
@@ -91,14 +94,12 @@ class Slice {
   readonly #options: SliceOptions;
   readonly #until: number;
   readonly #historyBefore: number;
-  #pagesLeft: number;
 
   constructor(deps: SliceDeps, run: SyncRun, options: SliceOptions) {
     this.#deps = deps;
     this.run = run;
     this.#options = options;
     this.#until = deps.monotonic() + options.budget.duration;
-    this.#pagesLeft = options.budget.pages;
     this.#historyBefore = run.mode === "history" ? Date.parse(run.started_at) - LIVE_MS : 0;
   }
 
@@ -108,7 +109,8 @@ class Slice {
 
   /** Whether another page may be read. */
   get #mayContinue(): boolean {
-    return !this.#isStopRequested && !this.#options.signal.aborted && this.#pagesLeft > 0 &&
+    return !this.#isStopRequested && !this.#options.signal.aborted &&
+      this.#options.budget.pages > 0 &&
       this.#deps.monotonic() < this.#until;
   }
 
@@ -188,7 +190,7 @@ class Slice {
     });
     let number = 0;
     for await (const { rows, after } of pages) {
-      this.#pagesLeft--;
+      this.#options.budget.pages--;
       const known = this.run.conversations_total;
       this.run = await runs.addConversations(this.run, {
         conversations: rows,
@@ -408,7 +410,7 @@ class Slice {
     { elements, unusable }: ReadPage,
     place: Omit<StorablePage, "elements">,
   ): Promise<{ messagesAdded: number; errors: string[] }> {
-    this.#pagesLeft--;
+    this.#options.budget.pages--;
     const stored = await this.#deps.runs.storePage(this.run, { elements, ...place });
     this.run = stored.run;
     if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
