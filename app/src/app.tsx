@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lazy, Suspense, useEffect } from "react";
+import { Suspense, useEffect } from "react";
 import { Redirect, Route, Router, Switch } from "wouter";
 import { useHashLocation } from "wouter/use-hash-location";
 import { claimDrafts, clearDrafts } from "./composer/drafts.ts";
@@ -18,7 +18,7 @@ import { Shell } from "./shell/shell.tsx";
 import { texts } from "./texts.ts";
 import { EmptyState } from "./ui/empty_state.tsx";
 import { ErrorBoundary } from "./ui/error_boundary.tsx";
-import { lazyAfterPage } from "./ui/lazy.ts";
+import { lazy, lazyAfterPage } from "./ui/lazy.ts";
 import { PageSpinner } from "./ui/spinner.tsx";
 import { WorkspaceProvider } from "./workspace/workspace.tsx";
 

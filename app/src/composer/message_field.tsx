@@ -4,11 +4,12 @@
  * @module
  */
 
-import { type KeyboardEvent, lazy, type RefObject, Suspense, useState } from "react";
+import { type KeyboardEvent, type RefObject, Suspense, useState } from "react";
 import { fillIn } from "../replies/canned_reply.ts";
 import { ReplyPicker, useReplyPicker } from "../replies/reply_picker.tsx";
 import { texts } from "../texts.ts";
 import type { MessageDraft } from "./use_message_draft.ts";
+import { lazy } from "../ui/lazy.ts";
 
 const RepliesDialog = lazy(() => import("../replies/replies_dialog.tsx"));
 

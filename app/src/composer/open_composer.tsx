@@ -5,7 +5,7 @@
  */
 
 import { LayoutTemplate, Paperclip, SendHorizontal } from "lucide-react";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { Suspense, useEffect, useRef, useState } from "react";
 import type { Conversation, Message } from "../api/rows.ts";
 import { conversationName } from "../format.ts";
 import type { WrittenMessage } from "../outbox/use_send_message.ts";
@@ -20,6 +20,7 @@ import { useReplyWindow } from "./reply_window.ts";
 import { ReplyWindowNotice } from "./reply_window_notice.tsx";
 import { useFileDrop } from "./use_file_drop.ts";
 import { useMessageDraft } from "./use_message_draft.ts";
+import { lazy } from "../ui/lazy.ts";
 
 const TemplateDialog = lazy(() => import("./template_dialog.tsx"));
 

@@ -5,7 +5,7 @@
  */
 
 import { Tags as TagsIcon } from "lucide-react";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { describeRefusal } from "../api/api_error.ts";
 import type { Conversation, Tag } from "../api/rows.ts";
 import { texts } from "../texts.ts";
@@ -14,6 +14,7 @@ import { showToast } from "../ui/toast.ts";
 import { useCanManage } from "../workspace/workspace.tsx";
 import { TagChip } from "./tag_chips.tsx";
 import { tagsOf, useTagging, useTags } from "./use_tags.ts";
+import { lazy } from "../ui/lazy.ts";
 
 const TagsDialog = lazy(() => import("./tags_dialog.tsx"));
 

@@ -5,11 +5,12 @@
  */
 
 import { CornerUpLeft, SmilePlus } from "lucide-react";
-import { lazy, Suspense, useRef, useState } from "react";
+import { Suspense, useRef, useState } from "react";
 import type { Message } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { IconButton } from "../ui/icon_button.tsx";
 import type { MessageActions } from "./message_actions.ts";
+import { lazy } from "../ui/lazy.ts";
 
 // A thread draws many of these buttons, so the menu is created when it is opened.
 const EmojiMenu = lazy(() => import("./emoji_menu.tsx"));

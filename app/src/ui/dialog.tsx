@@ -4,8 +4,9 @@
  * @module
  */
 
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import type { DialogProps } from "./dialog_window.tsx";
+import { lazy } from "./lazy.ts";
 
 const DialogWindow = lazy(() => import("./dialog_window.tsx"));
 
