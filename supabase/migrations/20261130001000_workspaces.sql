@@ -16,7 +16,7 @@ create table public.workspaces (
   id uuid primary key default gen_random_uuid(),
   slug text not null,
   name text not null,
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   time_zone text not null default 'UTC',
   default_country text,
   created_at timestamptz not null default now(),
@@ -31,7 +31,8 @@ comment on column public.workspaces.id is 'Primary key.';
 comment on column public.workspaces.slug is
   'Name in URLs and in the agent API (subDomain): lowercase letters, digits and hyphens, at most 63.';
 comment on column public.workspaces.name is 'Name shown to people.';
-comment on column public.workspaces.user_id is 'Owner.';
+comment on column public.workspaces.user_id is
+  'The owner it is named for: who created it, or got it since. Null when their account was deleted and nobody followed.';
 comment on column public.workspaces.time_zone is
   'IANA time zone of the business, e.g. Asia/Jakarta. Daily summaries follow its calendar.';
 comment on column public.workspaces.default_country is

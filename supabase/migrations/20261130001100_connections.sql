@@ -18,7 +18,7 @@ create table public.connections (
   id uuid primary key default gen_random_uuid(),
   connection_id text not null,
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   platform text not null,
   name text not null,
   phone_number_id text,
@@ -45,7 +45,7 @@ comment on column public.connections.connection_id is
   'The name a bridge sends with every request, e.g. wa_business_123. Unique over all workspaces, because the request '
   'names no workspace.';
 comment on column public.connections.workspace_id is 'The workspace its conversations go to.';
-comment on column public.connections.user_id is 'The user who created it: part of the key of its conversations.';
+comment on column public.connections.user_id is 'The user who created it. Null after their account was deleted.';
 comment on column public.connections.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column public.connections.name is 'Name shown to people.';
 comment on column public.connections.phone_number_id is

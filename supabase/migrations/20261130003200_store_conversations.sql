@@ -26,7 +26,7 @@ create type private.ingest_thread as (
   message_count integer,
   archived_message_count integer,
   head_started_at timestamptz,
-  last_read_at timestamptz,
+  last_inbound_at timestamptz,
   last_message_at timestamptz,
   closed_at timestamptz,
   person_id uuid,
@@ -55,15 +55,19 @@ create type private.ingest_arrival as (
   item_ordinal bigint,
   added integer,
   late_added integer,
+  live_added integer,
+  inbound integer,
   unread integer,
+  is_answered boolean,
   first_sent_at timestamptz,
   last_sent_at timestamptz,
   last_inbound_at timestamptz,
-  last_live_inbound_at timestamptz
+  last_live_at timestamptz
 );
 comment on type private.ingest_arrival is
-  'What the new messages of one element of the batch add up to. late_added of them are late; first_sent_at is without '
-  'those.';
+  'What the new messages of one element of the batch add up to. late_added of them are late, and first_sent_at is '
+  'without those; live_added are no imported history, and last_live_at is of those. inbound: live messages of the '
+  'customer; unread: those of them that no answer in the batch follows. is_answered: the element has the last answer.';
 
 create type private.ingest_head as (
   conversation_id uuid,
@@ -95,6 +99,37 @@ comment on type private.ingest_judgement is
 
 -- The functions of this section are steps of private.store_conversations() and run under its settings.
 
+create function private.conversation_key(source public.connections, given_key text)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (
+      select conversation.external_conversation_id
+      from private.thread_aliases as known
+      join public.conversations as conversation on conversation.id = known.conversation_id
+      where known.workspace_id = source.workspace_id
+        and known.platform = source.platform
+        and known.alias = conversation_key.given_key
+        -- A conversation that has the key itself comes first.
+        and not exists (
+          select from public.conversations as own
+          where own.workspace_id = source.workspace_id
+            and own.platform = source.platform
+            and own.external_conversation_id = conversation_key.given_key
+        )
+    ),
+    conversation_key.given_key
+  );
+end;
+$$;
+comment on function private.conversation_key(public.connections, text) is
+  'The key of the conversation that a key or an alias belongs to; the given one where it is new. Locks are taken by this '
+  'key, whatever name a message comes under.';
+
 create function private.create_and_lock_conversations(source public.connections, items private.ingest_item[])
 returns private.ingest_thread[]
 language plpgsql
@@ -111,6 +146,8 @@ begin
   for attempt in 1..5 loop
     -- Inserted in the order of their ids, as they are locked below, so that two batches can never wait for each
     -- other in a circle.
+    -- A look-up by the whole key for each conversation: Postgres knows nothing of how workspaces differ in size, and
+    -- would read all conversations of a workspace where it expects few.
     with wanted as (
       select distinct on (item.external_conversation_id collate "C")
         item.external_conversation_id collate "C" as external_conversation_id,
@@ -124,13 +161,12 @@ begin
       select source.workspace_id, source.user_id, source.id, source.platform,
         wanted.external_conversation_id, wanted.participant_identifier
       from wanted
-      where not exists (
-        select 1 from public.conversations as existing
-        where existing.user_id = source.user_id
-          and existing.workspace_id = source.workspace_id
+      where (
+        select true from public.conversations as existing
+        where existing.workspace_id = source.workspace_id
           and existing.platform = source.platform
           and existing.external_conversation_id = wanted.external_conversation_id
-      )
+      ) is null
       order by wanted.external_conversation_id
       on conflict on constraint conversations_thread_key do nothing
       returning conversations.id
@@ -139,20 +175,21 @@ begin
 
     select coalesce(array_agg(locked.thread), '{}') into threads
     from (
+      select distinct item.external_conversation_id collate "C" as external_conversation_id
+      from unnest(items) as item
+      order by 1
+    ) as wanted
+    cross join lateral (
       select row(
         conversation.id, conversation.external_conversation_id, conversation.message_count,
-        conversation.archived_message_count, conversation.head_started_at, conversation.last_read_at,
+        conversation.archived_message_count, conversation.head_started_at, conversation.last_inbound_at,
         conversation.last_message_at, conversation.closed_at, conversation.person_id,
         conversation.participant_identifier, conversation.participant_name, conversation.id = any (created)
       )::private.ingest_thread as thread
       from public.conversations as conversation
-      where conversation.user_id = source.user_id
-        and conversation.workspace_id = source.workspace_id
+      where conversation.workspace_id = source.workspace_id
         and conversation.platform = source.platform
-        and conversation.external_conversation_id = any (array(
-          select item.external_conversation_id from unnest(items) as item
-        ))
-      order by conversation.external_conversation_id
+        and conversation.external_conversation_id = wanted.external_conversation_id
       for no key update
     ) as locked;
     if cardinality(threads) = wanted_count then
@@ -164,6 +201,55 @@ end;
 $$;
 comment on function private.create_and_lock_conversations(public.connections, private.ingest_item[]) is
   'Create the conversations of a batch that do not exist yet, and lock all of them in the order of their ids.';
+
+create function private.arrival_time(sent_at timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return case
+    -- As exact as the text of private.with_arrival_time.
+    when arrival_time.sent_at > now() + interval '5 minutes' then date_trunc('milliseconds', now())
+    else arrival_time.sent_at
+  end;
+end;
+$$;
+comment on function private.arrival_time(timestamptz) is
+  'The time of a message: what its sender says, but the present where that is more than five minutes in the future.';
+
+create function private.past(moment timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- Not least(), which would make the present of null.
+  return case when past.moment > now() then now() else past.moment end;
+end;
+$$;
+comment on function private.past(timestamptz) is 'A time, or the present where it is in the future; null stays null.';
+
+create function private.with_arrival_time(body jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if (body ->> 'sent_at')::timestamptz <= now() + interval '5 minutes' then
+    return body;
+  end if;
+  return body || jsonb_build_object(
+    'sent_at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'metadata', coalesce(body -> 'metadata', '{}') || jsonb_build_object('claimed_sent_at', body ->> 'sent_at')
+  );
+end;
+$$;
+comment on function private.with_arrival_time(jsonb) is
+  'A message with the time of private.arrival_time; the time that its sender claims is in its metadata.';
 
 create function private.judge_messages(
   source public.connections,
@@ -184,13 +270,14 @@ begin
       thread.conversation_id,
       item.ordinal as item_ordinal,
       message.ordinal as message_ordinal,
-      (message.value ->> 'sent_at')::timestamptz as sent_at,
+      private.arrival_time((message.value ->> 'sent_at')::timestamptz) as sent_at,
       item.is_live,
       message.value ->> 'direction' as direction,
-      message.value as body,
+      private.with_arrival_time(message.value) as body,
       private.message_digest(message.value ->> 'id') as message_digest,
       case when thread.archived_message_count > 0 then thread.head_started_at end as late_before,
-      thread.last_read_at
+      thread.last_inbound_at,
+      item.ordinal << 32 | message.ordinal as place
     from unnest(items) as item
     join unnest(threads) as thread using (external_conversation_id)
     cross join lateral jsonb_array_elements(item.messages) with ordinality as message (value, ordinal)
@@ -198,7 +285,7 @@ begin
   -- Ids that occur twice in the batch: nearly always none, so this is cheaper than numbering the occurrences of each.
   repeated as (
     select incoming.conversation_id, incoming.message_digest,
-      min(incoming.item_ordinal << 32 | incoming.message_ordinal) as first_place
+      min(incoming.place) as first_place
     from incoming
     group by incoming.conversation_id, incoming.message_digest
     having count(*) > 1
@@ -208,7 +295,7 @@ begin
       coalesce(incoming.sent_at < incoming.late_before, false) as is_late,
       (
         repeated.first_place is null
-        or repeated.first_place = (incoming.item_ordinal << 32 | incoming.message_ordinal)
+        or repeated.first_place = incoming.place
       )
         -- The lock on the conversation keeps every other writer out of its ledger, so a look-up is safe, and 2 µs
         -- a message cheaper than "on conflict". The primary key guards it all the same.
@@ -220,6 +307,25 @@ begin
     from incoming
     left join repeated using (conversation_id, message_digest)
   ),
+  -- Where in the order of arrival the business last answered: nearly always nowhere or with a single message.
+  answered as (
+    select new.conversation_id, max(new.place) as place
+    from (
+      select judged.conversation_id, judged.place, judged.is_live, judged.direction, judged.sent_at,
+        greatest(
+          judged.last_inbound_at,
+          max(judged.sent_at) filter (where judged.direction = 'inbound')
+            over (partition by judged.conversation_id order by judged.place)
+        ) as last_inbound_at
+      from judged
+      where judged.is_new
+        and judged.conversation_id = any (array(
+          select own.conversation_id from judged as own where own.is_new and own.is_live and own.direction = 'outbound'
+        ))
+    ) as new
+    where private.is_answer(new.direction, new.is_live, new.sent_at, new.last_inbound_at)
+    group by new.conversation_id
+  ),
   -- Added up once, for the counts of the day and for every later step.
   summed as (
     select judged.conversation_id, judged.item_ordinal, judged.is_live, judged.direction,
@@ -228,12 +334,15 @@ begin
       ))::date as local_date,
       count(*)::integer as messages,
       (count(*) filter (where judged.is_late))::integer as late_messages,
+      (count(*) filter (where private.is_unread(judged.direction, judged.is_live)))::integer as inbound,
       (count(*) filter (
-        where private.is_unread(judged.direction, judged.is_live, judged.sent_at, judged.last_read_at)
+        where private.is_unread(judged.direction, judged.is_live) and judged.place > coalesce(answered.place, 0)
       ))::integer as unread,
+      coalesce(bool_or(judged.place = answered.place), false) as is_answered,
       min(judged.sent_at) filter (where not judged.is_late) as first_sent_at,
       max(judged.sent_at) as last_sent_at
     from judged
+    left join answered using (conversation_id)
     where judged.is_new
     group by 1, 2, 3, 4, 5
   ),
@@ -259,19 +368,22 @@ begin
     ) filter (where judged.is_new),
     (
       select array_agg(row(
-        every.conversation_id, every.item_ordinal, every.added, every.late_added, every.unread,
-        every.first_sent_at, every.last_sent_at, every.last_inbound_at, every.last_live_inbound_at
+        every.conversation_id, every.item_ordinal, every.added, every.late_added, every.live_added, every.inbound,
+        every.unread, every.is_answered, every.first_sent_at, every.last_sent_at, every.last_inbound_at,
+        every.last_live_at
       )::private.ingest_arrival)
       from (
         select summed.conversation_id, summed.item_ordinal,
           sum(summed.messages)::integer as added,
           sum(summed.late_messages)::integer as late_added,
+          coalesce(sum(summed.messages) filter (where summed.is_live), 0)::integer as live_added,
+          sum(summed.inbound)::integer as inbound,
           sum(summed.unread)::integer as unread,
+          bool_or(summed.is_answered) as is_answered,
           min(summed.first_sent_at) as first_sent_at,
           max(summed.last_sent_at) as last_sent_at,
           max(summed.last_sent_at) filter (where summed.direction = 'inbound') as last_inbound_at,
-          max(summed.last_sent_at) filter (where summed.direction = 'inbound' and summed.is_live)
-            as last_live_inbound_at
+          max(summed.last_sent_at) filter (where summed.is_live) as last_live_at
         from summed
         group by summed.conversation_id, summed.item_ordinal
       ) as every
@@ -316,26 +428,34 @@ begin
   with named as (
     select
       thread.conversation_id,
-      (array_agg(item.participant_name order by item.ordinal desc)
-        filter (where item.participant_name is not null and item.is_live))[1] as live_name,
-      (array_agg(item.participant_name order by item.ordinal desc)
-        filter (where item.participant_name is not null))[1] as any_name,
-      -- An old export has the participant as they were then: only live batches change an existing one.
-      (array_agg(item.participant_identifier order by item.ordinal desc) filter (where item.is_live))[1]
-        as participant_identifier,
-      bool_or(item.is_live) as is_live
+      -- An old export has the participant as they were then, and so has a late or a repeated message: only what brings
+      -- the newest message changes an existing name or identifier.
+      (array_agg(item.participant_name order by arrival.last_live_at desc nulls first, item.ordinal desc)
+        filter (where item.participant_name is not null and becomes.is_newest))[1] as newest_name,
+      (array_agg(item.participant_name order by arrival.last_sent_at desc nulls last, item.ordinal desc)
+        filter (where item.participant_name is not null and (arrival.added > 0 or thread.is_created)))[1] as any_name,
+      (array_agg(item.participant_identifier order by arrival.last_live_at desc nulls first, item.ordinal desc)
+        filter (where becomes.is_newest))[1] as participant_identifier
     from unnest(items) as item
     join unnest(threads) as thread using (external_conversation_id)
+    left join unnest(arrivals) as arrival
+      on arrival.conversation_id = thread.conversation_id and arrival.item_ordinal = item.ordinal
+    cross join lateral (
+      select coalesce(
+        arrival.last_live_at >= coalesce(thread.last_message_at, '-infinity'),
+        -- An element without messages and changes is about the participant alone.
+        item.is_live and jsonb_array_length(item.messages) = 0 and item.changes is null
+      ) as is_newest
+    ) as becomes
     group by thread.conversation_id
   ),
   given as (
     select
       named.conversation_id,
-      named.is_live,
       thread.last_message_at,
       thread.closed_at,
       thread.person_id,
-      left(coalesce(named.live_name, thread.participant_name, named.any_name), 300) as participant_name,
+      left(coalesce(named.newest_name, thread.participant_name, named.any_name), 300) as participant_name,
       case
         when named.participant_identifier <> thread.participant_identifier
           -- A phone number is never replaced by another kind of identifier: replies go to it.
@@ -376,13 +496,29 @@ begin
     select arrival.conversation_id,
       sum(arrival.added)::integer as added,
       sum(arrival.late_added)::integer as late_added,
+      sum(arrival.live_added)::integer as live_added,
+      sum(arrival.inbound)::integer as inbound,
       sum(arrival.unread)::integer as unread,
+      bool_or(arrival.is_answered) as is_answered,
       min(arrival.first_sent_at) as first_sent_at,
       max(arrival.last_sent_at) as last_sent_at,
       max(arrival.last_inbound_at) as last_inbound_at,
-      max(arrival.last_live_inbound_at) as last_live_inbound_at
+      -- All of a batch arrive at once. The list shows them in the order of their newest messages.
+      now() - row_number() over (order by max(arrival.last_live_at) desc nulls last) * interval '1 microsecond'
+        as arrived_at
     from unnest(arrivals) as arrival
     group by arrival.conversation_id
+  ),
+  -- What the list shows: the newest live message, or history where that is newer than all messages. A message of the
+  -- business that is late does not cover a newer one.
+  shown as (
+    select distinct on (message.conversation_id) message.conversation_id, message.body
+    from unnest(messages) as message
+    join given using (conversation_id)
+    where (message.is_live and message.body ->> 'direction' = 'inbound')
+      or message.sent_at >= coalesce(given.last_message_at, '-infinity')
+    order by message.conversation_id, message.is_live desc, message.sent_at desc, message.item_ordinal desc,
+      message.message_ordinal desc
   ),
   appended as (
     select message.conversation_id,
@@ -395,7 +531,7 @@ begin
   )
   update public.conversations as conversation
   set
-    connection_id = case when given.is_live then source.id else coalesce(conversation.connection_id, source.id) end,
+    connection_id = case when arrived.live_added > 0 then source.id else coalesce(conversation.connection_id, source.id) end,
     participant_identifier = given.participant_identifier,
     participant_name = given.participant_name,
     person_id = linked.person_id,
@@ -403,7 +539,8 @@ begin
       when head.messages is not null then head.messages
       when appended.messages is null then conversation.messages
       -- The common case, an append, needs no unpacking and sorting.
-      when arrived.first_sent_at >= coalesce(given.last_message_at, '-infinity')
+      when arrived.first_sent_at
+        >= coalesce((conversation.messages -> -1 ->> 'sent_at')::timestamptz, '-infinity')
         then conversation.messages || appended.messages
       else (
         select jsonb_agg(stored.value order by (stored.value ->> 'sent_at')::timestamptz, stored.ordinal)
@@ -415,19 +552,17 @@ begin
     message_count = conversation.message_count + coalesce(arrived.added, 0),
     archived_message_count = conversation.archived_message_count + coalesce(arrived.late_added, 0)
       + coalesce(head.sealed_count, 0),
-    unread_count = conversation.unread_count + coalesce(arrived.unread, 0),
-    last_inbound_at = greatest(conversation.last_inbound_at, arrived.last_inbound_at),
-    last_message_at = greatest(conversation.last_message_at, arrived.last_sent_at),
+    unread_count = case when arrived.is_answered then 0 else conversation.unread_count end + coalesce(arrived.unread, 0),
+    inbound_arrivals = conversation.inbound_arrivals + coalesce(arrived.inbound, 0),
+    last_inbound_at = greatest(conversation.last_inbound_at, private.past(arrived.last_inbound_at)),
+    last_message_at = greatest(conversation.last_message_at, private.past(arrived.last_sent_at)),
+    last_arrival_at = case when arrived.live_added > 0 then arrived.arrived_at else conversation.last_arrival_at end,
     last_message_preview = case
-      when becomes.has_newer_message then private.message_preview(newest.body ->> 'content', newest.body ->> 'type')
-      else conversation.last_message_preview
+      when shown.body is null then conversation.last_message_preview
+      else private.message_preview(shown.body ->> 'content', shown.body ->> 'type')
     end,
-    last_message_type = case
-      when becomes.has_newer_message then newest.body ->> 'type' else conversation.last_message_type
-    end,
-    last_message_direction = case
-      when becomes.has_newer_message then newest.body ->> 'direction' else conversation.last_message_direction
-    end,
+    last_message_type = coalesce(shown.body ->> 'type', conversation.last_message_type),
+    last_message_direction = coalesce(shown.body ->> 'direction', conversation.last_message_direction),
     status = case when becomes.is_reopened then 'open' else conversation.status end,
     closed_at = case when becomes.is_reopened then null else conversation.closed_at end,
     updated_at = now()
@@ -435,13 +570,10 @@ begin
   join linked using (conversation_id)
   left join arrived using (conversation_id)
   left join appended using (conversation_id)
+  left join shown using (conversation_id)
   left join unnest(heads) as head using (conversation_id)
-  -- Where it is newer than the stored ones, the newest message is the last one.
-  cross join lateral (select coalesce(head.messages, appended.messages) -> -1 as body) as newest
   cross join lateral (
-    select
-      arrived.last_sent_at >= coalesce(given.last_message_at, '-infinity') as has_newer_message,
-      private.is_reopened(given.closed_at, arrived.last_live_inbound_at) as is_reopened
+    select private.is_reopened(given.closed_at, arrived.inbound) as is_reopened
   ) as becomes
   where conversation.id = given.conversation_id
     -- A batch that brings nothing new writes nothing.
@@ -575,9 +707,13 @@ begin
   select coalesce(array_agg(
     row(
       item.ordinal,
-      item.value ->> 'external_conversation_id',
+      private.conversation_key(source, item.value ->> 'external_conversation_id'),
       item.value ->> 'participant_identifier',
-      nullif(btrim(item.value ->> 'participant_name'), ''),
+      -- Marks of direction and joiners are no name.
+      nullif(btrim(
+        item.value ->> 'participant_name',
+        E' \t\n\r\u00a0\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff'
+      ), ''),
       not coalesce((item.value ->> 'is_history')::boolean, false),
       item.value -> 'messages',
       item.value -> 'changes'
@@ -727,7 +863,11 @@ comment on function public.ingest_conversations(uuid, jsonb) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.conversation_key(public.connections, text),
   private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.arrival_time(timestamptz),
+  private.past(timestamptz),
+  private.with_arrival_time(jsonb),
   private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.update_conversations(
     public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
@@ -739,7 +879,11 @@ revoke execute on function
   public.ingest_conversations(uuid, jsonb)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.conversation_key(public.connections, text),
   private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.arrival_time(timestamptz),
+  private.past(timestamptz),
+  private.with_arrival_time(jsonb),
   private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.update_conversations(
     public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],

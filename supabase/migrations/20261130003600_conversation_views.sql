@@ -18,6 +18,7 @@ select
   conversation.assigned_to,
   conversation.message_count,
   conversation.unread_count,
+  conversation.inbound_arrivals,
   conversation.last_read_at,
   conversation.activity_at,
   conversation.last_message_at,

@@ -2,24 +2,23 @@
 
 create table private.thread_aliases (
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
-  user_id uuid not null references auth.users (id) on delete cascade,
+  platform text not null,
   alias text collate "C" not null,
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  constraint thread_aliases_pkey primary key (user_id, workspace_id, alias),
+  constraint thread_aliases_pkey primary key (workspace_id, platform, alias),
+  constraint thread_aliases_platform_check check (platform = any (private.platforms())),
   constraint thread_aliases_alias_check check (length(alias) between 1 and 512)
 );
 comment on table private.thread_aliases is
-  'Other keys of a WhatsApp conversation. Kapso names a customer by phone, by BSUID or by both, and all of them '
-  'belong to one conversation.';
+  'Other keys of a conversation, for messages of any connection. Kapso names a customer by phone, by BSUID or by both, '
+  'and all of them belong to one conversation.';
 comment on column private.thread_aliases.workspace_id is 'The workspace.';
-comment on column private.thread_aliases.user_id is 'Owner of the connection, as in the key of conversations.';
+comment on column private.thread_aliases.platform is 'The platform of the conversation.';
 comment on column private.thread_aliases.alias is
   'A key that an event may have, in the form of external_conversation_id.';
 comment on column private.thread_aliases.conversation_id is 'The conversation it belongs to.';
 
 create index thread_aliases_conversation_id_idx on private.thread_aliases (conversation_id);
-
-create index thread_aliases_workspace_id_idx on private.thread_aliases (workspace_id);
 
 grant all on private.thread_aliases to service_role;
 alter table private.thread_aliases enable row level security;
@@ -223,21 +222,19 @@ begin
       on conflict on constraint person_identities_workspace_id_platform_identifier_key_key do nothing;
     end if;
   end loop;
-  insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
+  insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
   select distinct on (source.phone_number_id || ':' || ltrim(newer.identifier, '+'))
-    source.workspace_id, source.user_id, source.phone_number_id || ':' || ltrim(newer.identifier, '+'), conversation.id
+    source.workspace_id, source.platform, source.phone_number_id || ':' || ltrim(newer.identifier, '+'), conversation.id
   from unnest(previous) as older (identifier)
   join public.conversations as conversation
-    on conversation.user_id = source.user_id
-    and conversation.workspace_id = source.workspace_id
+    on conversation.workspace_id = source.workspace_id
     and conversation.platform = source.platform
     and conversation.external_conversation_id
       = private.thread_of(source, array[source.phone_number_id || ':' || ltrim(older.identifier, '+')])
   cross join unnest(current) as newer (identifier)
   where not exists (
     select 1 from public.conversations as taken
-    where taken.user_id = source.user_id
-      and taken.workspace_id = source.workspace_id
+    where taken.workspace_id = source.workspace_id
       and taken.platform = source.platform
       and taken.external_conversation_id = source.phone_number_id || ':' || ltrim(newer.identifier, '+')
   )
@@ -306,16 +303,15 @@ begin
   foreach candidate in array thread_of.candidates loop
     select conversation.external_conversation_id into thread
     from public.conversations as conversation
-    where conversation.user_id = (thread_of.source).user_id
-      and conversation.workspace_id = (thread_of.source).workspace_id
+    where conversation.workspace_id = (thread_of.source).workspace_id
       and conversation.platform = (thread_of.source).platform
       and conversation.external_conversation_id = candidate;
     if thread is null then
       select conversation.external_conversation_id into thread
       from private.thread_aliases as known
       join public.conversations as conversation on conversation.id = known.conversation_id
-      where known.user_id = (thread_of.source).user_id
-        and known.workspace_id = (thread_of.source).workspace_id
+      where known.workspace_id = (thread_of.source).workspace_id
+        and known.platform = (thread_of.source).platform
         and known.alias = candidate;
     end if;
     if thread is not null then
@@ -470,8 +466,8 @@ begin
     )
   ) as outcome;
   if stored.outcome <> 'error' then
-    insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
-    select source.workspace_id, source.user_id, candidate.key, stored.id
+    insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
+    select source.workspace_id, source.platform, candidate.key, stored.id
     from (select distinct key from unnest(candidates) as given_key (key) order by key) as candidate
     where candidate.key <> stored.external_conversation_id
     on conflict on constraint thread_aliases_pkey do nothing;

@@ -204,7 +204,6 @@ begin
     from public.conversations as conversation
     where conversation.id in (select given.conversation_id from given)
       and conversation.workspace_id = source.workspace_id
-      and conversation.user_id = source.user_id
       and conversation.platform = source.platform
     order by conversation.external_conversation_id
     for no key update

@@ -3,7 +3,7 @@
 create table public.conversations (
   id uuid primary key default gen_random_uuid(),
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
-  user_id uuid not null references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   connection_id uuid,
   platform text not null,
   external_conversation_id text collate "C" not null,
@@ -20,9 +20,12 @@ create table public.conversations (
   message_count integer not null default 0,
   archived_message_count integer not null default 0,
   unread_count integer not null default 0,
+  inbound_arrivals integer not null default 0,
   last_read_at timestamptz,
   last_message_at timestamptz,
-  activity_at timestamptz not null generated always as (coalesce(last_message_at, created_at)) stored,
+  last_arrival_at timestamptz,
+  activity_at timestamptz not null
+    generated always as (greatest(last_arrival_at, coalesce(last_message_at, created_at))) stored,
   last_message_preview text,
   last_message_type text,
   last_message_direction text,
@@ -34,7 +37,7 @@ create table public.conversations (
   ) stored,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  constraint conversations_thread_key unique (user_id, workspace_id, platform, external_conversation_id),
+  constraint conversations_thread_key unique (workspace_id, platform, external_conversation_id),
   constraint conversations_workspace_id_id_key unique (workspace_id, id),
   constraint conversations_workspace_id_connection_id_fkey
     foreign key (workspace_id, connection_id) references public.connections (workspace_id, id)
@@ -50,7 +53,10 @@ create table public.conversations (
   constraint conversations_closed_at_check check ((status = 'closed') = (closed_at is not null)),
   constraint conversations_messages_check check (jsonb_typeof(messages) = 'array'),
   constraint conversations_counts_check
-    check (message_count >= archived_message_count and archived_message_count >= 0 and unread_count >= 0)
+    check (
+      message_count >= archived_message_count and archived_message_count >= 0
+      and unread_count >= 0 and inbound_arrivals >= 0
+    )
 );
 comment on table public.conversations is
   'One row per conversation. messages holds its newest messages; older ones of a long conversation are in '
@@ -58,7 +64,8 @@ comment on table public.conversations is
 comment on column public.conversations.id is 'Primary key.';
 comment on column public.conversations.workspace_id is 'The workspace.';
 comment on column public.conversations.user_id is
-  'Owner of the connection that brought the conversation: part of its key.';
+  'Who created the connection that brought the conversation. Null after their account was deleted: the conversation is '
+  'the workspace''s.';
 comment on column public.conversations.connection_id is
   'The connection that wrote last. Null after it was deleted: the conversation stays.';
 comment on column public.conversations.platform is 'whatsapp, signal, telegram or wechat.';
@@ -79,17 +86,22 @@ comment on column public.conversations.head_started_at is
   'sent_at of the first element of messages. Older messages belong to an archive page, once there is one.';
 comment on column public.conversations.message_count is 'Number of messages in the whole conversation.';
 comment on column public.conversations.archived_message_count is 'How many of them are in conversation_archives.';
-comment on column public.conversations.unread_count is 'Unread messages: see private.is_unread.';
-comment on column public.conversations.last_read_at is 'Time up to which a member has read.';
-comment on column public.conversations.last_message_at is 'sent_at of the newest message.';
+comment on column public.conversations.unread_count is 'Unread messages: see 39_unread.sql.';
+comment on column public.conversations.inbound_arrivals is
+  'How many live messages of the customer have arrived. A member reads up to one of them, in the order of arrival.';
+comment on column public.conversations.last_read_at is 'When a member last marked it as read.';
+comment on column public.conversations.last_message_at is 'sent_at of the newest message; never in the future.';
+comment on column public.conversations.last_arrival_at is
+  'When a live message last arrived, by the clock of the database. Null while there is only imported history.';
 comment on column public.conversations.activity_at is
-  'Order of the inbox: last_message_at, or created_at while there is no message.';
+  'Order of the inbox: last_arrival_at, or last_message_at where that is later, or created_at while there is no message.';
 comment on column public.conversations.last_message_preview is
-  'First 200 characters of the newest message, or [type] where it has no text.';
-comment on column public.conversations.last_message_type is 'Type of the newest message.';
-comment on column public.conversations.last_message_direction is 'Direction of the newest message.';
+  'First 200 characters of the message that the list shows, or [type] where it has no text: the last that arrived, but '
+  'for a late one of the business and for history.';
+comment on column public.conversations.last_message_type is 'Type of the message that the list shows.';
+comment on column public.conversations.last_message_direction is 'Direction of the message that the list shows.';
 comment on column public.conversations.last_inbound_at is
-  'sent_at of the newest inbound message: WhatsApp allows free-form replies for 24 hours after it.';
+  'sent_at of the newest inbound message, never in the future: WhatsApp allows free-form replies for 24 hours after it.';
 comment on column public.conversations.search_text is
   'Name, number and preview in the form of private.search_key, for search_conversations().';
 comment on column public.conversations.created_at is 'When the row was created.';
@@ -107,6 +119,9 @@ comment on index public.conversations_search_text_idx is 'Search in the inbox li
 create index conversations_workspace_id_person_id_idx on public.conversations (workspace_id, person_id);
 
 create index conversations_workspace_id_connection_id_idx on public.conversations (workspace_id, connection_id);
+
+create index conversations_user_id_idx on public.conversations (user_id);
+comment on index public.conversations_user_id_idx is 'Finds the conversations of an account that is deleted.';
 
 create index conversations_assigned_to_idx on public.conversations (assigned_to) where assigned_to is not null;
 
@@ -256,12 +271,10 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- The number the customer wrote to: its id begins the key of the conversation. Of the same owner, who is part of
-  -- the key too.
+  -- The number the customer wrote to: its id begins the key of the conversation.
   select connection.*
   from public.connections as connection
   where connection.workspace_id = (sending_connection.conversation).workspace_id
-    and connection.user_id = (sending_connection.conversation).user_id
     and connection.platform = 'whatsapp'
     and connection.phone_number_id = split_part((sending_connection.conversation).external_conversation_id, ':', 1);
 $$;

@@ -1,15 +1,12 @@
--- Unread: which message counts as unread, which one reopens a closed conversation, and how members mark a
--- conversation as read or unread. Nothing else decides it; private.judge_messages() and
--- private.update_conversations() apply the two rules to what arrives.
+-- Unread: which message counts as unread, which one ends that, which one reopens a closed conversation, and how members
+-- mark a conversation as read or unread. Nothing else decides it; private.judge_messages() and
+-- private.update_conversations() apply the rules to what arrives.
+--
+-- Arrival decides, never the clock of a sender: what arrives after a member has read is unread, whenever it was sent.
 
 -- The rules --------------------------------------------------------------------------------------
 
-create function private.is_unread(
-  direction text,
-  is_live boolean,
-  sent_at timestamptz,
-  last_read_at timestamptz
-)
+create function private.is_unread(direction text, is_live boolean)
 returns boolean
 language plpgsql
 immutable
@@ -17,13 +14,13 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return direction = 'inbound' and is_live and sent_at > coalesce(last_read_at, '-infinity');
+  return direction = 'inbound' and is_live;
 end;
 $$;
-comment on function private.is_unread(text, boolean, timestamptz, timestamptz) is
-  'Whether a message counts as unread: a customer''s, no imported history, and newer than what a member has read.';
+comment on function private.is_unread(text, boolean) is
+  'Whether a message is unread when it arrives: a customer''s, and no imported history.';
 
-create function private.is_reopened(closed_at timestamptz, last_live_inbound_at timestamptz)
+create function private.is_answer(direction text, is_live boolean, sent_at timestamptz, last_inbound_at timestamptz)
 returns boolean
 language plpgsql
 immutable
@@ -31,48 +28,31 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return last_live_inbound_at > closed_at;
+  return direction = 'outbound' and is_live and sent_at >= coalesce(last_inbound_at, '-infinity');
 end;
 $$;
-comment on function private.is_reopened(timestamptz, timestamptz) is
-  'Whether a closed conversation opens again: the customer wrote after it was closed, no imported history. Null while '
-  'it is open.';
+comment on function private.is_answer(text, boolean, timestamptz, timestamptz) is
+  'Whether a message ends unread when it arrives: the business''s, wherever it was written. One that was sent before the '
+  'newest message of the customer and is only late answers nothing.';
 
-create function private.count_unread(conversation public.conversations, last_read_at timestamptz)
-returns integer
+create function private.is_reopened(closed_at timestamptz, inbound integer)
+returns boolean
 language plpgsql
-stable
+immutable
+parallel safe
 set search_path = ''
 as $$
 begin
-  if count_unread.last_read_at >= conversation.last_message_at then
-    return 0;
-  end if;
-  return (
-    select count(*)
-    from (
-      select conversation.messages
-      union all
-      select page.messages
-      from public.conversation_archives as page
-      where page.conversation_id = conversation.id and page.last_sent_at > count_unread.last_read_at
-    ) as page
-    cross join jsonb_array_elements(page.messages) as stored (value)
-    where private.is_unread(
-      stored.value ->> 'direction',
-      stored.value -> 'is_history' is null,
-      (stored.value ->> 'sent_at')::timestamptz,
-      count_unread.last_read_at
-    )
-  );
+  return is_reopened.closed_at is not null and coalesce(is_reopened.inbound, 0) > 0;
 end;
 $$;
-comment on function private.count_unread(public.conversations, timestamptz) is
-  'Unread messages of a conversation if a member has read until then.';
+comment on function private.is_reopened(timestamptz, integer) is
+  'Whether a closed conversation opens again: a message of the customer arrives, no imported history, whenever it was '
+  'sent.';
 
 -- Marking ----------------------------------------------------------------------------------------
 
-create function private.mark_conversation_read(conversation_id uuid, up_to timestamptz)
+create function private.mark_conversation_read(conversation_id uuid, seen_arrivals integer)
 returns jsonb
 language plpgsql
 volatile
@@ -82,35 +62,32 @@ set search_path = ''
 as $$
 declare
   conversation public.conversations := private.lock_conversation(mark_conversation_read.conversation_id);
-  -- Never backwards: another member may have read further.
-  read_to timestamptz := greatest(
-    conversation.last_read_at,
-    case when mark_conversation_read.up_to < conversation.last_message_at then mark_conversation_read.up_to
-      else conversation.last_message_at end
+  -- Never more than before: another member may have read further.
+  still_unread integer := least(
+    conversation.unread_count,
+    greatest(conversation.inbound_arrivals - coalesce(mark_conversation_read.seen_arrivals, conversation.inbound_arrivals), 0)
   );
   message_id text;
 begin
-  if conversation.unread_count > 0 or read_to is distinct from conversation.last_read_at then
+  if still_unread < conversation.unread_count then
     update public.conversations as known
-    set last_read_at = read_to,
-      unread_count = private.count_unread(conversation, read_to),
-      updated_at = now()
+    set last_read_at = now(), unread_count = still_unread, updated_at = now()
     where known.id = conversation.id;
+    -- Kapso marks all messages before it as well, so only where nothing is left.
+    if still_unread = 0 then
+      select stored.value ->> 'id' into message_id
+      from jsonb_array_elements(conversation.messages) with ordinality as stored (value, ordinal)
+      where stored.value ->> 'direction' = 'inbound'
+      order by stored.ordinal desc
+      limit 1;
+    end if;
   end if;
-  -- Kapso marks all messages before it as well.
-  select stored.value ->> 'id' into message_id
-  from jsonb_array_elements(conversation.messages) with ordinality as stored (value, ordinal)
-  where stored.value ->> 'direction' = 'inbound' and (stored.value ->> 'sent_at')::timestamptz <= read_to
-  order by stored.ordinal desc
-  limit 1;
-  return private.kapso_side(conversation)
-    || jsonb_build_object('message_id', case when conversation.unread_count > 0 then message_id end);
+  return private.kapso_side(conversation) || jsonb_build_object('message_id', message_id);
 end;
 $$;
-comment on function private.mark_conversation_read(uuid, timestamptz) is
-  'Does the work of public.mark_conversation_read.';
+comment on function private.mark_conversation_read(uuid, integer) is 'Does the work of public.mark_conversation_read.';
 
-create function public.mark_conversation_read(conversation_id uuid, up_to timestamptz default null)
+create function public.mark_conversation_read(conversation_id uuid, seen_arrivals integer default null)
 returns jsonb
 language sql
 volatile
@@ -118,13 +95,13 @@ set search_path = ''
 as $$
   select private.changed_conversation(
     mark_conversation_read.conversation_id,
-    private.mark_conversation_read(mark_conversation_read.conversation_id, mark_conversation_read.up_to)
+    private.mark_conversation_read(mark_conversation_read.conversation_id, mark_conversation_read.seen_arrivals)
   );
 $$;
-comment on function public.mark_conversation_read(uuid, timestamptz) is
-  'Marks everything up to a time, by default all, as read. Returns the row of conversation_list, and where the '
-  'conversation is at Kapso, with the id of the newest inbound message if anything was unread. For owners, admins and '
-  'agents.';
+comment on function public.mark_conversation_read(uuid, integer) is
+  'Marks a conversation as read: all of it, or what had arrived when its inbound_arrivals was the given number. Returns '
+  'the row of conversation_list, and where the conversation is at Kapso and nothing is left unread, with the id of the '
+  'newest inbound message if anything was unread. For owners, admins and agents.';
 
 create function private.mark_conversation_unread(conversation_id uuid)
 returns jsonb
@@ -138,9 +115,7 @@ declare
   conversation public.conversations := private.lock_conversation(mark_conversation_unread.conversation_id);
 begin
   update public.conversations as known
-  set last_read_at = known.last_inbound_at - interval '1 millisecond',
-    unread_count = 1,
-    updated_at = now()
+  set unread_count = 1, updated_at = now()
   where known.id = conversation.id and known.unread_count = 0 and known.last_inbound_at is not null;
   return '{}';
 end;
@@ -164,21 +139,22 @@ comment on function public.mark_conversation_unread(uuid) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.is_unread(text, boolean, timestamptz, timestamptz),
-  private.is_reopened(timestamptz, timestamptz),
-  private.count_unread(public.conversations, timestamptz),
-  private.mark_conversation_read(uuid, timestamptz),
-  public.mark_conversation_read(uuid, timestamptz),
+  private.is_unread(text, boolean),
+  private.is_answer(text, boolean, timestamptz, timestamptz),
+  private.is_reopened(timestamptz, integer),
+  private.mark_conversation_read(uuid, integer),
+  public.mark_conversation_read(uuid, integer),
   private.mark_conversation_unread(uuid),
   public.mark_conversation_unread(uuid)
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.is_unread(text, boolean, timestamptz, timestamptz),
-  private.is_reopened(timestamptz, timestamptz)
+  private.is_unread(text, boolean),
+  private.is_answer(text, boolean, timestamptz, timestamptz),
+  private.is_reopened(timestamptz, integer)
 to service_role;
 grant execute on function
-  private.mark_conversation_read(uuid, timestamptz),
-  public.mark_conversation_read(uuid, timestamptz),
+  private.mark_conversation_read(uuid, integer),
+  public.mark_conversation_read(uuid, integer),
   private.mark_conversation_unread(uuid),
   public.mark_conversation_unread(uuid)
 to authenticated;

@@ -105,8 +105,7 @@ as $$
       select 1
       from public.conversations as conversation
       join private.message_keys as known on known.conversation_id = conversation.id
-      where conversation.user_id = (count_new_messages.source).user_id
-        and conversation.workspace_id = (count_new_messages.source).workspace_id
+      where conversation.workspace_id = (count_new_messages.source).workspace_id
         and conversation.platform = (count_new_messages.source).platform
         and conversation.external_conversation_id = found.thread
         and known.message_digest = private.message_digest(message.value ->> 'id')

@@ -10,15 +10,14 @@ begin
   return coalesce(
     (
       select conversation.id from public.conversations as conversation
-      where conversation.user_id = source.user_id
-        and conversation.workspace_id = source.workspace_id
+      where conversation.workspace_id = source.workspace_id
         and conversation.platform = source.platform
         and conversation.external_conversation_id = thread_id_of.key
     ),
     (
       select alias.conversation_id from private.thread_aliases as alias
-      where alias.user_id = source.user_id
-        and alias.workspace_id = source.workspace_id
+      where alias.workspace_id = source.workspace_id
+        and alias.platform = source.platform
         and alias.alias = thread_id_of.key
     )
   );

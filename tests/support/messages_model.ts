@@ -11,6 +11,12 @@ export class ModelThread {
   readonly messages: TestMessage[] = [];
   unread = 0;
   #ids = new Set<string>();
+  #lastInbound = -Infinity;
+  #shown: TestMessage | undefined;
+  /** The new messages of the batch, in the order of arrival. */
+  #arrived: TestMessage[] = [];
+  /** The time of the newest message before the batch. */
+  #newestBefore = -Infinity;
 
   /** Takes an element of a batch and returns how many of its messages were new. */
   add({ messages, is_history: isHistory = false }: TestConversation): number {
@@ -23,10 +29,38 @@ export class ModelThread {
       const time = Date.parse(message.sent_at);
       const place = this.messages.findLastIndex((each) => Date.parse(each.sent_at) <= time) + 1;
       this.messages.splice(place, 0, message);
-      if (!isHistory && message.direction === "inbound") this.unread++;
+      this.#arrived.push(message);
+      if (message.direction === "inbound") {
+        this.#lastInbound = Math.max(this.#lastInbound, time);
+        if (!isHistory) this.unread++;
+      } else if (!isHistory && time >= this.#lastInbound) {
+        this.unread = 0;
+      }
       added++;
     }
     return added;
+  }
+
+  /** Ends a batch: everything in it arrived at once. */
+  endBatch(): void {
+    const rank = (
+      message: TestMessage,
+    ) => [message.is_history ? 0 : 1, Date.parse(message.sent_at)];
+    const candidates = this.#arrived.filter((message) =>
+      (!message.is_history && message.direction === "inbound") ||
+      Date.parse(message.sent_at) >= this.#newestBefore
+    );
+    this.#shown = candidates.reduce<TestMessage | undefined>((best, message) => {
+      if (best === undefined) return message;
+      const [isLive, time] = rank(message);
+      const [bestIsLive, bestTime] = rank(best);
+      return isLive! > bestIsLive! || (isLive === bestIsLive && time! >= bestTime!)
+        ? message
+        : best;
+    }, undefined) ?? this.#shown;
+    this.#arrived = [];
+    const newest = this.messages.at(-1);
+    if (newest !== undefined) this.#newestBefore = Date.parse(newest.sent_at);
   }
 
   /** What the row of the conversation should say. */
@@ -38,9 +72,9 @@ export class ModelThread {
       last_message_at: newest?.sent_at ?? null,
       last_inbound_at: this.messages.findLast((each) => each.direction === "inbound")?.sent_at ??
         null,
-      last_message_preview: newest ? newest.content || `[${newest.type}]` : null,
-      last_message_type: newest?.type ?? null,
-      last_message_direction: newest?.direction ?? null,
+      last_message_preview: this.#shown ? this.#shown.content || `[${this.#shown.type}]` : null,
+      last_message_type: this.#shown?.type ?? null,
+      last_message_direction: this.#shown?.direction ?? null,
     };
   }
 }

@@ -112,7 +112,7 @@ function ConversationBody({ conversation }: { conversation: Conversation }) {
         actions={actions}
         canWrite={canWrite}
         canReact={conversation.platform === "whatsapp"}
-        onNewestSeen={markRead}
+        onEndInSight={markRead}
       />
       <Composer
         conversation={conversation}

@@ -1,5 +1,5 @@
 /**
- * Marks a conversation as read while its newest message is in sight.
+ * Marks a conversation as read while its end is in sight.
  *
  * @module
  */
@@ -10,28 +10,33 @@ import { useApi } from "../api/context.tsx";
 import type { Conversation } from "../api/rows.ts";
 import { patchConversation } from "../conversations/queries.ts";
 
-/** @returns a stable function to call when the newest message is in sight. A hidden tab marks nothing. */
+/**
+ * What is marked is what had arrived: a message that comes while the request is on its way stays unread, whenever it was
+ * sent.
+ *
+ * @returns a stable function to call with whether the end is in sight. A hidden tab marks nothing.
+ */
 export function useMarkRead(
   conversation: Conversation,
   canWrite: boolean,
-): (sentAt: string) => void {
+): (isInSight: boolean) => void {
   const api = useApi();
   const queryClient = useQueryClient();
-  const { id, unread_count: unread } = conversation;
-  const hasUnread = useRef(false);
-  const newestSeen = useRef<string | undefined>(undefined);
-  const marked = useRef<string | undefined>(undefined);
+  const { id, unread_count: unread, inbound_arrivals: arrivals } = conversation;
+  const present = useRef({ hasUnread: false, arrivals });
+  const isInSight = useRef(false);
+  const marked = useRef<number | undefined>(undefined);
 
   const markRead = useCallback(async () => {
-    const upTo = newestSeen.current;
-    if (!hasUnread.current || upTo === undefined || upTo === marked.current) return;
+    const { hasUnread, arrivals: seen } = present.current;
+    if (!hasUnread || !isInSight.current || seen === marked.current) return;
     if (document.visibilityState !== "visible") return;
-    marked.current = upTo;
+    marked.current = seen;
     try {
       const answer = await api.inbox<{ conversation: Conversation }>({
         method: "POST",
         path: `conversations/${id}/read`,
-        body: { up_to: upTo },
+        body: { seen_arrivals: seen },
       });
       patchConversation(queryClient, answer.conversation);
     } catch {
@@ -46,12 +51,12 @@ export function useMarkRead(
   }, [markRead]);
   // The count may arrive after the message.
   useEffect(() => {
-    hasUnread.current = canWrite && unread > 0;
+    present.current = { hasUnread: canWrite && unread > 0, arrivals };
     markRead();
-  }, [markRead, canWrite, unread]);
+  }, [markRead, canWrite, unread, arrivals]);
 
-  return useCallback((sentAt: string) => {
-    newestSeen.current = sentAt;
+  return useCallback((isSeen: boolean) => {
+    isInSight.current = isSeen;
     markRead();
   }, [markRead]);
 }

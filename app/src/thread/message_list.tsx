@@ -22,13 +22,13 @@ import { useThreadItems } from "./use_thread_items.ts";
 
 /** The list, kept at the message that is being read. */
 export function MessageList(
-  { conversation, actions, canWrite, canReact, onNewestSeen }: {
+  { conversation, actions, canWrite, canReact, onEndInSight }: {
     conversation: Conversation;
     actions: Omit<MessageActions, "goTo">;
     canWrite: boolean;
     canReact: boolean;
-    /** Called when the newest message is in sight, with its time. */
-    onNewestSeen: (sentAt: string) => void;
+    /** Called with whether the end of the conversation is in sight, as it is stored by now. */
+    onEndInSight: (isInSight: boolean) => void;
   },
 ) {
   const { id: conversationId } = conversation;
@@ -44,9 +44,8 @@ export function MessageList(
   );
   const name = conversationName(conversation);
   const newest = messages.at(-1);
-  useEffect(() => {
-    if (isAtEnd && newest) onNewestSeen(newest.sent_at);
-  }, [isAtEnd, newest, onNewestSeen]);
+  const isEndInSight = isAtEnd && newest !== undefined && !query.isFetching;
+  useEffect(() => onEndInSight(isEndInSight), [isEndInSight, onEndInSight]);
 
   if (query.isError && messages.length === 0) {
     return (

@@ -51,7 +51,7 @@ export function addConversationRoutes(app: MemberApp, deps: ConversationDeps): v
 
   addRoute(app, markConversationRead, async ({ params, body, reply }, context) => {
     const { conversation, kapso: { connection_id, phone_number_id, message_id } } = await context
-      .var.member.markConversationRead(params.id, body.up_to);
+      .var.member.markConversationRead(params.id, body.seen_arrivals);
     const kapso = await mirrorToKapso(
       deps,
       connection_id,

@@ -100,9 +100,15 @@ export function createMemberStore(client: DatabaseClient) {
     setConversationStatus(id: string, status: Conversation["status"]) {
       return rpc(client, "set_conversation_status", { conversation_id: id, status });
     },
-    /** @param upTo ISO 8601; undefined marks everything as read. */
-    markConversationRead(id: string, upTo: string | undefined): Promise<StoredConversationChange> {
-      return rpc(client, "mark_conversation_read", { conversation_id: id, up_to: upTo });
+    /** @param seenArrivals `inbound_arrivals` of the conversation as the member saw it; undefined: all of it. */
+    markConversationRead(
+      id: string,
+      seenArrivals: number | undefined,
+    ): Promise<StoredConversationChange> {
+      return rpc(client, "mark_conversation_read", {
+        conversation_id: id,
+        seen_arrivals: seenArrivals,
+      });
     },
     markConversationUnread(id: string): Promise<StoredConversationChange> {
       return rpc(client, "mark_conversation_unread", { conversation_id: id });

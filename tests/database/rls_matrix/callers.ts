@@ -72,12 +72,15 @@ export async function createWorld(sql: Sql): Promise<World> {
         changes: [{ message_id: "missing", status: "read" }],
       }),
     );
+    // Long ago, so that its session is due to be looked up.
+    await sql`
+      update public.conversations set last_arrival_at = last_message_at where id = ${conversationId}`;
     await sql`
       insert into public.conversation_sessions (conversation_id, session_id, workspace_id, started_at)
       values (${conversationId}, 'session', ${owned.id}, now())`;
     await sql`
-      insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
-      values (${owned.id}, ${owned.owner}, 'alias', ${conversationId})`;
+      insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
+      values (${owned.id}, 'whatsapp', 'alias', ${conversationId})`;
     await sql`
       insert into private.webhook_events (phone_number_id, body, elements)
       values (${connection.connection_id}, '', '[]')`;

@@ -53,8 +53,8 @@ export const TABLES: Record<string, TableCases> = {
     "insert": {
       run: (sql, { conversationId, workspace }) =>
         sql`
-          insert into private.thread_aliases (workspace_id, user_id, alias, conversation_id)
-          values (${workspace.id}, ${workspace.owner}, 'new', ${conversationId})`,
+          insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
+          values (${workspace.id}, 'whatsapp', 'new', ${conversationId})`,
       outcomes: SERVICE_ALONE,
     },
     "update": {

@@ -232,6 +232,27 @@ export const FUNCTIONS: Record<string, Case> = {
     run: (sql, { workspace }) => sql`select from public.workspace_membership(${workspace.id})`,
     outcomes: [NO, 1, 1, 1, 1, 0, NO],
   },
+  "transfer_workspace": {
+    run: (sql, { workspace }) =>
+      sql`select public.transfer_workspace(${workspace.id}, ${workspace.admin})`,
+    outcomes: [NO, 1, "PT403", "PT403", "PT403", "PT404", 1],
+  },
+  "transfer_workspace to somebody from outside": {
+    run: (sql, { workspace, newUser }) =>
+      sql`select public.transfer_workspace(${workspace.id}, ${newUser})`,
+    outcomes: [NO, "PT404", "PT403", "PT403", "PT403", "PT404", "PT404"],
+  },
+  "describe_account_deletion": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from public.describe_account_deletion() where workspace_id = ${workspace.id}`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "describe_workspace_deletion": {
+    run: (sql, { workspace }) =>
+      sql`select from public.describe_workspace_deletion(${workspace.id})`,
+    outcomes: [NO, 6, "PT403", "PT403", "PT403", "PT404", NO],
+  },
   "create_connection": {
     run: (sql, { workspace }) =>
       sql`select from public.create_connection(${workspace.id}, 'signal', ${unique("c_")})`,

@@ -248,7 +248,7 @@ export type Database = {
           statuses_checked_until: string | null
           sync_after: string | null
           updated_at: string
-          user_id: string
+          user_id: string | null
           workspace_id: string
         }
         Insert: {
@@ -266,7 +266,7 @@ export type Database = {
           statuses_checked_until?: string | null
           sync_after?: string | null
           updated_at?: string
-          user_id: string
+          user_id?: string | null
           workspace_id: string
         }
         Update: {
@@ -284,7 +284,7 @@ export type Database = {
           statuses_checked_until?: string | null
           sync_after?: string | null
           updated_at?: string
-          user_id?: string
+          user_id?: string | null
           workspace_id?: string
         }
         Relationships: [
@@ -466,6 +466,8 @@ export type Database = {
           external_conversation_id: string
           head_started_at: string | null
           id: string
+          inbound_arrivals: number
+          last_arrival_at: string | null
           last_inbound_at: string | null
           last_message_at: string | null
           last_message_direction: string | null
@@ -483,7 +485,7 @@ export type Database = {
           status: string
           unread_count: number
           updated_at: string
-          user_id: string
+          user_id: string | null
           workspace_id: string
         }
         Insert: {
@@ -496,6 +498,8 @@ export type Database = {
           external_conversation_id: string
           head_started_at?: string | null
           id?: string
+          inbound_arrivals?: number
+          last_arrival_at?: string | null
           last_inbound_at?: string | null
           last_message_at?: string | null
           last_message_direction?: string | null
@@ -513,7 +517,7 @@ export type Database = {
           status?: string
           unread_count?: number
           updated_at?: string
-          user_id: string
+          user_id?: string | null
           workspace_id: string
         }
         Update: {
@@ -526,6 +530,8 @@ export type Database = {
           external_conversation_id?: string
           head_started_at?: string | null
           id?: string
+          inbound_arrivals?: number
+          last_arrival_at?: string | null
           last_inbound_at?: string | null
           last_message_at?: string | null
           last_message_direction?: string | null
@@ -543,7 +549,7 @@ export type Database = {
           status?: string
           unread_count?: number
           updated_at?: string
-          user_id?: string
+          user_id?: string | null
           workspace_id?: string
         }
         Relationships: [
@@ -1356,7 +1362,7 @@ export type Database = {
           slug: string
           time_zone: string
           updated_at: string
-          user_id: string
+          user_id: string | null
         }
         Insert: {
           created_at?: string
@@ -1366,7 +1372,7 @@ export type Database = {
           slug: string
           time_zone?: string
           updated_at?: string
-          user_id: string
+          user_id?: string | null
         }
         Update: {
           created_at?: string
@@ -1376,7 +1382,7 @@ export type Database = {
           slug?: string
           time_zone?: string
           updated_at?: string
-          user_id?: string
+          user_id?: string | null
         }
         Relationships: []
       }
@@ -1480,6 +1486,7 @@ export type Database = {
           created_at: Conversation["created_at"]
           external_conversation_id: Conversation["external_conversation_id"]
           id: Conversation["id"]
+          inbound_arrivals: Conversation["inbound_arrivals"]
           last_inbound_at: Conversation["last_inbound_at"]
           last_message_at: Conversation["last_message_at"]
           last_message_direction: Conversation["last_message_direction"]
@@ -1928,6 +1935,22 @@ export type Database = {
           id: string
         }[]
       }
+      describe_account_deletion: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          name: string
+          new_owner: string
+          outcome: string
+          workspace_id: string
+        }[]
+      }
+      describe_workspace_deletion: {
+        Args: { workspace_id: string }
+        Returns: {
+          count: number
+          kind: string
+        }[]
+      }
       discard_message: {
         Args: { id: string }
         Returns: {
@@ -2203,7 +2226,7 @@ export type Database = {
           statuses_checked_until: string | null
           sync_after: string | null
           updated_at: string
-          user_id: string
+          user_id: string | null
           workspace_id: string
         }[]
         SetofOptions: {
@@ -2214,7 +2237,7 @@ export type Database = {
         }
       }
       mark_conversation_read: {
-        Args: { conversation_id: string; up_to?: string }
+        Args: { conversation_id: string; seen_arrivals?: number }
         Returns: StoredConversationChange
       }
       mark_conversation_unread: {
@@ -2610,6 +2633,7 @@ export type Database = {
           created_at: Conversation["created_at"]
           external_conversation_id: Conversation["external_conversation_id"]
           id: Conversation["id"]
+          inbound_arrivals: Conversation["inbound_arrivals"]
           last_inbound_at: Conversation["last_inbound_at"]
           last_message_at: Conversation["last_message_at"]
           last_message_direction: Conversation["last_message_direction"]
@@ -2837,6 +2861,10 @@ export type Database = {
           outcome: AgentWriteOutcome
         }[]
       }
+      transfer_workspace: {
+        Args: { user_id: string; workspace_id: string }
+        Returns: undefined
+      }
       undo_merge: {
         Args: { id: string }
         Returns: {
@@ -2877,7 +2905,7 @@ export type Database = {
           statuses_checked_until: string | null
           sync_after: string | null
           updated_at: string
-          user_id: string
+          user_id: string | null
           workspace_id: string
         }[]
         SetofOptions: {

@@ -7,7 +7,6 @@ import * as z from "zod";
 import { apiError } from "../errors.ts";
 import { platform } from "../connection.ts";
 import { defineRoute, errorsOf } from "../route.ts";
-import { instant } from "../text.ts";
 import { BODY_ERRORS, id, idParams, REQUEST_ERRORS, timestamp } from "./fields.ts";
 
 /** A row of `conversation_list`. */
@@ -26,6 +25,7 @@ export const conversation = z.object({
   assigned_to: id.nullable(),
   message_count: z.int(),
   unread_count: z.int(),
+  inbound_arrivals: z.int(),
   last_read_at: timestamp.nullable(),
   activity_at: timestamp,
   last_message_at: timestamp.nullable(),
@@ -94,10 +94,11 @@ export const markConversationRead = defineRoute({
   method: "post",
   path: "/inbox/conversations/{id}/read",
   operationId: "markConversationRead",
-  summary: "Mark a conversation as read for all members, up to a time; without a body, all of it.",
+  summary:
+    "Mark a conversation as read for all members: what had arrived when its inbound_arrivals was seen_arrivals; without a body, all of it.",
   security: ["userToken"],
   params: idParams,
-  body: z.object({ up_to: instant.optional() }),
+  body: z.object({ seen_arrivals: z.int().min(0).optional() }),
   bodyIsOptional: true,
   responses,
   errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404),
