@@ -121,6 +121,7 @@ begin
     from public.conversations as conversation
     where conversation.workspace_id = response_times.workspace_id
       and conversation.activity_at >= response_times.from_time
+      and conversation.last_message_at >= response_times.from_time
     order by conversation.activity_at desc, conversation.id desc
     limit 500
   ),

@@ -184,11 +184,12 @@ begin
       least(open_due_summaries.moment, candidate.ends_at) as covered_until
     from candidate
     where open_due_summaries.moment >= candidate.due_at
-      -- No message since then: no work, and no row.
+      -- No message since then: no work, and no row. activity_at, which is never before last_message_at, has the index.
       and exists (
         select 1 from public.conversations as conversation
         where conversation.workspace_id = candidate.id
           and conversation.activity_at >= candidate.begins_at - interval '3 hours'
+          and conversation.last_message_at >= candidate.begins_at - interval '3 hours'
       )
   ),
   opened as (
@@ -364,6 +365,7 @@ begin
         where conversation.workspace_id = run.workspace_id
           and conversation.person_id is not null
           and conversation.activity_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
+          and conversation.last_message_at >= (run.local_date::timestamp at time zone zone) - interval '3 hours'
           and conversation.updated_at >= coalesce(run.changed_since, '-infinity')
           and conversation.person_id > coalesce(run.cursor, '00000000-0000-0000-0000-000000000000')
         order by conversation.person_id

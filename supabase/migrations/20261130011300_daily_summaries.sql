@@ -58,6 +58,7 @@ begin
     where conversation.workspace_id = person_day.workspace_id
       and conversation.person_id = person_day.person_id
       and conversation.activity_at >= from_time
+      and conversation.last_message_at >= from_time
     order by conversation.activity_at desc
     limit 50
   ),

@@ -68,8 +68,8 @@ begin
   set role = 'owner'
   where member.workspace_id = transfer_workspace.workspace_id and member.user_id = transfer_workspace.user_id;
   if not found then
-    raise exception 'member_not_found'
-      using errcode = 'PT404', hint = 'Only a member of the workspace can become its owner.';
+    raise exception 'not_a_member'
+      using errcode = 'PT422', hint = 'Only a member of the workspace can become its owner.';
   end if;
   update public.workspace_members as member
   set role = 'admin'

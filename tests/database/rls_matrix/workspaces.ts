@@ -240,7 +240,7 @@ export const FUNCTIONS: Record<string, Case> = {
   "transfer_workspace to somebody from outside": {
     run: (sql, { workspace, newUser }) =>
       sql`select public.transfer_workspace(${workspace.id}, ${newUser})`,
-    outcomes: [NO, "PT404", "PT403", "PT403", "PT403", "PT404", "PT404"],
+    outcomes: [NO, "PT422", "PT403", "PT403", "PT403", "PT404", "PT422"],
   },
   "describe_account_deletion": {
     run: (sql, { workspace }) =>
