@@ -7,7 +7,7 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- A viewer is somebody from outside, such as an accountant, and never becomes the owner by itself.
+  -- A viewer is a person from outside, such as an accountant, and never becomes the owner by itself.
   select member.user_id
   from public.workspace_members as member
   where member.workspace_id = next_owner.workspace_id
@@ -18,7 +18,7 @@ as $$
 $$;
 comment on function private.next_owner(uuid, uuid) is
   'Who owns a workspace when a member leaves: another owner, else the admin and else the agent who has been there longest; '
-  'null where nobody is left.';
+  'null where no such member is left.';
 
 create function private.hand_over_workspaces()
 returns trigger
@@ -129,7 +129,7 @@ as $$
 $$;
 comment on function public.describe_account_deletion() is
   'What the deletion of the caller''s account does to each of their workspaces. outcome: left (others own it), handed_over '
-  '(to new_owner), or without_owner (nobody is left; its data stay until the service deletes it or names an owner).';
+  '(to new_owner), or without_owner (no member may follow; its data stay until the service deletes it or names an owner).';
 
 create function private.describe_workspace_deletion(workspace_id uuid)
 returns table (kind text, count bigint)

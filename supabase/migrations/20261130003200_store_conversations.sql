@@ -128,7 +128,7 @@ end;
 $$;
 comment on function private.conversation_key(public.connections, text) is
   'The key of the conversation that a key or an alias belongs to; the given one where it is new. Locks are taken by this '
-  'key, whatever name a message comes under.';
+  'key, under any name that a message comes.';
 
 create function private.create_and_lock_conversations(source public.connections, items private.ingest_item[])
 returns private.ingest_thread[]

@@ -32,7 +32,7 @@ comment on column public.workspaces.slug is
   'Name in URLs and in the agent API (subDomain): lowercase letters, digits and hyphens, at most 63.';
 comment on column public.workspaces.name is 'Name shown to people.';
 comment on column public.workspaces.user_id is
-  'The owner it is named for: who created it, or got it since. Null when their account was deleted and nobody followed.';
+  'The owner it is named for: who created it, or got it since. Null when their account was deleted and no member followed.';
 comment on column public.workspaces.time_zone is
   'IANA time zone of the business, e.g. Asia/Jakarta. Daily summaries follow its calendar.';
 comment on column public.workspaces.default_country is

@@ -1,6 +1,6 @@
 /**
- * Arrival decides: what is unread, what reopens a conversation, what the list shows and where, whatever the clocks of
- * senders say.
+ * Arrival decides: what is unread, what reopens a conversation, what the list shows and where. The clocks of
+ * senders decide none of it.
  *
  * @module
  */
@@ -98,7 +98,7 @@ Deno.test("a time in the future counts as now, and is kept as claimed", async ()
   assert(Date.parse(thread[0]!.sent_at) <= Date.now() + 1000);
   assertEquals(thread[0]!.metadata, { claimed_sent_at: claimed });
   assertEquals(thread[2]!.sent_at, soon);
-  // The same again is known, whatever the time is by then.
+  // The same again is known, also when that time has come.
   const [again] = await store([target]);
   assertEquals(again!.outcome, "no_new_messages");
   assertEquals(await threadFaults(database.service, id), []);
@@ -165,7 +165,7 @@ Deno.test("the name of the newest message wins, and a repeated request changes n
   await store([{ ...target, participant_name: "New Name", messages: [inbound(100)] }]);
   const before = await readConversation(database.service, id);
   assertEquals(before.participant_name, "New Name");
-  await store([{ ...old, participant_identifier: "somebody else" }]);
+  await store([{ ...old, participant_identifier: "another person" }]);
   assertEquals(await readConversation(database.service, id), before);
   // Another message of that time, which only arrives now.
   await store([{ ...old, messages: [inbound(1)] }]);

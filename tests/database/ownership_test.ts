@@ -85,7 +85,7 @@ Deno.test("the account of the owner is deleted: the admin follows, and it was sa
   assertEquals(row!.user_id, workspace.admin);
 });
 
-Deno.test("where nobody may follow, the data stay for the service to hand over", async () => {
+Deno.test("where no member may follow, the data stay for the service to hand over", async () => {
   const { workspace } = await business("owner", 3);
   await deleteAccount(workspace.admin!);
   await deleteAccount(workspace.agent!);

@@ -237,7 +237,7 @@ export const FUNCTIONS: Record<string, Case> = {
       sql`select public.transfer_workspace(${workspace.id}, ${workspace.admin})`,
     outcomes: [NO, 1, "PT403", "PT403", "PT403", "PT404", 1],
   },
-  "transfer_workspace to somebody from outside": {
+  "transfer_workspace to a user from outside": {
     run: (sql, { workspace, newUser }) =>
       sql`select public.transfer_workspace(${workspace.id}, ${newUser})`,
     outcomes: [NO, "PT422", "PT403", "PT403", "PT403", "PT404", "PT422"],

@@ -324,7 +324,7 @@ Deno.test("sessions open and close their thread the same in every order, unless 
       const [row] = await db.sql<{ status: string; closed_at: Date | null }[]>`
         select status, closed_at from public.conversations
         where external_conversation_id = ${`${phoneNumberId}:${phone}`}`;
-      // Nobody has seen a message that arrives after the closing, whenever it was written.
+      // No member has seen a message that arrives after the closing, whenever it was written.
       const kinds = order.map(([, kind]) => kind);
       const isLate = status === "closed" &&
         kinds.lastIndexOf("received") > kinds.indexOf("ended");
