@@ -114,7 +114,8 @@ Deno.test("the webhook's copy first, then the agent's", async () => {
     { id: question, content: "bom dia", status: null },
     { id: answer, content: "de nada", status: "delivered" },
   ] as never);
-  assertEquals((await threadsOf(business))[0]!.unread_count, 1);
+  // The agent has answered.
+  assertEquals((await threadsOf(business))[0]!.unread_count, 0);
 });
 
 Deno.test("the agent's copy first, then the webhook's", async () => {

@@ -41,6 +41,10 @@ async function hear({ phoneNumber }: Business): Promise<void> {
     heard.add(event);
     assertEquals((await deliver(info, event.body, { event: event.event })).status, 200);
   }
+  // As if they had come when they were written.
+  await world.current.sql`
+    update public.conversations set last_arrival_at = last_message_at
+    where connection_id = ${phoneNumber.id}`;
 }
 
 /** Drops the pending events of a business, as Kapso does after two minutes. */
