@@ -99,8 +99,8 @@ comment on type private.ingest_judgement is
 
 -- The functions of this section are steps of private.store_conversations() and run under its settings.
 
-create function private.conversation_key(source public.connections, given_key text)
-returns text
+create function private.thread_id_of(source public.connections, key text)
+returns uuid
 language plpgsql
 stable
 set search_path = ''
@@ -108,27 +108,23 @@ as $$
 begin
   return coalesce(
     (
-      select conversation.external_conversation_id
-      from private.thread_aliases as known
-      join public.conversations as conversation on conversation.id = known.conversation_id
-      where known.workspace_id = source.workspace_id
-        and known.platform = source.platform
-        and known.alias = conversation_key.given_key
-        -- A conversation that has the key itself comes first.
-        and not exists (
-          select from public.conversations as own
-          where own.workspace_id = source.workspace_id
-            and own.platform = source.platform
-            and own.external_conversation_id = conversation_key.given_key
-        )
+      select conversation.id from public.conversations as conversation
+      where conversation.workspace_id = source.workspace_id
+        and conversation.platform = source.platform
+        and conversation.external_conversation_id = thread_id_of.key
     ),
-    conversation_key.given_key
+    (
+      select alias.conversation_id from private.thread_aliases as alias
+      where alias.workspace_id = source.workspace_id
+        and alias.platform = source.platform
+        and alias.alias = thread_id_of.key
+    )
   );
 end;
 $$;
-comment on function private.conversation_key(public.connections, text) is
-  'The key of the conversation that a key or an alias belongs to; the given one where it is new. Locks are taken by this '
-  'key, under any name that a message comes.';
+comment on function private.thread_id_of(public.connections, text) is
+  'The conversation that has a key, else the one that has it as an alias; null where none has it. Locks are taken by the '
+  'key of the conversation, under any name that a message comes.';
 
 create function private.create_and_lock_conversations(source public.connections, items private.ingest_item[])
 returns private.ingest_thread[]
@@ -707,7 +703,13 @@ begin
   select coalesce(array_agg(
     row(
       item.ordinal,
-      private.conversation_key(source, item.value ->> 'external_conversation_id'),
+      coalesce(
+        (
+          select known.external_conversation_id from public.conversations as known
+          where known.id = private.thread_id_of(source, item.value ->> 'external_conversation_id')
+        ),
+        item.value ->> 'external_conversation_id'
+      ),
       item.value ->> 'participant_identifier',
       -- Marks of direction and joiners are no name.
       nullif(btrim(
@@ -863,7 +865,7 @@ comment on function public.ingest_conversations(uuid, jsonb) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.conversation_key(public.connections, text),
+  private.thread_id_of(public.connections, text),
   private.create_and_lock_conversations(public.connections, private.ingest_item[]),
   private.arrival_time(timestamptz),
   private.past(timestamptz),
@@ -879,7 +881,7 @@ revoke execute on function
   public.ingest_conversations(uuid, jsonb)
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.conversation_key(public.connections, text),
+  private.thread_id_of(public.connections, text),
   private.create_and_lock_conversations(public.connections, private.ingest_item[]),
   private.arrival_time(timestamptz),
   private.past(timestamptz),

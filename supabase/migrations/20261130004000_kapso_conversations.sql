@@ -297,25 +297,15 @@ set enable_seqscan = off
 as $$
 declare
   candidate text;
-  thread text;
+  thread_id uuid;
 begin
-  -- The first candidate that is the key or an alias of a conversation, else the first candidate itself.
   foreach candidate in array thread_of.candidates loop
-    select conversation.external_conversation_id into thread
-    from public.conversations as conversation
-    where conversation.workspace_id = (thread_of.source).workspace_id
-      and conversation.platform = (thread_of.source).platform
-      and conversation.external_conversation_id = candidate;
-    if thread is null then
-      select conversation.external_conversation_id into thread
-      from private.thread_aliases as known
-      join public.conversations as conversation on conversation.id = known.conversation_id
-      where known.workspace_id = (thread_of.source).workspace_id
-        and known.platform = (thread_of.source).platform
-        and known.alias = candidate;
-    end if;
-    if thread is not null then
-      return thread;
+    thread_id := private.thread_id_of(thread_of.source, candidate);
+    if thread_id is not null then
+      return (
+        select conversation.external_conversation_id from public.conversations as conversation
+        where conversation.id = thread_id
+      );
     end if;
   end loop;
   return thread_of.candidates[1];

@@ -1,31 +1,5 @@
 -- The conversation an agent session belongs to, and the agent's messages in it.
 
-create function private.thread_id_of(source public.connections, key text)
-returns uuid
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return coalesce(
-    (
-      select conversation.id from public.conversations as conversation
-      where conversation.workspace_id = source.workspace_id
-        and conversation.platform = source.platform
-        and conversation.external_conversation_id = thread_id_of.key
-    ),
-    (
-      select alias.conversation_id from private.thread_aliases as alias
-      where alias.workspace_id = source.workspace_id
-        and alias.platform = source.platform
-        and alias.alias = thread_id_of.key
-    )
-  );
-end;
-$$;
-comment on function private.thread_id_of(public.connections, text) is
-  'The conversation that has a key or alias; null where none has it.';
-
 create function private.line_of_agent_session(session public.agent_sessions)
 returns public.connections
 language plpgsql
@@ -222,14 +196,12 @@ comment on function private.file_agent_message(public.agent_sessions, text, text
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.thread_id_of(public.connections, text),
   private.line_of_agent_session(public.agent_sessions),
   private.locate_participant(public.agent_sessions),
   private.keep_newest_messages(jsonb, jsonb),
   private.file_agent_message(public.agent_sessions, text, text, text, text)
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.thread_id_of(public.connections, text),
   private.line_of_agent_session(public.agent_sessions),
   private.locate_participant(public.agent_sessions),
   private.keep_newest_messages(jsonb, jsonb),

@@ -28,6 +28,13 @@ security definer
 set search_path = ''
 as $$
 begin
+  -- Locked first, so that of two accounts that go at once the second finds what the first has handed over. Not against
+  -- inserts of what belongs to a workspace: the deletion waits for conversations afterwards, whose writers do that.
+  perform 1
+  from public.workspaces as workspace
+  where workspace.id in (select own.workspace_id from public.workspace_members as own where own.user_id = old.id)
+  order by workspace.id
+  for no key update;
   update public.workspace_members as member
   set role = 'owner'
   from (
@@ -63,7 +70,7 @@ begin
   if not pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user::text), 'service_role', 'usage') then
     perform private.require_role(transfer_workspace.workspace_id, array['owner'], 'workspace_not_found');
   end if;
-  perform 1 from public.workspaces as workspace where workspace.id = transfer_workspace.workspace_id for update;
+  perform 1 from public.workspaces as workspace where workspace.id = transfer_workspace.workspace_id for no key update;
   update public.workspace_members as member
   set role = 'owner'
   where member.workspace_id = transfer_workspace.workspace_id and member.user_id = transfer_workspace.user_id;

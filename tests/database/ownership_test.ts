@@ -151,3 +151,25 @@ Deno.test("what goes with a workspace is said before", async () => {
     notes: 0,
   });
 });
+
+Deno.test("two accounts that go at once leave the workspace to the member who stays", async () => {
+  const { workspace } = await business("owner", 2);
+  const [first, second] = [await database.sql.reserve(), await database.sql.reserve()];
+  try {
+    await first`begin`;
+    await first`delete from auth.users where id = ${workspace.owner}`;
+    const other = second`delete from auth.users where id = ${workspace.admin!}`.execute();
+    // It waits for the first.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await first`commit`;
+    await other;
+  } finally {
+    first.release();
+    second.release();
+  }
+  assertEquals(await rolesOf(workspace), {
+    [workspace.agent!]: "owner",
+    [workspace.viewer!]: "viewer",
+  });
+  assertEquals(await countOf(workspace), [2, 1]);
+});
