@@ -40,16 +40,27 @@ export async function findProject(
         "SUPABASE_SECRET_KEY, or neither to use the project of deno task start.",
     );
   }
-  const parsed = URL.parse(url);
-  if (parsed === null || !/^https?:$/u.test(parsed.protocol) || parsed.username !== "") {
+  const address = readProjectUrl(url);
+  if (!isHeaderSafe(serviceKey)) {
+    throw usageError("SUPABASE_SECRET_KEY has characters that no key has.");
+  }
+  return { url: address, serviceKey };
+}
+
+/**
+ * Reads the address of a project.
+ *
+ * @returns It without a slash at its end.
+ * @throws {CommandError} with exit code 2 if it is none.
+ */
+export function readProjectUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/u.test(url.protocol) || url.username !== "") {
     throw usageError(
       "SUPABASE_URL is not an address like https://<project>.supabase.co or http://127.0.0.1:54321.",
     );
   }
-  if (!isHeaderSafe(serviceKey)) {
-    throw usageError("SUPABASE_SECRET_KEY has characters that no key has.");
-  }
-  return { url: parsed.origin + parsed.pathname.replace(/\/+$/u, ""), serviceKey };
+  return url.origin + url.pathname.replace(/\/+$/u, "");
 }
 
 async function findLocal(localDir: string): Promise<Project> {

@@ -7,6 +7,7 @@
 
 import { resolve } from "node:path";
 
+import { readIfPresent } from "../../local/files.ts";
 import { readProject } from "../../local/project.ts";
 import { print, runCommand } from "../command.ts";
 import { usageError } from "../command_error.ts";
@@ -98,14 +99,9 @@ function listSteps(
 
 async function readEnvFile(path: string | undefined): Promise<Record<string, string>> {
   if (path === undefined) return {};
-  try {
-    return readVariables(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw usageError(`--env-file: ${path} does not exist.`);
-    }
-    throw error;
-  }
+  const text = await readIfPresent(path);
+  if (text === undefined) throw usageError(`--env-file: ${path} does not exist.`);
+  return readVariables(text);
 }
 
 function nextSteps(options: DeployOptions): string {

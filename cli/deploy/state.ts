@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import * as z from "zod";
+import { readIfPresent } from "../../local/files.ts";
 
 const stateSchema = z.object({
   /** The functions that were deployed: a digest of their sources, and the version of each at the project. */
@@ -57,7 +58,7 @@ export class DeployState {
 
   /** Reads the secret that was generated in an earlier run, if any. */
   async readSecrets(): Promise<Record<string, string>> {
-    return readVariables(await readText(this.secretsFile));
+    return readVariables(await readIfPresent(this.secretsFile) ?? "");
   }
 
   /** Keeps a generated secret, before it is sent. */
@@ -82,18 +83,9 @@ async function replaceFile(path: string, text: string): Promise<void> {
   await Deno.rename(unfinished, path);
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
-}
-
 async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readText(path));
+    return JSON.parse(await readIfPresent(path) ?? "");
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -6,6 +6,7 @@
 
 import * as z from "zod";
 import { CommandError } from "../command_error.ts";
+import { readProjectUrl } from "../project.ts";
 import type { ManagementApi } from "./management_api.ts";
 
 const projectSchema = z.object({ name: z.string(), status: z.string() });
@@ -51,7 +52,7 @@ export async function findHostedProject(
     );
   }
   const keys = readKeys(await api.get("/api-keys?reveal=true", keysSchema));
-  const url = env.SUPABASE_URL?.trim().replace(/\/+$/u, "") || `https://${api.ref}.supabase.co`;
+  const url = readProjectUrl(env.SUPABASE_URL?.trim() || `https://${api.ref}.supabase.co`);
   return { ref: api.ref, name, url, keys };
 }
 

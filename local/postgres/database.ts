@@ -135,7 +135,9 @@ interface PrepareOptions {
  * Brings a running database up to date: first what Supabase provides, as its superuser, then the project's schema, as
  * its owner.
  */
-async function prepareDatabase({ project, secrets, url, signal }: PrepareOptions): Promise<void> {
+export async function prepareDatabase(
+  { project, secrets, url, signal }: PrepareOptions,
+): Promise<void> {
   const admin = postgres(asRole(url, SUPERUSER), { max: 1, onnotice: () => {} });
   const owner = postgres(url, { max: 1, onnotice: () => {} });
   try {

@@ -7,12 +7,10 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { asRole, bootstrapSupabase } from "../../local/postgres/roles.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
+import { prepareDatabase } from "../../local/postgres/database.ts";
+import { asRole } from "../../local/postgres/roles.ts";
 import { type ScratchServer, startScratchServer } from "../../local/postgres/scratch_server.ts";
-import { ensureSystemSchema } from "../../local/postgres/system_schema.ts";
 import { readProject } from "../../local/project.ts";
-import { ensureRealtimeSchema } from "../../local/realtime/schema.ts";
 import { generateSecrets } from "../../local/secrets.ts";
 import { connect, type Sql } from "../support/database.ts";
 import { DEBIAN_15, missingPrograms, named } from "../support/debian_postgres.ts";
@@ -54,23 +52,19 @@ async function startDatabase(isSeeded: boolean): Promise<ScratchServer & { sql: 
   const server = cleanup.use(
     await startScratchServer({ initdb: programs[0]!, postgres: programs[1]! }),
   );
-  const { config, ...project } = await readProject(ROOT);
-  const seed = { ...config.db.seed, enabled: isSeeded };
-  const admin = connect(server.url, { max: 1 });
+  const project = await readProject(ROOT);
+  const { db } = project.config;
+  const config = { ...project.config, db: { ...db, seed: { ...db.seed, enabled: isSeeded } } };
   const url = asRole(server.url, "postgres");
-  await bootstrapSupabase(admin, server.password);
-  await ensureRealtimeSchema(admin);
-  await ensureSystemSchema({ admin, databaseUrl: url, config, secrets: generateSecrets() });
-  await admin.end();
-  const sql = connect(url, { max: 4 });
-  cleanup.defer(() => sql.end());
   const { signal } = new AbortController();
-  await migrate({
-    project: { ...project, config: { ...config, db: { ...config.db, seed } } },
-    sql,
-    databaseUrl: url,
+  await prepareDatabase({
+    project: { ...project, config },
+    secrets: generateSecrets(),
+    url,
     signal,
   });
+  const sql = connect(url, { max: 4 });
+  cleanup.defer(() => sql.end());
   const owned = cleanup.move();
   return {
     url,

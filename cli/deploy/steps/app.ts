@@ -4,8 +4,10 @@
  * @module
  */
 
+import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildApp, hashApp } from "../../../local/app_build.ts";
+import { readIfPresent, removeIfPresent } from "../../../local/files.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Step } from "../step.ts";
 
@@ -25,7 +27,7 @@ export function buildHostedApp({ checkout, target, state }: Deployment): Step {
     name: "app",
     async look() {
       const wanted = JSON.stringify({ build: await hashApp(appDir), config });
-      const present = await Deno.readTextFile(marker).catch(() => "");
+      const present = await readIfPresent(marker);
       if (present === wanted) {
         return { kind: "done", text: `${folder} has the app of this checkout.` };
       }
@@ -34,8 +36,8 @@ export function buildHostedApp({ checkout, target, state }: Deployment): Step {
         text: `Build the app into ${folder}; upload that folder to any static host.`,
         async apply() {
           const build = await buildApp({ appDir, buildsDir: join(checkout.localDir, "app") });
-          await Deno.remove(folder, { recursive: true }).catch(() => {});
-          await copyFolder(build, folder);
+          await removeIfPresent(folder);
+          await cp(build, folder, { recursive: true });
           await Deno.writeTextFile(join(folder, "config.json"), config);
           await Deno.writeTextFile(
             marker,
@@ -45,12 +47,4 @@ export function buildHostedApp({ checkout, target, state }: Deployment): Step {
       };
     },
   };
-}
-
-async function copyFolder(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) await copyFolder(join(from, name), join(to, name));
-    else await Deno.copyFile(join(from, name), join(to, name));
-  }
 }

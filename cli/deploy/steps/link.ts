@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { readIfPresent } from "../../../local/files.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Step } from "../step.ts";
 
@@ -13,9 +14,8 @@ export function linkFolder({ checkout, target, cli }: Deployment): Step {
   return {
     name: "link",
     async look() {
-      const linked = await Deno.readTextFile(join(checkout.supabaseDir, ".temp/project-ref"))
-        .catch(() => "");
-      if (linked.trim() === target.ref) {
+      const linked = await readIfPresent(join(checkout.supabaseDir, ".temp/project-ref"));
+      if (linked?.trim() === target.ref) {
         return { kind: "done", text: `This folder is linked to ${target.name}.` };
       }
       return {

@@ -21,7 +21,7 @@ import { outboundText } from "../_shared/kapso/api/outbound_message.ts";
 import type { MemberApp } from "./context.ts";
 import { askKapso } from "./kapso_calls.ts";
 import { drain, type SenderDeps } from "./sender.ts";
-import { readUpload } from "./upload.ts";
+import { MAX_UPLOAD_BYTES, readUpload } from "./upload.ts";
 
 /** What sending needs of the outside world. */
 export interface MessageDeps extends SenderDeps {
@@ -31,8 +31,6 @@ export interface MessageDeps extends SenderDeps {
 
 /** JSON bodies, in bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
-/** The body of an upload: the largest file, and the form around it. */
-const MAX_UPLOAD_BYTES = 17 * 1024 * 1024;
 /** Pages of 100 templates that are read of a phone number. */
 const MAX_TEMPLATE_PAGES = 10;
 const WINDOW_MS = 24 * 60 * 60 * 1000;

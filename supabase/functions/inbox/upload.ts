@@ -3,11 +3,7 @@
  *
  * @module
  */
-import {
-  MultipartParseError,
-  type MultipartPart,
-  parseMultipartRequest,
-} from "@remix-run/multipart-parser";
+import { type MultipartPart, parseMultipartRequest } from "@remix-run/multipart-parser";
 import type { FileType } from "../_shared/contracts/outbound_content.ts";
 import { AppError } from "../_shared/http/errors.ts";
 
@@ -23,8 +19,10 @@ export interface UploadedFile {
 
 const MB = 1024 * 1024;
 const MAX_NAME_LENGTH = 200;
+/** The body of an upload: the largest file, and the form around it. */
+export const MAX_UPLOAD_BYTES = 17 * MB;
 /** The size of the body has been checked. */
-const LIMITS = { maxParts: 10, maxFileSize: 17 * MB, maxTotalSize: 17 * MB };
+const LIMITS = { maxParts: 10, maxFileSize: MAX_UPLOAD_BYTES, maxTotalSize: MAX_UPLOAD_BYTES };
 
 /** WhatsApp's limits; a smaller one for documents, because a function holds the file in memory. */
 const KINDS: readonly { type: FileType; pattern: RegExp; maxBytes: number }[] = [
@@ -87,7 +85,7 @@ async function readForm(
       if (part.name === "file" && part.isFile) form.file = part;
     }
   } catch (cause) {
-    if (!(cause instanceof MultipartParseError)) throw cause;
+    if (cause instanceof AppError) throw cause;
     throw new AppError(400, "invalid_request", "The body must be multipart/form-data", { cause });
   }
   return form;
