@@ -1,75 +1,5 @@
 -- How phone numbers and other identifiers are compared: digits, national spellings, variants, last ten digits.
 
-create table private.country_calling_codes (
-  country text primary key,
-  calling_code text not null,
-  trunk_prefix text
-);
-comment on table private.country_calling_codes is
-  'How numbers are written inside a country: facts of libphonenumber, compared with that library by a test.';
-comment on column private.country_calling_codes.country is 'ISO 3166 alpha-2 code.';
-comment on column private.country_calling_codes.calling_code is 'Country calling code, without plus sign.';
-comment on column private.country_calling_codes.trunk_prefix is
-  'Dialled before a national number, e.g. 0 in the United Kingdom. Null where there is none.';
-
-create index country_calling_codes_calling_code_idx on private.country_calling_codes (calling_code);
-comment on index private.country_calling_codes_calling_code_idx is
-  'Finds the country of an international number by its first digits.';
-
-insert into private.country_calling_codes (country, calling_code, trunk_prefix) values
-  ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'), ('AG', '1', '1'),
-  ('AI', '1', '1'), ('AL', '355', '0'), ('AM', '374', '0'), ('AO', '244', null), ('AR', '54', '0'),
-  ('AS', '1', '1'), ('AT', '43', '0'), ('AU', '61', '0'), ('AW', '297', null), ('AX', '358', '0'),
-  ('AZ', '994', '0'), ('BA', '387', '0'), ('BB', '1', '1'), ('BD', '880', '0'), ('BE', '32', '0'),
-  ('BF', '226', null), ('BG', '359', '0'), ('BH', '973', null), ('BI', '257', null), ('BJ', '229', null),
-  ('BL', '590', '0'), ('BM', '1', '1'), ('BN', '673', null), ('BO', '591', '0'), ('BQ', '599', null),
-  ('BR', '55', '0'), ('BS', '1', '1'), ('BT', '975', null), ('BW', '267', null), ('BY', '375', '8'),
-  ('BZ', '501', null), ('CA', '1', '1'), ('CC', '61', '0'), ('CD', '243', '0'), ('CF', '236', null),
-  ('CG', '242', null), ('CH', '41', '0'), ('CI', '225', null), ('CK', '682', null), ('CL', '56', null),
-  ('CM', '237', null), ('CN', '86', '0'), ('CO', '57', '0'), ('CR', '506', null), ('CU', '53', '0'),
-  ('CV', '238', null), ('CW', '599', null), ('CX', '61', '0'), ('CY', '357', null), ('CZ', '420', null),
-  ('DE', '49', '0'), ('DJ', '253', null), ('DK', '45', null), ('DM', '1', '1'), ('DO', '1', '1'),
-  ('DZ', '213', '0'), ('EC', '593', '0'), ('EE', '372', null), ('EG', '20', '0'), ('EH', '212', '0'),
-  ('ER', '291', '0'), ('ES', '34', null), ('ET', '251', '0'), ('FI', '358', '0'), ('FJ', '679', null),
-  ('FK', '500', null), ('FM', '691', null), ('FO', '298', null), ('FR', '33', '0'), ('GA', '241', null),
-  ('GB', '44', '0'), ('GD', '1', '1'), ('GE', '995', '0'), ('GF', '594', '0'), ('GG', '44', '0'),
-  ('GH', '233', '0'), ('GI', '350', null), ('GL', '299', null), ('GM', '220', null), ('GN', '224', null),
-  ('GP', '590', '0'), ('GQ', '240', null), ('GR', '30', null), ('GT', '502', null), ('GU', '1', '1'),
-  ('GW', '245', null), ('GY', '592', null), ('HK', '852', null), ('HN', '504', null), ('HR', '385', '0'),
-  ('HT', '509', null), ('HU', '36', '06'), ('ID', '62', '0'), ('IE', '353', '0'), ('IL', '972', '0'),
-  ('IM', '44', '0'), ('IN', '91', '0'), ('IO', '246', null), ('IQ', '964', '0'), ('IR', '98', '0'),
-  ('IS', '354', null), ('IT', '39', null), ('JE', '44', '0'), ('JM', '1', '1'), ('JO', '962', '0'),
-  ('JP', '81', '0'), ('KE', '254', '0'), ('KG', '996', '0'), ('KH', '855', '0'), ('KI', '686', '0'),
-  ('KM', '269', null), ('KN', '1', '1'), ('KP', '850', '0'), ('KR', '82', '0'), ('KW', '965', null),
-  ('KY', '1', '1'), ('KZ', '7', '8'), ('LA', '856', '0'), ('LB', '961', '0'), ('LC', '1', '1'),
-  ('LI', '423', '0'), ('LK', '94', '0'), ('LR', '231', '0'), ('LS', '266', null), ('LT', '370', '0'),
-  ('LU', '352', null), ('LV', '371', null), ('LY', '218', '0'), ('MA', '212', '0'), ('MC', '377', '0'),
-  ('MD', '373', '0'), ('ME', '382', '0'), ('MF', '590', '0'), ('MG', '261', '0'), ('MH', '692', '1'),
-  ('MK', '389', '0'), ('ML', '223', null), ('MM', '95', '0'), ('MN', '976', '0'), ('MO', '853', null),
-  ('MP', '1', '1'), ('MQ', '596', '0'), ('MR', '222', null), ('MS', '1', '1'), ('MT', '356', null),
-  ('MU', '230', null), ('MV', '960', null), ('MW', '265', '0'), ('MX', '52', null), ('MY', '60', '0'),
-  ('MZ', '258', null), ('NA', '264', '0'), ('NC', '687', null), ('NE', '227', null), ('NF', '672', null),
-  ('NG', '234', '0'), ('NI', '505', null), ('NL', '31', '0'), ('NO', '47', null), ('NP', '977', '0'),
-  ('NR', '674', null), ('NU', '683', null), ('NZ', '64', '0'), ('OM', '968', null), ('PA', '507', null),
-  ('PE', '51', '0'), ('PF', '689', null), ('PG', '675', null), ('PH', '63', '0'), ('PK', '92', '0'),
-  ('PL', '48', null), ('PM', '508', '0'), ('PR', '1', '1'), ('PS', '970', '0'), ('PT', '351', null),
-  ('PW', '680', null), ('PY', '595', '0'), ('QA', '974', null), ('RE', '262', '0'), ('RO', '40', '0'),
-  ('RS', '381', '0'), ('RU', '7', '8'), ('RW', '250', '0'), ('SA', '966', '0'), ('SB', '677', null),
-  ('SC', '248', null), ('SD', '249', '0'), ('SE', '46', '0'), ('SG', '65', null), ('SH', '290', null),
-  ('SI', '386', '0'), ('SJ', '47', null), ('SK', '421', '0'), ('SL', '232', '0'), ('SM', '378', null),
-  ('SN', '221', null), ('SO', '252', '0'), ('SR', '597', null), ('SS', '211', '0'), ('ST', '239', null),
-  ('SV', '503', null), ('SX', '1', '1'), ('SY', '963', '0'), ('SZ', '268', null), ('TA', '290', null),
-  ('TC', '1', '1'), ('TD', '235', null), ('TG', '228', null), ('TH', '66', '0'), ('TJ', '992', null),
-  ('TK', '690', null), ('TL', '670', null), ('TM', '993', '8'), ('TN', '216', null), ('TO', '676', null),
-  ('TR', '90', '0'), ('TT', '1', '1'), ('TV', '688', null), ('TW', '886', '0'), ('TZ', '255', '0'),
-  ('UA', '380', '0'), ('UG', '256', '0'), ('US', '1', '1'), ('UY', '598', '0'), ('UZ', '998', null),
-  ('VA', '39', null), ('VC', '1', '1'), ('VE', '58', '0'), ('VG', '1', '1'), ('VI', '1', '1'),
-  ('VN', '84', '0'), ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
-  ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'), ('ZW', '263', '0');
-
-grant select on private.country_calling_codes to service_role;
-alter table private.country_calling_codes enable row level security;
-
 create function private.digits_in(text_with_digits text)
 returns text
 language plpgsql
@@ -78,10 +8,29 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return regexp_replace(digits_in.text_with_digits, '[^0-9]', '', 'g');
+  return regexp_replace(private.with_ascii_digits(digits_in.text_with_digits), '[^0-9]', '', 'g');
 end;
 $$;
-comment on function private.digits_in(text) is 'The digits of a text, in their order.';
+comment on function private.digits_in(text) is
+  'The digits of a text, in their order. Digits of other scripts become 0 to 9.';
+
+create function private.phone_extension_pattern()
+returns text
+language sql
+immutable
+parallel safe
+set search_path = ''
+as $$
+  -- The labels of libphonenumber, and a comma or semicolon, which are pauses while dialling. What follows must end
+  -- there: after "0812 345 678, 0813 345 678" comes another number.
+  select '([0-9][\s().-]*)'
+    || '(?:(?:;\s*ext\s*=|[\s,;]*(?:e?xt(?:ensi(?:o|ó))?n?|доб|anexo|ramal|int|x|#|~)[.:]?[\s,-]*)([0-9]{1,7})'
+    || '|[,;]+\s*([0-9]{1,6}))'
+    || '#?(?![0-9]|\s*[-.(]?[0-9])';
+$$;
+comment on function private.phone_extension_pattern() is
+  'Regular expression for the extension of a phone number: +1 415 555 2671 ext. 12, …x12, …;ext=12. Its first group '
+  'is what stands before it, the second or third the extension. To be used with the flag i.';
 
 create function private.phone_digits_of(platform text, identifier text)
 returns text
@@ -91,19 +40,28 @@ parallel safe
 set search_path = ''
 as $$
 declare
-  -- Spaces, brackets and hyphens of every kind, and the invisible direction marks that come with
-  -- numbers copied out of WhatsApp.
-  bare text := regexp_replace(
-    phone_digits_of.identifier,
-    '^(whatsapp:|tel:)|[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]',
-    '', 'g'
-  );
+  bare text := phone_digits_of.identifier;
 begin
-  -- A WhatsApp address of a phone: 5511988887777@s.whatsapp.net, 5511988887777:12@s.whatsapp.net.
-  if phone_digits_of.platform = 'whatsapp'
-    and btrim(phone_digits_of.identifier) ~ '^[0-9]{7,15}(:[0-9]+)?@(s\.whatsapp\.net|c\.us)$'
-  then
-    return split_part(split_part(btrim(phone_digits_of.identifier), '@', 1), ':', 1);
+  -- Nearly every identifier is written like this, and needs none of what follows.
+  if bare !~ '^\+?[0-9]{7,17}$' then
+    -- Full-width letters and signs are the ordinary ones.
+    bare := btrim(private.with_ascii_digits(normalize(bare, nfkc)));
+    -- The address of a phone at WhatsApp, 5511988887777@s.whatsapp.net, or of one of its devices: …:12@… and ….0:12@….
+    if phone_digits_of.platform = 'whatsapp' and bare ~* '@(s\.whatsapp\.net|c\.us|hosted)$' then
+      return substring(lower(bare) from '^([0-9]{7,15})(?:[._][0-9]+)?(?::[0-9]+)?@');
+    end if;
+    -- Usernames, LIDs, UUIDs and ids of groups, before the costly part.
+    if bare !~* '^(whatsapp:|tel:)?[^[:alpha:]@]{7}' then
+      return null;
+    end if;
+    bare := regexp_replace(bare, private.phone_extension_pattern() || '\s*$', '\1', 'i');
+    -- Spaces, brackets and hyphens of every kind, and the invisible direction marks that come with
+    -- numbers copied out of WhatsApp.
+    bare := regexp_replace(
+      bare,
+      '^(whatsapp:|tel:)|[\s().\-/\u00a0\u2010-\u2015\u200b-\u200f\u202a-\u202e\u202f\u2060-\u2069\ufeff]',
+      '', 'gi'
+    );
   end if;
   -- On Telegram and WeChat bare digits are a user id, and ten of them would match the phone of another person.
   if bare !~ '^\+?[0-9]{7,17}$'
@@ -120,7 +78,164 @@ end;
 $$;
 comment on function private.phone_digits_of(text, text) is
   'Digits of a participant identifier that is a phone number, international without plus where the platform gave it '
-  'so; null for usernames, LIDs, group ids and other identifiers.';
+  'so, and without an extension; null for usernames, LIDs, group ids and other identifiers. phoneDigits in '
+  'supabase/functions/_shared/phone/digits.ts is the same rule.';
+
+create function private.split_numbers(run text)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  numbers text[] := '{}';
+  piece text := '';
+  part text;
+  gap record;
+begin
+  foreach part in array regexp_split_to_array(split_numbers.run, '[/,;&]') loop
+    -- A slash also stands inside a number: 0151/234 567 89. So both sides must be long enough, and an international
+    -- number must not simply continue.
+    if length(private.digits_in(piece)) >= 7
+      and length(private.digits_in(part)) >= 7
+      and (
+        length(private.digits_in(piece || part)) > 15
+        or ltrim(part) ~ '^[0(]'
+        or ltrim(piece) !~ '^(\+|00)'
+      )
+    then
+      numbers := numbers || piece;
+      piece := part;
+    else
+      piece := piece || ' ' || part;
+    end if;
+  end loop;
+  -- More digits than any number has: two of the same length, with only a space between them.
+  if length(private.digits_in(piece)) > 15 then
+    for gap in
+      select left(piece, place) as head, substr(piece, place) as tail
+      from generate_series(1, length(piece)) as place
+      where substr(piece, place, 1) = ' '
+    loop
+      if length(private.digits_in(gap.head)) = length(private.digits_in(gap.tail)) then
+        return numbers || gap.head || gap.tail;
+      end if;
+    end loop;
+  end if;
+  return numbers || piece;
+end;
+$$;
+comment on function private.split_numbers(text) is
+  'The phone numbers in a run of digits and punctuation, which may hold several: 0812 345 678 / 0813 345 678.';
+
+create function private.phone_numbers_in(phone text)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  written text;
+  has_letters boolean;
+  found record;
+  part text;
+  digits text;
+  numbers text[] := '{}';
+begin
+  if phone_numbers_in.phone is null then
+    return numbers;
+  end if;
+  -- Nearly every phone is one number with nothing beside it.
+  if phone_numbers_in.phone ~ '^\+?[0-9 ().-]{0,24}$' then
+    digits := regexp_replace(phone_numbers_in.phone, '[^0-9]', '', 'g');
+    if length(digits) between 1 and 15 then
+      return array[digits];
+    end if;
+  end if;
+  written := regexp_replace(
+    private.with_ascii_digits(normalize(phone_numbers_in.phone, nfkc)),
+    '[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g'
+  );
+  written := regexp_replace(written, private.phone_extension_pattern(), '\1|', 'gi');
+  -- Every kind of space and hyphen as one, and lines as what they are: a list.
+  written := regexp_replace(written, '[\u2010-\u2015]', '-', 'g');
+  written := translate(written, chr(160) || chr(8239) || chr(9) || chr(13) || chr(10), '   //');
+  has_letters := written ~ '[[:alpha:]]';
+  for found in
+    select match.parts[1] as run, coalesce(match.parts[2], '') as letter
+    from regexp_matches(written, '(\+?[0-9(][0-9 ().\-/,;&]*)([[:alpha:]]?)', 'g') as match (parts)
+  loop
+    -- 1-800-FLOWERS: letters that continue a short number are a part of it, and its digits alone are no number.
+    continue when found.letter <> '' and found.run ~ '[0-9][-.]?$' and length(private.digits_in(found.run)) < 9;
+    foreach part in array private.split_numbers(found.run) loop
+      digits := private.digits_in(part);
+      -- Beside words, a short number may be anything: "flat 12".
+      if digits <> '' and digits <> all (numbers) and (length(digits) >= 7 or not has_letters) then
+        numbers := numbers || digits;
+      end if;
+    end loop;
+  end loop;
+  return numbers;
+end;
+$$;
+comment on function private.phone_numbers_in(text) is
+  'The digits of each phone number in a field that people fill, in their order: without extensions, labels and what '
+  'stands beside them. Empty for vanity numbers such as 1-800-FLOWERS, whose letters belong to them.';
+
+create function private.phone_key_of(phone text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  numbers text[] := private.phone_numbers_in(phone_key_of.phone);
+  written text;
+  extensions text;
+  key text;
+begin
+  if cardinality(numbers) = 1 and phone_key_of.phone ~ '^\+?[0-9 ().-]*$' then
+    return numbers[1];
+  end if;
+  written := private.with_ascii_digits(normalize(phone_key_of.phone, nfkc));
+  if cardinality(numbers) > 0 then
+    -- Two people behind one switchboard have the same number with two extensions.
+    select string_agg('x' || coalesce(match.parts[2], match.parts[3]), '') into extensions
+    from regexp_matches(written, private.phone_extension_pattern(), 'gi') as match (parts);
+    return array_to_string(numbers, '/') || coalesce(extensions, '');
+  end if;
+  key := lower(regexp_replace(written, '[^[:alnum:]]', '', 'g'));
+  return case when key ~ '[0-9]' then key end;
+end;
+$$;
+comment on function private.phone_key_of(text) is
+  'The form in which phone numbers of people are unique: the digits, with the extension where there is one, of all '
+  'numbers in the field; digits and letters of a vanity number. Null without a digit.';
+
+create function private.other_phone_keys(phone text)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  others text[] := (private.phone_numbers_in(other_phone_keys.phone))[2:];
+begin
+  if cardinality(others) = 0 then
+    return null;
+  end if;
+  return others || array(
+    select '*' || right(other.digits, 10) from unnest(others) as other (digits) where length(other.digits) >= 10
+  );
+end;
+$$;
+comment on function private.other_phone_keys(text) is
+  'What the second and further numbers of a field are found by: their digits, and * with the last ten of them. Null '
+  'where there is one number, as nearly always.';
 
 create function private.identity_key(platform text, identifier text)
 returns text
@@ -160,6 +275,7 @@ as $$
 declare
   code text;
   trunk text;
+  longest integer;
   national text;
   international text := regexp_replace(phone_spellings.digits, '^00', '');
   spellings text[] := array[phone_spellings.digits, international, '00' || international];
@@ -180,7 +296,7 @@ begin
   end loop;
   code := null;
   trunk := null;
-  select known.calling_code, known.trunk_prefix into code, trunk
+  select known.calling_code, known.trunk_prefix, known.longest_number into code, trunk, longest
   from private.country_calling_codes as known
   where known.country = phone_spellings.country;
   foreach national in array array[
@@ -189,7 +305,8 @@ begin
     case when starts_with(phone_spellings.digits, trunk) then substr(phone_spellings.digits, length(trunk) + 1) end,
     case when code is not null then phone_spellings.digits end
   ] loop
-    if length(national) >= 6 then
+    -- A trunk prefix, or Argentina's 15, may still be in it.
+    if length(national) between 6 and longest + 2 then
       spellings := spellings || array[
         code || national,
         '00' || code || national,
@@ -206,6 +323,66 @@ comment on function private.phone_spellings(text, text) is
   'Every way in which the given digits may have been typed in that country: international, with 00, national, with '
   'the trunk prefix. The first element is the input itself.';
 
+create function private.renumbered(digits text)
+returns text[]
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  rule record;
+  others text[] := '{}';
+begin
+  for rule in
+    select known.code, known.old, known.new, known.rest
+    from (values
+      -- Ivory Coast, 2021: two digits for the operator. In the old numbers the second digit says which one has a mobile
+      -- number, the third digit which one has a landline.
+      ('225', '', '01', '[04-9][0-3][0-9]{6}'),
+      ('225', '', '05', '[04-9][4-6][0-9]{6}'),
+      ('225', '', '07', '[04-9][7-9][0-9]{6}'),
+      ('225', '', '21', '[23][0-9]8[0-9]{5}'),
+      ('225', '', '25', '[23][0-9]0[0-9]{5}'),
+      ('225', '', '27', '[23][0-9][1-79][0-9]{5}'),
+      -- Benin, 2024.
+      ('229', '', '01', '[0-9]{8}'),
+      -- Gambia, from seven to nine digits: mobile numbers.
+      ('220', '', '87', '[27][0-9]{6}'),
+      ('220', '', '83', '(3[0-9]|5[0-489])[0-9]{5}'),
+      ('220', '', '86', '6[0-9]{6}'),
+      ('220', '', '89', '9[0-9]{6}'),
+      -- Cameroon, 2014.
+      ('237', '', '6', '[5-79][0-9]{7}'),
+      ('237', '', '2', '(22|33|42|43)[0-9]{6}'),
+      -- Gabon, 2019. Abroad the old numbers were dialled with and without their zero.
+      ('241', '', '1', '1[0-9]{6}'), ('241', '0', '1', '1[0-9]{6}'),
+      ('241', '', '6', '[256][0-9]{6}'), ('241', '0', '6', '[256][0-9]{6}'),
+      ('241', '', '7', '[47][0-9]{6}'), ('241', '0', '7', '[47][0-9]{6}'),
+      -- Colombia, 2021: landlines.
+      ('57', '', '60', '[1245678][0-9]{7}'),
+      -- Vietnam, 2018: mobile numbers of eleven digits.
+      ('84', '120', '70', '[0-9]{7}'), ('84', '121', '79', '[0-9]{7}'), ('84', '122', '77', '[0-9]{7}'),
+      ('84', '126', '76', '[0-9]{7}'), ('84', '128', '78', '[0-9]{7}'), ('84', '123', '83', '[0-9]{7}'),
+      ('84', '124', '84', '[0-9]{7}'), ('84', '125', '85', '[0-9]{7}'), ('84', '127', '81', '[0-9]{7}'),
+      ('84', '129', '82', '[0-9]{7}'), ('84', '16', '3', '[2-9][0-9]{7}'), ('84', '186', '56', '[0-9]{7}'),
+      ('84', '188', '58', '[0-9]{7}'), ('84', '199', '59', '[0-9]{7}')
+    ) as known (code, old, new, rest)
+    where starts_with(renumbered.digits, known.code)
+  loop
+    if renumbered.digits ~ ('^' || rule.code || rule.old || rule.rest || '$') then
+      others := others || (rule.code || rule.new || substr(renumbered.digits, length(rule.code || rule.old) + 1));
+    elsif renumbered.digits ~ ('^' || rule.code || rule.new || rule.rest || '$') then
+      others := others || (rule.code || rule.old || substr(renumbered.digits, length(rule.code || rule.new) + 1));
+    end if;
+  end loop;
+  return others;
+end;
+$$;
+comment on function private.renumbered(text) is
+  'The international number that a phone had before its country changed its numbers, or has since; '
+  'docs/adr/0031-phone-data-from-libphonenumber.md has the sources.';
+
 create function private.phone_variants(digits text)
 returns text[]
 language plpgsql
@@ -214,7 +391,7 @@ parallel safe
 set search_path = ''
 as $$
 declare
-  variants text[] := '{}';
+  variants text[] := private.renumbered(phone_variants.digits);
   area_length integer;
 begin
   -- Brazil, mobile only: the ninth digit was added in front of numbers that begin with 6 to 9.
@@ -251,7 +428,7 @@ end;
 $$;
 comment on function private.phone_variants(text) is
   'Other international numbers that reach the same phone: Brazil''s mobile ninth digit, Mexico''s 521, Argentina''s '
-  '549 and 15. For look-up only: stored numbers are never rewritten.';
+  '549 and 15, and numbers of before a renumbering. For look-up only: stored numbers are never rewritten.';
 
 create function private.phone_variant_spellings(digits text, country text)
 returns text[]
@@ -264,9 +441,11 @@ declare
   variant text;
   spellings text[] := '{}';
 begin
-  -- Only numbers of Brazil, Mexico and Argentina have variants.
-  if phone_variant_spellings.digits !~ '^(00)?5[245]'
-    and coalesce(phone_variant_spellings.country, '') not in ('BR', 'MX', 'AR')
+  -- Only numbers of these countries have variants.
+  if phone_variant_spellings.digits !~ '^(00)?(5[2457]|84|22[059]|237|241)'
+    and coalesce(phone_variant_spellings.country, '') <> all (
+      array['BR', 'MX', 'AR', 'CO', 'VN', 'GM', 'CI', 'BJ', 'CM', 'GA']
+    )
   then
     return spellings;
   end if;
@@ -318,20 +497,32 @@ comment on function private.have_same_last10(text, text) is
 
 revoke execute on function
   private.digits_in(text),
+  private.phone_extension_pattern(),
   private.phone_digits_of(text, text),
+  private.split_numbers(text),
+  private.phone_numbers_in(text),
+  private.phone_key_of(text),
+  private.other_phone_keys(text),
   private.identity_key(text, text),
   private.phone_spellings(text, text),
+  private.renumbered(text),
   private.phone_variants(text),
   private.phone_variant_spellings(text, text),
   private.have_same_last10(text, text)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.digits_in(text),
+  private.phone_extension_pattern(),
   private.phone_digits_of(text, text),
+  private.split_numbers(text),
+  private.phone_numbers_in(text),
+  private.phone_key_of(text),
+  private.other_phone_keys(text),
   private.identity_key(text, text)
 to authenticated, service_role;
 grant execute on function
   private.phone_spellings(text, text),
+  private.renumbered(text),
   private.phone_variants(text),
   private.phone_variant_spellings(text, text),
   private.have_same_last10(text, text)
