@@ -1,7 +1,12 @@
--- Signed webhook events: kept as received, processed, replayed and pruned.
+-- Signed webhook events as they were received, and how long they are kept. 56_webhook_processing.sql accepts and processes
+-- them.
+--
+-- Open events, received or failed, are in one small table; finished ones are in a table for each day. So a day can be
+-- dropped as a whole, and nothing that still has to be processed is ever in it.
 
 create table private.webhook_events (
-  id bigint generated always as identity primary key,
+  id bigint generated always as identity,
+  workspace_id uuid,
   phone_number_id text,
   event text,
   idempotency_key text,
@@ -12,264 +17,292 @@ create table private.webhook_events (
   attempts integer not null default 0,
   received_at timestamptz not null default now(),
   processed_at timestamptz,
+  constraint webhook_events_pkey primary key (id, state, received_at),
   constraint webhook_events_elements_check check (jsonb_typeof(elements) = 'array'),
   constraint webhook_events_state_check check (state in ('received', 'processed', 'ignored', 'failed'))
-);
+) partition by list (state);
 comment on table private.webhook_events is
-  'Every signed event of Kapso, as received. Contains message texts: never exposed, pruned by age.';
-comment on column private.webhook_events.id is 'Primary key.';
+  'Every signed event of Kapso, as received. Contains message texts: never exposed, dropped by the day.';
+comment on column private.webhook_events.id is 'Number of the event.';
+comment on column private.webhook_events.workspace_id is
+  'The workspace whose connection had the number when the event arrived. Null where none had it. No foreign key: the row '
+  'goes within days.';
 comment on column private.webhook_events.phone_number_id is
   'The business number the event is about, where the event names one.';
 comment on column private.webhook_events.event is 'Name of the event, from its header or body.';
 comment on column private.webhook_events.idempotency_key is
-  'Kapso''s key of the delivery, the same when it is repeated.';
+  'Kapso''s key of the delivery, the same when it is repeated: its first 200 characters, for reading.';
 comment on column private.webhook_events.body is 'The raw bytes.';
 comment on column private.webhook_events.elements is
   'What the function read in it, and what is processed, now and at a replay: an array of NormalizedElement, defined '
   'in supabase/functions/_shared/kapso/webhook/elements.ts.';
 comment on column private.webhook_events.state is
-  'received: not processed yet. processed. ignored: it holds nothing to store. failed: see error; '
-  'replay_webhook_events() retries it.';
+  'received: not processed yet. processed. ignored: it holds nothing to store, or no connection had its number when it '
+  'arrived. failed: see error; replay_webhook_events() retries it.';
 comment on column private.webhook_events.error is 'Why it failed or was ignored.';
 comment on column private.webhook_events.attempts is 'How often it was processed.';
 comment on column private.webhook_events.received_at is 'When it first arrived.';
 comment on column private.webhook_events.processed_at is 'When it was last processed.';
 
-create unique index webhook_events_phone_number_id_idempotency_key_key
-  on private.webhook_events (phone_number_id, idempotency_key)
-  where idempotency_key is not null;
-comment on index private.webhook_events_phone_number_id_idempotency_key_key is
-  'A repeated delivery is one event. Per number, so that no workspace can take the keys of another.';
-
-create index webhook_events_unprocessed_idx on private.webhook_events (state, received_at) where state <> 'processed';
-comment on index private.webhook_events_unprocessed_idx is 'What replay_webhook_events() looks for.';
-
-create index webhook_events_unprocessed_phone_number_id_idx
-  on private.webhook_events (phone_number_id, state, received_at) where state in ('received', 'failed');
-comment on index private.webhook_events_unprocessed_phone_number_id_idx is
-  'Counts what waits or has failed of one number, however much does of others.';
-
-create index webhook_events_received_at_idx on private.webhook_events (received_at);
+do $$
+begin
+  alter table private.webhook_events alter column body set compression lz4, alter column elements set compression lz4;
+exception when feature_not_supported then
+  -- This server was built without it, and keeps its own method.
+  null;
+end;
+$$;
 
 grant all on private.webhook_events to service_role;
 alter table private.webhook_events enable row level security;
 
--- Processing -------------------------------------------------------------------------------------
+create table private.open_webhook_events (
+  like private.webhook_events including comments including compression including constraints including defaults
+);
+alter table private.webhook_events
+  attach partition private.open_webhook_events for values in ('received', 'failed');
+comment on table private.open_webhook_events is
+  'The events that are received or failed: a queue for each number, and what waits for a retry. Of any age.';
 
-create function private.process_webhook_event(event_id bigint)
+-- Every processed event leaves a dead row, at the place where the next one is looked for.
+alter table private.open_webhook_events set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create index open_webhook_events_phone_number_id_idx
+  on private.open_webhook_events (phone_number_id, state, received_at, id);
+comment on index private.open_webhook_events_phone_number_id_idx is
+  'The queue of a number, in order of arrival; and counts what has failed of one number, however much does of others.';
+
+create index open_webhook_events_state_idx on private.open_webhook_events (state, received_at);
+comment on index private.open_webhook_events_state_idx is 'What retry_webhook_events() and replay_webhook_events() look for.';
+
+grant all on private.open_webhook_events to service_role;
+alter table private.open_webhook_events enable row level security;
+
+create table private.finished_webhook_events (
+  like private.webhook_events including comments including compression including constraints including defaults
+) partition by range (received_at);
+alter table private.webhook_events
+  attach partition private.finished_webhook_events for values in ('processed', 'ignored');
+comment on table private.finished_webhook_events is
+  'The events that are processed or ignored: a partition for each day (UTC) of their arrival, webhook_events_<date>, which '
+  'private.add_webhook_day() makes and private.drop_webhook_days() drops.';
+
+create index finished_webhook_events_received_at_idx on private.finished_webhook_events using brin (received_at);
+comment on index private.finished_webhook_events_received_at_idx is
+  'Finds the events of some hours of a day for a replay. They lie in order of arrival.';
+
+grant all on private.finished_webhook_events to service_role;
+alter table private.finished_webhook_events enable row level security;
+
+create table private.webhook_deliveries (
+  digest uuid primary key,
+  event_id bigint not null,
+  received_at timestamptz not null
+);
+comment on table private.webhook_deliveries is
+  'The deliveries of the last days, so that a repeated one is one event. A unique key on webhook_events would have to '
+  'contain the time.';
+comment on column private.webhook_deliveries.digest is 'private.delivery_digest.';
+comment on column private.webhook_deliveries.event_id is 'The event it was recorded as.';
+comment on column private.webhook_deliveries.received_at is 'When that arrived.';
+
+create index webhook_deliveries_received_at_idx on private.webhook_deliveries (received_at);
+comment on index private.webhook_deliveries_received_at_idx is 'Finds the ones to delete.';
+
+grant all on private.webhook_deliveries to service_role;
+alter table private.webhook_deliveries enable row level security;
+
+create function private.delivery_digest(phone_number_id text, idempotency_key text, body bytea)
+returns uuid
+language plpgsql
+-- Stable because convert_to is.
+stable
+set search_path = ''
+as $$
+begin
+  -- A key alone does not name a delivery: the same key with another body is another event, and losing it would lose
+  -- its messages. The key comes as it is, however long. Per number, so that no workspace can take the keys of another.
+  return encode(substr(sha256(
+    convert_to(delivery_digest.idempotency_key || ' ' || coalesce(delivery_digest.phone_number_id, ''), 'UTF8')
+      || sha256(delivery_digest.body)
+  ), 1, 16), 'hex')::uuid;
+end;
+$$;
+comment on function private.delivery_digest(text, text, bytea) is
+  'What tells deliveries apart: 16 bytes of the SHA-256 of the idempotency key, the number and the body. Null without a '
+  'key.';
+
+-- Days -------------------------------------------------------------------------------------------
+
+create function private.webhook_day_name(day date)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return 'webhook_events_' || to_char(webhook_day_name.day, 'YYYYMMDD');
+end;
+$$;
+comment on function private.webhook_day_name(date) is 'Name of the table of the events that arrived on a day, without its schema.';
+
+create function private.utc_day(moment timestamptz)
+returns date
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (utc_day.moment at time zone 'UTC')::date;
+end;
+$$;
+comment on function private.utc_day(timestamptz) is 'The day of a moment, in UTC.';
+
+create function private.add_webhook_day(day date)
 returns void
 language plpgsql
 volatile
+-- Definer because only the owner of a table can add a partition, and a webhook adds the one that the schedule has not.
+security definer
 set search_path = ''
 as $$
 declare
-  event private.webhook_events;
-  source public.connections;
-  element jsonb;
-  stored private.kapso_outcome;
-  problems text[] := '{}';
-  notes text[] := '{}';
-  handled integer := 0;
+  day_table constant text := private.webhook_day_name(add_webhook_day.day);
 begin
-  select known.* into event
-  from private.webhook_events as known
-  where known.id = process_webhook_event.event_id
-  for update;
-
-  perform private.lock_contacts(event.elements);
-
-  for element in
-    select item.value from jsonb_array_elements(event.elements) as item (value)
-    order by item.value ->> 'kind', item.value #>> '{conversation,external_conversation_id}' collate "C"
-  loop
-    continue when element ->> 'kind' = 'ignored';
-    select known.* into source
-    from public.connections as known
-    where known.phone_number_id = element ->> 'phoneNumberId' and known.platform = 'whatsapp';
-    if source.id is null then
-      problems := problems || 'no connection has this phone_number_id'::text;
-      continue;
-    end if;
-    if exists (
-      select 1 from private.released_numbers as released
-      where released.phone_number_id = source.phone_number_id
-        and released.workspace_id <> source.workspace_id
-        and released.released_at >= event.received_at
-    ) then
-      problems := problems || 'the number belonged to another workspace when this arrived'::text;
-      continue;
-    end if;
-    if not source.is_active then
-      problems := problems || 'the connection is inactive'::text;
-      continue;
-    end if;
-    handled := handled + 1;
-
-    begin
-      case element ->> 'kind'
-        when 'conversation' then
-          stored := private.store_kapso_conversation(source, element -> 'conversation');
-          if stored.outcome = 'error' then
-            problems := problems || stored.error;
-          end if;
-        when 'identity_change' then
-          if not private.change_identity(source, element) then
-            handled := handled - 1;
-            notes := notes || 'no person has these identifiers yet'::text;
-          end if;
-        when 'marketing_preference' then
-          perform private.change_marketing_preference(source, element);
-      end case;
-    exception when data_exception or integrity_constraint_violation or program_limit_exceeded or case_not_found then
-      problems := problems || sqlstate;
-    end;
-  end loop;
-
-  update private.webhook_events as known
-  set state = case
-      when cardinality(problems) > 0 then 'failed'
-      when handled = 0 then 'ignored'
-      else 'processed'
-    end,
-    error = nullif(array_to_string(problems || notes, '; '), ''),
-    attempts = known.attempts + 1,
-    processed_at = now()
-  where known.id = event.id;
-
-  -- As last_synced_at: a transaction that finds the row locked skips it.
-  update public.connections as busy
-  set last_event_at = event.received_at
-  where busy.id in (
-    select known.id
-    from public.connections as known
-    where known.phone_number_id = event.phone_number_id
-      and known.platform = 'whatsapp'
-      and coalesce(known.last_event_at, '-infinity') < event.received_at - interval '1 second'
-    for no key update skip locked
+  -- One at a time. Attaching then waits only for a day that is dropped in this moment, and keeps no reader or writer waiting.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('webhook day', 0));
+  if to_regclass('private.' || day_table) is not null then
+    return;
+  end if;
+  execute format(
+    'create table private.%I (
+      like private.finished_webhook_events including comments including compression including constraints including defaults
+    )',
+    day_table
+  );
+  execute format('comment on table private.%I is %L', day_table, 'Finished events that arrived on this day (UTC).');
+  execute format('alter table private.%I enable row level security', day_table);
+  execute format('grant all on private.%I to service_role', day_table);
+  execute format(
+    'alter table private.finished_webhook_events attach partition private.%I for values from (%L) to (%L)',
+    day_table,
+    add_webhook_day.day::timestamp at time zone 'UTC',
+    (add_webhook_day.day + 1)::timestamp at time zone 'UTC'
   );
 end;
 $$;
-comment on function private.process_webhook_event(bigint) is
-  'Process a recorded event: each element on its own, so that a bad one does not stop the others. Safe to repeat.';
+comment on function private.add_webhook_day(date) is
+  'Make the table for the finished events that arrived on a day, unless it is there.';
 
-create function private.try_webhook_event(event_id bigint)
+create function private.webhook_days()
+returns table (day date, day_table regclass)
+language sql
+stable
+set search_path = ''
+as $$
+  select to_date(right(relation.relname, 8), 'YYYYMMDD'), relation.oid::regclass
+  from pg_catalog.pg_inherits as link
+  join pg_catalog.pg_class as relation on relation.oid = link.inhrelid
+  where link.inhparent = 'private.finished_webhook_events'::regclass
+  order by 1;
+$$;
+comment on function private.webhook_days() is 'The days that have a table for their finished events.';
+
+create function private.drop_webhook_days(keep_days integer)
+returns bigint
+language plpgsql
+volatile
+-- Definer because only the owner of a table can drop a partition, and prune_webhook_events() is for service_role.
+security definer
+set search_path = ''
+-- Detaching waits for every transaction that has the table in use, and every other waits for it in turn: after a moment it
+-- is left for the next run.
+set lock_timeout = '200ms'
+as $$
+declare
+  old record;
+  events bigint;
+  dropped bigint := 0;
+begin
+  for old in
+    select known.day, known.day_table
+    from private.webhook_days() as known
+    where known.day < private.utc_day(now()) - drop_webhook_days.keep_days
+  loop
+    execute format('select count(*) from %s', old.day_table) into events;
+    begin
+      execute format('alter table private.finished_webhook_events detach partition %s', old.day_table);
+      execute format('drop table %s', old.day_table);
+      dropped := dropped + events;
+    exception when lock_not_available then
+      exit;
+    end;
+  end loop;
+  return dropped;
+end;
+$$;
+comment on function private.drop_webhook_days(integer) is
+  'Drop the tables of days that ended more than keep_days ago. Returns how many events were in them. A table that is in use '
+  'for longer than a moment stays for the next run.';
+
+-- The first days; the schedule makes the others.
+select private.add_webhook_day(private.utc_day(now()) + ahead.days) from generate_series(0, 3) as ahead (days);
+
+-- Upkeep -----------------------------------------------------------------------------------------
+
+create function public.prune_webhook_events(keep_days integer default null)
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  kept_days constant integer
+    := coalesce(prune_webhook_events.keep_days, private.limit_of('webhook_event_days', null));
+begin
+  if prune_webhook_events.keep_days < 1 then
+    raise exception 'keep_days must be at least 1' using errcode = '22023';
+  end if;
+  -- The operator keeps them all.
+  if kept_days is null then
+    return 0;
+  end if;
+  perform pg_catalog.pg_advisory_xact_lock(private.pruning_lock());
+  delete from private.webhook_deliveries as known
+  where known.received_at < now() - make_interval(days => kept_days);
+  -- Nothing can be done with an event of a workspace that is gone.
+  delete from private.open_webhook_events as recorded
+  where recorded.received_at < now() - make_interval(days => kept_days)
+    and recorded.workspace_id is not null
+    and not exists (select 1 from public.workspaces as known where known.id = recorded.workspace_id);
+  if prune_webhook_events.keep_days is not null then
+    -- A change whose message has not arrived by then belongs to one that never will.
+    delete from private.waiting_updates as waiting
+    where waiting.created_at < now() - make_interval(days => kept_days);
+  end if;
+  return private.drop_webhook_days(kept_days);
+end;
+$$;
+comment on function public.prune_webhook_events(integer) is
+  'Drop the days of processed and ignored events that ended more than keep_days ago (default: the limit '
+  'webhook_event_days), and forget their deliveries. With keep_days, delete the changes that waited as long for their '
+  'message, too, sooner than prune_records() does. Received and failed events are kept. Returns the number of dropped '
+  'events. For service_role only.';
+
+create function private.keep_webhook_days()
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 begin
-  for attempt in 1..3 loop
-    begin
-      perform private.process_webhook_event(try_webhook_event.event_id);
-      return;
-    exception
-      when deadlock_detected or serialization_failure then
-        -- Another transaction, such as an import, locked the same rows in another order. It has them now.
-        continue when attempt < 3;
-        update private.webhook_events as recorded
-        set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
-        where recorded.id = try_webhook_event.event_id;
-      when others then
-        -- After any error the event is recorded and can be replayed; Kapso need not send it again.
-        update private.webhook_events as recorded
-        set state = 'failed', error = sqlstate, attempts = recorded.attempts + 1, processed_at = now()
-        where recorded.id = try_webhook_event.event_id;
-        return;
-    end;
-  end loop;
+  perform private.add_webhook_day(private.utc_day(now()) + ahead.days)
+  from generate_series(0, 3) as ahead (days);
+  perform public.prune_webhook_events();
 end;
 $$;
-comment on function private.try_webhook_event(bigint) is
-  'Process a recorded event; if that fails, record the error and return.';
-
-create function public.record_webhook_event(
-  phone_number_id text,
-  event text,
-  idempotency_key text,
-  body text,
-  elements jsonb
-)
-returns table (id bigint, state text)
-language plpgsql
-volatile
-set search_path = ''
-as $$
-#variable_conflict use_column
-declare
-  event_id bigint;
-  event_state text;
-begin
-  insert into private.webhook_events as recorded (phone_number_id, event, idempotency_key, body, elements)
-  values (
-    record_webhook_event.phone_number_id,
-    left(record_webhook_event.event, 200),
-    left(record_webhook_event.idempotency_key, 200),
-    decode(record_webhook_event.body, 'base64'),
-    record_webhook_event.elements
-  )
-  on conflict (phone_number_id, idempotency_key) where idempotency_key is not null do update
-  -- A repeated delivery is the same event; locked, so that only one of two processes it.
-  set attempts = recorded.attempts
-  returning recorded.id, recorded.state into event_id, event_state;
-  if event_state in ('received', 'failed') then
-    perform private.try_webhook_event(event_id);
-  end if;
-  return query
-  select recorded.id, recorded.state from private.webhook_events as recorded where recorded.id = event_id;
-end;
-$$;
-comment on function public.record_webhook_event(text, text, text, text, jsonb) is
-  'Record a signed event (body in base64) and process it. Returns its state; an event that cannot be processed is '
-  'recorded all the same. For service_role only.';
-
-create function public.replay_webhook_events(
-  ids bigint[] default null,
-  states text[] default '{received,failed}',
-  received_from timestamptz default '-infinity',
-  received_until timestamptz default 'infinity',
-  max_events integer default 1000
-)
-returns table (id bigint, state text, error text)
-language plpgsql
-volatile
-set search_path = ''
-as $$
-#variable_conflict use_column
-declare
-  event_ids bigint[];
-  event_id bigint;
-begin
-  select array_agg(chosen.id order by chosen.id) into event_ids
-  from (
-    select recorded.id
-    from private.webhook_events as recorded
-    where (replay_webhook_events.ids is null or recorded.id = any (replay_webhook_events.ids))
-      and (replay_webhook_events.ids is not null or recorded.state = any (replay_webhook_events.states))
-      and recorded.received_at between replay_webhook_events.received_from and replay_webhook_events.received_until
-    order by recorded.id
-    limit replay_webhook_events.max_events
-    for update skip locked
-  ) as chosen;
-  perform private.lock_contacts((
-    select coalesce(jsonb_agg(element.value), '[]')
-    from private.webhook_events as recorded
-    cross join jsonb_array_elements(recorded.elements) as element (value)
-    where recorded.id = any (event_ids)
-  ));
-  foreach event_id in array coalesce(event_ids, '{}') loop
-    perform private.try_webhook_event(event_id);
-    return query
-    select recorded.id, recorded.state, recorded.error
-    from private.webhook_events as recorded where recorded.id = event_id;
-  end loop;
-end;
-$$;
-comment on function public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer) is
-  'Process recorded events again: the given ones, or those of the given states and time, oldest first. Repeats store '
-  'nothing twice. For service_role only.';
-
--- Upkeep -----------------------------------------------------------------------------------------
+comment on function private.keep_webhook_days() is
+  'Make the tables for the events of today and the next three days, and drop those that are old enough. For the schedule.';
 
 create function private.count_failed_events(phone_number_id text)
 returns bigint
@@ -282,61 +315,41 @@ as $$
 begin
   return (
     select count(*)
-    from private.webhook_events as event
+    from private.open_webhook_events as event
     join public.connections as source
       on source.phone_number_id = event.phone_number_id and source.platform = 'whatsapp'
     where event.phone_number_id = count_failed_events.phone_number_id
       and event.state in ('received', 'failed')
+      -- A queue is no failure while it moves.
+      and (event.state = 'failed' or event.received_at < now() - interval '5 minutes')
       and event.received_at > now() - interval '30 days'
-      and event.received_at > private.number_held_since(source.phone_number_id, source.workspace_id)
+      and event.received_at > source.number_claimed_at
       and source.workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer']))
   );
 end;
 $$;
-comment on function private.count_failed_events(text) is 'Events of a number that are recorded but not processed.';
-
-create function public.prune_webhook_events(keep_days integer default 30)
-returns bigint
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  pruned bigint;
-begin
-  if prune_webhook_events.keep_days is null or prune_webhook_events.keep_days < 1 then
-    raise exception 'keep_days must be at least 1' using errcode = '22023';
-  end if;
-  delete from private.webhook_events as recorded
-  where recorded.state in ('processed', 'ignored')
-    and recorded.received_at < now() - make_interval(days => prune_webhook_events.keep_days);
-  get diagnostics pruned = row_count;
-  -- A change whose message has not arrived by then belongs to one that never will.
-  delete from private.waiting_updates as waiting
-  where waiting.created_at < now() - make_interval(days => prune_webhook_events.keep_days);
-  return pruned;
-end;
-$$;
-comment on function public.prune_webhook_events(integer) is
-  'Delete processed and ignored events older than keep_days, and changes that waited as long for their message, '
-  'sooner than prune_records() does. Failed events are kept. Returns the number of deleted events. For service_role '
-  'only.';
+comment on function private.count_failed_events(text) is 'Events of a number that failed, or have waited for more than five minutes.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.process_webhook_event(bigint),
-  private.try_webhook_event(bigint),
-  public.record_webhook_event(text, text, text, text, jsonb),
-  public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer),
-  private.count_failed_events(text),
-  public.prune_webhook_events(integer)
+  private.delivery_digest(text, text, bytea),
+  private.webhook_day_name(date),
+  private.utc_day(timestamptz),
+  private.add_webhook_day(date),
+  private.webhook_days(),
+  private.drop_webhook_days(integer),
+  public.prune_webhook_events(integer),
+  private.keep_webhook_days(),
+  private.count_failed_events(text)
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.process_webhook_event(bigint),
-  private.try_webhook_event(bigint),
-  public.record_webhook_event(text, text, text, text, jsonb),
-  public.replay_webhook_events(bigint[], text[], timestamptz, timestamptz, integer),
+  private.delivery_digest(text, text, bytea),
+  private.webhook_day_name(date),
+  private.utc_day(timestamptz),
+  private.add_webhook_day(date),
+  private.webhook_days(),
+  private.drop_webhook_days(integer),
   public.prune_webhook_events(integer)
 to service_role;
 grant execute on function private.count_failed_events(text) to authenticated;
