@@ -17,8 +17,10 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/inbox/messages.ts": ["NewOutboxMessage", "OutboxMessage"],
   "../contracts/inbox/people.ts": ["Person", "PersonMerge"],
   "../contracts/inbox/views.ts": [
+    "Answering",
     "HealthCheck",
     "InboxMessage",
+    "MessageHit",
     "OverviewStatistics",
     "Role",
     "TagColour",
@@ -28,6 +30,7 @@ export const IMPORTS: Readonly<Record<string, readonly string[]>> = {
   "../contracts/kapso_webhook.ts": ["WebhookEventState"],
   "../contracts/message.ts": ["Message", "MessageChange"],
   "../contracts/message_media.ts": ["MediaCopyResult"],
+  "../contracts/messaging_ingest.ts": ["ChangeOutcome", "NamedChange"],
   "../contracts/outbound_content.ts": ["OutboundRecipient"],
   "../contracts/workflow_settings.ts": ["HistoryAction", "SyncStatus"],
   "../contracts/workflow_values.ts": ["ManagedValues", "SettingChanges", "WorkflowValues"],
@@ -56,6 +59,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   "Views.installation_health.Row": "HealthCheck",
   "Functions.connection_overview.Returns": "Connection",
   "Functions.conversation_messages.Returns": "InboxMessage",
+  "CompositeTypes.message_hit": "MessageHit",
 };
 
 /** Lines whose type may also be null. */
@@ -63,6 +67,9 @@ export const NULLABLE: readonly string[] = [
   // messaging-ingest
   "Functions.ingest_conversations.Returns.id",
   "Functions.ingest_conversations.Returns.error",
+  "Functions.ingest_with_key.Returns.id",
+  "Functions.ingest_with_key.Returns.error",
+  "Functions.apply_message_changes.Returns.error",
   // messaging-people
   ...["id", "name", "email", "phone_number", "avatar_url"].map((column) =>
     `Functions.list_people.Returns.${column}`
@@ -71,6 +78,7 @@ export const NULLABLE: readonly string[] = [
   ...["phone_number_id", "event", "idempotency_key"].map((argument) =>
     `Functions.record_webhook_event.Args.${argument}`
   ),
+  "Functions.claim_phone_number.Returns.holder_id",
   "Functions.webhook_secrets.Returns.secret",
   "Functions.webhook_secrets.Returns.previous_secret",
   // conversation-sync
@@ -97,9 +105,10 @@ export const NULLABLE: readonly string[] = [
   ),
   "Functions.enqueue_message.Returns.last_inbound_at",
   "Functions.kapso_api_key.Returns.api_key",
-  ...["connection_id", "phone_number_id", "media_url"].map((column) =>
+  ...["connection_id", "phone_number_id", "media_url", "copy_path"].map((column) =>
     `Functions.message_source.Returns.${column}`
   ),
+  "Functions.rebuild_message_index.Returns.last_id",
   "Functions.rotate_connection_secret.Returns.previous_expires_at",
   "Functions.set_kapso_api_key.Args.api_key",
   "Functions.workspace_member_list.Returns.email",
@@ -126,6 +135,11 @@ export const TYPES: Readonly<Record<string, string>> = {
   // messaging-ingest
   "Functions.ingest_conversations.Args.conversations": "IngestConversation[]",
   "Functions.ingest_conversations.Returns.outcome": "IngestOutcome",
+  "Functions.ingest_with_key.Args.conversations": "IngestConversation[]",
+  "Functions.ingest_with_key.Returns.outcome": "IngestOutcome",
+  "Functions.apply_message_changes.Args.changes": "NamedChange[]",
+  "Functions.apply_message_changes.Returns.outcome": "ChangeOutcome",
+  "Functions.claim_phone_number.Returns.outcome": '"claimed" | "changed" | "taken"',
   // kapso-webhook
   "Functions.record_webhook_event.Args.elements": "NormalizedElement[]",
   "Functions.record_webhook_event.Returns.state": "WebhookEventState",
@@ -177,6 +191,7 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Tables.tags.*.colour": "TagColour",
   "Tables.workspace_members.*.role": "Role",
   "Functions.overview_statistics.Returns": "OverviewStatistics",
+  "Functions.conversation_answering.Returns": "Answering",
   "Functions.workspace_member_list.Returns.role": "Role",
   "Functions.assign_conversation.Returns": "StoredConversationChange",
   "Functions.claim_outbox_message.Returns.message": "OutboxMessage",
@@ -274,9 +289,11 @@ export function overrideTypes(generated: string): string {
 /** The table whose rows a function returns, by the function's name. */
 function returnedTables(generated: string): Map<string, string> {
   const functions = generated.slice(generated.indexOf("    Functions: {"));
+  // Each by itself: one expression over all of them would take a minute.
   return new Map(
-    [...functions.matchAll(
-      /^ {6}(\w+): \{\n(?: {8,}.*\n)*? {8}SetofOptions: \{\n.*\n {10}to: "(\w+)"/gm,
-    )].map(([, name, table]) => [name!, table!]),
+    functions.split(/^ {6}(?=\w+: \{$)/m).flatMap((text) => {
+      const table = /^ {8}SetofOptions: \{\n.*\n {10}to: "(\w+)"/m.exec(text)?.[1];
+      return table === undefined ? [] : [[text.slice(0, text.indexOf(":")), table] as const];
+    }),
   );
 }

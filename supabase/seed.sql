@@ -43,6 +43,7 @@ update public.workspaces
 set time_zone = 'Asia/Jakarta', default_country = 'ID'
 where user_id = '00000000-0000-4000-8000-000000000001';
 
+-- The number counts as proven: the fake Kapso of this machine has it.
 insert into public.connections (id, connection_id, workspace_id, user_id, platform, name, phone_number_id)
 select seeded.id::uuid, seeded.connection_id, workspace.id, workspace.user_id, seeded.platform, seeded.name,
   seeded.phone_number_id

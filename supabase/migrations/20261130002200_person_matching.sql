@@ -10,6 +10,7 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
+  known_id uuid;
   matched uuid[];
   digits text;
   country text;
@@ -17,13 +18,11 @@ declare
   spellings text[];
 begin
   -- 1. A known identity.
-  select array_agg(identity.person_id) into matched
-  from public.person_identities as identity
-  where identity.workspace_id = match_person.workspace_id
-    and identity.platform = match_person.platform
-    and identity.identifier_key = private.identity_key(match_person.platform, match_person.identifier);
-  if matched is not null then
-    return matched[1];
+  known_id := private.person_with_identity(
+    match_person.workspace_id, match_person.platform, match_person.identifier
+  );
+  if known_id is not null then
+    return known_id;
   end if;
 
   digits := private.phone_digits_of(match_person.platform, match_person.identifier);
@@ -31,41 +30,28 @@ begin
     return null;
   end if;
 
-  -- 2. The whole number, as it is.
-  select array_agg(person.id) into matched
-  from public.people as person
-  where person.workspace_id = match_person.workspace_id
-    and person.phone_digits = digits;
-  if matched is not null then
-    return matched[1];
+  -- 2. The whole number and nothing else, as it is.
+  known_id := private.person_with_phone_key(match_person.workspace_id, digits);
+  if known_id is not null then
+    return known_id;
   end if;
 
   -- From here on more than one person can match. Then no person is linked and no wider rule is tried: a message in
   -- the history of the wrong person is worse than one without a person.
 
-  -- 3. The whole number, in another spelling.
+  -- 3. The whole number, in another spelling, with an extension, or beside another number.
   select workspace.default_country into country
   from public.workspaces as workspace
   where workspace.id = match_person.workspace_id;
-  spellings := private.phone_spellings(digits, country);
-  select array_agg(person.id) into matched
-  from public.people as person
-  where person.workspace_id = match_person.workspace_id
-    and person.phone_digits = any (spellings);
+  matched := private.people_with_spelling(match_person.workspace_id, private.phone_spellings(digits, country));
   if matched is not null then
     return case when cardinality(matched) = 1 then matched[1] end;
   end if;
 
   -- 4. The last ten digits.
-  if length(digits) >= 10 then
-    select array_agg(person.id) into matched
-    from public.people as person
-    where person.workspace_id = match_person.workspace_id
-      and person.phone_last10 = right(digits, 10)
-      and private.have_same_last10(person.phone_digits, digits);
-    if matched is not null then
-      return case when cardinality(matched) = 1 then matched[1] end;
-    end if;
+  matched := private.people_with_last10(match_person.workspace_id, digits);
+  if matched is not null then
+    return case when cardinality(matched) = 1 then matched[1] end;
   end if;
 
   -- 5. Another number that reaches the same phone.
@@ -73,10 +59,7 @@ begin
   if cardinality(spellings) = 0 then
     return null;
   end if;
-  select array_agg(person.id) into matched
-  from public.people as person
-  where person.workspace_id = match_person.workspace_id
-    and person.phone_digits = any (spellings);
+  matched := private.people_with_spelling(match_person.workspace_id, spellings);
   return case when cardinality(matched) = 1 then matched[1] end;
 end;
 $$;
@@ -97,44 +80,97 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
-  digits text := coalesce(
-    private.phone_digits_of(adopt_conversations.platform, adopt_conversations.identifier),
-    private.digits_in(adopt_conversations.identifier)
-  );
+  -- Of a person every number in the field, of an identity the number it may be.
+  numbers text[] := case
+    when adopt_conversations.platform is null then private.phone_numbers_in(adopt_conversations.identifier)
+    else array[coalesce(
+      private.phone_digits_of(adopt_conversations.platform, adopt_conversations.identifier),
+      private.digits_in(adopt_conversations.identifier)
+    )]
+  end;
+  digits text;
   country text;
-  spellings text[];
+  spellings text[] := '{}';
+  last_tens text[] := '{}';
   identity_key text := private.identity_key(adopt_conversations.platform, adopt_conversations.identifier);
+  candidates uuid[];
+  -- Of one number: on several platforms and connections.
+  most_conversations constant integer := 100;
 begin
   select workspace.default_country into country
   from public.workspaces as workspace
   where workspace.id = adopt_conversations.workspace_id;
-  spellings := private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country);
+  foreach digits in array numbers loop
+    spellings := spellings || private.phone_spellings(digits, country)
+      || private.phone_variant_spellings(digits, country);
+    last_tens := last_tens || right(digits, 10);
+  end loop;
+
+  -- By place in the order of an index, as in 21_people.sql.
+  candidates := array(
+    select conversation.id
+    from unnest(spellings) as spelling (digits)
+    cross join lateral (
+      select waiting.id, waiting.workspace_id, waiting.participant_digits
+      from public.conversations as waiting
+      where waiting.person_id is null
+        and (waiting.workspace_id, waiting.participant_digits)
+          >= (adopt_conversations.workspace_id, spelling.digits collate "default")
+      order by waiting.workspace_id, waiting.participant_digits
+      limit most_conversations
+    ) as conversation
+    where conversation.workspace_id = adopt_conversations.workspace_id
+      and conversation.participant_digits = spelling.digits
+    union
+    select conversation.id
+    from unnest(last_tens) as ending (digits)
+    cross join lateral (
+      select waiting.id, waiting.workspace_id, right(waiting.participant_digits, 10) as last_ten
+      from public.conversations as waiting
+      where waiting.person_id is null
+        and length(waiting.participant_digits) >= 10
+        and (waiting.workspace_id, right(waiting.participant_digits, 10))
+          >= (adopt_conversations.workspace_id, ending.digits collate "default")
+      order by waiting.workspace_id, right(waiting.participant_digits, 10)
+      limit most_conversations
+    ) as conversation
+    where conversation.workspace_id = adopt_conversations.workspace_id
+      and conversation.last_ten = ending.digits
+    union
+    select conversation.id
+    from (
+      select waiting.id, waiting.workspace_id, waiting.platform,
+        private.identity_key(waiting.platform, waiting.participant_identifier) as key
+      from public.conversations as waiting
+      where adopt_conversations.platform is not null
+        and waiting.person_id is null
+        and (
+          waiting.workspace_id, waiting.platform,
+          private.identity_key(waiting.platform, waiting.participant_identifier)
+        ) >= (
+          adopt_conversations.workspace_id, adopt_conversations.platform collate "default",
+          identity_key collate "default"
+        )
+      order by waiting.workspace_id, waiting.platform,
+        private.identity_key(waiting.platform, waiting.participant_identifier)
+      limit most_conversations
+    ) as conversation
+    where conversation.workspace_id = adopt_conversations.workspace_id
+      and conversation.platform = adopt_conversations.platform
+      and conversation.key = identity_key
+  );
+  -- Nearly always nothing waits.
+  if cardinality(candidates) = 0 then
+    return;
+  end if;
 
   begin
-    -- Candidates by index, then the same rule as for a new message decides. A conversation that is being written
-    -- at this moment is left out: waiting for it while holding the person could be a deadlock, and its next
-    -- batch links it.
+    -- The same rule as for a new message decides. A conversation that is being written at this moment is left out:
+    -- waiting for it while holding the person could be a deadlock, and its next batch links it.
     with candidate as (
       select conversation.id, conversation.platform, conversation.participant_identifier
       from public.conversations as conversation
-      where conversation.workspace_id = adopt_conversations.workspace_id
-        and conversation.person_id is null
-        and (
-          conversation.participant_digits = any (spellings)
-          or (
-            length(conversation.participant_digits) >= 10
-            and right(conversation.participant_digits, 10) = right(digits, 10)
-          )
-        )
-      union
-      select conversation.id, conversation.platform, conversation.participant_identifier
-      from public.conversations as conversation
-      where adopt_conversations.platform is not null
-        and conversation.workspace_id = adopt_conversations.workspace_id
-        and conversation.person_id is null
-        and conversation.platform = adopt_conversations.platform
-        and private.identity_key(conversation.platform, conversation.participant_identifier)
-          = identity_key
+      where conversation.id = any (candidates)
     ),
     matched as (
       select candidate.id, private.match_person(
@@ -145,7 +181,7 @@ begin
     locked as (
       select conversation.id
       from public.conversations as conversation
-      where conversation.id in (select matched.id from matched where matched.person_id is not null)
+      where conversation.id = any (array(select matched.id from matched where matched.person_id is not null))
         and conversation.person_id is null
       order by conversation.external_conversation_id
       for no key update skip locked
@@ -155,7 +191,7 @@ begin
       set person_id = matched.person_id
       from matched
       where conversation.id = matched.id
-        and conversation.id in (select locked.id from locked)
+        and conversation.id = any (array(select locked.id from locked))
       returning conversation.person_id, conversation.last_message_at
     )
     update public.people as person
@@ -166,6 +202,7 @@ begin
       group by linked.person_id
     ) as newest
     where person.id = newest.person_id
+      and person.id = any (array(select linked.person_id from linked))
       and person.workspace_id = adopt_conversations.workspace_id
       and newest.last_message_at > coalesce(person.last_activity_at, '-infinity');
   exception when lock_not_available then

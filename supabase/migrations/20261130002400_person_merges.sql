@@ -91,6 +91,20 @@ end;
 $$;
 comment on function private.refresh_activity(uuid[]) is 'Set last_activity_at of people from their conversations.';
 
+create function private.people_lock_key(workspace_id uuid)
+returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return pg_catalog.hashtextextended('people ' || people_lock_key.workspace_id, 0);
+end;
+$$;
+comment on function private.people_lock_key(uuid) is
+  'Key of the advisory lock on who the people of a workspace are. Shared by what locks several people that it finds by '
+  'their numbers, and taken alone by what moves numbers from one person to another.';
+
 create function private.move_to_person(workspace_id uuid, from_id uuid, to_id uuid)
 returns jsonb
 language plpgsql
@@ -190,11 +204,12 @@ begin
       person.workspace_id, person.id, platform.name, '+' || spelling.digits
     from unnest(array['whatsapp', 'signal']) as platform (name)
     cross join (
-      select merged.phone_digits as digits
+      select own.digits from unnest(private.phone_numbers_in(merged.phone)) as own (digits)
       union
       -- A number that was typed in its national form: its international form.
       select spelled.digits
-      from unnest(private.phone_spellings(merged.phone_digits, default_country)) as spelled (digits)
+      from unnest(private.phone_numbers_in(merged.phone)) as own (digits)
+      cross join unnest(private.phone_spellings(own.digits, default_country)) as spelled (digits)
       join private.country_calling_codes as known on known.country = default_country
       where merged.phone not like '+%'
         and starts_with(spelled.digits, known.calling_code)
@@ -236,6 +251,7 @@ begin
   if merge_people.keep_id = merge_people.merge_id then
     raise exception 'same_person' using errcode = 'PT422';
   end if;
+  perform pg_catalog.pg_advisory_xact_lock(private.people_lock_key(owning_workspace));
   -- Both, in the order of their ids: two merges of the same people run one after the other.
   perform 1
   from public.people as person
@@ -258,7 +274,7 @@ begin
     (workspace_id, kept_id, merged_id, merged_person, kept_before, kept_after, moved, created_by)
   values (
     owning_workspace, kept.id, merged.id,
-    to_jsonb(merged) - array['phone_digits', 'phone_last10', 'search_text'],
+    to_jsonb(merged) - array['phone_key', 'phone_digits', 'phone_last10', 'other_phone_keys', 'search_text'],
     private.mergeable_fields(kept), '{}',
     moved_rows, (select auth.uid())
   )
@@ -285,7 +301,7 @@ begin
   where person.workspace_id = owning_workspace and person.id = kept.id
   returning person.* into after;
 
-  if merged.phone_digits is distinct from after.phone_digits then
+  if merged.phone_key is distinct from after.phone_key then
     added_identities := private.add_number_identities(after, merged);
   end if;
   perform private.refresh_activity(array[kept.id]);
@@ -434,6 +450,7 @@ declare
 begin
   select known.* into merge from public.person_merges as known where known.id = undo_merge.id;
   perform private.require_role(merge.workspace_id, array['owner', 'admin', 'agent'], 'merge_not_found');
+  perform pg_catalog.pg_advisory_xact_lock(private.people_lock_key(merge.workspace_id));
   -- The person first, in the order of merge_people(); then the record, which may have changed in the meantime.
   perform 1
   from public.people as person
@@ -504,6 +521,7 @@ comment on function public.undo_merge(uuid) is
 revoke execute on function
   private.mergeable_fields(public.people),
   private.refresh_activity(uuid[]),
+  private.people_lock_key(uuid),
   private.move_to_person(uuid, uuid, uuid),
   private.add_number_identities(public.people, public.people),
   private.take_back_fields(public.people, public.person_merges),
@@ -519,3 +537,4 @@ grant execute on function
   private.undo_merge(uuid),
   public.undo_merge(uuid)
 to authenticated;
+grant execute on function private.people_lock_key(uuid) to service_role;

@@ -1,7 +1,7 @@
 -- Stores conversations and messages: the only way in for messages of any source.
 --
 -- ingest_conversations() is called by functions and stores batches; private.store_conversations() stores one
--- batch in seven steps. Unread is decided in 39_unread.sql, archive pages and changes in 33_archives.sql, the
+-- batch in eight steps. Unread is decided in 39_unread.sql, archive pages and changes in 33_archives.sql, the
 -- outbox in 52_outbox_settling.sql.
 
 -- What the steps pass on -------------------------------------------------------------------------
@@ -10,15 +10,18 @@
 create type private.ingest_item as (
   ordinal bigint,
   external_conversation_id text,
+  new_key text,
   participant_identifier text,
   participant_name text,
   is_live boolean,
   messages jsonb,
-  changes jsonb
+  changes jsonb,
+  conversation_id uuid
 );
 comment on type private.ingest_item is
   'An element of the batch, taken apart once: carrying the whole element through every join and sort costs more than '
-  'all other work together.';
+  'all other work together. external_conversation_id is the key of its conversation, and new_key the one it came with, '
+  'where no conversation had that. conversation_id: the conversation, where there was one.';
 
 create type private.ingest_thread as (
   conversation_id uuid,
@@ -99,6 +102,39 @@ comment on type private.ingest_judgement is
 
 -- The functions of this section are steps of private.store_conversations() and run under its settings.
 
+create function private.conversation_with_key(workspace_id uuid, platform text, key text)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- The first key from the wanted one on, in the order of the only index that has this order. With "=" Postgres may take
+  -- any index that begins with the workspace, as long as the table is small, and keep to it while the table grows.
+  return (
+    select found.id
+    from (
+      select conversation.id, conversation.workspace_id, conversation.platform, conversation.external_conversation_id
+      from public.conversations as conversation
+      where (conversation.workspace_id, conversation.platform, conversation.external_conversation_id)
+        >= (
+          conversation_with_key.workspace_id,
+          -- A function compares by the collation of its arguments; the index has that of the columns.
+          conversation_with_key.platform collate "default",
+          conversation_with_key.key collate "C"
+        )
+      order by conversation.workspace_id, conversation.platform, conversation.external_conversation_id
+      limit 1
+    ) as found
+    where found.workspace_id = conversation_with_key.workspace_id
+      and found.platform = conversation_with_key.platform
+      and found.external_conversation_id = conversation_with_key.key
+  );
+end;
+$$;
+comment on function private.conversation_with_key(uuid, text, text) is
+  'The conversation that has an external_conversation_id; null where none has it. Costs the same with any number of them.';
+
 create function private.thread_id_of(source public.connections, key text)
 returns uuid
 language plpgsql
@@ -107,17 +143,20 @@ set search_path = ''
 as $$
 begin
   return coalesce(
+    private.conversation_with_key(source.workspace_id, source.platform, thread_id_of.key),
     (
-      select conversation.id from public.conversations as conversation
-      where conversation.workspace_id = source.workspace_id
-        and conversation.platform = source.platform
-        and conversation.external_conversation_id = thread_id_of.key
-    ),
-    (
-      select alias.conversation_id from private.thread_aliases as alias
-      where alias.workspace_id = source.workspace_id
-        and alias.platform = source.platform
-        and alias.alias = thread_id_of.key
+      select found.conversation_id
+      from (
+        select alias.conversation_id, alias.workspace_id, alias.platform, alias.alias
+        from private.thread_aliases as alias
+        where (alias.workspace_id, alias.platform, alias.alias)
+          >= (source.workspace_id, source.platform collate "default", thread_id_of.key collate "C")
+        order by alias.workspace_id, alias.platform, alias.alias
+        limit 1
+      ) as found
+      where found.workspace_id = source.workspace_id
+        and found.platform = source.platform
+        and found.alias = thread_id_of.key
     )
   );
 end;
@@ -126,7 +165,192 @@ comment on function private.thread_id_of(public.connections, text) is
   'The conversation that has a key, else the one that has it as an alias; null where none has it. Locks are taken by the '
   'key of the conversation, under any name that a message comes.';
 
-create function private.create_and_lock_conversations(source public.connections, items private.ingest_item[])
+create function private.phone_aliases(
+  source public.connections,
+  external_conversation_id text,
+  participant_identifier text
+)
+returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  digits constant text := case when source.platform in ('whatsapp', 'signal') then private.phone_digits_of(
+    -- Kapso's keys, and those of bridges that put their own number in front.
+    source.platform, regexp_replace(phone_aliases.external_conversation_id, '^[0-9]+:(?=[+]?[0-9]+$)', '')
+  ) end;
+begin
+  if digits is null
+    or coalesce(private.phone_digits_of(source.platform, phone_aliases.participant_identifier), digits) <> digits
+  then
+    return '{}';
+  end if;
+  return array_remove(
+    array[source.phone_number_id || ':' || digits, 'phone:' || source.id || ':' || digits], null
+  );
+end;
+$$;
+comment on function private.phone_aliases(public.connections, text, text) is
+  'Names that a conversation has whose key is the phone number of its participant: one for the number of the connection, '
+  'as Kapso''s events have it, and one for the connection. None for other conversations, such as groups.';
+
+create function private.clean_name(name text)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return nullif(btrim(
+    clean_name.name,
+    E' \t\n\r\u00a0\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff'
+  ), '');
+end;
+$$;
+comment on function private.clean_name(text) is
+  'A name without spaces around it; null where nothing is left. Marks of direction and joiners are no name.';
+
+create function private.read_items(source public.connections, conversations jsonb)
+returns private.ingest_item[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  items private.ingest_item[];
+  are_known boolean;
+begin
+  -- Nearly always all of them are known by the keys they come with.
+  select
+    coalesce(array_agg(
+      row(
+        item.ordinal,
+        known.external_conversation_id,
+        null,
+        item.value ->> 'participant_identifier',
+        private.clean_name(item.value ->> 'participant_name'),
+        not coalesce((item.value ->> 'is_history')::boolean, false),
+        item.value -> 'messages',
+        item.value -> 'changes',
+        known.id
+      )::private.ingest_item
+      order by item.ordinal
+    ), '{}'),
+    coalesce(bool_and(known.id is not null), true)
+  into items, are_known
+  from jsonb_array_elements(read_items.conversations) with ordinality as item (value, ordinal)
+  cross join lateral (
+    select private.thread_id_of(source, item.value ->> 'external_conversation_id') as id
+    -- Once, and not for each use of its result.
+    offset 0
+  ) as own
+  left join public.conversations as known on known.id = own.id;
+  if are_known then
+    return items;
+  end if;
+
+  with given as (
+    select item.ordinal, item.value, own.id is null as is_new, coalesce(own.id, (
+      select private.thread_id_of(source, name.value) from unnest(phone.names) as name (value)
+      where private.thread_id_of(source, name.value) is not null
+      limit 1
+    )) as conversation_id, phone.names
+    from jsonb_array_elements(read_items.conversations) with ordinality as item (value, ordinal)
+    cross join lateral (
+      select private.thread_id_of(source, item.value ->> 'external_conversation_id') as id
+      -- Once, and not for each use of its result.
+      offset 0
+    ) as own
+    cross join lateral (
+      select case when own.id is null then nullif(private.phone_aliases(
+        source, item.value ->> 'external_conversation_id', item.value ->> 'participant_identifier'
+      ), '{}') end as names
+    ) as phone
+  )
+  select coalesce(array_agg(
+    row(
+      given.ordinal,
+      coalesce(
+        (
+          select known.external_conversation_id from public.conversations as known
+          where known.id = given.conversation_id
+        ),
+        -- Two keys of one new contact in the same batch.
+        given.first_key,
+        given.value ->> 'external_conversation_id'
+      ),
+      case when given.is_new then given.value ->> 'external_conversation_id' end,
+      given.value ->> 'participant_identifier',
+      private.clean_name(given.value ->> 'participant_name'),
+      not coalesce((given.value ->> 'is_history')::boolean, false),
+      given.value -> 'messages',
+      given.value -> 'changes',
+      given.conversation_id
+    )::private.ingest_item
+    order by given.ordinal
+  ), '{}')
+  into items
+  from (
+    select given.*,
+      case when given.names is not null
+        then first_value(given.value ->> 'external_conversation_id')
+          over (partition by given.names order by given.ordinal)
+      end as first_key
+    from given
+  ) as given;
+  return items;
+end;
+$$;
+comment on function private.read_items(public.connections, jsonb) is
+  'Take a batch apart, and find the key of each conversation: it may be known by another name.';
+
+create function private.lock_new_contacts(source public.connections, items private.ingest_item[])
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  contacts bigint[];
+begin
+  select array_agg(distinct private.contact_lock_key(split_part(alias.value, ':', -1)))
+  into contacts
+  from unnest(lock_new_contacts.items) as item
+  cross join lateral unnest(
+    private.phone_aliases(source, item.new_key, item.participant_identifier)
+  ) as alias (value)
+  where item.new_key is not null;
+  -- All of them in one order, before any row: private.lock_contacts takes the same locks.
+  perform pg_catalog.pg_advisory_xact_lock(contact.key)
+  from (select key from unnest(contacts) as known (key) order by key) as contact;
+  return contacts is not null;
+end;
+$$;
+comment on function private.lock_new_contacts(public.connections, private.ingest_item[]) is
+  'Lock the phone numbers of conversations that do not exist yet under the keys of a batch, until the transaction ends. '
+  'Otherwise two first messages of one contact, under two keys, would create two conversations. True where it locked any.';
+
+create function private.creates_conversation(item private.ingest_item)
+returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return jsonb_array_length(item.messages) > 0 or jsonb_array_length(coalesce(item.changes, '[]')) = 0;
+end;
+$$;
+comment on function private.creates_conversation(private.ingest_item) is
+  'Whether an element of a batch creates its conversation where it does not exist: it has messages, or it is about the '
+  'participant.';
+
+create function private.create_and_lock_conversations(
+  source public.connections,
+  items private.ingest_item[],
+  has_new boolean
+)
 returns private.ingest_thread[]
 language plpgsql
 volatile
@@ -134,69 +358,119 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  wanted_count bigint;
+  are_locked boolean;
   created uuid[] := '{}';
   threads private.ingest_thread[];
 begin
   -- One attempt is enough, unless a conversation of the batch is deleted between the two statements.
   for attempt in 1..5 loop
-    -- Inserted in the order of their ids, as they are locked below, so that two batches can never wait for each
-    -- other in a circle.
-    -- A look-up by the whole key for each conversation: Postgres knows nothing of how workspaces differ in size, and
-    -- would read all conversations of a workspace where it expects few.
-    with wanted as (
-      select distinct on (item.external_conversation_id collate "C")
-        item.external_conversation_id collate "C" as external_conversation_id,
-        item.participant_identifier
-      from unnest(items) as item
-      order by item.external_conversation_id collate "C", item.ordinal
-    ),
-    made as (
-      insert into public.conversations
-        (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
-      select source.workspace_id, source.user_id, source.id, source.platform,
-        wanted.external_conversation_id, wanted.participant_identifier
-      from wanted
-      where (
-        select true from public.conversations as existing
-        where existing.workspace_id = source.workspace_id
-          and existing.platform = source.platform
-          and existing.external_conversation_id = wanted.external_conversation_id
-      ) is null
-      order by wanted.external_conversation_id
-      on conflict on constraint conversations_thread_key do nothing
-      returning conversations.id
-    )
-    select created || array(select made.id from made), (select count(*) from wanted) into created, wanted_count;
+    -- Nearly always all of them exist.
+    if attempt > 1 or create_and_lock_conversations.has_new then
+      -- Inserted in the order of their ids, as they are locked below, so that two batches can never wait for each
+      -- other in a circle.
+      with wanted as (
+        select distinct on (item.external_conversation_id collate "C")
+          item.external_conversation_id collate "C" as external_conversation_id,
+          item.participant_identifier
+        from unnest(items) as item
+        where private.creates_conversation(item)
+          and case
+            when attempt = 1 then item.conversation_id
+            else private.conversation_with_key(source.workspace_id, source.platform, item.external_conversation_id)
+          end is null
+        order by item.external_conversation_id collate "C", item.ordinal
+      ),
+      made as (
+        insert into public.conversations
+          (workspace_id, user_id, connection_id, platform, external_conversation_id, participant_identifier)
+        select source.workspace_id, source.user_id, source.id, source.platform,
+          wanted.external_conversation_id, wanted.participant_identifier
+        from wanted
+        order by wanted.external_conversation_id
+        on conflict on constraint conversations_thread_key do nothing
+        returning conversations.id
+      )
+      select created || array(select made.id from made) into created;
+    end if;
 
-    select coalesce(array_agg(locked.thread), '{}') into threads
+    select coalesce(array_agg(locked.thread) filter (where locked.id is not null), '{}'),
+      bool_and(locked.id is not null) filter (where wanted.is_created)
+    into threads, are_locked
     from (
-      select distinct item.external_conversation_id collate "C" as external_conversation_id
+      select item.external_conversation_id collate "C" as external_conversation_id,
+        bool_or(private.creates_conversation(item)) as is_created,
+        case when attempt = 1 then min(item.conversation_id::text)::uuid end as known_id
       from unnest(items) as item
+      group by 1
       order by 1
     ) as wanted
-    cross join lateral (
-      select row(
+    left join lateral (
+      select conversation.id, row(
         conversation.id, conversation.external_conversation_id, conversation.message_count,
         conversation.archived_message_count, conversation.head_started_at, conversation.last_inbound_at,
         conversation.last_message_at, conversation.closed_at, conversation.person_id,
         conversation.participant_identifier, conversation.participant_name, conversation.id = any (created)
       )::private.ingest_thread as thread
       from public.conversations as conversation
-      where conversation.workspace_id = source.workspace_id
-        and conversation.platform = source.platform
-        and conversation.external_conversation_id = wanted.external_conversation_id
+      where conversation.id = coalesce(
+          wanted.known_id,
+          private.conversation_with_key(source.workspace_id, source.platform, wanted.external_conversation_id)
+        )
+        -- It may have got another key since. Written so that no index seems to fit.
+        and conversation.external_conversation_id is not distinct from wanted.external_conversation_id
       for no key update
-    ) as locked;
-    if cardinality(threads) = wanted_count then
+    ) as locked on true;
+    if are_locked is not false then
       return threads;
     end if;
   end loop;
   raise exception 'The conversations of the batch keep being deleted' using errcode = '40001';
 end;
 $$;
-comment on function private.create_and_lock_conversations(public.connections, private.ingest_item[]) is
-  'Create the conversations of a batch that do not exist yet, and lock all of them in the order of their ids.';
+comment on function private.create_and_lock_conversations(public.connections, private.ingest_item[], boolean) is
+  'Create the conversations of a batch that do not exist yet, and lock all of them in the order of their ids. A change '
+  'alone creates none. has_new: whether any of them is unknown.';
+
+create function private.name_conversations(
+  source public.connections,
+  items private.ingest_item[],
+  threads private.ingest_thread[]
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
+  select distinct on (name.value) source.workspace_id, source.platform, name.value, thread.conversation_id
+  from unnest(name_conversations.items) as item
+  join unnest(name_conversations.threads) as thread using (external_conversation_id)
+  cross join lateral unnest(
+    private.phone_aliases(source, item.new_key, item.participant_identifier) || item.new_key
+  ) as name (value)
+  where item.new_key is not null and name.value collate "C" <> thread.external_conversation_id
+  order by name.value, item.ordinal
+  on conflict on constraint thread_aliases_pkey do nothing;
+end;
+$$;
+comment on function private.name_conversations(
+  public.connections, private.ingest_item[], private.ingest_thread[]
+) is
+  'Keep the other names of the conversations of a batch: keys that came for the first time, and phone numbers.';
+
+create function private.latest_sent_at()
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return now() + interval '5 minutes';
+end;
+$$;
+comment on function private.latest_sent_at() is
+  'The latest time that a sender may claim. Clocks differ by a few minutes; what is later counts as now.';
 
 create function private.arrival_time(sent_at timestamptz)
 returns timestamptz
@@ -206,14 +480,14 @@ set search_path = ''
 as $$
 begin
   return case
-    -- As exact as the text of private.with_arrival_time.
-    when arrival_time.sent_at > now() + interval '5 minutes' then date_trunc('milliseconds', now())
+    -- As exact as the text of private.arrived_message.
+    when arrival_time.sent_at > private.latest_sent_at() then date_trunc('milliseconds', now())
     else arrival_time.sent_at
   end;
 end;
 $$;
 comment on function private.arrival_time(timestamptz) is
-  'The time of a message: what its sender says, but the present where that is more than five minutes in the future.';
+  'The time of a message: what its sender says, but the present where that is after private.latest_sent_at.';
 
 create function private.past(moment timestamptz)
 returns timestamptz
@@ -228,24 +502,34 @@ end;
 $$;
 comment on function private.past(timestamptz) is 'A time, or the present where it is in the future; null stays null.';
 
-create function private.with_arrival_time(body jsonb)
+create function private.arrived_message(body jsonb, keeps_deleted boolean)
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  arrived jsonb := arrived_message.body;
 begin
-  if (body ->> 'sent_at')::timestamptz <= now() + interval '5 minutes' then
-    return body;
+  if (arrived ->> 'sent_at')::timestamptz > private.latest_sent_at() then
+    arrived := arrived || jsonb_build_object(
+      'sent_at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'metadata', coalesce(arrived -> 'metadata', '{}') || jsonb_build_object('claimed_sent_at', arrived ->> 'sent_at')
+    );
   end if;
-  return body || jsonb_build_object(
-    'sent_at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    'metadata', coalesce(body -> 'metadata', '{}') || jsonb_build_object('claimed_sent_at', body ->> 'sent_at')
-  );
+  if arrived ?| '{reactions,deleted_at}' then
+    arrived := private.change_message(
+      arrived - 'reactions',
+      array[jsonb_build_object('reactions', coalesce(nullif(arrived -> 'reactions', 'null'), '[]'))],
+      arrived_message.keeps_deleted
+    );
+  end if;
+  return arrived;
 end;
 $$;
-comment on function private.with_arrival_time(jsonb) is
-  'A message with the time of private.arrival_time; the time that its sender claims is in its metadata.';
+comment on function private.arrived_message(jsonb, boolean) is
+  'A message as it is stored: with the time of private.arrival_time, where the time that its sender claims is kept in '
+  'its metadata, and with its reactions and its deletion as private.change_message has them.';
 
 create function private.judge_messages(
   source public.connections,
@@ -260,17 +544,28 @@ as $$
 #variable_conflict use_column
 declare
   judgement private.ingest_judgement;
+  keeps_deleted constant boolean := private.keeps_deleted(source.workspace_id);
+  scope constant text := private.ledger_scope(source.workspace_id, source.platform);
+  latest constant timestamptz := private.latest_sent_at();
 begin
   with incoming as (
     select
       thread.conversation_id,
       item.ordinal as item_ordinal,
       message.ordinal as message_ordinal,
-      private.arrival_time((message.value ->> 'sent_at')::timestamptz) as sent_at,
+      -- Nearly every message is stored as it comes, without a call for each.
+      case
+        when (message.value ->> 'sent_at')::timestamptz <= latest then (message.value ->> 'sent_at')::timestamptz
+        else private.arrival_time((message.value ->> 'sent_at')::timestamptz)
+      end as sent_at,
       item.is_live,
       message.value ->> 'direction' as direction,
-      private.with_arrival_time(message.value) as body,
-      private.message_digest(message.value ->> 'id') as message_digest,
+      case
+        when (message.value ->> 'sent_at')::timestamptz <= latest
+          and not message.value ?| '{reactions,deleted_at}' then message.value
+        else private.arrived_message(message.value, keeps_deleted)
+      end as body,
+      private.message_digest(scope || (message.value ->> 'id')) as message_digest,
       case when thread.archived_message_count > 0 then thread.head_started_at end as late_before,
       thread.last_inbound_at,
       item.ordinal << 32 | message.ordinal as place
@@ -384,7 +679,7 @@ begin
         group by summed.conversation_id, summed.item_ordinal
       ) as every
     ),
-    -- A known message may still bring its newer status, a reaction or its media.
+    -- A known message may still bring its newer status, a reaction, its newer text, its deletion or its media.
     array_agg(
       row(judged.conversation_id, judged.body ->> 'id', judged.message_digest, judged.body)::private.ingest_change
     ) filter (
@@ -392,7 +687,7 @@ begin
         and (
           judged.body ->> 'status' is not null
           or judged.body ->> 'media_url' is not null
-          or judged.body ? 'reactions'
+          or judged.body ?| '{reactions,edited_at,deleted_at}'
         )
     )
   into judgement.messages, judgement.arrivals, judgement.repeated
@@ -534,15 +829,7 @@ begin
     messages = case
       when head.messages is not null then head.messages
       when appended.messages is null then conversation.messages
-      -- The common case, an append, needs no unpacking and sorting.
-      when arrived.first_sent_at
-        >= coalesce((conversation.messages -> -1 ->> 'sent_at')::timestamptz, '-infinity')
-        then conversation.messages || appended.messages
-      else (
-        select jsonb_agg(stored.value order by (stored.value ->> 'sent_at')::timestamptz, stored.ordinal)
-        from jsonb_array_elements(conversation.messages || appended.messages) with ordinality
-          as stored (value, ordinal)
-      )
+      else private.with_messages(conversation.messages, appended.messages, arrived.first_sent_at)
     end,
     head_started_at = coalesce(head.started_at, least(conversation.head_started_at, arrived.first_sent_at)),
     message_count = conversation.message_count + coalesce(arrived.added, 0),
@@ -555,10 +842,11 @@ begin
     last_arrival_at = case when arrived.live_added > 0 then arrived.arrived_at else conversation.last_arrival_at end,
     last_message_preview = case
       when shown.body is null then conversation.last_message_preview
-      else private.message_preview(shown.body ->> 'content', shown.body ->> 'type')
+      else private.message_preview(shown.body)
     end,
     last_message_type = coalesce(shown.body ->> 'type', conversation.last_message_type),
     last_message_direction = coalesce(shown.body ->> 'direction', conversation.last_message_direction),
+    last_message_id = coalesce(shown.body ->> 'id', conversation.last_message_id),
     status = case when becomes.is_reopened then 'open' else conversation.status end,
     closed_at = case when becomes.is_reopened then null else conversation.closed_at end,
     updated_at = now()
@@ -589,6 +877,7 @@ comment on function private.update_conversations(
   'status.';
 
 create function private.collect_changes(
+  source public.connections,
   items private.ingest_item[],
   threads private.ingest_thread[],
   messages private.ingest_message[]
@@ -612,12 +901,30 @@ begin
       using unnest(messages) as message
       where waiting.conversation_id = message.conversation_id
         and waiting.message_id = message.body ->> 'id'
-      returning waiting.conversation_id, waiting.message_id, waiting.change
+      returning waiting.conversation_id, waiting.message_id, waiting.message_digest, waiting.change
     )
     select array_agg(
-      row(
-        released.conversation_id, released.message_id, private.message_digest(released.message_id), released.change
-      )::private.ingest_change
+      row(released.conversation_id, released.message_id, released.message_digest, released.change)::private.ingest_change
+    )
+    into waited
+    from released;
+  end if;
+  -- Changes that name no conversation.
+  if exists (
+    select 1 from private.waiting_updates as waiting
+    where waiting.workspace_id = source.workspace_id and waiting.conversation_id is null
+  ) then
+    with released as (
+      delete from private.waiting_updates as waiting
+      using unnest(messages) as message
+      where waiting.conversation_id is null
+        and waiting.message_digest
+          = private.ledger_digest(source.workspace_id, source.platform, message.body ->> 'id')
+        and private.is_for_conversation(source, waiting.change, message.conversation_id)
+      returning message.conversation_id, waiting.message_id, waiting.message_digest, waiting.change
+    )
+    select waited || array_agg(
+      row(released.conversation_id, released.message_id, released.message_digest, released.change)::private.ingest_change
     )
     into waited
     from released;
@@ -626,7 +933,7 @@ begin
     select array_agg(
       row(
         thread.conversation_id, change.value ->> 'message_id',
-        private.message_digest(change.value ->> 'message_id'), change.value
+        private.ledger_digest(source.workspace_id, source.platform, change.value ->> 'message_id'), change.value
       )::private.ingest_change
     )
     into given
@@ -637,9 +944,46 @@ begin
   return waited || given;
 end;
 $$;
-comment on function private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]) is
+comment on function private.collect_changes(
+  public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[]
+) is
   'The changes a batch brings and those that waited for its new messages, which wait no longer; null where there is '
   'none.';
+
+create function private.keep_unplaced_changes(
+  source public.connections,
+  items private.ingest_item[],
+  threads private.ingest_thread[]
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform private.wait_for_messages(source.workspace_id, array_agg(
+    row(
+      null, change.value ->> 'message_id',
+      private.ledger_digest(source.workspace_id, source.platform, change.value ->> 'message_id'),
+      -- Ids of WhatsApp are unique, and its conversations have several names. Elsewhere another conversation may have a
+      -- message with this id.
+      case when source.platform = 'whatsapp' then change.value
+        else change.value || jsonb_build_object('external_conversation_id', item.external_conversation_id)
+      end
+    )::private.ingest_change
+  ))
+  from unnest(keep_unplaced_changes.items) as item
+  cross join lateral jsonb_array_elements(item.changes) as change (value)
+  where item.external_conversation_id not in (
+    select thread.external_conversation_id from unnest(keep_unplaced_changes.threads) as thread
+  )
+  having count(*) > 0;
+end;
+$$;
+comment on function private.keep_unplaced_changes(
+  public.connections, private.ingest_item[], private.ingest_thread[]
+) is
+  'Keep the changes of a batch whose conversation does not exist yet, until their messages arrive.';
 
 create function private.touch_people(arrivals private.ingest_arrival[])
 returns void
@@ -695,46 +1039,46 @@ as $$
 #variable_conflict use_column
 declare
   items private.ingest_item[];
+  has_new_keys boolean;
   threads private.ingest_thread[];
   judged private.ingest_judgement;
   heads private.ingest_head[];
   changes private.ingest_change[];
 begin
-  select coalesce(array_agg(
-    row(
-      item.ordinal,
-      coalesce(
-        (
-          select known.external_conversation_id from public.conversations as known
-          where known.id = private.thread_id_of(source, item.value ->> 'external_conversation_id')
-        ),
-        item.value ->> 'external_conversation_id'
-      ),
-      item.value ->> 'participant_identifier',
-      -- Marks of direction and joiners are no name.
-      nullif(btrim(
-        item.value ->> 'participant_name',
-        E' \t\n\r\u00a0\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff'
-      ), ''),
-      not coalesce((item.value ->> 'is_history')::boolean, false),
-      item.value -> 'messages',
-      item.value -> 'changes'
-    )::private.ingest_item
-  ), '{}')
-  into items
-  from jsonb_array_elements(store_conversations.conversations) with ordinality as item (value, ordinal);
+  items := private.read_items(source, store_conversations.conversations);
+  has_new_keys := exists (select 1 from unnest(items) as item where item.new_key is not null);
+  if has_new_keys and private.lock_new_contacts(source, items) then
+    -- Another transaction may have created them meanwhile.
+    items := private.read_items(source, store_conversations.conversations);
+  end if;
 
   -- 1. The rows of the conversations, locked.
-  threads := private.create_and_lock_conversations(source, items);
+  threads := private.create_and_lock_conversations(source, items, has_new_keys);
+  if has_new_keys then
+    perform private.name_conversations(source, items, threads);
+  end if;
 
-  -- 2. The ledger decides what is new.
-  judged := private.judge_messages(source, items, threads);
+  if cardinality(items) = 1 and cardinality(threads) = 1
+    and private.append_message(source, items[1], threads[1])
+  then
+    return query
+    select items[1].ordinal, threads[1].conversation_id, items[1].external_conversation_id, 'updated'::text, 1;
+    return;
+  end if;
 
-  -- 3. Archive pages of long conversations.
-  heads := private.archive_messages(source.workspace_id, threads, judged.messages, judged.arrivals);
+  -- Elements with nothing but changes have nothing of steps 2 to 4.
+  if exists (select 1 from unnest(items) as item where private.creates_conversation(item)) then
+    -- 2. The ledger decides what is new.
+    judged := private.judge_messages(source, items, threads);
 
-  -- 4. The conversations.
-  perform private.update_conversations(source, items, threads, judged.messages, judged.arrivals, heads);
+    -- 3. Archive pages of long conversations.
+    if judged.arrivals is not null then
+      heads := private.archive_messages(source.workspace_id, threads, judged.messages, judged.arrivals);
+    end if;
+
+    -- 4. The conversations.
+    perform private.update_conversations(source, items, threads, judged.messages, judged.arrivals, heads);
+  end if;
 
   -- 5. Messages members sent whose outcome is unknown.
   if exists (
@@ -745,13 +1089,21 @@ begin
     perform private.settle_arrivals(judged.messages);
   end if;
 
-  -- 6. Statuses, reactions and media.
-  changes := judged.repeated || private.collect_changes(items, threads, judged.messages);
+  -- 6. Statuses, reactions, edits, deletions and media.
+  changes := judged.repeated || private.collect_changes(source, items, threads, judged.messages);
   if changes is not null then
     perform private.apply_changes(changes);
   end if;
+  if cardinality(threads) < cardinality(items) then
+    perform private.keep_unplaced_changes(source, items, threads);
+  end if;
 
-  -- 7. The people behind the conversations.
+  -- 7. The index of the search in messages.
+  if judged.messages is not null then
+    perform private.queue_for_index(source.workspace_id, judged.messages);
+  end if;
+
+  -- 8. The people behind the conversations.
   if judged.arrivals is not null then
     perform private.touch_people(judged.arrivals);
   end if;
@@ -760,7 +1112,7 @@ begin
   select
     item.ordinal,
     thread.conversation_id,
-    thread.external_conversation_id,
+    item.external_conversation_id,
     case
       when thread.is_created
         and row_number() over (partition by thread.conversation_id order by item.ordinal) = 1 then 'created'
@@ -769,7 +1121,7 @@ begin
     end,
     coalesce(arrival.added, 0)
   from unnest(items) as item
-  join unnest(threads) as thread using (external_conversation_id)
+  left join unnest(threads) as thread using (external_conversation_id)
   left join unnest(judged.arrivals) as arrival on arrival.item_ordinal = item.ordinal;
 end;
 $$;
@@ -865,33 +1217,55 @@ comment on function public.ingest_conversations(uuid, jsonb) is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.conversation_with_key(uuid, text, text),
   private.thread_id_of(public.connections, text),
-  private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.phone_aliases(public.connections, text, text),
+  private.clean_name(text),
+  private.read_items(public.connections, jsonb),
+  private.lock_new_contacts(public.connections, private.ingest_item[]),
+  private.creates_conversation(private.ingest_item),
+  private.create_and_lock_conversations(public.connections, private.ingest_item[], boolean),
+  private.name_conversations(public.connections, private.ingest_item[], private.ingest_thread[]),
+  private.latest_sent_at(),
   private.arrival_time(timestamptz),
   private.past(timestamptz),
-  private.with_arrival_time(jsonb),
+  private.arrived_message(jsonb, boolean),
   private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.update_conversations(
     public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
     private.ingest_arrival[], private.ingest_head[]
   ),
-  private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]),
+  private.collect_changes(
+    public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[]
+  ),
+  private.keep_unplaced_changes(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.touch_people(private.ingest_arrival[]),
   private.store_conversations(public.connections, jsonb),
   public.ingest_conversations(uuid, jsonb)
 from public, anon, authenticated, service_role;
 grant execute on function
+  private.conversation_with_key(uuid, text, text),
   private.thread_id_of(public.connections, text),
-  private.create_and_lock_conversations(public.connections, private.ingest_item[]),
+  private.phone_aliases(public.connections, text, text),
+  private.clean_name(text),
+  private.read_items(public.connections, jsonb),
+  private.lock_new_contacts(public.connections, private.ingest_item[]),
+  private.creates_conversation(private.ingest_item),
+  private.create_and_lock_conversations(public.connections, private.ingest_item[], boolean),
+  private.name_conversations(public.connections, private.ingest_item[], private.ingest_thread[]),
+  private.latest_sent_at(),
   private.arrival_time(timestamptz),
   private.past(timestamptz),
-  private.with_arrival_time(jsonb),
+  private.arrived_message(jsonb, boolean),
   private.judge_messages(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.update_conversations(
     public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[],
     private.ingest_arrival[], private.ingest_head[]
   ),
-  private.collect_changes(private.ingest_item[], private.ingest_thread[], private.ingest_message[]),
+  private.collect_changes(
+    public.connections, private.ingest_item[], private.ingest_thread[], private.ingest_message[]
+  ),
+  private.keep_unplaced_changes(public.connections, private.ingest_item[], private.ingest_thread[]),
   private.touch_people(private.ingest_arrival[]),
   private.store_conversations(public.connections, jsonb),
   public.ingest_conversations(uuid, jsonb)

@@ -4,7 +4,7 @@ create table private.media_copies (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   message_id text collate "C" not null,
   workspace_id uuid not null,
-  connection_id uuid not null,
+  connection_id uuid,
   message_type text not null,
   link text,
   media_id text,
@@ -17,8 +17,6 @@ create table private.media_copies (
   error text,
   path text,
   constraint media_copies_pkey primary key (conversation_id, message_id),
-  constraint media_copies_workspace_id_connection_id_fkey
-    foreign key (workspace_id, connection_id) references public.connections (workspace_id, id) on delete cascade,
   constraint media_copies_state_check check (state in ('waiting', 'stored', 'linked', 'failed'))
 );
 comment on table private.media_copies is
@@ -26,7 +24,8 @@ comment on table private.media_copies is
 comment on column private.media_copies.conversation_id is 'The conversation.';
 comment on column private.media_copies.message_id is 'The message.';
 comment on column private.media_copies.workspace_id is 'The workspace: the first part of the path in Storage.';
-comment on column private.media_copies.connection_id is 'The Kapso number that can fetch the file.';
+comment on column private.media_copies.connection_id is
+  'The Kapso number that can fetch the file. Null some minutes after it was deleted: the copy stays.';
 comment on column private.media_copies.message_type is 'image, audio, video or file.';
 comment on column private.media_copies.link is 'Link to Kapso''s copy. Null: Kapso had none when the message arrived.';
 comment on column private.media_copies.media_id is 'Meta''s id of the file, by which it can be fetched for some days.';
@@ -110,6 +109,11 @@ begin
     (message.value ->> 'sent_at')::timestamptz
   from jsonb_array_elements(coalesce(queue_media.messages, '[]')) as message (value)
   where message.value ->> 'type' in ('image', 'audio', 'video', 'file')
+    -- A message can be deleted before it arrives.
+    and (
+      private.find_message(queue_media.conversation_id, message.value ->> 'id') ->> 'deleted_at' is null
+      or private.keeps_deleted(source.workspace_id)
+    )
   order by message.value ->> 'id' collate "C", message.value ->> 'media_url' nulls last
   on conflict on constraint media_copies_pkey do update
   -- The link arrived later than the message.
@@ -263,7 +267,7 @@ comment on function public.finish_media_copies(uuid, jsonb) is
 create function public.connections_with_due_media(max_connections integer default 10)
 returns table (connection_id uuid)
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 #variable_conflict use_column
@@ -356,7 +360,14 @@ comment on function public.forget_media_orphans(text[]) is
 -- Reading ----------------------------------------------------------------------------------------
 
 create function public.message_source(conversation_id uuid, message_id text)
-returns table (workspace_id uuid, connection_id uuid, phone_number_id text, media_url text, metadata jsonb)
+returns table (
+  workspace_id uuid,
+  connection_id uuid,
+  phone_number_id text,
+  media_url text,
+  metadata jsonb,
+  copy_path text
+)
 language plpgsql
 stable
 set search_path = ''
@@ -365,43 +376,27 @@ as $$
 declare
   conversation public.conversations;
   connection public.connections;
-  found jsonb;
-  filed_at timestamptz;
+  found constant jsonb := private.find_message(message_source.conversation_id, message_source.message_id);
 begin
+  if found is null then
+    return;
+  end if;
   select known.* into conversation
   from public.conversations as known
   where known.id = message_source.conversation_id;
-  -- The ledger has its time, and thereby its page.
-  select key.sent_at into filed_at
-  from private.message_keys as key
-  where key.conversation_id = conversation.id
-    and key.message_digest = private.message_digest(message_source.message_id);
-  if filed_at is null then
-    return;
-  end if;
-  select stored.value into found
-  from jsonb_array_elements(conversation.messages) as stored (value)
-  where stored.value ->> 'id' = message_source.message_id;
-  if found is null then
-    select stored.value into found
-    from public.conversation_archives as page
-    cross join jsonb_array_elements(page.messages) as stored (value)
-    where page.conversation_id = conversation.id
-      and page.first_sent_at <= filed_at and page.last_sent_at >= filed_at
-      and stored.value ->> 'id' = message_source.message_id;
-  end if;
-  if found is null then
-    return;
-  end if;
   connection := private.sending_connection(conversation);
   return query
   select conversation.workspace_id, connection.id, connection.phone_number_id, found ->> 'media_url',
-    found -> 'metadata';
+    found -> 'metadata',
+    (
+      select copy.path from private.media_copies as copy
+      where copy.conversation_id = conversation.id and copy.message_id = message_source.message_id
+    );
 end;
 $$;
 comment on function public.message_source(uuid, text) is
   'Where the file of a message is, and the number whose Kapso account may still have it; no row where there is no '
-  'such message. For service_role only.';
+  'such message. copy_path: where this project has put its copy. For service_role only.';
 
 -- Who may call these functions -------------------------------------------------------------------
 

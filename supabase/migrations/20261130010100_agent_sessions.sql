@@ -63,7 +63,7 @@ comment on column public.agent_sessions.messages is
   'The newest 50 messages, oldest first: an array of PreviousMessage, defined in '
   'supabase/functions/_shared/contracts/conversation_sync/answers.ts.';
 comment on column public.agent_sessions.last_user_message is 'The text of the newest message of the customer.';
-comment on column public.agent_sessions.current_order_id is 'The order that was linked last.';
+comment on column public.agent_sessions.current_order_id is 'The order that was linked last: the last of order_history.';
 comment on column public.agent_sessions.order_history is 'Every linked order, oldest first.';
 comment on column public.agent_sessions.is_active is
   'False once it was ended. An expired session may still have true: check expires_at as well.';
@@ -162,24 +162,6 @@ comment on type private.opened_agent_session is
   'A session and the outcome of opening it for a write: ok, or conflict where it has another version; created for a '
   'new one.';
 
-create function private.require_agent_key(key_sha256 text)
-returns uuid[]
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  workspaces uuid[] := private.workspaces_of_agent_key(require_agent_key.key_sha256);
-begin
-  if workspaces is null then
-    raise exception 'invalid_agent_key' using errcode = 'PT401';
-  end if;
-  return workspaces;
-end;
-$$;
-comment on function private.require_agent_key(text) is
-  'The workspaces of a key (its SHA-256 in hexadecimal). Refuses an unknown or revoked key with invalid_agent_key.';
-
 create function private.open_agent_session(
   key_sha256 text,
   session_id text,
@@ -194,7 +176,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  workspaces uuid[] := private.require_agent_key(open_agent_session.key_sha256);
+  workspaces uuid[] := private.use_agent_key(open_agent_session.key_sha256);
   opened private.opened_agent_session;
   known public.agent_sessions;
 begin
@@ -253,14 +235,45 @@ begin
   if session.messages <> '[]' then
     own := own - '{previousMessages,lastUserMessage}'::text[];
   end if;
-  if session.order_history <> '{}' then
-    own := own - '{currentOrderId,orderHistory}'::text[];
-  end if;
-  return case when change_agent_context.merge then session.context || own else own end;
+  return case when change_agent_context.merge then session.context || own else own end
+    -- private.link_orders() has taken them.
+    - '{currentOrderId,orderHistory}'::text[];
 end;
 $$;
 comment on function private.change_agent_context(public.agent_sessions, jsonb, boolean) is
-  'The context of a session after a change, key by key or as a whole.';
+  'The context of a session after a change, key by key or as a whole, without orders.';
+
+create function private.link_orders(session public.agent_sessions, change jsonb)
+returns text[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  -- With those that the session kept in its context, where orders were kept before they were linked.
+  written jsonb := session.context || link_orders.change;
+  orders text[] := session.order_history;
+  order_id text;
+begin
+  for order_id in
+    select named.value
+    from jsonb_array_elements_text(
+      case when jsonb_typeof(written -> 'orderHistory') = 'array' then written -> 'orderHistory' else '[]' end
+    ) as named (value)
+    union all
+    select written ->> 'currentOrderId'
+  loop
+    -- A known order is part of a copy that the agent received earlier: it changes nothing.
+    if order_id is not null and order_id <> all (orders) then
+      orders := orders || order_id;
+    end if;
+  end loop;
+  return orders;
+end;
+$$;
+comment on function private.link_orders(public.agent_sessions, jsonb) is
+  'The orders of a session, oldest first, after a context with currentOrderId and orderHistory was written: new ids are '
+  'linked in their order, known ones change nothing. The last order is the current one.';
 
 create function private.is_too_large(value jsonb, max_bytes integer)
 returns boolean
@@ -288,6 +301,7 @@ begin
   if prune_agent_sessions.keep_days is null or prune_agent_sessions.keep_days < 1 then
     raise exception 'keep_days must be at least 1' using errcode = '22023';
   end if;
+  perform pg_catalog.pg_advisory_xact_lock(private.pruning_lock());
   delete from public.agent_sessions as session
   where session.expires_at < now() - make_interval(days => prune_agent_sessions.keep_days);
   get diagnostics pruned = row_count;
@@ -302,19 +316,19 @@ comment on function public.prune_agent_sessions(integer) is
 
 revoke execute on function
   private.agent_session_state(public.agent_sessions),
-  private.require_agent_key(text),
   private.open_agent_session(text, text, text, text, bigint, text),
   private.agent_answer(private.opened_agent_session),
   private.change_agent_context(public.agent_sessions, jsonb, boolean),
+  private.link_orders(public.agent_sessions, jsonb),
   private.is_too_large(jsonb, integer),
   public.prune_agent_sessions(integer)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.agent_session_state(public.agent_sessions),
-  private.require_agent_key(text),
   private.open_agent_session(text, text, text, text, bigint, text),
   private.agent_answer(private.opened_agent_session),
   private.change_agent_context(public.agent_sessions, jsonb, boolean),
+  private.link_orders(public.agent_sessions, jsonb),
   private.is_too_large(jsonb, integer),
   public.prune_agent_sessions(integer)
 to service_role;

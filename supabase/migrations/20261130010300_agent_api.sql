@@ -11,7 +11,7 @@ create function public.find_agent_session(
 )
 returns jsonb
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 #variable_conflict use_column
@@ -41,7 +41,7 @@ comment on function public.find_agent_session(text, text, text, text, text) is
 create function public.find_agent_business(key_sha256 text, phone_number_id text)
 returns jsonb
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 #variable_conflict use_column
@@ -71,7 +71,7 @@ create function public.read_agent_session(
 )
 returns jsonb
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 #variable_conflict use_column
@@ -103,7 +103,7 @@ create function public.list_agent_sessions(
 )
 returns jsonb
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 #variable_conflict use_column
@@ -165,7 +165,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.require_agent_key(create_agent_session.key_sha256);
+  workspaces uuid[] := private.use_agent_key(create_agent_session.key_sha256);
   wanted uuid;
   opened private.opened_agent_session;
   found public.agent_sessions;
@@ -230,6 +230,7 @@ begin
     and session.workspace_id = wanted
     and session.is_active
     and session.expires_at <= now();
+  perform private.use_limit('agent_sessions_per_day', wanted, interval '1 day', 'too_many_agent_sessions');
   found.workspace_id := wanted;
   found.participant_key := create_agent_session.participant_key;
   found.local_id := create_agent_session.local_id;
@@ -278,9 +279,11 @@ declare
     sync_agent_session.key_sha256, sync_agent_session.session_id, null, null, sync_agent_session.version, 'active'
   );
   new_context jsonb;
+  orders text[];
   changed public.agent_sessions;
 begin
   if opened.outcome = 'ok' then
+    orders := private.link_orders(opened.session, sync_agent_session.context);
     new_context := private.change_agent_context(opened.session, sync_agent_session.context, true);
     if private.is_too_large(new_context, 262144) then
       raise exception 'context_too_large' using errcode = 'PT413';
@@ -297,6 +300,8 @@ begin
         when (session.current_intent, session.current_step) = (sync_agent_session.intent, sync_agent_session.step)
         then session.previous_step else session.current_step end,
       context = new_context,
+      current_order_id = orders[cardinality(orders)],
+      order_history = orders,
       metadata = session.metadata || sync_agent_session.metadata,
       is_active = session.is_active and sync_agent_session.is_active,
       version = session.version + 1,
@@ -310,8 +315,8 @@ begin
 end;
 $$;
 comment on function public.sync_agent_session(text, text, text, text, jsonb, jsonb, boolean, bigint) is
-  'Write intent, step, context (key by key) and metadata of a session at once; is_active false ends it. For '
-  'service_role only.';
+  'Write intent, step, context (key by key) and metadata of a session at once; new orders in the context are linked, '
+  'and is_active false ends the session. For service_role only.';
 
 create function public.change_agent_intent(
   key_sha256 text,
@@ -381,15 +386,19 @@ declare
     write_agent_context.local_id, write_agent_context.version, 'active'
   );
   new_context jsonb;
+  orders text[];
   changed public.agent_sessions;
 begin
   if opened.outcome = 'ok' then
+    orders := private.link_orders(opened.session, write_agent_context.context);
     new_context := private.change_agent_context(opened.session, write_agent_context.context, write_agent_context.merge);
     if private.is_too_large(new_context, 262144) then
       raise exception 'context_too_large' using errcode = 'PT413';
     end if;
     update public.agent_sessions as session
     set context = new_context,
+      current_order_id = orders[cardinality(orders)],
+      order_history = orders,
       version = session.version + 1,
       last_activity_at = greatest(session.last_activity_at, now()),
       expires_at = greatest(session.expires_at, now() + interval '24 hours')
@@ -401,7 +410,8 @@ begin
 end;
 $$;
 comment on function public.write_agent_context(text, text, text, jsonb, boolean, text, bigint) is
-  'Write the context of a session, key by key or as a whole. Messages and orders stay. For service_role only.';
+  'Write the context of a session, key by key or as a whole. Messages and orders stay; new orders in it are linked. '
+  'For service_role only.';
 
 create function public.add_agent_message(
   key_sha256 text,
@@ -421,7 +431,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  workspaces uuid[] := private.require_agent_key(add_agent_message.key_sha256);
+  workspaces uuid[] := private.use_agent_key(add_agent_message.key_sha256);
   digest uuid := private.message_digest(add_agent_message.message_id);
   time text := coalesce(
     add_agent_message.sent_at, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
@@ -442,6 +452,12 @@ begin
         and (add_agent_message.local_id is null or session.local_id = add_agent_message.local_id);
       if known.id is null then
         raise exception 'session_not_found' using errcode = 'PT404';
+      end if;
+      -- A clock that was set back must not put an answer before its question.
+      if add_agent_message.sent_at is null
+        and (known.messages #>> '{-1,timestamp}')::timestamptz between time::timestamptz and private.latest_sent_at()
+      then
+        time := known.messages #>> '{-1,timestamp}';
       end if;
       if digest is not null then
         insert into private.agent_message_keys (session_id, message_digest)

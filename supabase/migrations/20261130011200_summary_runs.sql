@@ -145,6 +145,7 @@ begin
     from public.workspaces as workspace
     left join public.workspace_summary_settings as settings on settings.workspace_id = workspace.id
     where coalesce(settings.is_enabled, true)
+      and not exists (select from private.workspace_pauses as pause where pause.workspace_id = workspace.id)
       and (open_due_summaries.only_workspace is null or workspace.id = open_due_summaries.only_workspace)
   ),
   candidate as (
@@ -444,6 +445,7 @@ begin
       and (waiting.leased_until is null or waiting.leased_until < now())
       and (claim_summary_slice.only_workspace is null or waiting.workspace_id = claim_summary_slice.only_workspace)
       and (claim_summary_slice.only_date is null or waiting.local_date = claim_summary_slice.only_date)
+      and not exists (select from private.workspace_pauses as pause where pause.workspace_id = waiting.workspace_id)
     -- The run with the fewest processed people is next: a business with thousands of customers delays no other.
     order by waiting.people_done, waiting.local_date, waiting.workspace_id
     for update skip locked

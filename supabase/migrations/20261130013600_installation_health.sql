@@ -18,7 +18,7 @@ immutable
 set search_path = ''
 as $$
   -- The version of the schema. A migration changes this; a test compares it with the folder.
-  select '20261130013600', 43;
+  select '20261130013600', 56;
 $$;
 comment on function private.expected_migrations() is
   'The version of the newest migration of this schema, and the number of its migrations.';
@@ -91,7 +91,7 @@ set search_path = ''
 as $$
   select 'extensions',
     case
-      when not bool_or(installed.name = 'pg_trgm') then 'problem'
+      when not bool_or(installed.name = 'pg_trgm') or not bool_or(installed.name = 'btree_gin') then 'problem'
       when bool_or(installed.schema = 'public' and installed.name in ('pg_trgm', 'pg_net')) then 'warning'
       else 'ok'
     end,
@@ -99,6 +99,8 @@ as $$
     case
       when not bool_or(installed.name = 'pg_trgm')
         then 'The search needs pg_trgm: create extension pg_trgm with schema extensions.'
+      when not bool_or(installed.name = 'btree_gin')
+        then 'The search needs btree_gin: create extension btree_gin with schema extensions.'
       when bool_or(installed.schema = 'public' and installed.name = 'pg_net')
         then 'pg_net belongs in the schema extensions: drop extension pg_net; create extension pg_net with schema extensions.'
       when bool_or(installed.schema = 'public' and installed.name = 'pg_trgm')
@@ -478,8 +480,8 @@ begin
     return query
     select count(*), min(event.received_at)
     from (
-      select known.received_at from private.webhook_events as known
-      where known.state <> 'processed' and known.state = count_unprocessed_events.state
+      select known.received_at from private.open_webhook_events as known
+      where known.state = count_unprocessed_events.state
       order by known.received_at limit 1001
     ) as event;
     return;
@@ -488,13 +490,12 @@ begin
   select count(*), min(event.received_at)
   from public.connections as source
   cross join lateral (
-    select known.received_at from private.webhook_events as known
+    select known.received_at from private.open_webhook_events as known
     where known.state in ('received', 'failed')
       -- A range of the index: with equal columns Postgres may look through the events of all numbers, in order of time.
       and (known.phone_number_id, known.state, known.received_at) > (
-        source.phone_number_id, count_unprocessed_events.state,
-        -- What arrived while the number was another workspace's is that workspace's.
-        private.number_held_since(source.phone_number_id, source.workspace_id)
+        -- What arrived before it had the number is not for it.
+        source.phone_number_id, count_unprocessed_events.state, source.number_claimed_at
       )
       and (known.phone_number_id, known.state) <= (source.phone_number_id, count_unprocessed_events.state)
     order by known.phone_number_id, known.state, known.received_at limit 1001
@@ -534,6 +535,40 @@ begin
 end;
 $$;
 comment on function private.check_webhook_events(uuid[]) is 'Check: no event of Kapso waits or has failed.';
+
+create function private.check_webhook_days()
+returns setof private.health_check
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  kept_days constant integer := private.limit_of('webhook_event_days', null);
+  last_day date;
+  late_days bigint;
+begin
+  select max(known.day), count(*) filter (where known.day < private.utc_day(now()) - kept_days - 1)
+  into last_day, late_days
+  from private.webhook_days() as known;
+  return query select 'webhook storage',
+    case
+      when last_day is null then 'unknown'
+      when last_day <= private.utc_day(now()) or late_days > 0 then 'warning'
+      else 'ok'
+    end,
+    case
+      when last_day is null then 'No day has a table for its events yet.'
+      when last_day <= private.utc_day(now()) then format('No table is made for the events of days after %s.', last_day)
+      when late_days > 0 then format('%s days are older than the %s days that events are kept.', late_days, kept_days)
+      else format('Tables for the events of the days until %s are there.', last_day)
+    end,
+    case when last_day is null or last_day <= private.utc_day(now()) or late_days > 0
+      then 'The job keep-webhook-days makes and drops them. Check it. No event is lost: the first of a day makes its table.'
+    end;
+end;
+$$;
+comment on function private.check_webhook_days() is
+  'Check: tables for the events of the next days are made, and those of old days are dropped.';
 
 create function private.check_outbox_queue(workspaces uuid[])
 returns setof private.health_check
@@ -592,6 +627,8 @@ declare
   unfinished_summaries bigint;
   count_parts bigint;
   waiting_changes bigint;
+  waiting_spans bigint;
+  oldest_span timestamptz;
   unread bigint;
   without_person bigint;
 begin
@@ -652,6 +689,18 @@ begin
     format('%s statuses, reactions and files wait for their message.', private.count_text(waiting_changes, 10000)),
     case when waiting_changes > 10000 then 'Their messages never came: check webhooks, and fetch the history again (docs/cli/kapso-sync.md).' end;
 
+  select count(*), min(span.queued_at) into waiting_spans, oldest_span
+  from (
+    select known.queued_at from private.message_index_queue as known
+    where check_queues.workspaces is null or known.workspace_id = any (check_queues.workspaces)
+    limit 10001
+  ) as span;
+  return query select 'message search', case when oldest_span < now() - interval '1 hour' then 'warning' else 'ok' end,
+    format('%s parts of conversations wait for the index', private.count_text(waiting_spans, 10000))
+      || coalesce('; one has waited since ' || private.utc_text(oldest_span) || '.', '.'),
+    case when oldest_span < now() - interval '1 hour'
+      then 'Nothing is missed, but searches are slow. The job index-messages adds them. Check it.' end;
+
   select count(*) into unread
   from (
     select from public.conversations as known
@@ -708,6 +757,7 @@ begin
     union all select * from private.check_vault()
     union all select * from private.check_schedule()
     union all select * from private.check_webhook_events(workspaces)
+    union all select * from private.check_webhook_days()
     union all select * from private.check_outbox_queue(workspaces)
     union all select * from private.check_queues(workspaces)
   ) as checks;
@@ -746,6 +796,7 @@ revoke execute on function
   private.check_schedule(),
   private.count_unprocessed_events(uuid[], text),
   private.check_webhook_events(uuid[]),
+  private.check_webhook_days(),
   private.check_outbox_queue(uuid[]),
   private.check_queues(uuid[]),
   private.installation_health()

@@ -19,6 +19,8 @@ create table public.workspaces (
   user_id uuid references auth.users (id) on delete set null,
   time_zone text not null default 'UTC',
   default_country text,
+  keeps_deleted_messages boolean not null default false,
+  has_message_search boolean not null default true,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint workspaces_slug_key unique (slug),
@@ -38,6 +40,11 @@ comment on column public.workspaces.time_zone is
 comment on column public.workspaces.default_country is
   'ISO 3166 alpha-2 country in which phone numbers without a country code are read, e.g. ID. Null: such numbers match '
   'by their last ten digits only.';
+comment on column public.workspaces.keeps_deleted_messages is
+  'Whether the text and the file of a message stay when its sender deletes it. Otherwise only its place stays.';
+comment on column public.workspaces.has_message_search is
+  'Whether the texts of messages can be searched. Switching it off deletes their index; conversations and people are '
+  'found all the same.';
 comment on column public.workspaces.created_at is 'When the row was created.';
 comment on column public.workspaces.updated_at is 'When the row last changed.';
 
@@ -108,7 +115,8 @@ comment on function private.require_role(uuid, text[], text) is
   'given code for strangers. Called by functions that then act for the caller.';
 
 grant select, insert, delete on public.workspaces to authenticated;
-grant update (name, slug, time_zone, default_country) on public.workspaces to authenticated;
+grant update (name, slug, time_zone, default_country, keeps_deleted_messages, has_message_search)
+  on public.workspaces to authenticated;
 grant all on public.workspaces to service_role;
 alter table public.workspaces enable row level security;
 
@@ -185,6 +193,43 @@ comment on function private.check_time_zone() is
 create trigger workspaces_check_time_zone
   before insert or update of time_zone on public.workspaces
   for each row execute function private.check_time_zone();
+
+create function private.limit_workspaces()
+returns trigger
+language plpgsql
+-- Definer because members have no access to private.limits, and see no workspace that they have left.
+security definer
+set search_path = ''
+as $$
+declare
+  allowed bigint;
+begin
+  -- The operator acts for no user, and neither does Auth, which creates the first workspace of each.
+  if (select auth.uid()) is null then
+    return new;
+  end if;
+  -- Those of the caller: a policy refuses a row for another user.
+  allowed := private.lock_limit('workspaces_per_user', (select auth.uid()));
+  if allowed is null then
+    return new;
+  end if;
+  if (
+    select count(*)
+    from (
+      select from public.workspaces as owned where owned.user_id = (select auth.uid()) limit allowed
+    ) as counted
+  ) >= allowed then
+    raise exception 'too_many_workspaces' using errcode = 'PT422';
+  end if;
+  return new;
+end;
+$$;
+comment on function private.limit_workspaces() is
+  'Trigger: a user creates no more workspaces than the limit workspaces_per_user.';
+
+create trigger workspaces_limit
+  before insert on public.workspaces
+  for each row execute function private.limit_workspaces();
 
 create function private.add_workspace_owner()
 returns trigger
@@ -336,6 +381,7 @@ revoke execute on function
   private.workspaces_with_role(text[]),
   private.require_role(uuid, text[], text),
   private.check_time_zone(),
+  private.limit_workspaces(),
   private.add_workspace_owner(),
   private.create_workspace_of_new_user(),
   private.unassign_former_member(),

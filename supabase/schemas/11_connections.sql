@@ -1,4 +1,4 @@
--- Bridges and Kapso numbers: what a member sees and changes, and which numbers a workspace has given up.
+-- Bridges and Kapso numbers: what a member sees and changes, and how a number becomes that of a connection.
 
 -- Not in SQL, which Postgres would parse and plan again for the check constraints of every statement.
 create function private.platforms()
@@ -22,6 +22,8 @@ create table public.connections (
   platform text not null,
   name text not null,
   phone_number_id text,
+  number_claimed_at timestamptz,
+  requested_phone_number_id text,
   is_active boolean not null default true,
   last_synced_at timestamptz,
   last_event_at timestamptz,
@@ -37,7 +39,9 @@ create table public.connections (
   constraint connections_connection_id_check check (connection_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$'),
   constraint connections_platform_check check (platform = any (private.platforms())),
   constraint connections_name_check check (length(name) between 1 and 200),
-  constraint connections_phone_number_id_check check (phone_number_id ~ '^[0-9]{1,32}$')
+  constraint connections_phone_number_id_check check (phone_number_id ~ '^[0-9]{1,32}$'),
+  constraint connections_requested_phone_number_id_check check (requested_phone_number_id ~ '^[0-9]{1,32}$'),
+  constraint connections_number_claimed_at_check check ((phone_number_id is null) = (number_claimed_at is null))
 );
 comment on table public.connections is 'One bridge or one Kapso number that brings conversations into a workspace.';
 comment on column public.connections.id is 'Primary key.';
@@ -49,7 +53,13 @@ comment on column public.connections.user_id is 'The user who created it. Null a
 comment on column public.connections.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column public.connections.name is 'Name shown to people.';
 comment on column public.connections.phone_number_id is
-  'Meta''s id of the business number. Unique over all workspaces: Kapso''s webhooks are routed by it alone.';
+  'Meta''s id of the business number, proven with a Kapso key: see claim_phone_number(). Unique over all workspaces: '
+  'Kapso''s webhooks are routed by it alone.';
+comment on column public.connections.number_claimed_at is
+  'Since when the connection has the number. Events that arrived before are never stored for it.';
+comment on column public.connections.requested_phone_number_id is
+  'The number that a member has named and that no key has proven yet. It counts for nothing, and many connections may '
+  'name the same.';
 comment on column public.connections.is_active is 'False: requests are refused with 403 until it is switched on again.';
 comment on column public.connections.last_synced_at is 'When a batch was last accepted. Moves at most once a second.';
 comment on column public.connections.last_event_at is
@@ -69,7 +79,7 @@ create index connections_user_id_idx on public.connections (user_id);
 
 -- Only what a person changes: last_synced_at moves with every batch and is no change of the row.
 create trigger connections_touch_updated_at
-  before update of name, is_active, phone_number_id on public.connections
+  before update of name, is_active, phone_number_id, requested_phone_number_id on public.connections
   for each row execute function private.touch_updated_at();
 
 grant select, delete on public.connections to authenticated;
@@ -88,75 +98,64 @@ create policy "Owners and admins can delete connections" on public.connections
   for delete to authenticated
   using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin'])));
 
-create table private.released_numbers (
-  phone_number_id text not null,
-  workspace_id uuid not null,
-  released_at timestamptz not null default now(),
-  constraint released_numbers_pkey primary key (phone_number_id, workspace_id)
-);
-comment on table private.released_numbers is
-  'Workspaces that had a Kapso number before: events recorded while it was theirs are never stored for another '
-  'workspace.';
-comment on column private.released_numbers.phone_number_id is 'The number.';
-comment on column private.released_numbers.workspace_id is
-  'The workspace that had it. No foreign key: the record stays when the workspace is deleted.';
-comment on column private.released_numbers.released_at is 'When the workspace last gave it up.';
-
-grant all on private.released_numbers to service_role;
-alter table private.released_numbers enable row level security;
-
-create function private.keep_released_number()
+create function private.note_number_claim()
 returns trigger
 language plpgsql
--- Definer because members who manage connections have no rights on private tables.
-security definer
 set search_path = ''
 as $$
 begin
-  -- The time of the clock, not of the transaction: an event may have arrived since it began.
-  insert into private.released_numbers as known (phone_number_id, workspace_id, released_at)
-  values (old.phone_number_id, old.workspace_id, clock_timestamp())
-  on conflict on constraint released_numbers_pkey do update set released_at = excluded.released_at;
-  return null;
+  if tg_op = 'INSERT'
+    or (new.phone_number_id, new.workspace_id) is distinct from (old.phone_number_id, old.workspace_id)
+  then
+    -- The time of the clock, not of the transaction: an event may have arrived since it began.
+    new.number_claimed_at := case when new.phone_number_id is not null then clock_timestamp() end;
+  end if;
+  return new;
 end;
 $$;
-comment on function private.keep_released_number() is 'Trigger: records which workspace had a number that is given up.';
+comment on function private.note_number_claim() is 'Trigger: notes since when a connection has its number.';
 
-create trigger connections_keep_released_number_of_deleted
-  after delete on public.connections
-  for each row when (old.phone_number_id is not null)
-  execute function private.keep_released_number();
+create trigger connections_note_number_claim
+  before insert or update of phone_number_id, workspace_id on public.connections
+  for each row execute function private.note_number_claim();
 
-create trigger connections_keep_released_number
-  after update of phone_number_id, workspace_id on public.connections
-  for each row
-  when (
-    old.phone_number_id is not null
-    and (old.phone_number_id, old.workspace_id) is distinct from (new.phone_number_id, new.workspace_id)
-  )
-  execute function private.keep_released_number();
-
-create function private.number_held_since(phone_number_id text, workspace_id uuid)
-returns timestamptz
+create function public.claim_phone_number(
+  connection_id uuid,
+  phone_number_id text,
+  lapsed_connection_id uuid default null
+)
+returns table (outcome text, holder_id uuid)
 language plpgsql
-stable
+volatile
 set search_path = ''
 as $$
+#variable_conflict use_column
 begin
-  return coalesce(
-    (
-      select max(released.released_at)
-      from private.released_numbers as released
-      where released.phone_number_id = number_held_since.phone_number_id
-        and released.workspace_id <> number_held_since.workspace_id
-    ),
-    '-infinity'
-  );
+  update public.connections as lapsed
+  set phone_number_id = null,
+    requested_phone_number_id = coalesce(lapsed.requested_phone_number_id, lapsed.phone_number_id)
+  where lapsed.id = claim_phone_number.lapsed_connection_id
+    and lapsed.phone_number_id = claim_phone_number.phone_number_id;
+  begin
+    update public.connections as claiming
+    set phone_number_id = claim_phone_number.phone_number_id, requested_phone_number_id = null
+    where claiming.id = claim_phone_number.connection_id
+      and claiming.platform = 'whatsapp'
+      and claim_phone_number.phone_number_id in (claiming.requested_phone_number_id, claiming.phone_number_id);
+    return query select case when found then 'claimed' else 'changed' end, null::uuid;
+  exception when unique_violation then
+    return query
+    select 'taken', (
+      select holder.id from public.connections as holder
+      where holder.phone_number_id = claim_phone_number.phone_number_id
+    );
+  end;
 end;
 $$;
-comment on function private.number_held_since(text, uuid) is
-  'When another workspace last gave up a number; -infinity where none did. Events that arrived before are not those of '
-  'the workspace that has it now.';
+comment on function public.claim_phone_number(uuid, text, uuid) is
+  'Give a connection the number that it requests, after a call to Kapso with a key of it has found the number. outcome '
+  'is claimed, changed (it requests another by now) or taken by holder_id. A holder whose key no longer finds the '
+  'number is named as lapsed_connection_id, and loses it. For service_role only.';
 
 -- Creating and changing --------------------------------------------------------------------------
 
@@ -177,11 +176,25 @@ as $$
 declare
   new_id uuid;
   new_secret text := private.generate_secret('msg_');
+  allowed bigint;
 begin
   perform private.require_role(create_connection.workspace_id, array['owner', 'admin'], 'workspace_not_found');
+  allowed := private.lock_limit('connections_per_workspace', create_connection.workspace_id);
+  if allowed is not null then
+    if (
+      select count(*)
+      from (
+        select from public.connections as kept
+        where kept.workspace_id = create_connection.workspace_id
+        limit allowed
+      ) as counted
+    ) >= allowed then
+      raise exception 'too_many_connections' using errcode = 'PT422';
+    end if;
+  end if;
   begin
     insert into public.connections as made
-      (connection_id, workspace_id, user_id, platform, name, phone_number_id)
+      (connection_id, workspace_id, user_id, platform, name, requested_phone_number_id)
     values (
       create_connection.connection_id,
       create_connection.workspace_id,
@@ -225,7 +238,7 @@ as $$
 $$;
 comment on function public.create_connection(uuid, text, text, text, text) is
   'Create a connection and return its API secret. For owners and admins. The secret is shown this once; only its '
-  'SHA-256 is stored.';
+  'SHA-256 is stored. phone_number_id is requested, and counts once it is proven.';
 
 create function private.managed_connection(id uuid)
 returns public.connections
@@ -271,16 +284,18 @@ begin
     update public.connections as known
     set name = case when change ? 'name' then change ->> 'name' else known.name end,
       is_active = case when change ? 'is_active' then (change ->> 'is_active')::boolean else known.is_active end,
+      -- A number stays until the one that replaces it is proven. Null releases it.
       phone_number_id = case
-        when change ? 'phone_number_id' then change ->> 'phone_number_id' else known.phone_number_id
+        when change -> 'phone_number_id' = 'null' then null else known.phone_number_id
+      end,
+      requested_phone_number_id = case
+        when change ? 'phone_number_id' then nullif(change ->> 'phone_number_id', known.phone_number_id)
+        else known.requested_phone_number_id
       end
     where known.id = updated.id
     returning known.* into updated;
-  exception
-    when unique_violation then
-      raise exception 'phone_number_taken' using errcode = 'PT409';
-    when check_violation or not_null_violation or data_exception then
-      raise exception 'invalid_connection_settings' using errcode = 'PT422';
+  exception when check_violation or not_null_violation or data_exception then
+    raise exception 'invalid_connection_settings' using errcode = 'PT422';
   end;
   return updated;
 end;
@@ -296,7 +311,8 @@ as $$
   select updated.* from private.update_connection(update_connection.id, update_connection.change) as updated;
 $$;
 comment on function public.update_connection(uuid, jsonb) is
-  'Change name, is_active or phone_number_id of a connection. For owners and admins.';
+  'Change name, is_active or phone_number_id of a connection. For owners and admins. A number is requested, and '
+  'replaces the present one once it is proven; null releases both.';
 
 -- Overview ---------------------------------------------------------------------------------------
 
@@ -307,6 +323,7 @@ returns table (
   platform text,
   name text,
   phone_number_id text,
+  requested_phone_number_id text,
   is_active boolean,
   created_at timestamptz,
   last_synced_at timestamptz,
@@ -332,9 +349,9 @@ begin
   );
   return query
   select connection.id, connection.connection_id, connection.platform, connection.name,
-    connection.phone_number_id, connection.is_active, connection.created_at, connection.last_synced_at,
-    connection.last_event_at, connection.confirmed_until, health.lag_seconds, health.silence_seconds,
-    health.failed_events::integer,
+    connection.phone_number_id, connection.requested_phone_number_id, connection.is_active, connection.created_at,
+    connection.last_synced_at, connection.last_event_at, connection.confirmed_until, health.lag_seconds,
+    health.silence_seconds, health.failed_events::integer,
     secret.kapso_api_key is not null, secret.webhook_secret is not null
   from public.connections as connection
   join public.connection_health as health on health.id = connection.id
@@ -353,6 +370,7 @@ returns table (
   platform text,
   name text,
   phone_number_id text,
+  requested_phone_number_id text,
   is_active boolean,
   created_at timestamptz,
   last_synced_at timestamptz,
@@ -379,8 +397,8 @@ comment on function public.connection_overview(uuid, uuid) is
 
 revoke execute on function
   private.platforms(),
-  private.keep_released_number(),
-  private.number_held_since(text, uuid),
+  private.note_number_claim(),
+  public.claim_phone_number(uuid, text, uuid),
   private.create_connection(uuid, text, text, text, text),
   public.create_connection(uuid, text, text, text, text),
   private.managed_connection(uuid),
@@ -401,3 +419,4 @@ grant execute on function
   public.connection_overview(uuid, uuid)
 to authenticated;
 grant execute on function private.platforms() to authenticated, service_role;
+grant execute on function public.claim_phone_number(uuid, text, uuid) to service_role;

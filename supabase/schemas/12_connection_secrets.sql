@@ -10,6 +10,7 @@ create table private.connection_secrets (
   previous_webhook_expires_at timestamptz,
   kapso_api_key bytea,
   updated_at timestamptz not null default now(),
+  constraint connection_secrets_secret_sha256_key unique (secret_sha256),
   constraint connection_secrets_secret_sha256_check check (length(secret_sha256) = 32),
   constraint connection_secrets_previous_check
     check ((previous_secret_sha256 is null) = (previous_expires_at is null))
@@ -18,8 +19,8 @@ comment on table private.connection_secrets is
   'SHA-256 of the API secrets of connections. The secret itself is shown once and stored nowhere.';
 comment on column private.connection_secrets.connection_id is 'The connection.';
 comment on column private.connection_secrets.secret_sha256 is
-  'SHA-256 of the current secret. A plain hash is enough: the secret is 128 random bits, so there is nothing to '
-  'guess.';
+  'SHA-256 of the current secret. A plain hash is enough, and an index look-up gives nothing to time: the secret is '
+  '128 random bits, and no caller can choose the first bytes of its hash.';
 comment on column private.connection_secrets.previous_secret_sha256 is
   'SHA-256 of the secret before the last rotation.';
 comment on column private.connection_secrets.previous_expires_at is 'Until when the previous secret still works.';
@@ -30,6 +31,11 @@ comment on column private.connection_secrets.previous_webhook_expires_at is 'Unt
 comment on column private.connection_secrets.kapso_api_key is
   'Key of the Kapso project, AES-GCM under CREDENTIALS_KEY: 12 bytes nonce, then ciphertext.';
 comment on column private.connection_secrets.updated_at is 'When a secret was last set.';
+
+create index connection_secrets_previous_secret_sha256_idx
+  on private.connection_secrets (previous_secret_sha256) where previous_secret_sha256 is not null;
+comment on index private.connection_secrets_previous_secret_sha256_idx is
+  'What find_connection_by_secret() looks for after a rotation.';
 
 grant all on private.connection_secrets to service_role;
 alter table private.connection_secrets enable row level security;
@@ -98,14 +104,47 @@ comment on function public.rotate_connection_secret(uuid, numeric) is
   'Give a connection a new API secret and return it, this once. The old one works on for grace_hours (0 to 720, 24 by '
   'default). For owners and admins.';
 
+create function public.find_connection_by_secret(secret_sha256 text)
+returns table (id uuid, workspace_id uuid, connection_id text, platform text, is_active boolean)
+language plpgsql
+stable
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  digest bytea := decode(find_connection_by_secret.secret_sha256, 'hex');
+  found_id uuid;
+begin
+  select secret.connection_id into found_id
+  from private.connection_secrets as secret
+  where secret.secret_sha256 = digest;
+  if found_id is null then
+    select secret.connection_id into found_id
+    from private.connection_secrets as secret
+    where secret.previous_secret_sha256 = digest and secret.previous_expires_at > now()
+    limit 1;
+  end if;
+  if found_id is null then
+    return;
+  end if;
+  return query
+  select connection.id, connection.workspace_id, connection.connection_id, connection.platform, connection.is_active
+  from public.connections as connection
+  where connection.id = found_id;
+end;
+$$;
+comment on function public.find_connection_by_secret(text) is
+  'The connection that an API secret (its SHA-256 in hexadecimal) opens, before anything else of a request is read; no '
+  'row for an unknown one. Counts nothing: what the request does with its key is counted. For service_role only.';
+
 create function public.verify_connection_secret(
   connection_id text,
   secret_sha256 text,
   platform text default null
 )
-returns table (id uuid, workspace_id uuid, is_valid boolean, is_active boolean)
+returns table (id uuid, workspace_id uuid, is_valid boolean, is_active boolean, is_limited boolean)
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 declare
@@ -113,7 +152,6 @@ declare
   -- value leaves nothing an outsider could time.
   blind bytea := uuid_send(gen_random_uuid());
 begin
-  return query
   select
     connection.id,
     connection.workspace_id,
@@ -124,34 +162,65 @@ begin
       ),
       false
     ),
-    connection.is_active
+    connection.is_active,
+    private.limit_of('connection_requests_per_minute', connection.id) is not null
+  into id, workspace_id, is_valid, is_active, is_limited
   from public.connections as connection
   left join private.connection_secrets as secret on secret.connection_id = connection.id
   where connection.connection_id = verify_connection_secret.connection_id
     and connection.platform = coalesce(verify_connection_secret.platform, connection.platform);
+  if id is null then
+    return;
+  end if;
+  return next;
 end;
 $$;
 comment on function public.verify_connection_secret(text, text, text) is
   'Check the SHA-256 (hex) of an API secret against the named connection. No row: there is no such connection on that '
-  'platform. For service_role only.';
+  'platform. is_limited: count_connection_request() is due, for a valid one. For service_role only.';
 
 -- Webhook secrets --------------------------------------------------------------------------------
 
+create function private.webhook_secret_version(phone_number_id text)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    (
+      select connection.id || ' ' || secret.updated_at || ' ' || coalesce(secret.previous_webhook_expires_at > now(), false)
+      from public.connections as connection
+      join private.connection_secrets as secret on secret.connection_id = connection.id
+      where connection.phone_number_id = webhook_secret_version.phone_number_id
+        and connection.platform = 'whatsapp'
+    ),
+    'none'
+  );
+end;
+$$;
+comment on function private.webhook_secret_version(text) is
+  'Changes with everything that public.webhook_secrets() returns of a number: its connection, its secrets, and the end of '
+  'the time of an earlier one. none: no connection has the number.';
+
 create function public.webhook_secrets(phone_number_id text)
-returns table (connection_id uuid, secret text, previous_secret text)
+returns table (connection_id uuid, secret text, previous_secret text, version text)
 language sql
 stable
 set search_path = ''
 as $$
   select connection.id, encode(secret.webhook_secret, 'base64'),
-    case when secret.previous_webhook_expires_at > now() then encode(secret.previous_webhook_secret, 'base64') end
+    case when secret.previous_webhook_expires_at > now() then encode(secret.previous_webhook_secret, 'base64') end,
+    private.webhook_secret_version(phone_number_id)
   from public.connections as connection
   join private.connection_secrets as secret on secret.connection_id = connection.id
   where connection.phone_number_id = webhook_secrets.phone_number_id
     and connection.platform = 'whatsapp';
 $$;
 comment on function public.webhook_secrets(text) is
-  'The webhook secrets of the connection that owns a number, encrypted, in base64. For service_role only.';
+  'The webhook secrets of the connection that owns a number, encrypted, in base64. version: see '
+  'private.webhook_secret_version; record_webhook_event() takes it. For service_role only.';
 
 create function public.set_webhook_secret(connection_id uuid, secret text, grace_hours numeric default 24)
 returns void
@@ -179,19 +248,18 @@ comment on function public.set_webhook_secret(uuid, text, numeric) is
 -- API keys of Kapso ------------------------------------------------------------------------------
 
 create function public.kapso_api_key(connection_id uuid)
-returns table (api_key text, workspace_slug text)
+returns table (api_key text, workspace_id uuid)
 language sql
 stable
 set search_path = ''
 as $$
-  select encode(secret.kapso_api_key, 'base64'), workspace.slug
+  select encode(secret.kapso_api_key, 'base64'), connection.workspace_id
   from public.connections as connection
-  join public.workspaces as workspace on workspace.id = connection.workspace_id
   left join private.connection_secrets as secret on secret.connection_id = connection.id
   where connection.id = kapso_api_key.connection_id;
 $$;
 comment on function public.kapso_api_key(uuid) is
-  'The Kapso key of a connection, encrypted, in base64, null where it has none; and the slug of its workspace, which '
+  'The Kapso key of a connection, encrypted, in base64, null where it has none; and its workspace, which '
   'decides whether it may use the key of the installation. For service_role only.';
 
 -- Work that failed or waited for lack of a key resumes with the new one.
@@ -229,7 +297,9 @@ revoke execute on function
   private.generate_secret(text),
   private.rotate_connection_secret(uuid, numeric),
   public.rotate_connection_secret(uuid, numeric),
+  public.find_connection_by_secret(text),
   public.verify_connection_secret(text, text, text),
+  private.webhook_secret_version(text),
   public.webhook_secrets(text),
   public.set_webhook_secret(uuid, text, numeric),
   public.kapso_api_key(uuid),
@@ -240,7 +310,9 @@ grant execute on function
   public.rotate_connection_secret(uuid, numeric)
 to authenticated;
 grant execute on function
+  public.find_connection_by_secret(text),
   public.verify_connection_secret(text, text, text),
+  private.webhook_secret_version(text),
   public.webhook_secrets(text),
   public.set_webhook_secret(uuid, text, numeric),
   public.kapso_api_key(uuid),

@@ -1,20 +1,5 @@
 -- Contacts of a workspace and the identifiers they are known by.
 
-create function private.search_key(text_to_find text)
-returns text
-language plpgsql
-immutable
-parallel safe
-set search_path = ''
-as $$
-begin
-  -- Lower case and without accents, so that "jose" finds "José". unaccent() is not immutable.
-  return lower(regexp_replace(normalize(search_key.text_to_find, nfkd), '[\u0300-\u036f]', '', 'g'));
-end;
-$$;
-comment on function private.search_key(text) is
-  'The form in which names and previews are searched: lower case, without accents.';
-
 create table public.people (
   id uuid primary key default gen_random_uuid(),
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
@@ -22,10 +7,13 @@ create table public.people (
   kapso_name text,
   email text,
   phone text,
-  phone_digits text generated always as (nullif(private.digits_in(phone), '')) stored,
+  phone_key text generated always as (private.phone_key_of(phone)) stored,
+  phone_digits text generated always as ((private.phone_numbers_in(phone))[1]) stored,
   phone_last10 text generated always as (
-    case when length(private.digits_in(phone)) >= 10 then right(private.digits_in(phone), 10) end
+    case when length((private.phone_numbers_in(phone))[1]) >= 10
+      then right((private.phone_numbers_in(phone))[1], 10) end
   ) stored,
+  other_phone_keys text[] generated always as (private.other_phone_keys(phone)) stored,
   avatar_url text,
   marketing_status text,
   marketing_sequence bigint,
@@ -38,7 +26,7 @@ create table public.people (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint people_workspace_id_id_key unique (workspace_id, id),
-  constraint people_workspace_id_phone_digits_key unique (workspace_id, phone_digits),
+  constraint people_workspace_id_phone_key_key unique (workspace_id, phone_key),
   constraint people_name_check check (length(name) <= 300),
   constraint people_email_check check (length(email) <= 320),
   constraint people_phone_check check (length(phone) <= 64),
@@ -52,9 +40,13 @@ comment on column public.people.kapso_name is 'Name as WhatsApp shows it, from K
 comment on column public.people.email is 'E-mail address.';
 comment on column public.people.phone is
   'Phone number as it was typed. Null for people who are known by a username alone.';
-comment on column public.people.phone_digits is
-  'Digits of phone. Unique in a workspace, so +62 812 and 62812 cannot become two people.';
-comment on column public.people.phone_last10 is 'Last ten digits of phone, where it has as many.';
+comment on column public.people.phone_key is
+  'private.phone_key_of the phone: digits, extension, letters of a vanity number. Unique in a workspace, so +62 812 '
+  'and 62812 cannot become two people, while two extensions of one number are two.';
+comment on column public.people.phone_digits is 'Digits of the first number in phone, without its extension.';
+comment on column public.people.phone_last10 is 'Last ten of phone_digits, where it has as many.';
+comment on column public.people.other_phone_keys is
+  'What further numbers in phone are found by, see private.other_phone_keys. Null where it has one number.';
 comment on column public.people.avatar_url is 'Picture, an http or https URL.';
 comment on column public.people.marketing_status is
   'Whether the person accepts marketing messages on WhatsApp, as Kapso names it: stopped or resumed.';
@@ -66,7 +58,14 @@ comment on column public.people.search_text is 'Names, e-mail and phone in the f
 comment on column public.people.created_at is 'When the row was created.';
 comment on column public.people.updated_at is 'When name, kapso_name, email, phone or avatar_url last changed.';
 
+create index people_workspace_id_phone_digits_idx on public.people (workspace_id, phone_digits);
+
 create index people_workspace_id_phone_last10_idx on public.people (workspace_id, phone_last10);
+
+create index people_other_phone_keys_idx on public.people using gin (other_phone_keys)
+  with (fastupdate = off) where other_phone_keys is not null;
+comment on index public.people_other_phone_keys_idx is
+  'Finds people by the second number in phone. Nearly no row is in it.';
 
 create index people_workspace_id_updated_at_idx on public.people (workspace_id, updated_at desc, id);
 
@@ -140,6 +139,148 @@ create policy "Owners, admins and agents can remove identities" on public.person
   for delete to authenticated
   using (workspace_id in (select private.workspaces_with_role(array['owner', 'admin', 'agent'])));
 
+-- Looking up by number ---------------------------------------------------------------------------
+
+-- These queries ask for a place in the order of an index, and not with "=": for that Postgres may take any index that begins
+-- with the workspace, as long as a table is small, and keep to it while the table grows. Collations are written out
+-- because a function compares by those of its arguments.
+
+create function private.person_with_phone_key(workspace_id uuid, phone_key text)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select found.id
+    from (
+      select person.id, person.workspace_id, person.phone_key
+      from public.people as person
+      where (person.workspace_id, person.phone_key)
+        >= (person_with_phone_key.workspace_id, person_with_phone_key.phone_key collate "default")
+      order by person.workspace_id, person.phone_key
+      limit 1
+    ) as found
+    where found.workspace_id = person_with_phone_key.workspace_id
+      and found.phone_key = person_with_phone_key.phone_key
+  );
+end;
+$$;
+comment on function private.person_with_phone_key(uuid, text) is
+  'The person of a workspace with this phone_key; null where there is none.';
+
+create function private.person_with_identity(workspace_id uuid, platform text, identifier text)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  key constant text := private.identity_key(person_with_identity.platform, person_with_identity.identifier);
+begin
+  return (
+    select found.person_id
+    from (
+      select identity.person_id, identity.workspace_id, identity.platform, identity.identifier_key
+      from public.person_identities as identity
+      where (identity.workspace_id, identity.platform, identity.identifier_key) >= (
+        person_with_identity.workspace_id, person_with_identity.platform collate "default", key collate "default"
+      )
+      order by identity.workspace_id, identity.platform, identity.identifier_key
+      limit 1
+    ) as found
+    where found.workspace_id = person_with_identity.workspace_id
+      and found.platform = person_with_identity.platform
+      and found.identifier_key = key
+  );
+end;
+$$;
+comment on function private.person_with_identity(uuid, text, text) is
+  'The person of a workspace with this identifier on a platform; null where there is none.';
+
+create function private.people_with_spelling(workspace_id uuid, spellings text[])
+returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- Extensions of one number, and numbers that end alike.
+  most_people constant integer := 20;
+begin
+  return (
+    select array_agg(found.id)
+    from (
+      select person.id
+      from unnest(people_with_spelling.spellings) as spelling (digits)
+      cross join lateral (
+        select known.id, known.workspace_id, known.phone_digits
+        from public.people as known
+        where (known.workspace_id, known.phone_digits)
+          >= (people_with_spelling.workspace_id, spelling.digits collate "default")
+        order by known.workspace_id, known.phone_digits
+        limit most_people
+      ) as person
+      where person.workspace_id = people_with_spelling.workspace_id and person.phone_digits = spelling.digits
+      union
+      select person.id
+      from public.people as person
+      where person.other_phone_keys && people_with_spelling.spellings
+        and person.workspace_id is not distinct from people_with_spelling.workspace_id
+    ) as found
+  );
+end;
+$$;
+comment on function private.people_with_spelling(uuid, text[]) is
+  'The people of a workspace one of whose numbers is written like that, at most 20 for each spelling; null where there '
+  'are none.';
+
+create function private.people_with_last10(workspace_id uuid, digits text)
+returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  -- Extensions of one number, and numbers that end alike.
+  most_people constant integer := 20;
+begin
+  if length(people_with_last10.digits) < 10 then
+    return null;
+  end if;
+  return (
+    select array_agg(found.id)
+    from (
+      select person.id
+      from (
+        select known.id, known.workspace_id, known.phone_digits, known.phone_last10
+        from public.people as known
+        where (known.workspace_id, known.phone_last10)
+          >= (people_with_last10.workspace_id, right(people_with_last10.digits, 10) collate "default")
+        order by known.workspace_id, known.phone_last10
+        limit most_people
+      ) as person
+      where person.workspace_id = people_with_last10.workspace_id
+        and person.phone_last10 = right(people_with_last10.digits, 10)
+        and private.have_same_last10(person.phone_digits, people_with_last10.digits)
+      union
+      select person.id
+      from public.people as person
+      where person.other_phone_keys && array['*' || right(people_with_last10.digits, 10)]
+        and person.workspace_id is not distinct from people_with_last10.workspace_id
+        and exists (
+          select 1 from unnest(person.other_phone_keys) as other (digits)
+          where private.have_same_last10(other.digits, people_with_last10.digits)
+        )
+    ) as found
+  );
+end;
+$$;
+comment on function private.people_with_last10(uuid, text) is
+  'The people of a workspace one of whose numbers agrees with the digits by private.have_same_last10; null where there '
+  'are none.';
+
 -- Reading, for bridges ---------------------------------------------------------------------------
 
 create function public.list_people(
@@ -168,14 +309,19 @@ as $$
 declare
   pattern text := '%' || replace(replace(replace(
     private.search_key(btrim(list_people.search)), '\', '\\'), '%', '\%'), '_', '\_') || '%';
-  digits text := private.digits_in(list_people.phone);
+  digits text := coalesce((private.phone_numbers_in(list_people.phone))[1], private.digits_in(list_people.phone));
   country text;
-  spellings text[];
+  with_number uuid[];
 begin
   select workspace.default_country into country
   from public.workspaces as workspace
   where workspace.id = list_people.workspace_id;
-  spellings := private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country);
+  if digits is not null then
+    with_number := private.people_with_spelling(
+      list_people.workspace_id,
+      private.phone_spellings(digits, country) || private.phone_variant_spellings(digits, country)
+    ) || private.people_with_last10(list_people.workspace_id, digits);
+  end if;
   return query
   with found as (
     select person.id, person.name, person.kapso_name, person.email, person.phone, person.avatar_url, person.updated_at
@@ -183,15 +329,7 @@ begin
     where person.workspace_id = list_people.workspace_id
       and (pattern is null or person.search_text like pattern)
       and (list_people.updated_since is null or person.updated_at >= list_people.updated_since)
-      and (
-        digits is null
-        or person.phone_digits = any (spellings)
-        or (
-          length(digits) >= 10
-          and person.phone_last10 = right(digits, 10)
-          and private.have_same_last10(person.phone_digits, digits)
-        )
-      )
+      and (digits is null or person.id = any (with_number))
   )
   select counted.total, page.id, coalesce(page.name, page.kapso_name), page.email, page.phone, page.avatar_url,
     page.updated_at
@@ -207,6 +345,65 @@ $$;
 comment on function public.list_people(uuid, text, text, timestamptz, integer, integer) is
   'A page of the people of one workspace, least recently changed first, each row with the total. One row with a null '
   'id where the page is empty. For service_role only.';
+
+-- Search, for members ---------------------------------------------------------------------------
+
+create function private.search_people(workspace_id uuid, search text, max_people integer)
+returns setof uuid
+language plpgsql
+stable
+rows 20
+-- Definer because search conditions are not leakproof (docs/adr/0003). It returns ids only, and only of
+-- a workspace of the caller.
+security definer
+set search_path = ''
+-- The best index depends on the search.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  patterns constant text[] := private.fragment_patterns(private.search_fragments(search_people.search));
+  -- The index is asked for the longest: it has the fewest.
+  pattern constant text := patterns[1];
+begin
+  if pattern is null or search_people.workspace_id is null or search_people.workspace_id not in (
+    select private.workspaces_with_role(array['owner', 'admin', 'agent', 'viewer'])
+  ) then
+    return;
+  end if;
+  return query
+  select person.id
+  from public.people as person
+  where person.workspace_id = search_people.workspace_id
+    and person.search_text like pattern
+    and person.search_text like all (patterns)
+  order by person.last_activity_at desc nulls last, person.id
+  limit search_people.max_people;
+end;
+$$;
+comment on function private.search_people(uuid, text, integer) is 'Does the work of public.search_people.';
+
+create function public.search_people(workspace_id uuid, search text, max_people integer default 20)
+returns setof public.people
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if search_people.max_people is null or search_people.max_people not between 1 and 100 then
+    raise exception 'max_people must be between 1 and 100' using errcode = '22023';
+  end if;
+  return query
+  select person.*
+  from private.search_people(
+    search_people.workspace_id, left(search_people.search, 200), search_people.max_people
+  ) with ordinality as found (id, place)
+  join public.people as person on person.id = found.id
+  order by found.place;
+end;
+$$;
+comment on function public.search_people(uuid, text, integer) is
+  'At most max_people (1 to 100, 20 by default) of one workspace whose names, e-mail or number contain each word of the '
+  'search, the last active first.';
 
 -- Locks ------------------------------------------------------------------------------------------
 
@@ -238,11 +435,23 @@ create trigger people_lock_conversations
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.search_key(text),
+  private.person_with_phone_key(uuid, text),
+  private.person_with_identity(uuid, text, text),
+  private.people_with_spelling(uuid, text[]),
+  private.people_with_last10(uuid, text),
   public.list_people(uuid, text, text, timestamptz, integer, integer),
+  private.search_people(uuid, text, integer),
+  public.search_people(uuid, text, integer),
   private.lock_conversations_of_person()
 from public, anon, authenticated, service_role;
-grant execute on function private.search_key(text) to authenticated, service_role;
 grant execute on function
+  private.person_with_phone_key(uuid, text),
+  private.person_with_identity(uuid, text, text),
+  private.people_with_spelling(uuid, text[]),
+  private.people_with_last10(uuid, text),
   public.list_people(uuid, text, text, timestamptz, integer, integer)
 to service_role;
+grant execute on function
+  private.search_people(uuid, text, integer),
+  public.search_people(uuid, text, integer)
+to authenticated;

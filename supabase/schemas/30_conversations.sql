@@ -29,6 +29,7 @@ create table public.conversations (
   last_message_preview text,
   last_message_type text,
   last_message_direction text,
+  last_message_id text,
   last_inbound_at timestamptz,
   search_text text generated always as (
     private.search_key(
@@ -39,9 +40,6 @@ create table public.conversations (
   updated_at timestamptz not null default now(),
   constraint conversations_thread_key unique (workspace_id, platform, external_conversation_id),
   constraint conversations_workspace_id_id_key unique (workspace_id, id),
-  constraint conversations_workspace_id_connection_id_fkey
-    foreign key (workspace_id, connection_id) references public.connections (workspace_id, id)
-    on delete set null (connection_id),
   constraint conversations_workspace_id_person_id_fkey
     foreign key (workspace_id, person_id) references public.people (workspace_id, id)
     on delete set null (person_id),
@@ -67,7 +65,8 @@ comment on column public.conversations.user_id is
   'Who created the connection that brought the conversation. Null after their account was deleted: the conversation is '
   'the workspace''s.';
 comment on column public.conversations.connection_id is
-  'The connection that wrote last. Null after it was deleted: the conversation stays.';
+  'The connection that wrote last. Null some minutes after it was deleted: the conversation stays. No foreign key: '
+  'deleting a connection must not take as long as it has conversations (forget_connections).';
 comment on column public.conversations.platform is 'whatsapp, signal, telegram or wechat.';
 comment on column public.conversations.external_conversation_id is 'Id of the conversation on its platform.';
 comment on column public.conversations.participant_identifier is
@@ -100,6 +99,8 @@ comment on column public.conversations.last_message_preview is
   'for a late one of the business and for history.';
 comment on column public.conversations.last_message_type is 'Type of the message that the list shows.';
 comment on column public.conversations.last_message_direction is 'Direction of the message that the list shows.';
+comment on column public.conversations.last_message_id is
+  'Id of the message that the list shows, so that an edit or a deletion changes the preview too.';
 comment on column public.conversations.last_inbound_at is
   'sent_at of the newest inbound message, never in the future: WhatsApp allows free-form replies for 24 hours after it.';
 comment on column public.conversations.search_text is
@@ -156,24 +157,25 @@ create policy "Members can read the conversations of their workspaces" on public
 
 create table public.conversation_archives (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  position numeric not null,
+  part integer not null default 0,
   workspace_id uuid not null references public.workspaces (id) on delete cascade,
   messages jsonb not null,
   message_count integer not null,
   first_sent_at timestamptz not null,
   last_sent_at timestamptz not null,
-  constraint conversation_archives_pkey primary key (conversation_id, position),
+  constraint conversation_archives_pkey primary key (conversation_id, first_sent_at, part),
   constraint conversation_archives_messages_check check (jsonb_typeof(messages) = 'array'),
   constraint conversation_archives_message_count_check check (message_count > 0),
+  constraint conversation_archives_part_check check (part >= 0),
   constraint conversation_archives_sent_at_check check (first_sent_at <= last_sent_at)
 );
 comment on table public.conversation_archives is
-  'Older pages of a long conversation, each with its own time range. Pages do not overlap in time: a late message is '
-  'added to the page that covers its sent_at.';
+  'Older pages of a long conversation, in the order of (first_sent_at, part). Pages do not overlap in time: a late '
+  'message is added to the page that covers its sent_at, and messages of one instant lie on one page unless they are '
+  'too many for it.';
 comment on column public.conversation_archives.conversation_id is 'The conversation.';
-comment on column public.conversation_archives.position is
-  'Place of the page, oldest lowest. The second part of a split page takes a number between those of the page and the '
-  'next one.';
+comment on column public.conversation_archives.part is
+  'Order of the pages of one instant that has more messages than a page holds; 0 for every other page.';
 comment on column public.conversation_archives.workspace_id is 'The workspace, the same as the conversation''s.';
 comment on column public.conversation_archives.messages is
   'The messages of the page, oldest first: an array of Message, defined in '
@@ -183,10 +185,6 @@ comment on column public.conversation_archives.first_sent_at is 'sent_at of the 
 comment on column public.conversation_archives.last_sent_at is 'sent_at of the last message.';
 
 create index conversation_archives_workspace_id_idx on public.conversation_archives (workspace_id);
-
-create index conversation_archives_conversation_id_first_sent_at_idx
-  on public.conversation_archives (conversation_id, first_sent_at, position);
-comment on index public.conversation_archives_conversation_id_first_sent_at_idx is 'Finds the page that covers a time.';
 
 grant select on public.conversation_archives to authenticated;
 grant all on public.conversation_archives to service_role;
@@ -207,18 +205,23 @@ comment on table private.message_keys is
   'message.';
 comment on column private.message_keys.conversation_id is 'The conversation.';
 comment on column private.message_keys.message_digest is
-  'private.message_digest of its id: keeps the index a third as large as the ids would (docs/adr/0002).';
+  'private.ledger_digest of the message: keeps the index a third as large as the ids would '
+  '(docs/adr/0002).';
 comment on column private.message_keys.sent_at is 'sent_at of the message: tells which page it lies on.';
+
+create index message_keys_message_digest_idx on private.message_keys (message_digest);
+comment on index private.message_keys_message_digest_idx is
+  'Finds the message that a change names without its conversation.';
 
 grant all on private.message_keys to service_role;
 alter table private.message_keys enable row level security;
 
--- Stands in for a foreign key, whose check costs as much as writing the row, for each message, while
+-- Stands in for foreign keys, whose checks cost as much as writing the rows, for each message, while
 -- ingest_conversations holds the lock of the conversation anyway.
-create function private.delete_message_keys()
+create function private.delete_conversation_records()
 returns trigger
 language plpgsql
--- Definer because the ledger is granted to service_role alone, and owners delete workspaces too.
+-- Definer because these tables are granted to service_role alone, and owners delete workspaces too.
 security definer
 set search_path = ''
 as $$
@@ -226,66 +229,71 @@ begin
   delete from private.message_keys as key
   using deleted
   where key.conversation_id = deleted.id;
+  delete from private.message_index_queue as queued
+  using deleted
+  where queued.workspace_id = deleted.workspace_id and queued.conversation_id = deleted.id;
+  delete from private.message_blocks as block
+  using deleted
+  where block.conversation_id = deleted.id;
   return null;
 end;
 $$;
-comment on function private.delete_message_keys() is
-  'Trigger: deletes the ledger of a conversation with the conversation.';
+comment on function private.delete_conversation_records() is
+  'Trigger: deletes the ledger of a conversation, and its part of the search index, with the conversation.';
 
-create trigger conversations_delete_message_keys
+create trigger conversations_delete_conversation_records
   after delete on public.conversations
   referencing old table as deleted
-  for each statement execute function private.delete_message_keys();
+  for each statement execute function private.delete_conversation_records();
 
 create table private.waiting_updates (
   id bigint generated always as identity primary key,
   workspace_id uuid not null,
-  conversation_id uuid not null references public.conversations (id) on delete cascade,
+  conversation_id uuid references public.conversations (id) on delete cascade,
   message_id text not null,
+  message_digest uuid not null,
   change jsonb not null,
   created_at timestamptz not null default now(),
   constraint waiting_updates_change_check check (jsonb_typeof(change) = 'object')
 );
 comment on table private.waiting_updates is
-  'Statuses and reactions that arrived before their message. Applied and removed when it arrives.';
+  'Changes that arrived before their message: statuses, reactions, edits, deletions. Applied and removed when it '
+  'arrives.';
 comment on column private.waiting_updates.id is 'Primary key.';
-comment on column private.waiting_updates.workspace_id is 'The workspace of the conversation, so that its changes can be counted.';
-comment on column private.waiting_updates.conversation_id is 'The conversation.';
+comment on column private.waiting_updates.workspace_id is
+  'The workspace of the change, so that those of one can be counted.';
+comment on column private.waiting_updates.conversation_id is
+  'The conversation. Null where the change names its message alone.';
 comment on column private.waiting_updates.message_id is 'Id of the message it waits for.';
+comment on column private.waiting_updates.message_digest is 'private.ledger_digest of the message it waits for.';
 comment on column private.waiting_updates.change is
   'MessageChange, defined in supabase/functions/_shared/contracts/message.ts.';
 comment on column private.waiting_updates.created_at is 'When it arrived.';
 
 create index waiting_updates_conversation_id_message_id_idx on private.waiting_updates (conversation_id, message_id);
 
-create index waiting_updates_workspace_id_idx on private.waiting_updates (workspace_id);
+create index waiting_updates_workspace_id_id_idx on private.waiting_updates (workspace_id, id);
+comment on index private.waiting_updates_workspace_id_id_idx is
+  'Counts the changes of a workspace, and finds the oldest of them.';
+
+create index waiting_updates_unplaced_workspace_id_idx
+  on private.waiting_updates (workspace_id) where conversation_id is null;
+comment on index private.waiting_updates_unplaced_workspace_id_idx is
+  'Tells whether a workspace has changes without a conversation: nearly always none.';
+
+create index waiting_updates_unplaced_message_digest_idx
+  on private.waiting_updates (message_digest) where conversation_id is null;
+comment on index private.waiting_updates_unplaced_message_digest_idx is 'Finds them by their message.';
+
+create index waiting_updates_unplaced_created_at_idx
+  on private.waiting_updates (created_at) where conversation_id is null;
+comment on index private.waiting_updates_unplaced_created_at_idx is 'Finds the newest for settle_waiting_updates().';
 
 grant all on private.waiting_updates to service_role;
 alter table private.waiting_updates enable row level security;
 
--- Sending ----------------------------------------------------------------------------------------
-
-create function private.sending_connection(conversation public.conversations)
-returns public.connections
-language sql
-stable
-set search_path = ''
-as $$
-  -- The number the customer wrote to: its id begins the key of the conversation.
-  select connection.*
-  from public.connections as connection
-  where connection.workspace_id = (sending_connection.conversation).workspace_id
-    and connection.platform = 'whatsapp'
-    and connection.phone_number_id = split_part((sending_connection.conversation).external_conversation_id, ':', 1);
-$$;
-comment on function private.sending_connection(public.conversations) is
-  'The Kapso number that replies in a conversation; no row values where it is gone or the conversation came from '
-  'another source.';
-
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.delete_message_keys(),
-  private.sending_connection(public.conversations)
+  private.delete_conversation_records()
 from public, anon, authenticated, service_role;
-grant execute on function private.sending_connection(public.conversations) to service_role;

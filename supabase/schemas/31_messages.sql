@@ -18,7 +18,7 @@ comment on function private.message_digest(text) is
   'First 16 bytes of the SHA-256 of a message id: what the ledgers keep instead of ids of up to 512 characters '
   '(docs/adr/0002).';
 
-create function private.message_preview(content text, type text)
+create function private.ledger_scope(workspace_id uuid, platform text)
 returns text
 language plpgsql
 immutable
@@ -26,12 +26,46 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return coalesce(nullif(btrim(regexp_replace(left(content, 200), '\s+', ' ', 'g')), ''), '[' || type || ']');
+  return ledger_scope.workspace_id::text || ledger_scope.platform || ':';
 end;
 $$;
-comment on function private.message_preview(text, text) is
-  'What the list of conversations shows of a message: its first 200 characters on one line, or [type] where it has no '
-  'text.';
+comment on function private.ledger_scope(uuid, text) is
+  'What the ids of messages are put behind before private.message_digest: see private.ledger_digest.';
+
+create function private.ledger_digest(workspace_id uuid, platform text, message_id text)
+returns uuid
+language plpgsql
+stable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return private.message_digest(
+    private.ledger_scope(ledger_digest.workspace_id, ledger_digest.platform) || ledger_digest.message_id
+  );
+end;
+$$;
+comment on function private.ledger_digest(uuid, text, text) is
+  'Digest of a message in private.message_keys. Contains its workspace and platform, so that a message can be found by its '
+  'id alone without a look at those of other workspaces.';
+
+create function private.message_preview(message jsonb)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    nullif(btrim(regexp_replace(left(message ->> 'content', 200), '\s+', ' ', 'g')), ''),
+    case when message ? 'deleted_at' then '[deleted]' else '[' || (message ->> 'type') || ']' end
+  );
+end;
+$$;
+comment on function private.message_preview(jsonb) is
+  'What the list of conversations shows of a message: its first 200 characters on one line, or where it has no text '
+  '[type], or [deleted].';
 
 -- Statuses ---------------------------------------------------------------------------------------
 
@@ -112,9 +146,90 @@ end;
 $$;
 comment on function private.media_rank(text) is 'Order of the states of a copy. A message shows the highest.';
 
+-- Reactions --------------------------------------------------------------------------------------
+
+create function private.fold_reactions(reactions jsonb)
+returns jsonb
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+declare
+  -- One of the limits of docs/api/messaging-ingest.md.
+  max_reactions constant integer := 1000;
+begin
+  return (
+    select jsonb_agg(newest.value order by newest.sender)
+    from (
+      select every.sender, every.value
+      from (
+        -- One reaction per sender, the newest. A removed reaction stays as one without emoji, so that an older one
+        -- that arrives late does not restore it.
+        select distinct on (given.value ->> 'sender' collate "C")
+          given.value ->> 'sender' collate "C" as sender, (given.value ->> 'reacted_at')::timestamptz as reacted_at,
+          given.value
+        from jsonb_array_elements(fold_reactions.reactions) as given (value)
+        -- WhatsApp's times are whole seconds. Within one second a removal is the later: it needs a reaction to remove.
+        order by given.value ->> 'sender' collate "C", (given.value ->> 'reacted_at')::timestamptz desc,
+          given.value ->> 'emoji' is null desc, coalesce(given.value ->> 'id', '') collate "C" desc,
+          given.value ->> 'emoji' collate "C" desc
+      ) as every
+      order by every.reacted_at desc, every.sender desc
+      limit max_reactions
+    ) as newest
+  );
+end;
+$$;
+comment on function private.fold_reactions(jsonb) is
+  'The reactions of a message from any number of them, in any order: the newest of each sender, and of those the newest '
+  '1,000. Null where there is none.';
+
 -- Changes ----------------------------------------------------------------------------------------
 
-create function private.change_message(message jsonb, changes jsonb[])
+create function private.edited(message jsonb, content text, edited_at text)
+returns jsonb
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  if edited.edited_at is null or edited.content is null
+    -- Of two edits of one instant the greater text wins, so that their order does not matter.
+    or (edited.edited_at::timestamptz, edited.content collate "C") <= (
+      coalesce((message ->> 'edited_at')::timestamptz, '-infinity'),
+      case when message ? 'edited_at' then message ->> 'content' else '' end collate "C"
+    )
+  then
+    return message;
+  end if;
+  return message || jsonb_build_object(
+    'content', edited.content,
+    'edited_at', edited.edited_at,
+    'original_content', coalesce(message ->> 'original_content', message ->> 'content')
+  );
+end;
+$$;
+comment on function private.edited(jsonb, text, text) is
+  'A message with a newer text. The newest edit wins, and the first text stays in original_content.';
+
+create function private.withdrawn(message jsonb)
+returns jsonb
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return (message - '{edited_at,original_content,reactions,metadata,error}'::text[])
+    || '{"content": "", "media_url": null}';
+end;
+$$;
+comment on function private.withdrawn(jsonb) is
+  'What stays of a deleted message: who sent it, when, its type, status and place.';
+
+create function private.change_message(message jsonb, changes jsonb[], keeps_deleted boolean)
 returns jsonb
 language plpgsql
 immutable
@@ -124,7 +239,8 @@ as $$
 declare
   changed jsonb := change_message.message;
   change jsonb;
-  reaction jsonb;
+  has_reactions boolean := false;
+  reactions jsonb;
   old_rank integer;
   new_rank integer;
 begin
@@ -138,7 +254,9 @@ begin
     then
       changed := changed
         || jsonb_strip_nulls(
-          change - '{id,direction,sent_at,is_history,content,status,status_at,error,reactions,metadata}'::text[]
+          change
+            - '{id,direction,sent_at,is_history,content,status,status_at,error,reactions,metadata,edited_at,deleted_at}'
+              ::text[]
         )
         || jsonb_build_object(
           'content', coalesce(nullif(change ->> 'content', ''), changed ->> 'content'),
@@ -178,64 +296,74 @@ begin
       );
     end if;
 
-    for reaction in
-      select item.value from jsonb_array_elements(coalesce(change -> 'reactions', '[]')) as item (value)
-    loop
-      -- One reaction per sender, the newest. A removed reaction stays as one without emoji, so that an older
-      -- one that arrives late does not restore it.
-      if not exists (
-        select 1
-        from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
-        where kept.value ->> 'sender' = reaction ->> 'sender'
-          -- WhatsApp's times are whole seconds. Within one second a removal is the later: it needs a
-          -- reaction to remove.
-          and (
-            (kept.value ->> 'reacted_at')::timestamptz, kept.value ->> 'emoji' is null,
-            coalesce(kept.value ->> 'id', '') collate "C"
-          ) >= (
-            (reaction ->> 'reacted_at')::timestamptz, reaction ->> 'emoji' is null,
-            coalesce(reaction ->> 'id', '') collate "C"
-          )
-      ) then
-        changed := changed || jsonb_build_object('reactions', (
-          select jsonb_agg(every.value order by every.value ->> 'sender' collate "C")
-          from (
-            select kept.value
-            from jsonb_array_elements(coalesce(changed -> 'reactions', '[]')) as kept (value)
-            where kept.value ->> 'sender' <> reaction ->> 'sender'
-            union all
-            select reaction
-          ) as every (value)
-        ));
-      end if;
-    end loop;
+    -- An edit, or the message again with its newer text.
+    changed := private.edited(
+      changed,
+      coalesce(change #>> '{edit,content}', case when change ? 'edited_at' then change ->> 'content' end),
+      coalesce(change #>> '{edit,edited_at}', change ->> 'edited_at')
+    );
+
+    -- The earlier time is when it was deleted.
+    if change ->> 'deleted_at' is not null
+      and (change ->> 'deleted_at')::timestamptz < coalesce((changed ->> 'deleted_at')::timestamptz, 'infinity')
+    then
+      changed := changed || jsonb_build_object('deleted_at', change ->> 'deleted_at');
+    end if;
+
+    has_reactions := has_reactions or change ? 'reactions';
   end loop;
+
+  -- All at once: one after the other, a thousand reactions would take a thousand times a thousand steps.
+  if has_reactions then
+    reactions := private.fold_reactions(coalesce(changed -> 'reactions', '[]') || (
+      select coalesce(jsonb_agg(reaction.value), '[]')
+      from unnest(change_message.changes) as given (value)
+      cross join lateral jsonb_array_elements(coalesce(given.value -> 'reactions', '[]')) as reaction (value)
+    ));
+    if reactions is not null then
+      changed := changed || jsonb_build_object('reactions', reactions);
+    end if;
+  end if;
+  if changed ? 'deleted_at' and not change_message.keeps_deleted then
+    changed := private.withdrawn(changed);
+  end if;
   return changed;
 end;
 $$;
-comment on function private.change_message(jsonb, jsonb[]) is
-  'Apply changes (status forward only, reactions, late media, the state of its copy, the message itself in place of '
-  'an agent''s text) to a Message. The result does not depend on their order.';
+comment on function private.change_message(jsonb, jsonb[], boolean) is
+  'Apply changes (status forward only, reactions, edits, the deletion, late media, the state of its copy, the message '
+  'itself in place of an agent''s text) to a Message. The result does not depend on their order. keeps_deleted: the '
+  'workspace keeps the texts and files of deleted messages.';
 
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
   private.message_digest(text),
-  private.message_preview(text, text),
+  private.ledger_scope(uuid, text),
+  private.ledger_digest(uuid, text, text),
+  private.message_preview(jsonb),
   private.message_statuses(),
   private.accepted_statuses(),
   private.status_rank(text),
   private.is_reported_status(text),
   private.media_rank(text),
-  private.change_message(jsonb, jsonb[])
+  private.fold_reactions(jsonb),
+  private.edited(jsonb, text, text),
+  private.withdrawn(jsonb),
+  private.change_message(jsonb, jsonb[], boolean)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.message_digest(text),
-  private.message_preview(text, text),
+  private.ledger_scope(uuid, text),
+  private.ledger_digest(uuid, text, text),
+  private.message_preview(jsonb),
   private.message_statuses(),
   private.accepted_statuses(),
   private.status_rank(text),
   private.is_reported_status(text),
   private.media_rank(text),
-  private.change_message(jsonb, jsonb[])
+  private.fold_reactions(jsonb),
+  private.edited(jsonb, text, text),
+  private.withdrawn(jsonb),
+  private.change_message(jsonb, jsonb[], boolean)
 to service_role;

@@ -26,17 +26,10 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  -- A number is found in any spelling: +62 812-3456, or (0812) 3456, whose full form begins with the country code
-  -- instead of the zero.
-  needle text := case
-    when search_conversations.search ~ '^[0-9 ()+./-]*$' and search_conversations.search ~ '[0-9].*[0-9].*[0-9]'
-      then coalesce(
-        nullif(ltrim(private.digits_in(search_conversations.search), '0'), ''),
-        private.digits_in(search_conversations.search)
-      )
-    else private.search_key(btrim(search_conversations.search))
-  end;
-  pattern text := '%' || replace(replace(replace(needle, '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  words constant text[] := private.search_fragments(search_conversations.search);
+  patterns constant text[] := private.fragment_patterns(words);
+  -- The index is asked for the longest: it has the fewest.
+  pattern constant text := coalesce(patterns[1], '%');
   by_person uuid[] := '{}';
 begin
   if search_conversations.workspace_id is null or search_conversations.workspace_id not in (
@@ -44,7 +37,7 @@ begin
   ) then
     return;
   end if;
-  if needle <> '' then
+  if cardinality(words) > 0 then
     -- Conversations of people with such a name. A thousand are more than a member looks through.
     by_person := array(
       select conversation.id
@@ -53,6 +46,7 @@ begin
         on conversation.workspace_id = person.workspace_id and conversation.person_id = person.id
       where person.workspace_id = search_conversations.workspace_id
         and person.search_text like pattern
+        and person.search_text like all (patterns)
       limit 1000
     );
   end if;
@@ -66,7 +60,11 @@ begin
     and tagged.conversation_id = conversation.id
     and tagged.tag_id = search_conversations.tag_id
   where conversation.workspace_id = search_conversations.workspace_id
-    and (needle = '' or conversation.search_text like pattern or conversation.id = any (by_person))
+    and (
+      cardinality(words) = 0
+      or (conversation.search_text like pattern and conversation.search_text like all (patterns))
+      or conversation.id = any (by_person)
+    )
     and (search_conversations.status is null or conversation.status = search_conversations.status)
     and (search_conversations.platform is null or conversation.platform = search_conversations.platform)
     and (search_conversations.assigned_to is null or conversation.assigned_to = search_conversations.assigned_to)
@@ -129,7 +127,7 @@ comment on function public.search_conversations(
   uuid, text, text, text, uuid, timestamptz, uuid, integer, boolean, boolean, uuid
 ) is
   'A page of conversation_list, newest first: at most max_conversations (1 to 200, 50 by default) of one workspace '
-  'whose name, number, preview or contact contains the search text, filtered by status, platform, assignee and tag, '
+  'whose name, number, preview or contact contains each word of the search, filtered by status, platform, assignee and tag, '
   'and by is_unassigned and is_unread. Pass activity_at and id of the last row for the next page.';
 
 -- Who may call these functions -------------------------------------------------------------------

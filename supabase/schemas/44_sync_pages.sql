@@ -103,12 +103,13 @@ as $$
   where element.value ->> 'kind' = 'conversation'
     and not exists (
       select 1
-      from public.conversations as conversation
-      join private.message_keys as known on known.conversation_id = conversation.id
-      where conversation.workspace_id = (count_new_messages.source).workspace_id
-        and conversation.platform = (count_new_messages.source).platform
-        and conversation.external_conversation_id = found.thread
-        and known.message_digest = private.message_digest(message.value ->> 'id')
+      from private.message_keys as known
+      where known.conversation_id = private.conversation_with_key(
+          (count_new_messages.source).workspace_id, (count_new_messages.source).platform, found.thread
+        )
+        and known.message_digest = private.ledger_digest(
+          (count_new_messages.source).workspace_id, (count_new_messages.source).platform, message.value ->> 'id'
+        )
     );
 $$;
 comment on function private.count_new_messages(public.connections, jsonb) is
@@ -150,33 +151,36 @@ begin
   if held.is_dry_run then
     added := private.count_new_messages(source, store_sync_page.elements);
   else
+    -- All conversations of the page in one pass, and then what changes conversations that are stored.
+    for stored in
+      select outcome.*
+      from private.try_kapso_conversations(source, jsonb_path_query_array(
+        store_sync_page.elements, '$[*] ? (@.kind == "conversation").conversation'
+      )) as outcome
+    loop
+      if stored.outcome = 'error' then
+        problems := problems || stored.error;
+        continue;
+      end if;
+      added := added + stored.messages_added;
+      new_conversations := new_conversations + (stored.outcome = 'created')::integer;
+      if stored.person_id <> all (new_people) and exists (
+        select 1 from public.people as person
+        where person.id = stored.person_id
+          and person.workspace_id = source.workspace_id
+          -- Created by this transaction.
+          and person.created_at = now()
+      ) then
+        new_people := new_people || stored.person_id;
+      end if;
+    end loop;
     for element in
-      select item.value from jsonb_array_elements(store_sync_page.elements) as item (value)
-      order by item.value ->> 'kind', item.value #>> '{conversation,external_conversation_id}' collate "C"
+      select item.value from jsonb_array_elements(store_sync_page.elements) with ordinality as item (value, ordinal)
+      where item.value ->> 'kind' = 'identity_change'
+      order by item.ordinal
     loop
       begin
-        case element ->> 'kind'
-          when 'conversation' then
-            stored := private.store_kapso_conversation(source, element -> 'conversation');
-            if stored.outcome = 'error' then
-              problems := problems || stored.error;
-              continue;
-            end if;
-            added := added + stored.messages_added;
-            new_conversations := new_conversations + (stored.outcome = 'created')::integer;
-            if stored.person_id <> all (new_people) and exists (
-              select 1 from public.people as person
-              where person.id = stored.person_id
-                and person.workspace_id = source.workspace_id
-                -- Created by this transaction.
-                and person.created_at = now()
-            ) then
-              new_people := new_people || stored.person_id;
-            end if;
-          when 'identity_change' then
-            perform private.change_identity(source, element);
-          else null;
-        end case;
+        perform private.change_identity(source, element);
       exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
         problems := problems || sqlstate;
       end;

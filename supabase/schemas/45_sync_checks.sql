@@ -179,7 +179,7 @@ begin
     order by conversation.id
     for no key update
   loop
-    perform private.apply_session(thread, report.value -> 'session', null)
+    perform private.apply_sessions(array[private.read_session(thread, report.value -> 'session', null)])
     from jsonb_array_elements(store_session_checks.reports) as report (value)
     where (report.value ->> 'conversation_id')::uuid = thread;
   end loop;

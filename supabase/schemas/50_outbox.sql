@@ -176,12 +176,74 @@ begin
     when conversation.participant_digits is not null then jsonb_build_object('to', conversation.participant_digits)
     when conversation.participant_identifier ~ '^[A-Za-z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$'
       then jsonb_build_object('recipient', conversation.participant_identifier)
+    -- A BSUID of digits, which Kapso knows without the mark that keeps it from being a number here.
+    when conversation.participant_identifier ~ '^bsuid:[0-9]{1,128}$'
+      then jsonb_build_object('recipient', substr(conversation.participant_identifier, 7))
   end;
 end;
 $$;
 comment on function private.recipient_of(public.conversations) is
   'Recipient of messages of a conversation, in the terms of Kapso''s API: to, or recipient, or a group. Null where '
   'there is no address.';
+
+create function private.answering(conversation public.conversations)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  connection public.connections := private.sending_connection(conversation);
+begin
+  return jsonb_build_object(
+    'refusal', case
+      when conversation.platform <> 'whatsapp' then 'platform_without_sending'
+      when connection.id is null or not connection.is_active then 'connection_not_ready'
+      when private.recipient_of(conversation) is null then 'no_recipient'
+    end,
+    'connection_id', connection.id,
+    -- WhatsApp allows any message for 24 hours after the customer's last one, and templates at any time.
+    'window_ends_at', conversation.last_inbound_at + interval '24 hours'
+  );
+end;
+$$;
+comment on function private.answering(public.conversations) is
+  'Whether and how a conversation can be answered, for every place that asks: refusal (null: it can be), connection_id of '
+  'the number that answers, and window_ends_at, until when any message can be sent and not templates alone.';
+
+create function private.conversation_answering(conversation_id uuid)
+returns jsonb
+language plpgsql
+stable
+-- Definer because other names of conversations are private; the role is checked first.
+security definer
+set search_path = ''
+as $$
+declare
+  conversation public.conversations;
+begin
+  select known.* into conversation
+  from public.conversations as known where known.id = conversation_answering.conversation_id;
+  perform private.require_role(
+    conversation.workspace_id, array['owner', 'admin', 'agent', 'viewer'], 'conversation_not_found'
+  );
+  return private.answering(conversation);
+end;
+$$;
+comment on function private.conversation_answering(uuid) is 'Does the work of public.conversation_answering.';
+
+create function public.conversation_answering(conversation_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select private.conversation_answering(conversation_answering.conversation_id);
+$$;
+comment on function public.conversation_answering(uuid) is
+  'Whether and how a conversation can be answered: {refusal, connection_id, window_ends_at}. refusal is null where it can '
+  'be, else platform_without_sending, connection_not_ready or no_recipient. Until window_ends_at any message can be sent, '
+  'afterwards, and where it is null, templates alone. For members.';
 
 create function private.check_sending(conversation public.conversations, type text)
 returns public.connections
@@ -190,25 +252,28 @@ stable
 set search_path = ''
 as $$
 declare
-  connection public.connections;
+  answering constant jsonb := private.answering(conversation);
 begin
-  if conversation.platform <> 'whatsapp' then
-    raise exception 'platform_without_sending' using errcode = 'PT422';
-  end if;
-  connection := private.sending_connection(conversation);
-  if connection.id is null or not connection.is_active then
-    raise exception 'connection_not_ready' using errcode = 'PT422';
-  end if;
-  if private.recipient_of(conversation) is null then
-    raise exception 'no_recipient' using errcode = 'PT422';
-  end if;
+  case answering ->> 'refusal'
+    when 'platform_without_sending' then
+      raise exception 'platform_without_sending' using errcode = 'PT422';
+    when 'connection_not_ready' then
+      raise exception 'connection_not_ready' using errcode = 'PT422';
+    when 'no_recipient' then
+      raise exception 'no_recipient' using errcode = 'PT422';
+    else
+      null;
+  end case;
   if check_sending.type <> 'template'
-    and coalesce(conversation.last_inbound_at, '-infinity') <= now() - interval '24 hours'
+    and coalesce((answering ->> 'window_ends_at')::timestamptz, '-infinity') <= now()
   then
     raise exception 'window_closed'
       using errcode = 'PT422', detail = jsonb_build_object('last_inbound_at', conversation.last_inbound_at)::text;
   end if;
-  return connection;
+  return (
+    select connection from public.connections as connection
+    where connection.id = (answering ->> 'connection_id')::uuid
+  );
 end;
 $$;
 comment on function private.check_sending(public.conversations, text) is
@@ -295,7 +360,9 @@ begin
     if enqueue_message.message ->> 'reply_to' is not null and not exists (
       select 1 from private.message_keys as key
       where key.conversation_id = conversation.id
-        and key.message_digest = private.message_digest(enqueue_message.message ->> 'reply_to')
+        and key.message_digest = private.ledger_digest(
+          conversation.workspace_id, conversation.platform, enqueue_message.message ->> 'reply_to'
+        )
     ) then
       raise exception 'message_not_found' using errcode = 'PT404';
     end if;
@@ -561,6 +628,9 @@ comment on function public.record_upload(uuid, uuid, text, text, text, text) is
 revoke execute on function
   private.outbox_states(),
   private.recipient_of(public.conversations),
+  private.answering(public.conversations),
+  private.conversation_answering(uuid),
+  public.conversation_answering(uuid),
   private.check_sending(public.conversations, text),
   private.sending_side(uuid),
   public.sending_side(uuid),
@@ -580,6 +650,8 @@ grant execute on function
   public.record_upload(uuid, uuid, text, text, text, text)
 to service_role;
 grant execute on function
+  private.conversation_answering(uuid),
+  public.conversation_answering(uuid),
   private.sending_side(uuid),
   public.sending_side(uuid),
   private.enqueue_message(uuid, text, jsonb),

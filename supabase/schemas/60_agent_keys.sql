@@ -166,32 +166,17 @@ comment on function public.revoke_agent_key(uuid) is
 create function private.workspaces_of_agent_key(key_sha256 text)
 returns uuid[]
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
-declare
-  used_key uuid;
-  used_at timestamptz;
-  workspaces uuid[];
 begin
-  select key.id, key.last_used_at, array_agg(opened.workspace_id)
-  into used_key, used_at, workspaces
-  from private.agent_key_secrets as secret
-  join public.agent_keys as key on key.id = secret.key_id and key.revoked_at is null
-  join public.agent_key_workspaces as opened on opened.key_id = key.id
-  where secret.key_sha256 = decode(workspaces_of_agent_key.key_sha256, 'hex')
-  group by key.id;
-  if used_key is not null and coalesce(used_at, '-infinity') < now() - interval '1 minute' then
-    -- An agent makes many calls at once. A call that finds the row locked skips it instead of waiting.
-    update public.agent_keys as key
-    set last_used_at = now()
-    where key.id in (
-      select known.id from public.agent_keys as known
-      where known.id = used_key and known.last_used_at is not distinct from used_at
-      for no key update skip locked
-    );
-  end if;
-  return workspaces;
+  return (
+    select array_agg(opened.workspace_id)
+    from private.agent_key_secrets as secret
+    join public.agent_keys as key on key.id = secret.key_id and key.revoked_at is null
+    join public.agent_key_workspaces as opened on opened.key_id = key.id
+    where secret.key_sha256 = decode(workspaces_of_agent_key.key_sha256, 'hex')
+  );
 end;
 $$;
 comment on function private.workspaces_of_agent_key(text) is
@@ -200,7 +185,7 @@ comment on function private.workspaces_of_agent_key(text) is
 create function public.check_agent_key(key_sha256 text)
 returns boolean
 language plpgsql
-volatile
+stable
 set search_path = ''
 as $$
 begin
@@ -210,6 +195,77 @@ $$;
 comment on function public.check_agent_key(text) is
   'Whether a key (its SHA-256 in hexadecimal) opens any workspace. For service_role only.';
 
+create function private.require_agent_key(key_sha256 text)
+returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  workspaces uuid[] := private.workspaces_of_agent_key(require_agent_key.key_sha256);
+begin
+  if workspaces is null then
+    raise exception 'invalid_agent_key' using errcode = 'PT401';
+  end if;
+  return workspaces;
+end;
+$$;
+comment on function private.require_agent_key(text) is
+  'The workspaces of a key (its SHA-256 in hexadecimal). Refuses an unknown or revoked key with invalid_agent_key.';
+
+-- Counting requests ------------------------------------------------------------------------------
+
+create function public.count_agent_request(key_sha256 text)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  used public.agent_keys;
+begin
+  select key.* into used
+  from private.agent_key_secrets as secret
+  join public.agent_keys as key on key.id = secret.key_id and key.revoked_at is null
+  where secret.key_sha256 = decode(count_agent_request.key_sha256, 'hex');
+  if used.id is null then
+    return false;
+  end if;
+  perform private.use_limit('agent_key_requests_per_minute', used.id, interval '1 minute', 'rate_limited');
+  if coalesce(used.last_used_at, '-infinity') < now() - interval '1 minute' then
+    -- An agent makes many calls at once. A call that finds the row locked skips it instead of waiting.
+    update public.agent_keys as key
+    set last_used_at = now()
+    where key.id in (
+      select known.id from public.agent_keys as known
+      where known.id = used.id and known.last_used_at is not distinct from used.last_used_at
+      for no key update skip locked
+    );
+  end if;
+  return private.limit_of('agent_key_requests_per_minute', used.id) is not null;
+end;
+$$;
+comment on function public.count_agent_request(text) is
+  'Count a request with a key (its SHA-256 in hexadecimal): rate_limited, and last_used_at. Apart from the functions '
+  'that read, which write nothing. Returns whether the key has a limit, so that each request must be counted; without '
+  'one, a call a minute is enough. Ignores an unknown key. For service_role only.';
+
+create function private.use_agent_key(key_sha256 text)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  workspaces uuid[] := private.require_agent_key(use_agent_key.key_sha256);
+begin
+  perform public.count_agent_request(use_agent_key.key_sha256);
+  return workspaces;
+end;
+$$;
+comment on function private.use_agent_key(text) is
+  'The workspaces of a key, for functions that write: checks it and counts the request.';
+
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
@@ -218,7 +274,10 @@ revoke execute on function
   private.revoke_agent_key(uuid),
   public.revoke_agent_key(uuid),
   private.workspaces_of_agent_key(text),
-  public.check_agent_key(text)
+  public.check_agent_key(text),
+  private.require_agent_key(text),
+  public.count_agent_request(text),
+  private.use_agent_key(text)
 from public, anon, authenticated, service_role;
 grant execute on function
   private.create_agent_key(uuid[], text),
@@ -228,5 +287,8 @@ grant execute on function
 to authenticated;
 grant execute on function
   private.workspaces_of_agent_key(text),
-  public.check_agent_key(text)
+  public.check_agent_key(text),
+  private.require_agent_key(text),
+  public.count_agent_request(text),
+  private.use_agent_key(text)
 to service_role;

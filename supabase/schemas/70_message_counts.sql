@@ -80,8 +80,8 @@ begin
 end;
 $$;
 comment on function public.fold_message_counts(integer) is
-  'Add up the counts that batches appended, at most max_parts of them. Returns how many. Called by the schedule and '
-  'by overview_statistics(). For service_role only.';
+  'Add up the counts that batches appended, at most max_parts of them. Returns how many. Called by the schedule. For '
+  'service_role only.';
 
 create function private.messages_of_day(workspace_id uuid, local_date date)
 returns bigint
@@ -163,7 +163,7 @@ comment on function private.response_times(uuid, timestamptz) is
 create function private.overview_statistics(workspace_id uuid, days integer)
 returns jsonb
 language plpgsql
-volatile
+stable
 -- Definer because counts are private; the role is checked first.
 security definer
 set search_path = ''
@@ -178,8 +178,6 @@ begin
   perform private.require_role(
     overview_statistics.workspace_id, array['owner', 'admin', 'agent', 'viewer'], 'workspace_not_found'
   );
-  -- Keeps the parts few, also where no schedule runs.
-  perform public.fold_message_counts(20000);
   select workspace.time_zone into zone
   from public.workspaces as workspace
   where workspace.id = overview_statistics.workspace_id;
@@ -230,7 +228,7 @@ comment on function private.overview_statistics(uuid, integer) is 'Does the work
 create function public.overview_statistics(workspace_id uuid, days integer default 14)
 returns jsonb
 language sql
-volatile
+stable
 set search_path = ''
 as $$
   select private.overview_statistics(overview_statistics.workspace_id, overview_statistics.days);

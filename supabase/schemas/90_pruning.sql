@@ -1,5 +1,20 @@
 -- Deletes records that are no longer needed. docs/operations.md says what is deleted when.
 
+create function private.pruning_lock()
+returns bigint
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  return pg_catalog.hashtextextended('pruning', 0);
+end;
+$$;
+comment on function private.pruning_lock() is
+  'Key of the advisory lock on pruning. Two sessions that delete rows of the same tables could wait for each other in a '
+  'circle, so they take turns.';
+
 create function public.prune_records(max_rows integer default 2000)
 returns table (source text, deleted integer)
 language plpgsql
@@ -7,6 +22,10 @@ volatile
 set search_path = ''
 as $$
 begin
+  -- Another run is at it, and takes the oldest rows as this one would.
+  if not pg_catalog.pg_try_advisory_xact_lock(private.pruning_lock()) then
+    return;
+  end if;
   -- Rows that another session has locked are left for the next run.
 
   -- Failed and unconfirmed messages stay for a member to decide.
@@ -87,20 +106,6 @@ begin
   source := 'summary_runs';
   return next;
 
-  -- Failed events wait for a replay.
-  delete from private.webhook_events as known
-  where known.ctid = any (array(
-    select old.ctid
-    from private.webhook_events as old
-    where old.received_at < now() - interval '30 days'
-      and old.state in ('processed', 'ignored')
-    limit prune_records.max_rows
-    for update skip locked
-  ));
-  get diagnostics deleted = row_count;
-  source := 'webhook_events';
-  return next;
-
   -- The message of a change that has waited a month will not arrive.
   delete from private.waiting_updates as known
   where known.ctid = any (array(
@@ -112,6 +117,19 @@ begin
   ));
   get diagnostics deleted = row_count;
   source := 'waiting_updates';
+  return next;
+
+  -- Counters of limits, of days and minutes that are over.
+  delete from private.limit_uses as known
+  where known.ctid = any (array(
+    select old.ctid
+    from private.limit_uses as old
+    where old.begins_at < now() - interval '2 days'
+    limit prune_records.max_rows
+    for update skip locked
+  ));
+  get diagnostics deleted = row_count;
+  source := 'limit_uses';
   return next;
 
   -- Conversations and people stay.
@@ -130,7 +148,7 @@ end;
 $$;
 comment on function public.prune_records(integer) is
   'Delete records that are no longer needed, at most max_rows of each table. Returns the number of deleted rows of '
-  'each. Called by the schedule; docs/operations.md says what is deleted when. For service_role only.';
+  'each; no row while another session prunes. Called by the schedule; docs/operations.md says what is deleted when. For service_role only.';
 
 create function private.prune_cron_runs()
 returns void
@@ -152,7 +170,11 @@ comment on function private.prune_cron_runs() is
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
+  private.pruning_lock(),
   public.prune_records(integer),
   private.prune_cron_runs()
 from public, anon, authenticated, service_role;
-grant execute on function public.prune_records(integer) to service_role;
+grant execute on function
+  private.pruning_lock(),
+  public.prune_records(integer)
+to service_role;

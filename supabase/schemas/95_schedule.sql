@@ -26,8 +26,36 @@ from (
       'Settles sent messages whose sender died or whose outcome is unknown.'
     ),
     (
+      'forget-connections', '* * * * *', null, 'select public.forget_connections()',
+      'Makes conversations and files forget connections that were deleted.'
+    ),
+    (
+      'retry-webhook-events', '* * * * *', null, 'select public.retry_webhook_events()',
+      'Processes events again that failed because of what others did in that moment.'
+    ),
+    (
+      'drain-webhook-events', '* * * * *', null,
+      -- A block, because each pass is a transaction of its own, and a function cannot commit.
+      'do $$ declare stop_at constant timestamptz := clock_timestamp() + interval ''40 seconds''; begin
+      while (select pass.drained from public.drain_webhook_events() as pass) > 0 and clock_timestamp() < stop_at loop
+      commit; end loop; end $$',
+      'Processes events that wait because the function that accepted them was stopped.'
+    ),
+    (
+      'keep-webhook-days', '*/10 * * * *', null, 'select private.keep_webhook_days()',
+      'Makes the tables for the webhook events of the next days, and drops those of old ones.'
+    ),
+    (
+      'settle-waiting-updates', '* * * * *', null, 'select public.settle_waiting_updates()',
+      'Applies changes that arrived in the same moment as their message.'
+    ),
+    (
       'fold-message-counts', '*/5 * * * *', null, 'select public.fold_message_counts()',
       'Adds up the message counts that batches append.'
+    ),
+    (
+      'index-messages', '* * * * *', null, 'select public.index_messages(10000)',
+      'Adds messages of some minutes ago to the search.'
     ),
     (
       'prune-records', '*/10 * * * *', null, 'select public.prune_records(20000)',
