@@ -13,6 +13,7 @@ import { refused } from "../_shared/database/errors.ts";
 import { type AppVariables, authenticateRefused, createApp } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import type { Log } from "../_shared/http/log.ts";
+import { createBodyBudget } from "../_shared/http/large_bodies.ts";
 import { addRoute, honoPath } from "../_shared/http/routes.ts";
 import { SESSION_ROUTES, toState } from "./session_routes.ts";
 import type { SessionStore } from "./store.ts";
@@ -37,10 +38,21 @@ export function createHandler(
     errorBody,
   });
 
-  const checkKeyOfRefused = authenticateRefused(async (context) => {
-    if (await store.hasKey(await hashOfKey(context))) return;
-    throw refused("invalid_agent_key");
-  });
+  const knownKeys = new WeakMap<Context<AppVariables>, string>();
+  const checkKey = async (context: Context<AppVariables>) => {
+    const known = knownKeys.get(context);
+    if (known !== undefined) return known;
+    const keySha256 = await hashOfKey(context);
+    if (!await store.hasKey(keySha256)) throw refused("invalid_agent_key");
+    knownKeys.set(context, keySha256);
+    return keySha256;
+  };
+  const checkKeyOfRefused = authenticateRefused(checkKey);
+  // A second call of the database, for large bodies alone: the one that does the work needs the body.
+  const largeBodies = {
+    authenticate: checkKey,
+    budget: createBodyBudget({ maxBytes: 2 * MAX_BODY_BYTES, maxBytesOfSender: MAX_BODY_BYTES }),
+  };
   for (const entry of SESSION_ROUTES) {
     const { method, path } = entry.route;
     app.on(method, [honoPath(path)], requireKey, checkKeyOfRefused);
@@ -52,7 +64,7 @@ export function createHandler(
       const { outcome, session } = await entry.call(store, keySha256, input);
       if (outcome === "conflict") return answerConflict(context, session);
       return answer(entry.view(session), outcome === "created" ? 201 : 200);
-    }, { maxBodyBytes: MAX_BODY_BYTES });
+    }, { maxBodyBytes: MAX_BODY_BYTES, largeBodies });
   }
 
   addRoute(app, checkHealth, async ({ reply }) => {

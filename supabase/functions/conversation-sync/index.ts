@@ -5,9 +5,10 @@ import { createHandler } from "./handler.ts";
 import { createSessionStore } from "./store.ts";
 
 const client = createServiceClient(readSupabaseEnv(Deno.env.toObject()));
+const monotonic = () => performance.now();
 
 Deno.serve(createHandler({
-  store: createSessionStore(client),
+  store: createSessionStore(client, monotonic),
   log: consoleLog,
-  monotonic: () => performance.now(),
+  monotonic,
 }));

@@ -1,12 +1,13 @@
 /**
- * Agents' sessions in this project's database: one call per request. The hash of the key goes along, and
- * the SQL function that does the work checks it first.
+ * Agents' sessions in this project's database: one call per request, and one that counts where it only reads. The hash
+ * of the key goes along, and the SQL function that does the work checks it first.
  *
  * @module
  */
 import type { AgentSessionRow, AgentWriteOutcome } from "../_shared/database/agent_rows.ts";
 import type { DatabaseClient } from "../_shared/database/clients.ts";
 import { type Arguments, type Returned, rpc } from "../_shared/database/rpc.ts";
+import { createReadCounter } from "./read_counter.ts";
 
 /** SQL functions that read. */
 export type ReadFunction =
@@ -79,11 +80,20 @@ export interface SessionStore {
   ping(): Promise<void>;
 }
 
-/** Creates a {@linkcode SessionStore} on a service client. Every call carries the hash of a key. */
-export function createSessionStore(client: DatabaseClient): SessionStore {
+/**
+ * Creates a {@linkcode SessionStore} on a service client. Every call carries the hash of a key.
+ *
+ * @param monotonic Clock, milliseconds.
+ */
+export function createSessionStore(
+  client: DatabaseClient,
+  monotonic: () => number,
+): SessionStore {
+  const countRead = createReadCounter(client, monotonic);
   return {
-    read(keySha256, name, args) {
-      return rpc(client, name, { ...args, key_sha256: keySha256 } as Arguments<typeof name>);
+    async read(keySha256, name, args) {
+      await countRead(keySha256);
+      return await rpc(client, name, { ...args, key_sha256: keySha256 } as Arguments<typeof name>);
     },
     async write(keySha256, name, args) {
       const [written] = await rpc(
@@ -93,11 +103,12 @@ export function createSessionStore(client: DatabaseClient): SessionStore {
       );
       return { outcome: written!.outcome, session: written!.data };
     },
-    hasKey(keySha256) {
-      return rpc(client, "check_agent_key", { key_sha256: keySha256 });
+    async hasKey(keySha256) {
+      await countRead(keySha256);
+      return await rpc(client, "check_agent_key", { key_sha256: keySha256 });
     },
     async ping() {
-      await rpc(client, "is_database_up", {});
+      await rpc(client, "is_database_up", {}, { get: true });
     },
   };
 }

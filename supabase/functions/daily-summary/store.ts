@@ -106,6 +106,7 @@ export async function findRun(
   workspaceId: string,
   date: string | undefined,
 ): Promise<RunRow | undefined> {
-  const [run] = await rpc(client, "summary_run", { workspace_id: workspaceId, local_date: date });
+  const args = { workspace_id: workspaceId, local_date: date };
+  const [run] = await rpc(client, "summary_run", args, { get: true });
   return run;
 }

@@ -8,6 +8,7 @@ import {
   checkWebhook,
   type Connection,
   createConnection,
+  type KapsoProblem,
   listConnections,
   registerWebhook as registerWebhookRoute,
   rotateConnectionSecret,
@@ -25,14 +26,20 @@ import {
   registerWebhook,
 } from "../_shared/kapso/api/webhook_registration.ts";
 import type { MemberApp } from "./context.ts";
-import { askKapso, type KapsoFor } from "./kapso_calls.ts";
-import type { ConnectionOverview, MemberStore } from "./member_store.ts";
+import { askKapso } from "./kapso_calls.ts";
+import type { ConnectionOverview, ConnectionRow, MemberStore } from "./member_store.ts";
+import {
+  checkKey,
+  claimNumber,
+  type NumberProofDeps,
+  problemError,
+  problemOf,
+} from "./number_proof.ts";
 import type { CredentialStore } from "./store.ts";
 
 /** What managing connections needs of the outside world. */
-export interface ConnectionDeps {
+export interface ConnectionDeps extends NumberProofDeps {
   credentials: CredentialStore;
-  kapsoFor: KapsoFor;
   /** Whether a connection without a key of its own may use the installation's. */
   hasInstallationKey: (connectionId: string) => Promise<boolean>;
   /** Address of kapso-webhook, as Kapso reaches it. */
@@ -52,14 +59,23 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
   addRoute(app, createConnection, async ({ body, reply }, context) => {
     const { member } = context.var;
     const { id, api_secret } = await member.createConnection(body);
+    const number_problem = await claimRequested(deps, {
+      id,
+      platform: body.platform,
+      requested_phone_number_id: body.phone_number_id ?? null,
+    });
     const connection = await readConnection(deps, member, body.workspace_id, id);
-    return reply(201, { connection, api_secret });
+    return reply(201, { connection, api_secret, number_problem });
   }, { maxBodyBytes: MAX_BODY_BYTES });
 
   addRoute(app, updateConnection, async ({ params, body, reply }, context) => {
     const { member } = context.var;
-    const { id, workspace_id } = await member.updateConnection(params.id, body);
-    return reply(200, { connection: await readConnection(deps, member, workspace_id, id) });
+    const updated = await member.updateConnection(params.id, body);
+    const number_problem = body.phone_number_id === undefined
+      ? null
+      : await claimRequested(deps, updated);
+    const connection = await readConnection(deps, member, updated.workspace_id, updated.id);
+    return reply(200, { connection, number_problem });
   }, { maxBodyBytes: MAX_BODY_BYTES });
 
   addRoute(app, rotateConnectionSecret, async ({ params, body, reply }, context) => {
@@ -70,9 +86,20 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
 
   addRoute(app, setKapsoCredentials, async ({ params, body, reply }, context) => {
     const { member } = context.var;
-    const { id, workspace_id, platform } = await member.managedConnection(params.id);
+    const { id, workspace_id, platform, phone_number_id, requested_phone_number_id } = await member
+      .managedConnection(params.id);
     if (platform !== "whatsapp") throw refused("invalid_connection_settings");
-    if (body.api_key !== undefined) await deps.credentials.setKapsoKey(id, body.api_key);
+    if (body.api_key !== undefined) {
+      if (body.api_key !== null) {
+        // A key that Kapso refuses, or that has another project's numbers, is not kept.
+        const number = requested_phone_number_id ?? phone_number_id;
+        const problem = number === null
+          ? await checkKey(deps, id, body.api_key)
+          : await claimNumber(deps, id, number, body.api_key);
+        if (problem !== null) throw problemError(problem);
+      }
+      await deps.credentials.setKapsoKey(id, body.api_key);
+    }
     if (body.webhook_secret !== undefined) {
       await deps.credentials.setWebhookSecret(id, body.webhook_secret);
     }
@@ -80,9 +107,12 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
   }, { maxBodyBytes: MAX_BODY_BYTES });
 
   addRoute(app, registerWebhookRoute, async ({ params, reply }, context) => {
-    const { id, platform, phone_number_id: phoneNumberId } = await context.var.member
-      .managedConnection(params.id);
-    if (platform !== "whatsapp" || phoneNumberId === null) {
+    const connection = await context.var.member.managedConnection(params.id);
+    const { id } = connection;
+    const problem = await claimRequested(deps, connection);
+    if (problem !== null) throw problemError(problem);
+    const phoneNumberId = connection.requested_phone_number_id ?? connection.phone_number_id;
+    if (connection.platform !== "whatsapp" || phoneNumberId === null) {
       throw new AppError(
         422,
         "connection_not_ready",
@@ -103,28 +133,48 @@ export function addConnectionRoutes(app: MemberApp, deps: ConnectionDeps): void 
   });
 
   addRoute(app, checkWebhook, async ({ params, reply }, context) => {
-    const { id, phone_number_id } = await context.var.member.managedConnection(params.id);
-    return reply(200, { webhook: await readWebhook(deps, id, phone_number_id) });
+    const connection = await context.var.member.managedConnection(params.id);
+    return reply(200, { webhook: await readWebhook(deps, connection) });
   });
 }
 
-/** The webhook of a phone number; Kapso's refusals are a state of it. */
+/** Claims the number that a connection requests, if it requests one. Repeating it changes nothing. */
+async function claimRequested(
+  deps: ConnectionDeps,
+  { id, platform, requested_phone_number_id: requested }: Pick<
+    ConnectionRow,
+    "id" | "platform" | "requested_phone_number_id"
+  >,
+): Promise<KapsoProblem | null> {
+  return platform === "whatsapp" && requested !== null
+    ? await claimNumber(deps, id, requested)
+    : null;
+}
+
+/** The webhook of a connection's phone number. Why it cannot be read is a state of it. */
 async function readWebhook(
   deps: ConnectionDeps,
-  connectionId: string,
-  phoneNumberId: string | null,
+  connection: ConnectionRow,
 ): Promise<WebhookHealth> {
-  const unseen = { url: null, missing_events: [], is_ours: false };
-  if (phoneNumberId === null) return { ...unseen, state: "no_key" };
+  const failed = (problem: KapsoProblem): WebhookHealth => ({
+    state: problem === "no_key" ? "no_key" : "unknown",
+    url: null,
+    missing_events: [],
+    is_ours: false,
+    problem,
+  });
+  const claimProblem = await claimRequested(deps, connection);
+  if (claimProblem !== null) return failed(claimProblem);
+  const number = connection.requested_phone_number_id ?? connection.phone_number_id;
+  if (number === null) return failed("no_key");
   try {
-    const kapso = await deps.kapsoFor(connectionId);
-    return healthOf(await findWebhook(kapso, deps.webhookUrl, phoneNumberId));
+    const kapso = await deps.kapsoFor(connection.id);
+    return healthOf(await findWebhook(kapso, deps.webhookUrl, number));
   } catch (error) {
-    if (error instanceof KapsoError) return { ...unseen, state: "unknown" };
-    if (error instanceof AppError && error.code === "kapso_api_key_missing") {
-      return { ...unseen, state: "no_key" };
-    }
-    throw error;
+    const isOfKapso = error instanceof KapsoError ||
+      (error instanceof AppError && error.code === "kapso_api_key_missing");
+    if (!isOfKapso) throw error;
+    return failed(problemOf(deps, error));
   }
 }
 

@@ -5,9 +5,15 @@
  * @module
  */
 import { Hono } from "hono";
-import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
+import {
+  type Caller,
+  callerCheck,
+  createCallerApp,
+  requireService,
+} from "../_shared/auth/caller.ts";
 import { runScheduledSending } from "../_shared/contracts/inbox/schedule.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import { createBodyBudget } from "../_shared/http/large_bodies.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { addConnectionRoutes, type ConnectionDeps } from "./connections.ts";
 import type { MemberApp, OpenApp } from "./context.ts";
@@ -17,9 +23,11 @@ import { createMemberStore } from "./member_store.ts";
 import { addMessageRoutes, type MessageDeps } from "./messages.ts";
 import { addPeopleRoutes } from "./people.ts";
 import { drainAll } from "./sender.ts";
+import { MAX_UPLOAD_BYTES } from "./upload.ts";
 
 /** What the handler needs of the outside world. */
-export interface HandlerDeps extends MessageDeps, ConversationDeps, ConnectionDeps, MediaDeps {
+export interface HandlerDeps
+  extends Omit<MessageDeps, "largeBodies">, ConversationDeps, ConnectionDeps, MediaDeps {
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
 }
@@ -46,7 +54,14 @@ function createMemberApp(deps: HandlerDeps): MemberApp {
     context.set("member", createMemberStore(caller.client));
     await next();
   });
-  addMessageRoutes(app, deps);
+  const largeBodies = {
+    authenticate: callerCheck(deps.readCaller),
+    budget: createBodyBudget({
+      maxBytes: MAX_UPLOAD_BYTES + 4 * 1024 * 1024,
+      maxBytesOfSender: MAX_UPLOAD_BYTES,
+    }),
+  };
+  addMessageRoutes(app, { ...deps, largeBodies });
   addConversationRoutes(app, deps);
   addPeopleRoutes(app);
   addConnectionRoutes(app, deps);

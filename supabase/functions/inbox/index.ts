@@ -6,11 +6,19 @@ import { consoleLog } from "../_shared/http/log.ts";
 import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
-import { installationCheck } from "../_shared/kapso/api/installation_key.ts";
+import {
+  installationCheck,
+  reportInstallationWorkspaces,
+} from "../_shared/kapso/api/installation_key.ts";
 import { projectMedia } from "../_shared/kapso/media/project_library.ts";
 import { createHandler } from "./handler.ts";
 import { mediaLinkKeys } from "./media_links.ts";
-import { createCredentialStore, createMediaSourceStore, createOutboxStore } from "./store.ts";
+import {
+  createCredentialStore,
+  createMediaSourceStore,
+  createNumberStore,
+  createOutboxStore,
+} from "./store.ts";
 
 const env = Deno.env.toObject();
 const projectEnv = readSupabaseEnv(env);
@@ -23,11 +31,13 @@ const kapsoFor = kapsoAccounts(client, cipher, {
   // A person is waiting.
   maxWaitMs: 3_000,
 });
+reportInstallationWorkspaces(env.KAPSO_WORKSPACES, consoleLog);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   outbox: createOutboxStore(client),
   credentials: createCredentialStore(client, cipher),
+  numbers: createNumberStore(client),
   kapsoFor,
   media: projectMedia(client, {
     ...projectEnv,

@@ -9,8 +9,8 @@ import { AppError } from "../_shared/http/errors.ts";
 import { errorNames, type Log } from "../_shared/http/log.ts";
 import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
 
-/** A client for a connection. @throws {AppError} kapso_api_key_missing (422). */
-export type KapsoFor = (connectionId: string) => Promise<KapsoClient>;
+/** A client for a connection, with its key or the given one. @throws {AppError} kapso_api_key_missing (422). */
+export type KapsoFor = (connectionId: string, givenKey?: string) => Promise<KapsoClient>;
 
 /**
  * Asks Kapso something a member waits for.
@@ -25,7 +25,8 @@ export async function askKapso<T>(question: () => Promise<T>): Promise<T> {
   }
 }
 
-function kapsoFailure(error: KapsoError): AppError {
+/** The answer to a member where Kapso failed or refused. */
+export function kapsoFailure(error: KapsoError | Pick<KapsoError, "status">): AppError {
   if (error.status === 401 || error.status === 403) {
     return new AppError(
       422,
@@ -34,10 +35,13 @@ function kapsoFailure(error: KapsoError): AppError {
       { cause: error },
     );
   }
-  if (error.isRetryable || error.isAmbiguous || error.status === 0 || error.status >= 500) {
+  const isRefusal = error instanceof KapsoError && !error.isRetryable && !error.isAmbiguous &&
+    error.status !== 0 && error.status < 500;
+  if (!isRefusal) {
+    const retryAfterMs = error instanceof KapsoError ? error.retryAfterMs : undefined;
     return new AppError(503, "kapso_unavailable", "Couldn't reach Kapso. Try again in a moment", {
       cause: error,
-      retryAfterSeconds: Math.ceil((error.retryAfterMs ?? 5000) / 1000),
+      retryAfterSeconds: Math.ceil((retryAfterMs ?? 5000) / 1000),
     });
   }
   return new AppError(422, "kapso_refused", `Kapso refused this: ${error.message}`, {

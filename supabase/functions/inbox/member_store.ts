@@ -154,7 +154,8 @@ export function createMemberStore(client: DatabaseClient) {
 
     /** @param onlyId Primary key of the only connection to list. */
     listConnections(workspaceId: string, onlyId?: string): Promise<ConnectionOverview[]> {
-      return rpc(client, "connection_overview", { workspace_id: workspaceId, only_id: onlyId });
+      const args = { workspace_id: workspaceId, only_id: onlyId };
+      return rpc(client, "connection_overview", args, { get: true });
     },
     /** @returns Its primary key, and the API secret, which cannot be read again. */
     async createConnection(connection: NewConnection): Promise<{ id: string; api_secret: string }> {

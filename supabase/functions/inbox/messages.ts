@@ -13,7 +13,7 @@ import {
   type Template,
   template,
 } from "../_shared/contracts/inbox/messages.ts";
-import { limitBody } from "../_shared/http/limit_body.ts";
+import { type LargeBodyRules, limitBody } from "../_shared/http/limit_body.ts";
 import { errorNames } from "../_shared/http/log.ts";
 import { addRoute, honoPath } from "../_shared/http/routes.ts";
 import type { KapsoClient, Row } from "../_shared/kapso/api/client.ts";
@@ -27,6 +27,8 @@ import { MAX_UPLOAD_BYTES, readUpload } from "./upload.ts";
 export interface MessageDeps extends SenderDeps {
   /** Keeps the function alive for work after the answer. */
   waitUntil: (work: Promise<unknown>) => void;
+  /** Who may send large bodies, and how many. */
+  largeBodies: LargeBodyRules;
 }
 
 /** JSON bodies, in bytes. */
@@ -49,18 +51,21 @@ export function addMessageRoutes(app: MemberApp, deps: MessageDeps): void {
       message: await sendQueued(deps, queued.message),
       window: replyWindow(queued.lastInboundAt, deps.now()),
     });
-  }, { maxBodyBytes: MAX_BODY_BYTES });
+  }, { maxBodyBytes: MAX_BODY_BYTES, largeBodies: deps.largeBodies });
 
   addRoute(app, retryMessage, async ({ params, body, reply }, context) => {
     const queued = await context.var.member.retryMessage(params.id, body.confirm_possible_double);
     return reply(200, { message: await sendQueued(deps, queued) });
-  }, { maxBodyBytes: MAX_BODY_BYTES });
+  }, { maxBodyBytes: MAX_BODY_BYTES, largeBodies: deps.largeBodies });
 
   addRoute(app, discardMessage, async ({ params, reply }, context) => {
     return reply(200, { message: await context.var.member.discardMessage(params.id) });
   });
 
-  app.use(honoPath(uploadFile.path), limitBody(MAX_UPLOAD_BYTES, "choose a smaller file"));
+  app.use(
+    honoPath(uploadFile.path),
+    limitBody(MAX_UPLOAD_BYTES, { advice: "choose a smaller file", large: deps.largeBodies }),
+  );
   addRoute(app, uploadFile, async ({ reply }, context) => {
     const { conversationId, file, fileName, mimeType, type } = await readUpload(context.req.raw);
     const number = await context.var.member.sendingNumber(conversationId);

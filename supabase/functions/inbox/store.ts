@@ -95,6 +95,8 @@ export interface MediaSource {
   conversationId: string;
   connectionId: string | undefined;
   phoneNumberId: string | undefined;
+  /** Where this project has put its copy. */
+  copyPath: string | undefined;
   message: {
     id: string;
     media_url: string | null;
@@ -121,12 +123,46 @@ export function createMediaSourceStore(client: DatabaseClient): MediaSourceStore
         conversationId,
         connectionId: row.connection_id ?? undefined,
         phoneNumberId: row.phone_number_id ?? undefined,
+        copyPath: row.copy_path ?? undefined,
         message: {
           id: messageId,
           media_url: row.media_url,
           metadata: row.metadata ?? undefined,
         },
       };
+    },
+  };
+}
+
+/** Which connection has which phone number. */
+export interface NumberStore {
+  /**
+   * Gives a connection the number that it requests. The caller has proven the number.
+   *
+   * @param lapsedConnectionId A connection that has the number and cannot prove it, and so loses it.
+   */
+  claim(
+    connectionId: string,
+    phoneNumberId: string,
+    lapsedConnectionId?: string | null,
+  ): Promise<{
+    /** `changed`: it requests another one in the meantime. */
+    outcome: "claimed" | "changed" | "taken";
+    /** Where it is taken: by which connection; null where that has just given it up. */
+    holderId: string | null;
+  }>;
+}
+
+/** {@linkcode NumberStore} on a service client. */
+export function createNumberStore(client: DatabaseClient): NumberStore {
+  return {
+    async claim(connectionId, phoneNumberId, lapsedConnectionId) {
+      const [claim] = await rpc(client, "claim_phone_number", {
+        connection_id: connectionId,
+        phone_number_id: phoneNumberId,
+        lapsed_connection_id: lapsedConnectionId ?? undefined,
+      });
+      return { outcome: claim!.outcome, holderId: claim!.holder_id };
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 import { type MultipartPart, parseMultipartRequest } from "@remix-run/multipart-parser";
 import type { FileType } from "../_shared/contracts/outbound_content.ts";
+import { id } from "../_shared/contracts/inbox/fields.ts";
 import { AppError } from "../_shared/http/errors.ts";
 
 /** A checked file. */
@@ -47,6 +48,9 @@ export async function readUpload(request: Request): Promise<UploadedFile> {
   const { conversationId, file } = await readForm(request);
   if (conversationId === undefined || file === undefined || file.size === 0) {
     throw new AppError(400, "invalid_request", "conversation_id and a non-empty file are required");
+  }
+  if (!id.safeParse(conversationId).success) {
+    throw new AppError(400, "invalid_request", "conversation_id must be a uuid");
   }
   const mimeType = (file.mediaType ?? "").trim().toLowerCase();
   const kind = KINDS.find(({ pattern }) => pattern.test(mimeType));

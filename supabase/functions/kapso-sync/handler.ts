@@ -9,6 +9,7 @@
 import type { Context } from "hono";
 import { type Caller, createCallerApp, requireService } from "../_shared/auth/caller.ts";
 import {
+  checkKapsoSettings,
   listSyncRuns,
   stopSyncRun,
   type SyncEvent,
@@ -21,8 +22,10 @@ import type { AppVariables } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import type { KapsoClient } from "../_shared/kapso/api/client.ts";
+import type { InstallationWorkspaces } from "../_shared/kapso/api/installation_key.ts";
 import type { BegunRun } from "./run.ts";
 import { type ScheduledSyncDeps, syncDue } from "./scheduled_sync.ts";
+import { checkInstallationWorkspaces } from "./settings.ts";
 import type { KapsoNumber, SyncStore } from "./store.ts";
 import { syncNumber } from "./sync_number.ts";
 
@@ -34,6 +37,8 @@ export interface HandlerDeps extends Omit<ScheduledSyncDeps, "store" | "kapsoFor
   /** @throws {AppError} missing_authorization (401). */
   readCaller: (request: Request) => Promise<Caller>;
   store: SyncStore;
+  /** Who may use the Kapso settings of the installation. */
+  workspaces: InstallationWorkspaces;
   /** A client with the key of a connection, or the given one. @throws {AppError} kapso_api_key_missing (422). */
   kapsoFor: (connectionId: string, apiKey?: string) => Promise<KapsoClient>;
   /** Keeps the function alive until work after the answer is done. */
@@ -73,6 +78,13 @@ export function createHandler(
       }
     });
   }, { maxBodyBytes: MAX_BODY_BYTES });
+
+  addRoute(app, checkKapsoSettings, async ({ reply }, context) => {
+    requireService(await deps.readCaller(context.req.raw));
+    const { workspaces, store } = deps;
+    const known = await store.countWorkspaces([...workspaces.ids]);
+    return reply(200, { checks: [checkInstallationWorkspaces(workspaces, known)] });
+  });
 
   addRoute(app, tickKapsoSync, async ({ reply }, context) => {
     requireService(await deps.readCaller(context.req.raw));

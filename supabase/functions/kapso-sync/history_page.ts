@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isObject } from "../_shared/kapso/webhook/content.ts";
+import { isObject } from "../_shared/contracts/text.ts";
 import type {
   ConversationElement,
   KapsoConversation,
@@ -24,6 +24,8 @@ export interface ListPage {
   conversation?: Row;
   /** Messages sent before this epoch time in milliseconds are history: they count as read and start no automation. */
   historyBefore: number;
+  /** When the run began: the time of messages that have none. */
+  readAt: Date;
 }
 
 /** A page, ready to store. */
@@ -53,7 +55,7 @@ export function readPage(page: ListPage): ReadPage {
       ...(page.conversation && { conversation: page.conversation }),
     };
     const event = "message" in row ? undefined : "whatsapp.conversation.created";
-    for (const element of normalize({ event }, body)) {
+    for (const element of normalize({ event, arrivedAt: page.readAt }, body)) {
       if (element.kind === "ignored") unusable++;
       else if (element.kind !== "conversation") others.push(element);
       else merge(merged, markHistory(element, page.historyBefore));
@@ -77,7 +79,10 @@ export function contactOf(conversation: Row): { name: string | null; phone: stri
 
 function markHistory(element: ConversationElement, before: number): ConversationElement {
   const { conversation } = element;
-  const isOld = conversation.messages.every(({ sent_at }) => Date.parse(sent_at) < before);
+  // In a list of old messages, one without a time is as old as the others.
+  const isOld = conversation.messages.every(({ sent_at, metadata }) =>
+    Date.parse(sent_at) < before || (before > 0 && metadata?.sent_at_is_arrival === true)
+  );
   return isOld ? { ...element, conversation: { ...conversation, is_history: true } } : element;
 }
 

@@ -7,6 +7,10 @@ import { wait } from "../_shared/http/retry.ts";
 import { waitUntil } from "../_shared/http/wait_until.ts";
 import { kapsoAccounts } from "../_shared/kapso/api/accounts.ts";
 import {
+  readInstallationWorkspaces,
+  reportInstallationWorkspaces,
+} from "../_shared/kapso/api/installation_key.ts";
+import {
   COPY_TIMEOUT_MS,
   createBackgroundCopier,
 } from "../_shared/kapso/media/background_copier.ts";
@@ -35,11 +39,13 @@ const media = projectMedia(client, {
   log: consoleLog,
 });
 const copyInBackground = createBackgroundCopier({ media, waitUntil, log: consoleLog });
+reportInstallationWorkspaces(env.KAPSO_WORKSPACES, consoleLog);
 
 Deno.serve(createHandler({
   readCaller: createCallerReader(projectEnv),
   store: createSyncStore(client),
   runs: createRunStore(client),
+  workspaces: readInstallationWorkspaces(env.KAPSO_WORKSPACES),
   kapsoFor,
   onStored: (connectionId) => copyInBackground([connectionId]),
   copyDueFiles: () => media.copyDueMedia({ signal: AbortSignal.timeout(COPY_TIMEOUT_MS) }),

@@ -94,12 +94,14 @@ class Slice {
   readonly #options: SliceOptions;
   readonly #until: number;
   readonly #historyBefore: number;
+  readonly #startedAt: Date;
 
   constructor(deps: SliceDeps, run: SyncRun, options: SliceOptions) {
     this.#deps = deps;
     this.run = run;
     this.#options = options;
     this.#until = deps.monotonic() + options.budget.duration;
+    this.#startedAt = new Date(run.started_at);
     this.#historyBefore = run.mode === "history" ? Date.parse(run.started_at) - LIVE_MS : 0;
   }
 
@@ -268,6 +270,7 @@ class Slice {
           messages,
           conversation: waiting.conversation,
           historyBefore: this.#historyBefore,
+          readAt: this.#startedAt,
         }),
         { messagesRead: messages.length, sessionId, cursor: after, isLast },
       );
@@ -308,6 +311,7 @@ class Slice {
           phoneNumberId: this.#options.phoneNumberId,
           messages: rows,
           historyBefore: this.#historyBefore,
+          readAt: this.#startedAt,
         }),
         { messagesRead: rows.length, cursor: after, isLast: after === undefined },
       );
@@ -339,7 +343,7 @@ class Slice {
       const messages = looked.found.map(({ row }) => row);
       if (messages.length > 0) {
         await this.#store(
-          readPage({ phoneNumberId, messages, historyBefore: 0 }),
+          readPage({ phoneNumberId, messages, historyBefore: 0, readAt: this.#startedAt }),
           { messagesRead: 0, cursor: undefined, isLast: true },
         );
       }

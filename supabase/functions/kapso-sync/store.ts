@@ -50,6 +50,8 @@ export interface SyncStore {
   /** Asks a run to stop; undefined where the caller has no such open run. */
   stopRun(caller: Caller, runId: string): Promise<SyncRun | undefined>;
   dueRuns(): Promise<DueRun[]>;
+  /** How many of these are the ids of workspaces. */
+  countWorkspaces(ids: string[]): Promise<number>;
   /** Keeps the schedule from a connection, in seconds. */
   postpone(connectionId: string, seconds: number): Promise<void>;
 }
@@ -97,6 +99,11 @@ export function createSyncStore(service: DatabaseClient): SyncStore {
         phoneNumberId: row.phone_number_id,
         mode: row.mode,
       }));
+    },
+    async countWorkspaces(ids) {
+      if (ids.length === 0) return 0;
+      const found = await rows(service, service.from("workspaces").select("id").in("id", ids));
+      return found.length;
     },
     async postpone(connectionId, seconds) {
       await rpc(service, "postpone_sync", { connection_id: connectionId, seconds });

@@ -5,26 +5,23 @@
  * @module
  */
 import * as z from "zod";
-import {
-  type IngestConversation,
-  ingestConversation,
-} from "../_shared/contracts/ingest_conversation.ts";
 import { ingestRequest, MAX_CONVERSATIONS } from "../_shared/contracts/messaging_ingest.ts";
 import { AppError } from "../_shared/http/errors.ts";
-import { describeIssue, readInput } from "../_shared/http/validation.ts";
+import { readInput } from "../_shared/http/validation.ts";
 
 /** The body of a request, in bytes. */
 export const MAX_BODY_BYTES = 5 * 1024 * 1024;
 /** Messages and changes in a request, over all conversations. */
 export const MAX_MESSAGES = 5000;
 
-const connection = ingestRequest.pick({ platform: true, connection_id: true });
-const batch = z.object({ conversations: z.array(z.unknown(), { error: "must be an array" }) });
+/** The fields that a request must have. */
+const REQUIRED = ["platform", "connection_id", "conversations"];
 
-/** A checked conversation: what to store, or what is wrong with it. */
-export type CheckedConversation =
-  | { externalId: string; conversation: IngestConversation }
-  | { externalId: string; problem: string };
+const connection = ingestRequest.pick({ platform: true, connection_id: true });
+const batch = z.object({
+  conversations: z.array(z.unknown(), { error: "must be an array" }),
+  changes: z.array(z.unknown(), { error: "must be an array" }).nullish(),
+});
 
 /**
  * Reads which connection a request comes from.
@@ -36,12 +33,14 @@ export function readConnection(body: unknown): z.output<typeof connection> {
 }
 
 /**
- * Reads the conversations of a request, each of them still unchecked.
+ * Reads the conversations and changes of a request, each of them still unchecked.
  *
  * @throws {AppError} missing_fields, invalid_envelope, too_many_conversations or too_many_messages (400).
  */
-export function readConversations(body: unknown): unknown[] {
-  const { conversations } = readPart(batch, body);
+export function readBatch(
+  body: unknown,
+): { conversations: unknown[]; changes: unknown[] | undefined } {
+  const { conversations, changes } = readPart(batch, body);
   if (conversations.length > MAX_CONVERSATIONS) {
     throw new AppError(
       400,
@@ -49,7 +48,8 @@ export function readConversations(body: unknown): unknown[] {
       `Too many conversations: at most ${MAX_CONVERSATIONS} in a request, this one has ${conversations.length}`,
     );
   }
-  const messageCount = conversations.reduce((sum: number, item) => sum + countMessages(item), 0);
+  const messageCount = conversations.reduce((sum: number, item) => sum + countMessages(item), 0) +
+    (changes?.length ?? 0);
   if (messageCount > MAX_MESSAGES) {
     throw new AppError(
       400,
@@ -57,7 +57,7 @@ export function readConversations(body: unknown): unknown[] {
       `Too many messages: at most ${MAX_MESSAGES} in a request, this one has ${messageCount}`,
     );
   }
-  return conversations;
+  return { conversations, changes: changes ?? undefined };
 }
 
 function readPart<Part extends z.ZodObject>(part: Part, body: unknown): z.output<Part> {
@@ -66,9 +66,9 @@ function readPart<Part extends z.ZodObject>(part: Part, body: unknown): z.output
       ? body as Record<string, unknown>
       : {};
   const isMissing = (value: unknown) => value === undefined || value === null || value === "";
-  if (Object.keys(part.shape).some((name) => isMissing(given[name]))) {
-    const required = Object.keys(ingestRequest.shape).join(", ");
-    throw new AppError(400, "missing_fields", `Missing required fields: ${required}`);
+  const missing = REQUIRED.filter((name) => name in part.shape && isMissing(given[name]));
+  if (missing.length > 0) {
+    throw new AppError(400, "missing_fields", `Missing required fields: ${REQUIRED.join(", ")}`);
   }
   return readInput(part, given, { code: "invalid_envelope" });
 }
@@ -77,14 +77,4 @@ function countMessages(conversation: unknown): number {
   const { messages, changes } = (conversation ?? {}) as { messages?: unknown; changes?: unknown };
   return (Array.isArray(messages) ? messages.length : 0) +
     (Array.isArray(changes) ? changes.length : 0);
-}
-
-/** Checks one conversation. A fault is a value and not an error, so that the others are stored. */
-export function checkConversation(value: unknown): CheckedConversation {
-  const id = (value as { external_conversation_id?: unknown } | null)?.external_conversation_id;
-  const externalId = typeof id === "string" ? id.slice(0, 512) : "";
-  const parsed = ingestConversation.safeParse(value);
-  return parsed.success
-    ? { externalId, conversation: parsed.data }
-    : { externalId, problem: describeIssue(parsed.error, "conversation") };
 }

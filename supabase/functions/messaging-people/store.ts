@@ -28,7 +28,8 @@ export function createPeopleStore(client: DatabaseClient): PeopleStore {
         search: query.search,
         phone: query.phone,
         updated_since: query.updated_since,
-      });
+        // Names and phone numbers must not stand in a URL.
+      }, { get: query.search === undefined && query.phone === undefined });
       return {
         total: rows[0]?.total ?? 0,
         people: rows.flatMap((row): Person[] =>

@@ -4,10 +4,11 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Caller } from "../_shared/auth/caller.ts";
+import { type Caller, callerCheck } from "../_shared/auth/caller.ts";
 import { requireManager } from "../_shared/auth/membership.ts";
 import type { AppVariables } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
+import { createBodyBudget } from "../_shared/http/large_bodies.ts";
 import type { Log } from "../_shared/http/log.ts";
 import type { AddRouteOptions } from "../_shared/http/routes.ts";
 import type { Connect } from "./kapso.ts";
@@ -28,14 +29,6 @@ export interface HandlerDeps {
 /** A prompt of 100,000 characters, and the rest. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
-/** How the routes of the function read requests. */
-export const ROUTE_OPTIONS: AddRouteOptions = {
-  maxBodyBytes: MAX_BODY_BYTES,
-  anyMediaType: true,
-  pathErrorCode: "invalid_query",
-  queryErrorCode: "invalid_query",
-};
-
 /** A signed-in owner or admin of a workspace. */
 export interface Manager {
   userId: string;
@@ -45,6 +38,8 @@ export interface Manager {
 
 /** Checks callers. */
 export interface Access {
+  /** How the routes of the function read requests. */
+  readonly routeOptions: AddRouteOptions;
   /**
    * The caller, who must be a manager of the workspace.
    *
@@ -77,6 +72,19 @@ export function createAccess({ readCaller }: Pick<HandlerDeps, "readCaller">): A
     return { userId, settings: createSettingStore(caller.client) };
   };
   return {
+    routeOptions: {
+      maxBodyBytes: MAX_BODY_BYTES,
+      largeBodies: {
+        authenticate: callerCheck(readCaller),
+        budget: createBodyBudget({
+          maxBytes: 4 * MAX_BODY_BYTES,
+          maxBytesOfSender: MAX_BODY_BYTES,
+        }),
+      },
+      anyMediaType: true,
+      pathErrorCode: "invalid_query",
+      queryErrorCode: "invalid_query",
+    },
     manager,
     async managerOf(context, { workspace, type }) {
       const { userId, settings } = await manager(context, workspace);

@@ -16,7 +16,7 @@ import type { AppVariables } from "../_shared/http/app.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import { addRoute } from "../_shared/http/routes.ts";
 import { KapsoError } from "../_shared/kapso/api/client.ts";
-import { type Access, type HandlerDeps, ROUTE_OPTIONS } from "./context.ts";
+import type { Access, HandlerDeps } from "./context.ts";
 import { adoptedChanges } from "./adopt.ts";
 import { type Finding, textOrNull, toAnswer } from "./finding.ts";
 import { writeManual } from "./manual.ts";
@@ -59,7 +59,7 @@ export function addKapsoRoutes(
       if (error instanceof DOMException) throw unreadable("Kapso did not answer in time");
       throw error;
     }
-  }, ROUTE_OPTIONS);
+  }, access.routeOptions);
 
   addRoute(app, syncWorkflowSetting, async ({ params, body, reply }, context) => {
     const { dry_run: isDryRun, overwrite, version } = body;
@@ -71,7 +71,7 @@ export function addKapsoRoutes(
       ? setting
       : await store.record(setting, finding, { action: "synced", userId });
     return reply(200, toAnswer(finding, isDryRun, now));
-  }, ROUTE_OPTIONS);
+  }, access.routeOptions);
 
   addRoute(app, checkWorkflowSetting, async ({ params, reply }, context) => {
     const { setting, userId } = await access.managerOf(context, params);
@@ -83,7 +83,7 @@ export function addKapsoRoutes(
       ? await store.record(setting, finding, { action: "checked", userId })
       : setting;
     return reply(200, toAnswer(finding, false, now));
-  }, ROUTE_OPTIONS);
+  }, access.routeOptions);
 
   addRoute(app, adoptWorkflow, async ({ params, body, reply }, context) => {
     const { settings, setting, userId } = await access.managerOf(context, params);
@@ -110,7 +110,7 @@ export function addKapsoRoutes(
       ? saved
       : await store.record(saved, after, { action: "adopted", userId });
     return reply(200, toAnswer(after, false, now));
-  }, ROUTE_OPTIONS);
+  }, access.routeOptions);
 
   addRoute(app, getWorkflowManual, async ({ params, reply }, context) => {
     const { setting } = await access.managerOf(context, params);
@@ -119,7 +119,7 @@ export function addKapsoRoutes(
       manual: finding.manual ?? writeManual(setting, finding.workflow, finding.problems),
       setting: toWire(setting),
     });
-  }, ROUTE_OPTIONS);
+  }, access.routeOptions);
 }
 
 function unreadable(why: string): AppError {

@@ -18,13 +18,29 @@ export interface VerifiedConnection {
 }
 
 /**
+ * Finds the connection that a key opens. Counts nothing: what the request does with its key is counted.
+ *
+ * @returns Undefined for an unknown key.
+ * @throws {AppError} As {@linkcode databaseError}.
+ */
+export async function findKeyHolder(
+  client: DatabaseClient,
+  apiKey: string,
+): Promise<VerifiedConnection | undefined> {
+  const [found] = await rpc(client, "find_connection_by_secret", {
+    secret_sha256: await sha256Hex(apiKey),
+  });
+  return found && { id: found.id, workspaceId: found.workspace_id };
+}
+
+/**
  * Finds a connection by its name and checks the key that came with it. The order of the checks is the
  * contract of the ingest API.
  *
  * @param connectionId The name of the connection, e.g. `wa_business_123`.
  * @param platform The platform it must be on; any platform by default.
- * @throws {AppError} invalid_connection (401), invalid_api_key (401), connection_inactive (403), or as
- *   {@linkcode databaseError}.
+ * @throws {AppError} invalid_connection (401), invalid_api_key (401), connection_inactive (403), rate_limited (429), or
+ *   as {@linkcode databaseError}.
  */
 export async function verifyApiKey(
   client: DatabaseClient,
@@ -37,12 +53,16 @@ export async function verifyApiKey(
     secret_sha256: await sha256Hex(apiKey),
     platform,
   });
-  if (!connection) {
-    throw new AppError(401, "invalid_connection", "Invalid connection_id or platform");
-  }
-  if (!connection.is_valid) throw new AppError(401, "invalid_api_key", "Invalid API key");
+  if (!connection) throw refused("invalid_connection");
+  if (!connection.is_valid) throw refused("invalid_api_key");
+  if (connection.is_limited) await countRequest(client, connection.id);
   if (!connection.is_active) throw refused("connection_inactive");
   return { id: connection.id, workspaceId: connection.workspace_id };
+}
+
+/** Counts a request of a connection that has a limit: the check itself is a read, and writes nothing. */
+async function countRequest(client: DatabaseClient, connectionId: string): Promise<void> {
+  await rpc(client, "count_connection_request", { connection_id: connectionId });
 }
 
 /**

@@ -9,7 +9,7 @@ import { createUserClient, type DatabaseClient } from "../database/clients.ts";
 import type { SupabaseEnv } from "../database/env.ts";
 import { rows } from "../database/rpc.ts";
 import { AppError } from "../http/errors.ts";
-import { isOneOfSecrets } from "./hash.ts";
+import { isOneOfSecrets, sha256Hex } from "./hash.ts";
 import { authenticateRefused, createApp, type CreateAppOptions, errorBody } from "../http/app.ts";
 
 /** A caller. */
@@ -50,6 +50,25 @@ export function createCallerReader(env: SupabaseEnv): (request: Request) => Prom
   };
 }
 
+/**
+ * Makes a check that lets only known callers through, for requests whose own database call comes later or never.
+ *
+ * @param readCaller As {@linkcode createCallerReader} makes it.
+ * @returns Checks the caller of a request, and returns a text that is the same for the same caller. It throws
+ *   {@linkcode AppError} missing_authorization or invalid_token (401).
+ */
+export function callerCheck(
+  readCaller: (request: Request) => Promise<Caller>,
+): (context: { req: { raw: Request } }) => Promise<string> {
+  return async ({ req }) => {
+    const caller = await readCaller(req.raw);
+    if (caller.kind === "service") return "service";
+    // Only the database knows whether a token is valid.
+    await rows(caller.client, caller.client.from("workspaces").select("id").limit(1));
+    return await sha256Hex(req.raw.headers.get("authorization") ?? "");
+  };
+}
+
 /** Options of {@linkcode createCallerApp}. */
 export interface CreateCallerAppOptions
   extends Pick<CreateAppOptions, "name" | "log" | "monotonic"> {
@@ -69,12 +88,7 @@ export function createCallerApp({ name, log, monotonic, readCaller }: CreateCall
     allowHeaders: ["authorization", "apikey", "x-client-info"],
     errorBody,
   });
-  app.use(authenticateRefused(async ({ req }) => {
-    const caller = await readCaller(req.raw);
-    if (caller.kind === "service") return;
-    // Only the database knows whether a token is valid.
-    await rows(caller.client, caller.client.from("workspaces").select("id").limit(1));
-  }));
+  app.use(authenticateRefused(callerCheck(readCaller)));
   return app;
 }
 

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { apiError } from "./errors.ts";
 import { defineRoute, errorsOf } from "./route.ts";
+import { isInYears } from "./text.ts";
 
 /** State of a run. */
 export const summaryState = z.enum(["running", "finished"]);
@@ -110,7 +111,8 @@ export const summarySettings = z.object({
 /** What members may set for a workspace. */
 export type SummarySettings = z.output<typeof summarySettings>;
 
-const localDate = z.iso.date({ error: "must be a date such as 2026-02-01" });
+const localDate = z.iso.date({ error: "must be a date such as 2026-02-01" })
+  .refine(isInYears, { error: "must be in the years 0001 to 9999" });
 
 /** The body of `POST /daily-summary`. `date` and `continue` are for people; the schedule sends `{}`. */
 export const summaryRequest = z.strictObject({

@@ -15,7 +15,7 @@ export const ingestConversation = z.object({
   /** The newest non-empty name wins. An invalid name is dropped, and the messages are stored. */
   participant_name: storableText.optional().catch(undefined),
   messages: z.array(message, { error: requiredOr("an array") }),
-  /** Statuses and reactions of messages that arrived earlier, or will arrive later. */
+  /** Changes of messages that arrived earlier, or will arrive later. They create no conversation. */
   changes: z.array(messageChange, { error: "must be an array" }).nullish().transform((list) =>
     list ?? undefined
   ),

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { apiError } from "./errors.ts";
 import { defineRoute, errorsOf } from "./route.ts";
+import { isInYears, storableId } from "./text.ts";
 
 /** What a run does: fetch the history, or repair what webhooks missed. */
 export const syncMode = z.enum(["history", "repair"], {
@@ -77,10 +78,10 @@ export type SyncRun = z.output<typeof syncRun>;
 
 /** The body of `POST /kapso-sync`. */
 export const syncRequest = z.object({
-  workspace: z.string().min(1).max(200).optional().meta({
+  workspace: storableId(200).optional().meta({
     description: "Slug or id of a workspace: all its active Kapso numbers.",
   }),
-  connection_id: z.string().min(1).max(200).optional().meta({
+  connection_id: storableId(200).optional().meta({
     description: "One phone number: its connection_id, id or phone_number_id.",
   }),
   mode: syncMode.default("history"),
@@ -92,6 +93,7 @@ export const syncRequest = z.object({
     override: { oneOf: [{ type: "integer", minimum: 1, maximum: 1_000_000 }, { const: "all" }] },
   }).default(50),
   since: z.iso.datetime({ offset: true, error: "must be an ISO 8601 time with a time zone" })
+    .refine(isInYears, { error: "must be in the years 0001 to 9999" })
     .optional().meta({ description: "Only what Kapso has stored since then." }),
   run_id: z.guid({ error: "must be the id of a run" }).optional().meta({
     description: "The run to resume. If a member stopped it in the meantime, it stays stopped.",
@@ -244,6 +246,33 @@ export const stopSyncRun = defineRoute({
   params: z.object({ id: z.string().meta({ format: "uuid", description: "Id of the run." }) }),
   responses: { 200: { description: "The run", body: z.object({ run: syncRun }) } },
   errors: errorsOf(apiError, 401, 404, 405, 500, 503),
+});
+
+/** What a check of the functions' settings found, as a row of `installation_health` has it. */
+export const settingCheck = z.object({
+  name: z.string(),
+  status: z.enum(["ok", "warning", "problem"]),
+  found: z.string(),
+  what_to_do: z.string().nullable(),
+}).meta({ id: "SettingCheck" });
+
+/** What a check of the functions' settings found. */
+export type SettingCheck = z.output<typeof settingCheck>;
+
+/** `GET /kapso-sync/settings`. */
+export const checkKapsoSettings = defineRoute({
+  method: "get",
+  path: "/kapso-sync/settings",
+  operationId: "checkKapsoSettings",
+  summary: "For the doctor: check the settings of the functions, whose values no answer has.",
+  security: ["serviceKey"],
+  responses: {
+    200: {
+      description: "One check per setting",
+      body: z.object({ checks: z.array(settingCheck) }),
+    },
+  },
+  errors: errorsOf(apiError, 401, 403, 405, 500, 503),
 });
 
 /** `POST /kapso-sync/tick`. */

@@ -36,5 +36,5 @@ export const receiveKapsoEvent = defineRoute({
       body: z.object({ received: z.literal(true), id: z.int(), state: webhookEventState }),
     },
   },
-  errors: errorsOf(apiError, 401, 405, 413, 500, 503),
+  errors: errorsOf(apiError, 401, 405, 408, 413, 429, 500, 503),
 });

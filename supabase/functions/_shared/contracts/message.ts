@@ -15,12 +15,15 @@ import {
 
 /** Content of a message, in bytes of UTF-8. */
 export const MAX_CONTENT_BYTES = 64 * 1024;
+/** Reactions of a message: those of the newest senders are kept. */
+export const MAX_REACTIONS = 1000;
 /** A media URL, in characters. */
 export const MAX_URL_LENGTH = 2048;
 /** `metadata` of a message, in bytes of its JSON. */
 export const MAX_METADATA_BYTES = 16 * 1024;
 
-const mediaUrl = z.string({ error: "must be a string or null" })
+/** The link to the file of a message; null where it has none. */
+export const mediaUrl = z.string({ error: "must be a string or null" })
   .transform((text) => text.trim())
   .refine((text) => text.length <= MAX_URL_LENGTH, {
     error: `must be at most ${MAX_URL_LENGTH} characters`,
@@ -83,8 +86,18 @@ const extras = {
   status: messageStatus.optional().catch(undefined),
   status_at: instant.optional().catch(undefined),
   error: messageFailure.optional().catch(undefined),
-  reactions: z.array(reaction).max(1000).optional().catch(undefined),
+  /** Of those of one message the newest {@linkcode MAX_REACTIONS} are kept. */
+  reactions: z.array(reaction.nullable().catch(null))
+    .transform((list) => {
+      const usable = list.filter((item) => item !== null);
+      return usable.length === 0 && list.length > 0 ? undefined : usable;
+    })
+    .optional().catch(undefined),
 };
+
+const content = storableText.refine((text) => isAtMostBytes(text, MAX_CONTENT_BYTES), {
+  error: `must be at most ${MAX_CONTENT_BYTES / 1024} KB`,
+});
 
 /** A message. Unknown keys are dropped. */
 export const message = z.object({
@@ -93,12 +106,16 @@ export const message = z.object({
   type: z.enum(["text", "image", "audio", "video", "file", "location"], {
     error: requiredOr("one of text, image, audio, video, file, location"),
   }),
-  content: storableText.refine((text) => isAtMostBytes(text, MAX_CONTENT_BYTES), {
-    error: `must be at most ${MAX_CONTENT_BYTES / 1024} KB`,
-  }),
+  content,
   media_url: mediaUrl,
   sent_at: instant,
   ...extras,
+  /** When its text was last changed. */
+  edited_at: instant.optional().catch(undefined),
+  /** Its first text, where it was edited. */
+  original_content: content.optional().catch(undefined),
+  /** When its sender deleted it. Its text and file are dropped, unless the workspace keeps them. */
+  deleted_at: instant.optional().catch(undefined),
   /** Id of the message that this one replies to. */
   reply_to: storableId().optional().catch(undefined),
   /** The author, in a group. */
@@ -110,11 +127,15 @@ export const message = z.object({
 /** A stored message. */
 export type Message = z.output<typeof message>;
 
-/** A change of a message that may be stored already: a newer status, a reaction, media that came late. */
+/** A change of a message that may be stored already: what came later than the message. */
 export const messageChange = z.object({
   message_id: storableId(),
   ...extras,
   media_url: mediaUrl.optional().catch(undefined),
+  /** The new text. The newest edit wins, and the first text stays in `original_content`. */
+  edit: z.object({ content, edited_at: instant }, { error: "must be an object" }).optional(),
+  /** When the sender deleted it. */
+  deleted_at: instant.optional(),
 }, { error: "must be an object" });
 
 /** A change to apply. */

@@ -65,5 +65,5 @@ export const listPeople = defineRoute({
       }),
     },
   },
-  errors: errorsOf(messagingError, 400, 401, 403, 405, 500, 503),
+  errors: errorsOf(messagingError, 400, 401, 403, 405, 429, 500, 503),
 });

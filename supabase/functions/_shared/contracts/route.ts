@@ -16,7 +16,20 @@ export type SecurityScheme =
   | "userToken";
 
 /** Statuses of errors that a route may answer with. */
-export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 500 | 503;
+export type ErrorStatus =
+  | 400
+  | 401
+  | 403
+  | 404
+  | 405
+  | 408
+  | 409
+  | 413
+  | 415
+  | 422
+  | 429
+  | 500
+  | 503;
 
 /** A successful answer. */
 export interface RouteResponse {

@@ -17,6 +17,21 @@ export function utf8Length(text: string): number {
 }
 
 /**
+ * The beginning of a text, with a mark behind it: together at most `maxBytes` in UTF-8. A text that fits stays as it is.
+ */
+export function cutToBytes(text: string, maxBytes: number, mark: string): string {
+  if (isAtMostBytes(text, maxBytes)) return text;
+  const bytes = new TextEncoder().encode(text).subarray(0, maxBytes - utf8Length(mark));
+  // A character that was cut in two is dropped.
+  return new TextDecoder().decode(bytes, { stream: true }) + mark;
+}
+
+/** Whether a value is an object, and not an array or null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
  * A text that Postgres can store. A NUL character is refused, because Postgres has no way to keep it.
  * Half of a surrogate pair (an emoji cut in two by a sender's limit) becomes U+FFFD, so that one
  * broken character does not cost the message.
@@ -36,6 +51,20 @@ export function storableId(maxLength = 512) {
     .max(maxLength, { error: `must be at most ${maxLength} characters` })
     .refine((text) => !text.includes("\0"), { error: "must not contain a NUL character" })
     .refine((text) => text.isWellFormed(), { error: "must be valid Unicode" });
+}
+
+/** Whether an ISO 8601 date or time is in a year that Postgres reads: ISO has a year 0000, Postgres has none. */
+export function isInYears(text: string): boolean {
+  return !text.startsWith("0000");
+}
+
+/** Unix times by their size: what is above is nano-, micro- or milliseconds, because as seconds it would be the year 5138. */
+const UNITS_PER_MILLISECOND = [[1e17, 1e6], [1e14, 1e3], [1e11, 1], [0, 1e-3]] as const;
+
+/** Milliseconds of a unix time, which may be in seconds, milliseconds, microseconds or nanoseconds; NaN for a negative one. */
+export function unixMilliseconds(time: number): number {
+  const [, units] = UNITS_PER_MILLISECOND.find(([from]) => time >= from) ?? [0, NaN];
+  return time / units;
 }
 
 // A whole day first, as YYYY-MM-DD, YYYYMMDD, YYYY-DDD or YYYY-Www-D. Luxon alone would also read "10:30" as

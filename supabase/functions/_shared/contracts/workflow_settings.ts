@@ -213,7 +213,7 @@ const ofSetting = {
 } as const;
 const ofSettingWithBody = {
   ...ofSetting,
-  errors: { ...ofSetting.errors, ...errorsOf(apiError, 413) },
+  errors: { ...ofSetting.errors, ...errorsOf(apiError, 408, 413, 429) },
 } as const;
 
 /** `GET /workflow-settings/{workspace}`. */

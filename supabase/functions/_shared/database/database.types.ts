@@ -5,12 +5,13 @@ import type { Connection, ConnectionChange } from "../contracts/inbox/connection
 import type { Conversation, StoredConversationChange } from "../contracts/inbox/conversations.ts";
 import type { NewOutboxMessage, OutboxMessage } from "../contracts/inbox/messages.ts";
 import type { Person, PersonMerge } from "../contracts/inbox/people.ts";
-import type { HealthCheck, InboxMessage, OverviewStatistics, Role, TagColour } from "../contracts/inbox/views.ts";
+import type { Answering, HealthCheck, InboxMessage, MessageHit, OverviewStatistics, Role, TagColour } from "../contracts/inbox/views.ts";
 import type { IngestConversation, IngestOutcome } from "../contracts/ingest_conversation.ts";
 import type { SyncMode, SyncPhase, SyncRun, SyncState } from "../contracts/kapso_sync.ts";
 import type { WebhookEventState } from "../contracts/kapso_webhook.ts";
 import type { Message, MessageChange } from "../contracts/message.ts";
 import type { MediaCopyResult } from "../contracts/message_media.ts";
+import type { ChangeOutcome, NamedChange } from "../contracts/messaging_ingest.ts";
 import type { OutboundRecipient } from "../contracts/outbound_content.ts";
 import type { HistoryAction, SyncStatus } from "../contracts/workflow_settings.ts";
 import type { ManagedValues, SettingChanges, WorkflowValues } from "../contracts/workflow_values.ts";
@@ -242,8 +243,10 @@ export type Database = {
           last_event_at: string | null
           last_synced_at: string | null
           name: string
+          number_claimed_at: string | null
           phone_number_id: string | null
           platform: Platform
+          requested_phone_number_id: string | null
           sessions_checked_until: string | null
           statuses_checked_until: string | null
           sync_after: string | null
@@ -260,8 +263,10 @@ export type Database = {
           last_event_at?: string | null
           last_synced_at?: string | null
           name: string
+          number_claimed_at?: string | null
           phone_number_id?: string | null
           platform: Platform
+          requested_phone_number_id?: string | null
           sessions_checked_until?: string | null
           statuses_checked_until?: string | null
           sync_after?: string | null
@@ -278,8 +283,10 @@ export type Database = {
           last_event_at?: string | null
           last_synced_at?: string | null
           name?: string
+          number_claimed_at?: string | null
           phone_number_id?: string | null
           platform?: Platform
+          requested_phone_number_id?: string | null
           sessions_checked_until?: string | null
           statuses_checked_until?: string | null
           sync_after?: string | null
@@ -303,7 +310,7 @@ export type Database = {
           last_sent_at: string
           message_count: number
           messages: Message[]
-          position: number
+          part: number
           workspace_id: string
         }
         Insert: {
@@ -312,7 +319,7 @@ export type Database = {
           last_sent_at: string
           message_count: number
           messages: Message[]
-          position: number
+          part?: number
           workspace_id: string
         }
         Update: {
@@ -321,7 +328,7 @@ export type Database = {
           last_sent_at?: string
           message_count?: number
           messages?: Message[]
-          position?: number
+          part?: number
           workspace_id?: string
         }
         Relationships: [
@@ -471,6 +478,7 @@ export type Database = {
           last_inbound_at: string | null
           last_message_at: string | null
           last_message_direction: string | null
+          last_message_id: string | null
           last_message_preview: string | null
           last_message_type: string | null
           last_read_at: string | null
@@ -503,6 +511,7 @@ export type Database = {
           last_inbound_at?: string | null
           last_message_at?: string | null
           last_message_direction?: string | null
+          last_message_id?: string | null
           last_message_preview?: string | null
           last_message_type?: string | null
           last_read_at?: string | null
@@ -535,6 +544,7 @@ export type Database = {
           last_inbound_at?: string | null
           last_message_at?: string | null
           last_message_direction?: string | null
+          last_message_id?: string | null
           last_message_preview?: string | null
           last_message_type?: string | null
           last_read_at?: string | null
@@ -553,18 +563,6 @@ export type Database = {
           workspace_id?: string
         }
         Relationships: [
-          {
-            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
-            columns: ["workspace_id", "connection_id"]
-            referencedRelation: "connection_health"
-            referencedColumns: ["workspace_id", "id"]
-          },
-          {
-            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
-            columns: ["workspace_id", "connection_id"]
-            referencedRelation: "connections"
-            referencedColumns: ["workspace_id", "id"]
-          },
           {
             foreignKeyName: "conversations_workspace_id_fkey"
             columns: ["workspace_id"]
@@ -712,8 +710,10 @@ export type Database = {
           marketing_sequence: Person["marketing_sequence"]
           marketing_status: Person["marketing_status"]
           name: Person["name"]
+          other_phone_keys: Person["other_phone_keys"]
           phone: Person["phone"]
           phone_digits: Person["phone_digits"]
+          phone_key: Person["phone_key"]
           phone_last10: Person["phone_last10"]
           search_text: Person["search_text"]
           updated_at: Person["updated_at"]
@@ -730,8 +730,10 @@ export type Database = {
           marketing_sequence?: number | null
           marketing_status?: string | null
           name?: string | null
+          other_phone_keys?: never
           phone?: string | null
           phone_digits?: never
+          phone_key?: never
           phone_last10?: never
           search_text?: never
           updated_at?: string
@@ -748,8 +750,10 @@ export type Database = {
           marketing_sequence?: number | null
           marketing_status?: string | null
           name?: string | null
+          other_phone_keys?: never
           phone?: string | null
           phone_digits?: never
+          phone_key?: never
           phone_last10?: never
           search_text?: never
           updated_at?: string
@@ -1357,7 +1361,9 @@ export type Database = {
         Row: {
           created_at: string
           default_country: string | null
+          has_message_search: boolean
           id: string
+          keeps_deleted_messages: boolean
           name: string
           slug: string
           time_zone: string
@@ -1367,7 +1373,9 @@ export type Database = {
         Insert: {
           created_at?: string
           default_country?: string | null
+          has_message_search?: boolean
           id?: string
+          keeps_deleted_messages?: boolean
           name: string
           slug: string
           time_zone?: string
@@ -1377,7 +1385,9 @@ export type Database = {
         Update: {
           created_at?: string
           default_country?: string | null
+          has_message_search?: boolean
           id?: string
+          keeps_deleted_messages?: boolean
           name?: string
           slug?: string
           time_zone?: string
@@ -1506,18 +1516,6 @@ export type Database = {
           workspace_id: Conversation["workspace_id"]
         }
         Relationships: [
-          {
-            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
-            columns: ["workspace_id", "connection_id"]
-            referencedRelation: "connection_health"
-            referencedColumns: ["workspace_id", "id"]
-          },
-          {
-            foreignKeyName: "conversations_workspace_id_connection_id_fkey"
-            columns: ["workspace_id", "connection_id"]
-            referencedRelation: "connections"
-            referencedColumns: ["workspace_id", "id"]
-          },
           {
             foreignKeyName: "conversations_workspace_id_fkey"
             columns: ["workspace_id"]
@@ -1661,6 +1659,14 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      apply_message_changes: {
+        Args: { changes: NamedChange[]; connection_id: string }
+        Returns: {
+          error: string | null
+          message_id: string
+          outcome: ChangeOutcome
+        }[]
+      }
       assign_conversation: {
         Args: { conversation_id: string; user_id: string | null }
         Returns: StoredConversationChange
@@ -1777,6 +1783,17 @@ export type Database = {
           recipient: OutboundRecipient | null
         }[]
       }
+      claim_phone_number: {
+        Args: {
+          connection_id: string
+          lapsed_connection_id?: string
+          phone_number_id: string
+        }
+        Returns: {
+          holder_id: string | null
+          outcome: "claimed" | "changed" | "taken"
+        }[]
+      }
       claim_summary_slice: {
         Args: {
           lease_seconds?: number
@@ -1853,6 +1870,7 @@ export type Database = {
           name: Connection["name"]
           phone_number_id: Connection["phone_number_id"]
           platform: Connection["platform"]
+          requested_phone_number_id: Connection["requested_phone_number_id"]
           silence_seconds: Connection["silence_seconds"]
         }[]
       }
@@ -1875,17 +1893,30 @@ export type Database = {
           connection_id: string
         }[]
       }
+      conversation_answering: {
+        Args: { conversation_id: string }
+        Returns: Answering
+      }
       conversation_messages: {
-        Args: { before?: string; conversation: string; max_messages?: number }
+        Args: {
+          after?: string
+          around?: string
+          before?: string
+          conversation: string
+          max_messages?: number
+        }
         Returns: {
           content: InboxMessage["content"]
           cursor: InboxMessage["cursor"]
+          deleted_at: InboxMessage["deleted_at"]
           direction: InboxMessage["direction"]
+          edited_at: InboxMessage["edited_at"]
           error: InboxMessage["error"]
           id: InboxMessage["id"]
           is_history: InboxMessage["is_history"]
           media_url: InboxMessage["media_url"]
           metadata: InboxMessage["metadata"]
+          original_content: InboxMessage["original_content"]
           reactions: InboxMessage["reactions"]
           reply_to: InboxMessage["reply_to"]
           sender_name: InboxMessage["sender_name"]
@@ -1900,6 +1931,11 @@ export type Database = {
         Returns: {
           conversation_id: string
         }[]
+      }
+      count_agent_request: { Args: { key_sha256: string }; Returns: boolean }
+      count_connection_request: {
+        Args: { connection_id: string }
+        Returns: undefined
       }
       create_agent_key: {
         Args: { name?: string; workspace_ids: string[] }
@@ -1986,6 +2022,13 @@ export type Database = {
           isOneToOne: false
           isSetofReturn: true
         }
+      }
+      drain_webhook_events: {
+        Args: { max_events?: number; phone_number_id?: string }
+        Returns: {
+          drained: number
+          is_busy: boolean
+        }[]
       }
       due_session_checks: {
         Args: { connection_id: string; max_sessions?: number }
@@ -2114,15 +2157,69 @@ export type Database = {
         }
         Returns: AgentSessionRow | null
       }
+      find_connection_by_secret: {
+        Args: { secret_sha256: string }
+        Returns: {
+          connection_id: string
+          id: string
+          is_active: boolean
+          platform: string
+          workspace_id: string
+        }[]
+      }
+      find_double_conversations: {
+        Args: { max_pairs?: number; workspace_id: string }
+        Returns: {
+          keep_id: string
+          keep_key: string
+          merge_id: string
+          merge_key: string
+          messages_to_move: number
+          participant_identifier: string
+          platform: string
+        }[]
+      }
+      find_project: {
+        Args: { kind: string; value: string }
+        Returns: {
+          project_url: string
+          publishable_key: string
+        }[]
+      }
       finish_media_copies: {
         Args: { connection_id: string; results: MediaCopyResult[] }
         Returns: number
       }
       fold_message_counts: { Args: { max_parts?: number }; Returns: number }
+      forget_connections: { Args: { max_rows?: number }; Returns: number }
       forget_media_orphans: { Args: { paths: string[] }; Returns: number }
+      index_messages: {
+        Args: { max_rows?: number; min_age?: string; workspace_id?: string }
+        Returns: {
+          has_more: boolean
+          messages: number
+          rows_done: number
+        }[]
+      }
       ingest_conversations: {
         Args: { connection_id: string; conversations: IngestConversation[] }
         Returns: {
+          error: string | null
+          external_conversation_id: string
+          id: string | null
+          messages_added: number
+          outcome: IngestOutcome
+        }[]
+      }
+      ingest_with_key: {
+        Args: {
+          connection_id: string
+          conversations: IngestConversation[]
+          platform: string
+          secret_sha256: string
+        }
+        Returns: {
+          connection: string
           error: string | null
           external_conversation_id: string
           id: string | null
@@ -2135,7 +2232,7 @@ export type Database = {
         Args: { connection_id: string }
         Returns: {
           api_key: string | null
-          workspace_slug: string
+          workspace_id: string
         }[]
       }
       link_agent_order: {
@@ -2164,8 +2261,10 @@ export type Database = {
           marketing_sequence: Person["marketing_sequence"]
           marketing_status: Person["marketing_status"]
           name: Person["name"]
+          other_phone_keys: Person["other_phone_keys"]
           phone: Person["phone"]
           phone_digits: Person["phone_digits"]
+          phone_key: Person["phone_key"]
           phone_last10: Person["phone_last10"]
           search_text: Person["search_text"]
           updated_at: Person["updated_at"]
@@ -2220,8 +2319,10 @@ export type Database = {
           last_event_at: string | null
           last_synced_at: string | null
           name: string
+          number_claimed_at: string | null
           phone_number_id: string | null
           platform: Platform
+          requested_phone_number_id: string | null
           sessions_checked_until: string | null
           statuses_checked_until: string | null
           sync_after: string | null
@@ -2243,6 +2344,18 @@ export type Database = {
       mark_conversation_unread: {
         Args: { conversation_id: string }
         Returns: StoredConversationChange
+      }
+      merge_conversations: {
+        Args: {
+          keep_id: string
+          max_messages?: number
+          merge_id: string
+          workspace_id: string
+        }
+        Returns: {
+          is_done: boolean
+          messages_moved: number
+        }[]
       }
       merge_people: {
         Args: { keep_id: string; merge_id: string }
@@ -2271,6 +2384,7 @@ export type Database = {
         Args: { conversation_id: string; message_id: string }
         Returns: {
           connection_id: string | null
+          copy_path: string | null
           media_url: string | null
           metadata: Record<string, unknown> | null
           phone_number_id: string | null
@@ -2364,6 +2478,17 @@ export type Database = {
         }
         Returns: AgentSessionRow | null
       }
+      rebuild_message_index: {
+        Args: {
+          after_id?: string
+          max_conversations?: number
+          workspace_id: string
+        }
+        Returns: {
+          last_id: string | null
+          queued: number
+        }[]
+      }
       record_outbox_outcome: {
         Args: {
           attempt_token: string
@@ -2396,6 +2521,7 @@ export type Database = {
           event: string | null
           idempotency_key: string | null
           phone_number_id: string | null
+          secret_version?: string
         }
         Returns: {
           id: number
@@ -2563,6 +2689,7 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      retry_webhook_events: { Args: { max_events?: number }; Returns: number }
       revoke_agent_key: { Args: { id: string }; Returns: string }
       rotate_connection_secret: {
         Args: { grace_hours?: number; id: string }
@@ -2659,6 +2786,63 @@ export type Database = {
           isSetofReturn: true
         }
       }
+      search_messages: {
+        Args: {
+          assigned_to?: string
+          before?: string
+          connection_id?: string
+          conversation_id?: string
+          direction?: string
+          has_file?: boolean
+          is_unassigned?: boolean
+          max_messages?: number
+          person_id?: string
+          platform?: string
+          search?: string
+          sent_from?: string
+          sent_to?: string
+          status?: string
+          tag_id?: string
+          type?: string
+          workspace_id: string
+        }
+        Returns: Database["public"]["CompositeTypes"]["message_hit"][]
+        SetofOptions: {
+          from: "*"
+          to: "message_hit"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
+      search_people: {
+        Args: { max_people?: number; search: string; workspace_id: string }
+        Returns: {
+          avatar_url: Person["avatar_url"]
+          created_at: Person["created_at"]
+          email: Person["email"]
+          id: Person["id"]
+          kapso_name: Person["kapso_name"]
+          last_activity_at: Person["last_activity_at"]
+          marketing_changed_at: Person["marketing_changed_at"]
+          marketing_sequence: Person["marketing_sequence"]
+          marketing_status: Person["marketing_status"]
+          name: Person["name"]
+          other_phone_keys: Person["other_phone_keys"]
+          phone: Person["phone"]
+          phone_digits: Person["phone_digits"]
+          phone_key: Person["phone_key"]
+          phone_last10: Person["phone_last10"]
+          search_text: Person["search_text"]
+          updated_at: Person["updated_at"]
+          workspace_id: Person["workspace_id"]
+        }[]
+        SetofOptions: {
+          from: "*"
+          to: "people"
+          isOneToOne: false
+          isSetofReturn: true
+        }
+      }
       sending_side: { Args: { conversation_id: string }; Returns: { connection_id: string | null; phone_number_id: string | null } }
       set_conversation_status: {
         Args: { conversation_id: string; status: string }
@@ -2673,6 +2857,10 @@ export type Database = {
         Returns: undefined
       }
       settle_outbox: { Args: { max_conversations?: number }; Returns: number }
+      settle_waiting_updates: {
+        Args: { max_changes?: number }
+        Returns: number
+      }
       start_summary_run: {
         Args: { local_date?: string; workspace_id: string }
         Returns: {
@@ -2899,8 +3087,10 @@ export type Database = {
           last_event_at: string | null
           last_synced_at: string | null
           name: string
+          number_claimed_at: string | null
           phone_number_id: string | null
           platform: Platform
+          requested_phone_number_id: string | null
           sessions_checked_until: string | null
           statuses_checked_until: string | null
           sync_after: string | null
@@ -2924,6 +3114,7 @@ export type Database = {
         Returns: {
           id: string
           is_active: boolean
+          is_limited: boolean
           is_valid: boolean
           workspace_id: string
         }[]
@@ -2934,6 +3125,7 @@ export type Database = {
           connection_id: string
           previous_secret: string | null
           secret: string | null
+          version: string
         }[]
       }
       workspace_member_list: {
@@ -2987,7 +3179,24 @@ export type Database = {
       [_ in never]: never
     }
     CompositeTypes: {
-      [_ in never]: never
+      message_hit: {
+        conversation_id: MessageHit["conversation_id"]
+        message_id: MessageHit["message_id"]
+        sent_at: MessageHit["sent_at"]
+        direction: MessageHit["direction"]
+        type: MessageHit["type"]
+        sender_name: MessageHit["sender_name"]
+        platform: MessageHit["platform"]
+        participant_name: MessageHit["participant_name"]
+        participant_identifier: MessageHit["participant_identifier"]
+        person_id: MessageHit["person_id"]
+        person_name: MessageHit["person_name"]
+        conversation_status: MessageHit["conversation_status"]
+        assigned_to: MessageHit["assigned_to"]
+        snippet: MessageHit["snippet"]
+        message_cursor: MessageHit["message_cursor"]
+        cursor: MessageHit["cursor"]
+      }
     }
   }
 }

@@ -7,7 +7,7 @@
 
 /** Status and text of a refusal. */
 export interface Refusal {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 422;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 422 | 429;
   /** What is wrong and what to do, for people. */
   readonly message: string;
 }
@@ -24,6 +24,8 @@ export const REFUSALS = {
   merge_not_found: { status: 404, message: "Merge not found" },
   connection_not_found: { status: 404, message: "Connection not found" },
   connection_inactive: { status: 403, message: "Connection is inactive" },
+  invalid_connection: { status: 401, message: "Invalid connection_id or platform" },
+  invalid_api_key: { status: 401, message: "Invalid API key" },
   version_conflict: {
     status: 409,
     message: "It was changed in the meantime: read it again and send its version",
@@ -86,9 +88,13 @@ export const REFUSALS = {
   },
   connection_id_taken: {
     status: 409,
-    message: "This connection_id or phone_number_id is already in use",
+    message: "This connection_id is already in use",
   },
-  phone_number_taken: { status: 409, message: "Another connection has this phone_number_id" },
+  phone_number_taken: {
+    status: 409,
+    message:
+      "Another connection has this phone number, and its Kapso key is valid. Remove the number there first",
+  },
   invalid_connection_settings: {
     status: 422,
     message: "connection_id, name, platform or phone_number_id is not valid",
@@ -97,6 +103,24 @@ export const REFUSALS = {
   date_out_of_range: {
     status: 400,
     message: "date must be within the last 366 days, and not in the future",
+  },
+  // Limits: supabase/schemas/05_limits.sql
+  rate_limited: { status: 429, message: "Too many requests with this key. Slow down" },
+  webhook_quota_exceeded: {
+    status: 429,
+    message: "The webhook events of this workspace have reached their limit for today",
+  },
+  too_many_agent_sessions: {
+    status: 429,
+    message: "This workspace has reached its limit of new agent sessions for today",
+  },
+  too_many_workspaces: {
+    status: 422,
+    message: "You have as many workspaces as a user may create. Delete one first",
+  },
+  too_many_connections: {
+    status: 422,
+    message: "This workspace has as many connections as it may have. Delete one first",
   },
   too_many_tags: { status: 422, message: "A workspace has at most 100 tags" },
   too_many_canned_replies: {

@@ -20,6 +20,17 @@ export type Arguments<Name extends FunctionName> = {
 /** What a SQL function returns. */
 export type Returned<Name extends FunctionName> = Functions[Name]["Returns"];
 
+/** Options of {@linkcode rpc}. */
+export interface CallOptions {
+  /** Messages and changes in the call, if the caller of the function can send fewer at once. */
+  readonly items?: number;
+  /**
+   * Send the call as GET, which read replicas serve. For functions that only read, where the arguments may stand in a
+   * URL and no write depends on the result: docs/adr/0036.
+   */
+  readonly get?: boolean;
+}
+
 /**
  * Calls a SQL function.
  *
@@ -30,8 +41,10 @@ export async function rpc<Name extends FunctionName>(
   client: DatabaseClient,
   name: Name,
   args: Arguments<Name>,
+  options: CallOptions = {},
 ): Promise<Returned<Name>> {
-  return await rows(client, client.rpc(name, withoutUndefined(args) as never)) as Returned<Name>;
+  const query = client.rpc(name, withoutUndefined(args) as never, { get: options.get ?? false });
+  return await rows(client, query, options) as Returned<Name>;
 }
 
 /** What a query on a table or view ends with. */
@@ -46,9 +59,10 @@ type QueryResult = { data: unknown; error: DatabaseFailure | null; status: numbe
 export async function rows<Result extends QueryResult>(
   client: DatabaseClient,
   query: PromiseLike<Result>,
+  { items }: CallOptions = {},
 ): Promise<Extract<Result, { error: null }>["data"]> {
   const { data, error, status } = await query;
-  if (error) throw databaseError(error, status, client.actsAs);
+  if (error) throw databaseError(error, status, client.actsAs, items);
   return data;
 }
 

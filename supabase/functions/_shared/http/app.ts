@@ -115,6 +115,12 @@ function respond(
   if (error.retryAfterSeconds !== undefined) {
     context.header("Retry-After", String(error.retryAfterSeconds));
   }
+  if (error.rateLimit !== undefined) {
+    const { limit, windowSeconds } = error.rateLimit;
+    // Structured fields of draft-ietf-httpapi-ratelimit-headers.
+    context.header("RateLimit-Policy", `"${error.code}";q=${limit};w=${windowSeconds}`);
+    context.header("RateLimit", `"${error.code}";r=0;t=${error.retryAfterSeconds}`);
+  }
   return context.json(options.errorBody(error, context.get("requestId")), error.status);
 }
 

@@ -7,7 +7,7 @@
 import type { Context, Env, Hono } from "hono";
 import type { BodyOf, RouteDefinition, RouteInput, StatusOf } from "../contracts/route.ts";
 import { readJson, requireJson } from "./app.ts";
-import { limitBody } from "./limit_body.ts";
+import { type LargeBodyRules, limitBody } from "./limit_body.ts";
 import { readInput } from "./validation.ts";
 
 /** A checked request, and the way to answer it. */
@@ -26,6 +26,8 @@ export type RouteHandler<Route extends RouteDefinition, E extends Env> = (
 export interface AddRouteOptions {
   /** The JSON body in bytes at most: whole kilobytes or megabytes. Required where the route has a body. */
   readonly maxBodyBytes?: number;
+  /** Who may send large bodies, and how many; required where `maxBodyBytes` is more than 64 KB. */
+  readonly largeBodies?: LargeBodyRules;
   /** Code of the error for a wrong query; `invalid_request` by default. */
   readonly queryErrorCode?: string;
   /** Code of the error for a wrong path; `invalid_request` by default. */
@@ -50,7 +52,7 @@ export function addRoute<const Route extends RouteDefinition, E extends Env>(
   const path = honoPath(route.path);
   if (route.body !== undefined) {
     if (options.maxBodyBytes === undefined) throw new Error(`${path} needs maxBodyBytes`);
-    const limit = limitBody(options.maxBodyBytes);
+    const limit = limitBody(options.maxBodyBytes, { large: options.largeBodies });
     app.on(route.method, [path], async (context, next) => {
       const isAbsent = route.bodyIsOptional && context.req.header("content-type") === undefined;
       return isAbsent || options.anyMediaType ? await next() : await requireJson(context, next);

@@ -58,7 +58,7 @@ export const previousMessage = z.looseObject({
 
 /**
  * The state that an agent stores, `agent_sessions.context`: an open object. Agents choose what they store
- * under the known keys; the API itself writes the last four.
+ * under the known keys; the API itself writes `previousMessages` and `lastUserMessage`, and keeps the orders.
  */
 export interface ConversationContext {
   /** The cart. */
@@ -79,9 +79,9 @@ export interface ConversationContext {
   previousMessages?: PreviousMessage[] | undefined;
   /** Written by the API. */
   lastUserMessage?: string | undefined;
-  /** Written by the API. */
+  /** The order that was linked last, the same as `currentOrderId` of the session. A new id in a context links that order. */
   currentOrderId?: string | undefined;
-  /** Written by the API. */
+  /** Every linked order, oldest first, the same as `orderHistory` of the session. New ids in a context are linked. */
   orderHistory?: unknown[] | undefined;
   /** Other keys are kept. */
   [key: string]: unknown;
@@ -100,8 +100,12 @@ export const conversationContext = z.looseObject({
     description: "The newest 50, oldest first. Written by the API.",
   }),
   lastUserMessage: z.string().meta({ description: "Written by the API." }),
-  currentOrderId: z.string().meta({ description: "Written by the API." }),
-  orderHistory: z.array(z.unknown()).meta({ description: "Written by the API." }),
+  currentOrderId: z.string().meta({
+    description: "The order that was linked last. A new id in a context links that order.",
+  }),
+  orderHistory: z.array(z.unknown()).meta({
+    description: "Every linked order, oldest first. New ids in a context are linked.",
+  }),
 }).partial().meta({
   description: "Open: other keys are kept as they come.",
 }) satisfies z.ZodType<ConversationContext>;

@@ -25,13 +25,13 @@ const SESSION = `${BASE}/conversations/{sessionId}` as const;
 /** What reading routes have in common. */
 const READ = {
   security: ["agentKey", "agentKeyHeader"],
-  errors: errorsOf(agentError, 400, 401, 404, 405, 500, 503),
+  errors: errorsOf(agentError, 400, 401, 404, 405, 429, 500, 503),
 } as const;
 
 /** What routes with a body have in common. */
 const CREATE = {
   ...READ,
-  errors: { ...READ.errors, ...errorsOf(agentError, 413, 415) },
+  errors: { ...READ.errors, ...errorsOf(agentError, 408, 413, 415) },
 } as const;
 
 /** What routes with a version in their body have in common. */

@@ -45,8 +45,19 @@ const version = optional(
   description: "Write only if the session still has this version; otherwise 409 with its state.",
 });
 
-// The limit of a context depends on what is stored already: the database checks it.
-const context = storableObject(MAX_BODY_BYTES);
+/** The id of an order in a context; some shops number theirs. */
+const orderId = z.union([id(), z.int().transform(String)], {
+  error: "must be a text of 1 to 200 characters",
+});
+// The limit of a context depends on what is stored already: the database checks it. An order in it is linked like one
+// of `POST …/orders`, so an id that could not be linked is refused here.
+const context = storableObject(MAX_BODY_BYTES).pipe(z.looseObject({
+  currentOrderId: optional(orderId),
+  orderHistory: optional(
+    z.array(orderId, { error: "must be a list of order ids" })
+      .max(1000, { error: "must have at most 1000 order ids" }),
+  ),
+}));
 const metadata = optional(storableObject(MAX_METADATA_BYTES));
 const flag = z.boolean({ error: "must be true or false" });
 

@@ -18,7 +18,12 @@ export const connection = z.object({
   workspace_id: id,
   platform,
   name: z.string(),
-  phone_number_id: z.string().nullable(),
+  phone_number_id: z.string().nullable().meta({
+    description: "Meta's id of its phone number, proven with a Kapso API key.",
+  }),
+  requested_phone_number_id: z.string().nullable().meta({
+    description: "The phone number that waits for its proof, and counts for nothing until then.",
+  }),
   is_active: z.boolean(),
   created_at: timestamp,
   last_synced_at: timestamp.nullable(),
@@ -39,12 +44,29 @@ export const connection = z.object({
 /** A connection, and how it is. */
 export type Connection = z.output<typeof connection>;
 
+/** Why a phone number is not proven, or its webhook cannot be read. */
+export const kapsoProblem = z.enum([
+  "no_key",
+  "key_rejected",
+  "number_not_found",
+  "number_taken",
+  "unavailable",
+]).meta({
+  id: "KapsoProblem",
+  description:
+    "no_key: no Kapso API key. key_rejected: Kapso refuses it. number_not_found: its project has no such phone number. number_taken: another connection has the number and can prove it. unavailable: Kapso could not be asked.",
+});
+
+/** Why a phone number is not proven, or its webhook cannot be read. */
+export type KapsoProblem = z.output<typeof kapsoProblem>;
+
 /** The webhook of a phone number at Kapso. */
 export const webhookHealth = z.object({
   state: z.enum(["active", "paused", "missing", "incomplete", "no_key", "unknown"]),
   url: z.string().nullable().meta({ description: "Where it delivers to." }),
   missing_events: z.array(z.string()).meta({ description: "Events it should deliver too." }),
   is_ours: z.boolean().meta({ description: "Whether it delivers to this project." }),
+  problem: kapsoProblem.nullable().meta({ description: "Why it could not be read." }),
 }).meta({ id: "WebhookHealth" });
 
 /** The webhook of a phone number at Kapso. */
@@ -79,6 +101,11 @@ const credential = z.string().trim().min(8, { error: "is too short" }).max(500)
   .regex(/^[\x21-\x7e]+$/, { error: "must be printable ASCII" });
 
 const oneConnection = z.object({ connection });
+const withNumber = oneConnection.extend({
+  number_problem: kapsoProblem.nullable().meta({
+    description: "Why the requested phone number is not the connection's yet.",
+  }),
+});
 
 /** `GET /inbox/connections`. */
 export const listConnections = defineRoute({
@@ -105,10 +132,10 @@ export const createConnection = defineRoute({
   responses: {
     201: {
       description: "Created",
-      body: oneConnection.extend({ api_secret: z.string() }),
+      body: withNumber.extend({ api_secret: z.string() }),
     },
   },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409, 422),
 });
 
 /** `PATCH /inbox/connections/{id}`. */
@@ -120,8 +147,8 @@ export const updateConnection = defineRoute({
   security: ["userToken"],
   params: idParams,
   body: connectionChange,
-  responses: { 200: { description: "The connection afterwards", body: oneConnection } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409, 422),
+  responses: { 200: { description: "The connection afterwards", body: withNumber } },
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 422),
 });
 
 /** `POST /inbox/connections/{id}/rotate`. */
@@ -147,7 +174,8 @@ export const setKapsoCredentials = defineRoute({
   method: "put",
   path: "/inbox/connections/{id}/kapso",
   operationId: "setKapsoCredentials",
-  summary: "Set the Kapso API key or the webhook's secret; null removes the key.",
+  summary:
+    "Set the Kapso API key, after Kapso has found the phone number with it, or the webhook's secret; null removes the key.",
   security: ["userToken"],
   params: idParams,
   body: z.object({
@@ -155,7 +183,7 @@ export const setKapsoCredentials = defineRoute({
     webhook_secret: credential.optional(),
   }).refine((change) => Object.keys(change).length > 0, { error: "has nothing to change" }),
   responses: { 200: { description: "The connection afterwards", body: oneConnection } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 422),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409, 422),
 });
 
 /** `POST /inbox/connections/{id}/webhook`. */
@@ -169,7 +197,7 @@ export const registerWebhook = defineRoute({
   responses: {
     200: { description: "The webhook", body: z.object({ webhook: webhookHealth }) },
   },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404, 409, 422),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404, 409, 422),
 });
 
 /** `GET /inbox/connections/{id}/health`. */
@@ -183,5 +211,5 @@ export const checkWebhook = defineRoute({
   responses: {
     200: { description: "The webhook", body: z.object({ webhook: webhookHealth }) },
   },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404),
 });

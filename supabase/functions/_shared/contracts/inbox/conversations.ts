@@ -74,7 +74,7 @@ export const closeConversation = defineRoute({
   security: ["userToken"],
   params: idParams,
   responses,
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404),
 });
 
 /** `POST /inbox/conversations/{id}/reopen`. */
@@ -86,7 +86,7 @@ export const reopenConversation = defineRoute({
   security: ["userToken"],
   params: idParams,
   responses,
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404),
 });
 
 /** `POST /inbox/conversations/{id}/read`. */
@@ -113,7 +113,7 @@ export const markConversationUnread = defineRoute({
   security: ["userToken"],
   params: idParams,
   responses,
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404),
 });
 
 /** `POST /inbox/conversations/{id}/assign`. */

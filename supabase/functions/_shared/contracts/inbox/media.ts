@@ -8,7 +8,7 @@ import { apiError } from "../errors.ts";
 import { fileType } from "../outbound_content.ts";
 import { defineRoute, errorsOf } from "../route.ts";
 import { storableId } from "../text.ts";
-import { BODY_ERRORS, id, REQUEST_ERRORS } from "./fields.ts";
+import { BODY_ERRORS, id, LARGE_BODY_ERRORS, REQUEST_ERRORS } from "./fields.ts";
 
 /** A file at WhatsApp, ready to be sent. */
 export const upload = z.object({
@@ -34,7 +34,7 @@ export const uploadFile = defineRoute({
     schema: z.object({ conversation_id: id, file: z.file() }),
   },
   responses: { 201: { description: "Uploaded", body: upload } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 422),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...LARGE_BODY_ERRORS, 404, 422),
 });
 
 /** `POST /inbox/media-links`. */

@@ -9,7 +9,14 @@ import { outboxState } from "../message.ts";
 import { MAX_TEXT_LENGTH, outboundContent, outboundType } from "../outbound_content.ts";
 import { defineRoute, errorsOf } from "../route.ts";
 import { storableId, storableText } from "../text.ts";
-import { addressedId, BODY_ERRORS, id, idParams, REQUEST_ERRORS, timestamp } from "./fields.ts";
+import {
+  addressedId,
+  id,
+  idParams,
+  LARGE_BODY_ERRORS,
+  REQUEST_ERRORS,
+  timestamp,
+} from "./fields.ts";
 
 /** A row of `outbox_messages`. */
 export const outboxMessage = z.object({
@@ -87,7 +94,7 @@ export const sendMessage = defineRoute({
     201: { description: "Queued by this request", body: sentMessage },
     200: { description: "The key was known", body: sentMessage },
   },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409, 422),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...LARGE_BODY_ERRORS, 404, 409, 422),
 });
 
 /** `POST /inbox/messages/{id}/retry`. */
@@ -100,7 +107,7 @@ export const retryMessage = defineRoute({
   params: idParams,
   body: z.object({ confirm_possible_double: z.boolean().default(false) }),
   responses: { 200: { description: "The message afterwards", body: messageBody } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...BODY_ERRORS, 404, 409, 422),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, ...LARGE_BODY_ERRORS, 404, 409, 422),
 });
 
 /** `DELETE /inbox/messages/{id}`. */
@@ -112,7 +119,7 @@ export const discardMessage = defineRoute({
   security: ["userToken"],
   params: idParams,
   responses: { 200: { description: "The message afterwards", body: messageBody } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404, 409),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404, 409),
 });
 
 /** An approved template. */

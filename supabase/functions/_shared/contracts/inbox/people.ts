@@ -17,8 +17,10 @@ export const person = z.object({
   kapso_name: z.string().nullable(),
   email: z.string().nullable(),
   phone: z.string().nullable(),
+  phone_key: z.string().nullable(),
   phone_digits: z.string().nullable(),
   phone_last10: z.string().nullable(),
+  other_phone_keys: z.array(z.string()).nullable(),
   avatar_url: z.string().nullable(),
   last_activity_at: timestamp.nullable(),
   marketing_status: z.string().nullable(),
@@ -121,5 +123,5 @@ export const undoMerge = defineRoute({
   security: ["userToken"],
   params: idParams,
   responses: { 200: { description: "The merge", body: z.object({ merge: personMerge }) } },
-  errors: errorsOf(apiError, ...REQUEST_ERRORS, 404, 409),
+  errors: errorsOf(apiError, ...REQUEST_ERRORS, 400, 404, 409),
 });

@@ -55,7 +55,7 @@ export function kapsoAccounts(
     }
     const apiKey = stored?.api_key
       ? await cipher!.decrypt(stored.api_key)
-      : stored && installation.has(stored.workspace_slug)
+      : stored && installation.has(stored.workspace_id)
       ? settings.apiKey
       : undefined;
     if (!apiKey) {

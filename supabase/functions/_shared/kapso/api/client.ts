@@ -7,7 +7,8 @@
  * @module
  */
 import type { MessageStatus } from "../../contracts/message.ts";
-import { isObject, textOf } from "../webhook/content.ts";
+import { isObject } from "../../contracts/text.ts";
+import { textOf } from "../webhook/content.ts";
 import { KapsoError } from "./kapso_error.ts";
 import {
   type ListOptions,

@@ -5,7 +5,7 @@
  */
 import { parseJson } from "../../http/json.ts";
 import { readRetryAfter } from "../../http/retry.ts";
-import { isObject } from "../webhook/content.ts";
+import { isObject } from "../../contracts/text.ts";
 
 /** The parts of a {@linkcode KapsoError}. */
 export interface KapsoFailure {

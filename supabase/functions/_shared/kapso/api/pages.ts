@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isObject, textOf } from "../webhook/content.ts";
+import { isObject } from "../../contracts/text.ts";
+import { textOf } from "../webhook/content.ts";
 import { KapsoError } from "./kapso_error.ts";
 import type { Requester } from "./request.ts";
 

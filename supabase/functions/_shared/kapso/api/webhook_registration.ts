@@ -128,7 +128,7 @@ export async function findWebhook(
 /** Says how a webhook is; undefined is one that does not exist. */
 export function healthOf(webhook: Webhook | undefined): WebhookHealth {
   if (webhook === undefined) {
-    return { state: "missing", url: null, missing_events: [], is_ours: false };
+    return { state: "missing", url: null, missing_events: [], is_ours: false, problem: null };
   }
   const missing = EVENTS.filter((event) => !webhook.events.includes(event));
   const isComplete = missing.every(isContactEvent) && isCurrentVersion(webhook);
@@ -137,6 +137,7 @@ export function healthOf(webhook: Webhook | undefined): WebhookHealth {
     url: webhook.url,
     missing_events: missing,
     is_ours: true,
+    problem: null,
   };
 }
 

@@ -26,7 +26,8 @@
  */
 import { type MessageMedia, messageMedia } from "../../contracts/message_media.ts";
 import { errorNames } from "../../http/log.ts";
-import { isObject, textOf } from "../webhook/content.ts";
+import { isObject } from "../../contracts/text.ts";
+import { textOf } from "../webhook/content.ts";
 import type { MediaCopyStore, MediaResult } from "./copies_store.ts";
 import { type CopyDeps, copyFile } from "./copy_file.ts";
 import type { OpenFile } from "./download.ts";
@@ -49,6 +50,8 @@ export interface MediaRequest {
   /** The connection of the conversation; without it only Storage and links are tried. */
   connectionId?: string | undefined;
   phoneNumberId?: string | undefined;
+  /** Where the database says that the copy is; by default where {@linkcode pathOf} puts it. */
+  copyPath?: string | undefined;
   /** As the conversation has it. */
   message: {
     id: string;
@@ -219,6 +222,6 @@ function findCopy(
     return undefined;
   }
   // Metadata can come from any bridge, so a path may only lead to this message's own file.
-  const own = pathOf({ ...request, messageId: request.message.id }, mimeType);
+  const own = request.copyPath ?? pathOf({ ...request, messageId: request.message.id }, mimeType);
   return media.path === own ? { path: own, mimeType, size: media.size } : undefined;
 }

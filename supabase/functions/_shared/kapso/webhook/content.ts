@@ -8,6 +8,7 @@
  * @module
  */
 import type { Message } from "../../contracts/message.ts";
+import { isObject } from "../../contracts/text.ts";
 import type { WireMessage } from "./wire.ts";
 
 /** Type and content of a message. */
@@ -211,11 +212,6 @@ export function textOf(value: unknown): string | undefined {
   if (typeof value !== "string") return undefined;
   const clean = value.replaceAll("\0", "");
   return clean.trim() === "" ? undefined : clean;
-}
-
-/** Whether a value is an object, and not an array or null. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isNumeric(value: unknown): value is number | string {

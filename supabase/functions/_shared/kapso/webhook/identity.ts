@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { phoneDigits } from "../../phone/digits.ts";
 import type { WireConversation, WireMessage } from "./wire.ts";
 
@@ -12,27 +13,41 @@ export interface Contact {
   key: string;
   /** Other keys that an event with less knowledge may have given the same contact. */
   aliases: string[];
-  /** What people are matched by: `+digits`, a BSUID, or a text that matches no person. */
+  /** What people are matched by: `+digits`, a user id as `readUserId` has it, or a text that matches no person. */
   identifier: string;
   /** Digits of the phone number. */
   phone?: string;
-  /** Every identifier but `phone`: `+digits` or BSUID. */
+  /** Every identifier but `phone`: `+digits` or user id. */
   identifiers: string[];
 }
 
 const BSUID = /^[A-Za-z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}$/;
 const PARENT_BSUID = /^[A-Za-z]{2}\.ENT\./;
+/** In front of a business-scoped user id of digits, which would be read as a phone number without it. */
+const DIGITS_PREFIX = "bsuid:";
 const CONVERSATION_PREFIX = "conversation:";
+const GROUP_PREFIX = "group:";
+/** Characters of Kapso's own ids that a key of a conversation takes as they are; longer ids are hashed. */
+const MAX_ID_IN_KEY = 200;
 /** Characters of a name that are kept. */
 const MAX_NAME_LENGTH = 300;
 
-/** A business-scoped user id, or undefined for anything else. */
-export function readBsuid(value: unknown): string | undefined {
+/** A business-scoped user id in its documented form, or undefined for anything else. */
+function readBsuid(value: unknown): string | undefined {
   const trimmed = typeof value === "string" ? value.trim() : "";
   return BSUID.test(trimmed) ? trimmed : undefined;
 }
 
-/** An identifier as people are matched by it: `+digits` or a BSUID. */
+/**
+ * The value of a field for user ids: a BSUID, or `bsuid:<digits>` for one of digits alone. The field decides and not
+ * the form: the same digits in a field for numbers are the phone of another person.
+ */
+export function readUserId(value: unknown): string | undefined {
+  const trimmed = typeof value === "string" ? value.trim() : "";
+  return /^[0-9]{1,128}$/.test(trimmed) ? `${DIGITS_PREFIX}${trimmed}` : readBsuid(trimmed);
+}
+
+/** The value of a field for numbers, or for numbers and user ids alike: `+digits` or a BSUID. */
 export function readIdentifier(value: unknown): string | undefined {
   const digits = phoneDigits(value);
   return digits === undefined ? readBsuid(value) : `+${digits}`;
@@ -56,11 +71,13 @@ export function readContact(
   const statuses = direction === "outbound" ? message?.kapso?.statuses ?? [] : [];
   // The conversation comes first: it has the same number in every event of a contact, where a message may
   // have it without its ninth digit or not at all.
-  const values = [
+  const numbers = [
     conversation?.phone_number,
     message?.kapso?.phone_number,
     ...(direction === "inbound" ? [message?.from] : [message?.to]),
     ...statuses.map((status) => status.recipient_id),
+  ];
+  const userIds = [
     conversation?.business_scoped_user_id,
     message?.kapso?.business_scoped_user_id,
     ...(direction === "inbound" ? [message?.from_user_id] : [message?.to_user_id]),
@@ -68,12 +85,12 @@ export function readContact(
     conversation?.parent_business_scoped_user_id,
     ...(direction === "inbound" ? [message?.from_parent_user_id] : [message?.to_parent_user_id]),
   ];
-  const phones = unique(values.map(phoneDigits));
-  const bsuids = unique(values.map(readBsuid))
+  const phones = unique(numbers.map(phoneDigits));
+  const bsuids = unique([...numbers.map(readBsuid), ...userIds.map(readUserId)])
     .sort((one, other) => Number(PARENT_BSUID.test(one)) - Number(PARENT_BSUID.test(other)));
   const conversationId = conversation?.id ?? message?.kapso?.whatsapp_conversation_id;
   // The prefix keeps an id of digits from being read as a phone number.
-  const fallback = conversationId ? [`${CONVERSATION_PREFIX}${conversationId}`] : [];
+  const fallback = conversationId ? [`${CONVERSATION_PREFIX}${idInKey(conversationId)}`] : [];
   const [key, ...aliases] = [...phones, ...bsuids, ...fallback];
   if (key === undefined) return undefined;
   const phone = phones[0];
@@ -104,7 +121,14 @@ export function isSessionKey(key: string): boolean {
 
 /** The key of a group, in place of a contact's. */
 export function groupKey(groupId: string): string {
-  return `group:${groupId}`;
+  return `${GROUP_PREFIX}${idInKey(groupId)}`;
+}
+
+/** An id of Kapso's as keys of conversations have it. With a longer one, a key would be too long to store. */
+function idInKey(id: string): string {
+  return id.length <= MAX_ID_IN_KEY
+    ? id
+    : `sha256-${createHash("sha256").update(id).digest("hex")}`;
 }
 
 /**

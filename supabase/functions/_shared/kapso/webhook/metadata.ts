@@ -5,12 +5,15 @@
  */
 import { MAX_METADATA_BYTES } from "../../contracts/message.ts";
 import { utf8Length } from "../../contracts/text.ts";
-import { isObject, MEDIA_TYPES, textOf } from "./content.ts";
+import { isObject } from "../../contracts/text.ts";
+import { MEDIA_TYPES, textOf } from "./content.ts";
 import { type WireMessage, wireMessage } from "./wire.ts";
 
 /** What metadata contains besides the message itself. */
 export interface MetadataOptions {
   kapsoType: string;
+  /** Whether the message has no time of its own, and counts as sent when it arrived. */
+  hasArrivalTime: boolean;
   /** Id of Kapso's conversation: one session of this conversation. */
   conversationId: string | undefined;
   /** The author, in a group. */
@@ -48,6 +51,7 @@ export function makeMetadata(
   const file = isObject(media) ? media : {};
   const flat = {
     kapso_type: options.kapsoType.slice(0, 64),
+    sent_at_is_arrival: options.hasArrivalTime || undefined,
     origin: kapso?.origin,
     conversation_id: options.conversationId,
     sender: options.sender,

@@ -5,7 +5,8 @@
  * @module
  */
 import { ingestConversation } from "../../contracts/ingest_conversation.ts";
-import { isObject, readKapsoType, textOf } from "./content.ts";
+import { isObject } from "../../contracts/text.ts";
+import { readKapsoType, textOf } from "./content.ts";
 import type {
   IdentityChangeElement,
   IgnoredReason,
@@ -23,6 +24,7 @@ import {
   readGroupId,
   readIdentifier,
   readSenderName,
+  readUserId,
   unique,
 } from "./identity.ts";
 import {
@@ -41,12 +43,14 @@ import {
   type WireMessage,
 } from "./wire.ts";
 
-/** Headers of a delivery. The body of a single event does not repeat them. */
-export interface DeliveryHeaders {
+/** What is known of a delivery besides its body: headers, which the body of a single event does not repeat, and its time. */
+export interface DeliveryFacts {
   /** `X-Webhook-Event`. */
   event?: string | null | undefined;
   /** `X-Webhook-Payload-Version`. */
   payloadVersion?: string | null | undefined;
+  /** When it arrived: the time of a message that has none. Without it such a message is unreadable. */
+  arrivedAt?: Date;
 }
 
 /** Events that this project uses. */
@@ -68,7 +72,7 @@ const UNNAMED_MESSAGE = "whatsapp.message";
 /**
  * Reads a delivery.
  *
- * @param headers Its headers; without an event there, the name comes from the body.
+ * @param facts Its headers and time; without an event there, the name comes from the body.
  * @param body The parsed body, of any shape: single, batched, or `data: […]` without `batch`.
  * @returns At least one element, in the order of the batch. One event can make two.
  *
@@ -83,10 +87,10 @@ const UNNAMED_MESSAGE = "whatsapp.message";
  * console.assert(element.conversation.external_conversation_id === "10988:5511988887777");
  * ```
  */
-export function normalize(headers: DeliveryHeaders, body: unknown): NormalizedElement[] {
+export function normalize(facts: DeliveryFacts, body: unknown): NormalizedElement[] {
   const outer = wireElement.safeParse(body).data;
   if (outer === undefined) return [ignored("unreadable")];
-  if (headers.payloadVersion?.trim().toLowerCase() === "v1") {
+  if (facts.payloadVersion?.trim().toLowerCase() === "v1") {
     return [ignored("v1_payload", findPhoneNumberId(outer))];
   }
   const elements = elementsOf(outer);
@@ -94,9 +98,12 @@ export function normalize(headers: DeliveryHeaders, body: unknown): NormalizedEl
   return elements.flatMap((value) => {
     const element = wireElement.safeParse(value).data;
     if (element === undefined) return [ignored("unreadable")];
-    const event = headers.event?.trim() || outer.type || outer.event || element.type ||
+    const event = facts.event?.trim() || outer.type || outer.event || element.type ||
       element.event;
-    return normalizeElement(event, element, findPhoneNumberId(element) ?? findPhoneNumberId(outer));
+    return normalizeElement(event, element, {
+      phoneNumberId: findPhoneNumberId(element) ?? findPhoneNumberId(outer),
+      arrivedAt: facts.arrivedAt?.toISOString(),
+    });
   });
 }
 
@@ -132,7 +139,10 @@ function findPhoneNumberId(element: WireElement): string | undefined {
 function normalizeElement(
   event: string | undefined,
   element: WireElement,
-  phoneNumberId: string | undefined,
+  { phoneNumberId, arrivedAt }: {
+    phoneNumberId: string | undefined;
+    arrivedAt: string | undefined;
+  },
 ): NormalizedElement[] {
   // Version 1 gives messages Kapso's own ids, under which every message would be stored again.
   if (element.whatsapp_config !== undefined || element.message?.message_type !== undefined) {
@@ -146,7 +156,7 @@ function normalizeElement(
   if (phoneNumberId === undefined) return [ignored("no_phone_number_id")];
   const eventKind = name.split(".")[2];
   if (name.startsWith("whatsapp.message")) {
-    return readMessageEvent(element, eventKind, phoneNumberId);
+    return readMessageEvent(element, { eventStatus: eventKind, phoneNumberId, arrivedAt });
   }
   if (name.startsWith("whatsapp.conversation.")) {
     return [readConversationEvent(element, eventKind, phoneNumberId)];
@@ -160,8 +170,11 @@ function normalizeElement(
 
 function readMessageEvent(
   element: WireElement,
-  eventStatus: string | undefined,
-  phoneNumberId: string,
+  { eventStatus, phoneNumberId, arrivedAt }: {
+    eventStatus: string | undefined;
+    phoneNumberId: string;
+    arrivedAt: string | undefined;
+  },
 ): NormalizedElement[] {
   const { message, conversation } = element;
   if (message === undefined) return [ignored("unreadable", phoneNumberId)];
@@ -174,6 +187,7 @@ function readMessageEvent(
     direction,
     eventStatus,
     conversation,
+    arrivedAt,
     senderKey: contact?.key,
     ...(groupId === undefined || direction === "outbound"
       ? {}
@@ -217,14 +231,19 @@ function readSystemChange(
   // The old id stands only in the sentence "… changed from OLD to NEW".
   const sentence = textOf(system.body)?.trim() ?? "";
   const [, from, to] = /\bfrom\s+(\S+)\s+to\s+(\S+?)\.?$/.exec(sentence) ?? [];
+  // The kind of change says which of the two the ids in the sentence are.
+  const isNumber = system.type === "user_changed_number";
+  const read = isNumber ? readIdentifier : readUserId;
   const known = knownIdentifiers(contact);
   // A change of number is reported under the old one.
-  const old = system.type === "user_changed_number"
-    ? known.filter((identifier) => identifier.startsWith("+"))
-    : [];
+  const old = isNumber ? known.filter((identifier) => identifier.startsWith("+")) : [];
   return identityChange(phoneNumberId, {
-    previous: [from, ...old],
-    current: [system.user_id, system.parent_user_id, system.wa_id, system.new_wa_id, to],
+    previous: [read(from), ...old],
+    current: [
+      ...[system.user_id, system.parent_user_id].map(readUserId),
+      ...[system.wa_id, system.new_wa_id].map(readIdentifier),
+      read(to),
+    ],
     kept: known,
     occurredAt: readSentAt(message, undefined),
   });
@@ -354,6 +373,8 @@ function readPerson(contact: Contact, name: string | undefined): KapsoPerson | u
 /** Fields with a contact's identifiers; never `phone_number_id`, which is the business's. */
 const IDENTIFIER_FIELD =
   /^(?:(?:parent_)?business_scoped_user_id|(?:parent_)?user_id|(?:parent_)?bsuid|wa_id|phone|phone_number|identifier)$/;
+/** Those that hold user ids and never a number. */
+const USER_ID_FIELD = /(?:user_id|bsuid)$/;
 const NEW_SIDE = /^(?:new|current|to|updated)$/;
 
 /**
@@ -361,9 +382,9 @@ const NEW_SIDE = /^(?:new|current|to|updated)$/;
  * seen or guessed: flat, under `contact` and in nested objects.
  */
 function readIdentityChange(element: WireElement, phoneNumberId: string): NormalizedElement {
-  const previous: unknown[] = [];
-  const current: unknown[] = [];
-  const kept: unknown[] = [];
+  const previous: Identifiers = [];
+  const current: Identifiers = [];
+  const kept: Identifiers = [];
   const places = [
     element,
     element.contact,
@@ -380,7 +401,7 @@ function readIdentityChange(element: WireElement, phoneNumberId: string): Normal
       if (side !== undefined && isObject(value)) {
         list.push(...identifierFields(value));
       } else if (name === "" || IDENTIFIER_FIELD.test(name ?? "")) {
-        list.push(value);
+        list.push(readField(name ?? "", value));
       }
     }
   }
@@ -396,15 +417,23 @@ function readIdentityChange(element: WireElement, phoneNumberId: string): Normal
   return change ?? ignored("unreadable", phoneNumberId);
 }
 
-function identifierFields(value: Record<string, unknown>): unknown[] {
-  return Object.entries(value).flatMap(([name, item]) => IDENTIFIER_FIELD.test(name) ? [item] : []);
+function identifierFields(value: Record<string, unknown>): Identifiers {
+  return Object.entries(value)
+    .flatMap(([name, item]) => IDENTIFIER_FIELD.test(name) ? [readField(name, item)] : []);
 }
 
+function readField(name: string, value: unknown): string | undefined {
+  return USER_ID_FIELD.test(name) ? readUserId(value) : readIdentifier(value);
+}
+
+/** Identifiers of a contact; undefined for a field without a usable one. */
+type Identifiers = (string | undefined)[];
+
 interface IdentityParts {
-  previous: unknown[];
-  current: unknown[];
+  previous: Identifiers;
+  current: Identifiers;
   /** Found beside them, and valid unless it is one of `previous`. */
-  kept: unknown[];
+  kept: Identifiers;
   occurredAt: string | undefined;
 }
 
@@ -412,10 +441,10 @@ function identityChange(
   phoneNumberId: string,
   parts: IdentityParts,
 ): IdentityChangeElement | undefined {
-  const current = unique(parts.current.map(readIdentifier));
-  const previous = unique(parts.previous.map(readIdentifier))
+  const current = unique(parts.current);
+  const previous = unique(parts.previous)
     .filter((identifier) => !current.includes(identifier));
-  const kept = unique(parts.kept.map(readIdentifier))
+  const kept = unique(parts.kept)
     .filter((identifier) => !previous.includes(identifier));
   if (current.length + previous.length + kept.length === 0) return undefined;
   return {
@@ -439,18 +468,22 @@ function readMarketingPreference(element: WireElement, phoneNumberId: string): N
   const status = textOf(isObject(found) ? preference.status ?? preference.value : found)
     ?.trim().toLowerCase().slice(0, 64).toWellFormed();
   const identifiers = unique([
-    contact.phone_number,
-    contact.phone,
-    contact.wa_id,
-    conversation?.phone_number,
-    element.phone_number,
-    element.wa_id,
-    contact.business_scoped_user_id,
-    conversation?.business_scoped_user_id,
-    element.business_scoped_user_id,
-    contact.parent_business_scoped_user_id,
-    conversation?.parent_business_scoped_user_id,
-  ].map(readIdentifier));
+    ...[
+      contact.phone_number,
+      contact.phone,
+      contact.wa_id,
+      conversation?.phone_number,
+      element.phone_number,
+      element.wa_id,
+    ].map(readIdentifier),
+    ...[
+      contact.business_scoped_user_id,
+      conversation?.business_scoped_user_id,
+      element.business_scoped_user_id,
+      contact.parent_business_scoped_user_id,
+      conversation?.parent_business_scoped_user_id,
+    ].map(readUserId),
+  ]);
   if (status === undefined || identifiers.length === 0) return ignored("unreadable", phoneNumberId);
   const sequence = Number(preference.sequence ?? element.sequence ?? NaN);
   const time = preference.occurred_at ?? element.occurred_at ?? element.timestamp;

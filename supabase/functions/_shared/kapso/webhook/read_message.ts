@@ -11,10 +11,10 @@ import {
   type MessageStatus,
   messageStatus,
 } from "../../contracts/message.ts";
-import { instant, utf8Length } from "../../contracts/text.ts";
-import { isObject, MEDIA_TYPES, readContent, readKapsoType, textOf } from "./content.ts";
+import { cutToBytes, instant, isObject, unixMilliseconds } from "../../contracts/text.ts";
+import { MEDIA_TYPES, readContent, readKapsoType, textOf } from "./content.ts";
 import { makeMetadata } from "./metadata.ts";
-import type { WireConversation, WireError, WireMessage } from "./wire.ts";
+import { type WireConversation, type WireError, type WireMessage, wireMessage } from "./wire.ts";
 
 /** What is known about a message from its surroundings. */
 export interface MessageOptions {
@@ -22,6 +22,8 @@ export interface MessageOptions {
   /** The status in the name of the event: `whatsapp.message.read` → `read`. */
   eventStatus: string | undefined;
   conversation: WireConversation | undefined;
+  /** When the message arrived here, as an instant: its time where it has none. */
+  arrivedAt: string | undefined;
   /** Key of the author: the contact, in a group the member. */
   senderKey: string | undefined;
   /** For groups: identifier and name of the member. */
@@ -82,14 +84,15 @@ export function readSentAt(
 /**
  * Reads a message.
  *
- * @returns undefined where it has no id or no time, or is a reaction without a message.
+ * @returns undefined where it has no id, or is a reaction, an edit or a deletion without a message.
  */
 export function readMessage(
   message: WireMessage,
   options: MessageOptions,
 ): MessageParts | undefined {
   const { id } = message;
-  const sentAt = readSentAt(message, options.conversation);
+  const ownTime = readSentAt(message, options.conversation);
+  const sentAt = ownTime ?? options.arrivedAt;
   if (!id || sentAt === undefined) return undefined;
   const kapsoType = readKapsoType(message);
   const delivery = options.direction === "outbound" ? readDelivery(message, options) : {};
@@ -98,6 +101,11 @@ export function readMessage(
     // A reaction that never reached the phone is not shown.
     if (delivery.status === "failed") return { messages: [], changes: [] };
     const change = readReaction(message, id, sentAt, options);
+    return change && { messages: [], changes: [change] };
+  }
+
+  if (kapsoType === "edit" || kapsoType === "revoke") {
+    const change = readCorrection(message, kapsoType, sentAt);
     return change && { messages: [], changes: [change] };
   }
 
@@ -123,6 +131,7 @@ export function readMessage(
       ...(options.groupSender?.name === undefined ? {} : { sender_name: options.groupSender.name }),
       metadata: makeMetadata(message, {
         kapsoType,
+        hasArrivalTime: ownTime === undefined,
         conversationId,
         sender: options.groupSender?.identifier,
         username: message.username ?? options.conversation?.username,
@@ -133,7 +142,8 @@ export function readMessage(
 }
 
 /**
- * An instant from unix seconds, also as text, or from ISO 8601.
+ * An instant from a unix time, also as text, or from ISO 8601. A unix time may be in seconds, milliseconds,
+ * microseconds or nanoseconds.
  *
  * @returns As `2026-03-02T09:00:00.000Z`; undefined for anything else, zero and negative times.
  */
@@ -143,9 +153,8 @@ export function readInstant(time: string | number | undefined): string | undefin
     ? Number(time)
     : NaN;
   if (Number.isNaN(number)) return instant.safeParse(String(time)).data;
-  // Over 11 digits they are milliseconds: as seconds it would be the year 5138.
-  const date = new Date(number >= 1e11 ? number : number * 1000);
-  if (!(number > 0) || Number.isNaN(date.getTime())) return undefined;
+  const date = new Date(unixMilliseconds(number));
+  if (!(number > 0) || number >= 1e19 || Number.isNaN(date.getTime())) return undefined;
   return instant.safeParse(date.toISOString()).data;
 }
 
@@ -220,6 +229,28 @@ function readReaction(
   return { message_id: target, reactions: [{ sender, emoji, reacted_at: reactedAt, id }] };
 }
 
+/**
+ * An edit or a deletion, as a change of the message it is about. WhatsApp sends them to numbers that are also used in
+ * the WhatsApp Business app: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/edit
+ * and …/revoke.
+ */
+function readCorrection(
+  message: WireMessage,
+  kapsoType: "edit" | "revoke",
+  at: string,
+): MessageChange | undefined {
+  const correction = message[kapsoType];
+  if (!isObject(correction)) return undefined;
+  const target = textOf(correction.original_message_id);
+  if (target === undefined) return undefined;
+  if (kapsoType === "revoke") return { message_id: target, deleted_at: at };
+  const edited = wireMessage.safeParse(correction.message).data;
+  if (edited === undefined) return undefined;
+  const { content, isComplete } = readContent(edited, readKapsoType(edited));
+  if (!isComplete) return undefined;
+  return { message_id: target, edit: { content: cutContent(content), edited_at: at } };
+}
+
 /** Kapso's copy of the file. Never `url`: Meta's links expire within minutes. */
 function readMediaUrl(message: WireMessage, kapsoType: string): string | null {
   const media = MEDIA_TYPES.has(kapsoType) ? message[kapsoType] : undefined;
@@ -238,9 +269,5 @@ function isHttpUrl(text: string): boolean {
 
 /** Content within the limit of messages. WhatsApp's own limit is 4096 characters, so few are cut. */
 function cutContent(content: string): string {
-  const clean = content.replaceAll("\0", "").toWellFormed();
-  if (utf8Length(clean) <= MAX_CONTENT_BYTES) return clean;
-  const bytes = new TextEncoder().encode(clean).subarray(0, MAX_CONTENT_BYTES - 4);
-  // A character that was cut in two is dropped.
-  return `${new TextDecoder().decode(bytes, { stream: true })}…`;
+  return cutToBytes(content.replaceAll("\0", "").toWellFormed(), MAX_CONTENT_BYTES, "…");
 }
