@@ -6,7 +6,6 @@
 
 import { Suspense, useEffect } from "react";
 import { Redirect, Route, Router, Switch } from "wouter";
-import { useHashLocation } from "wouter/use-hash-location";
 import { claimDrafts, clearDrafts } from "./composer/drafts.ts";
 import type { AppConfig } from "./config.ts";
 import { InboxPage } from "./inbox/inbox_page.tsx";
@@ -18,6 +17,7 @@ import { Shell } from "./shell/shell.tsx";
 import { texts } from "./texts.ts";
 import { EmptyState } from "./ui/empty_state.tsx";
 import { ErrorBoundary } from "./ui/error_boundary.tsx";
+import { useHashPath } from "./ui/hash_location.ts";
 import { lazy, lazyAfterPage } from "./ui/lazy.ts";
 import { PageSpinner } from "./ui/spinner.tsx";
 import { WorkspaceProvider } from "./workspace/workspace.tsx";
@@ -50,9 +50,8 @@ function SignedInOnly({ demo }: { demo: AppConfig["demo"] }) {
   }, [userId]);
   if (session === "unknown") return <PageSpinner />;
   if (session === "signed-out") return <SignInPage demo={demo} />;
-  // Pages are behind the hash, because a static host knows no paths but those of its files.
   return (
-    <Router hook={useHashLocation}>
+    <Router hook={useHashPath}>
       <WorkspaceProvider>
         {(workspace) => (
           <Shell>

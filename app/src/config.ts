@@ -8,6 +8,8 @@
 export interface AppConfig {
   /** Address of the Supabase project. */
   api_url: string;
+  /** Address for reads, where the project has a read replica: that of the replica or of the load balancer. */
+  read_url?: string;
   /** Its publishable key. It grants nothing alone: row level security decides what a user sees. */
   publishable_key: string;
   /** False where the project has no Realtime; then the app polls. */

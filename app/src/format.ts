@@ -75,6 +75,17 @@ export function formatDay(iso: string): string {
   return (date.getFullYear() === new Date().getFullYear() ? longDay : longDayAndYear).format(date);
 }
 
+/** The date of a day that is given as `2026-01-31`. */
+export function formatDate(day: string): string {
+  return dayAndYear.format(startOfDay(day));
+}
+
+/** When a day that is given as `2026-01-31` begins; with `later` the day that many days after it. */
+export function startOfDay(day: string, later = 0): Date {
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
+  return new Date(year, month - 1, date + later);
+}
+
 /** Date and time. */
 export function formatDateTime(iso: string): string {
   return dateTime.format(new Date(iso));

@@ -7,6 +7,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type { AppConfig } from "../config.ts";
 import { ApiError } from "./api_error.ts";
+import { createReplicaFetch } from "./replica_fetch.ts";
 import type { Database } from "./rows.ts";
 
 /** A request to the function `inbox`. */
@@ -33,12 +34,26 @@ export interface ApiClient {
   /** For Auth, tables, views and Realtime. */
   supabase: Omit<SupabaseClient<Database>, "rpc">;
   hasRealtime: boolean;
+  /** Says that something has changed elsewhere: what is read in the next seconds must be up to date. */
+  noteChange(): void;
   /**
-   * Calls an SQL function. Unlike `rpc` of supabase-js it accepts no argument that the function lacks.
+   * Calls an SQL function by POST, which the primary database answers. Unlike `rpc` of supabase-js it accepts no
+   * argument that the function lacks.
    *
    * @throws {ApiError} when the call fails.
    */
   rpc<Name extends keyof Functions>(
+    name: Name,
+    args: RpcArguments<Name>,
+    signal: AbortSignal,
+  ): Promise<Functions[Name]["Returns"]>;
+  /**
+   * Calls an SQL function that only reads by GET, which a read replica may answer. The arguments stand in the URL, and
+   * so in logs: ids, numbers, flags, times and words of a fixed list only (docs/adr/0036).
+   *
+   * @throws {ApiError} when the call fails.
+   */
+  read<Name extends keyof Functions>(
     name: Name,
     args: RpcArguments<Name>,
     signal: AbortSignal,
@@ -63,7 +78,9 @@ export interface ApiClient {
 /** Creates the client. */
 export function createApiClient(config: AppConfig): ApiClient {
   const url = config.api_url.replace(/\/$/, "");
+  const replica = createReplicaFetch(url, config.read_url?.replace(/\/$/, ""));
   const supabase = createClient<Database>(url, config.publishable_key, {
+    global: { fetch: replica.fetch },
     auth: {
       persistSession: true,
       autoRefreshToken: true,
@@ -75,7 +92,9 @@ export function createApiClient(config: AppConfig): ApiClient {
     name: string,
     { path = "", headers, ...init }: RequestInit & { path?: string },
   ): Promise<Response> {
+    const isChange = (init.method ?? "GET") !== "GET";
     const { data } = await supabase.auth.getSession();
+    if (isChange) replica.noteChange();
     try {
       return await fetch(`${url}/functions/v1/${name}${path}`, {
         ...init,
@@ -88,6 +107,8 @@ export function createApiClient(config: AppConfig): ApiClient {
     } catch (error) {
       if (init.signal?.aborted) throw error;
       throw new ApiError(0, "network", "");
+    } finally {
+      if (isChange) replica.noteChange();
     }
   }
 
@@ -95,10 +116,14 @@ export function createApiClient(config: AppConfig): ApiClient {
     url,
     supabase,
     hasRealtime: config.has_realtime !== false,
+    noteChange: replica.noteChange,
     callFunction,
     async rpc(name, args, signal) {
       // `undefined` is no JSON, so such an argument is left out of the request.
       return unwrap(await supabase.rpc(name, args as never).abortSignal(signal));
+    },
+    async read(name, args, signal) {
+      return unwrap(await supabase.rpc(name, args as never, { get: true }).abortSignal(signal));
     },
     async inbox<Result>({ method, path, body, signal }: InboxRequest) {
       const isForm = body instanceof FormData;

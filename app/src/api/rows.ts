@@ -15,6 +15,7 @@ import type { Database } from "../../../supabase/functions/_shared/database/data
 export type { Database, Platform, Role };
 export type {
   Connection,
+  KapsoProblem,
   WebhookHealth,
 } from "../../../supabase/functions/_shared/contracts/inbox/connections.ts";
 export type {
@@ -28,9 +29,11 @@ export type {
 } from "../../../supabase/functions/_shared/contracts/inbox/messages.ts";
 export type { PersonMerge } from "../../../supabase/functions/_shared/contracts/inbox/people.ts";
 export type {
+  Answering,
   HealthCheck,
   HealthStatus,
   InboxMessage as Message,
+  MessageHit,
   OverviewStatistics,
   TagColour,
 } from "../../../supabase/functions/_shared/contracts/inbox/views.ts";
@@ -58,9 +61,9 @@ type Row<Table extends keyof Database["public"]["Tables"]> =
 export const PLATFORMS: readonly Platform[] = ["whatsapp", "signal", "telegram", "wechat"];
 
 /** A workspace, with the role of the user in it. */
-export type Workspace = Pick<Row<"workspaces">, "id" | "slug" | "name" | "time_zone"> & {
-  role: Role;
-};
+export type Workspace =
+  & Pick<Row<"workspaces">, "id" | "slug" | "name" | "time_zone" | "has_message_search">
+  & { role: Role };
 
 /** A member of a workspace. */
 export type Member = Database["public"]["Functions"]["workspace_member_list"]["Returns"][number];

@@ -30,6 +30,8 @@ const ACCEPTED_FILES = "image/jpeg,image/png,image/webp,audio/*,video/mp4,video/
 /** What a composer gets. */
 export interface OpenComposerProps {
   conversation: Conversation;
+  /** Until when any message can be sent: see {@linkcode useReplyWindow}. */
+  windowEndsAt: string | null | undefined;
   /** The message that is answered. */
   replyTo: Message | undefined;
   onReplyEnd: () => void;
@@ -37,8 +39,9 @@ export interface OpenComposerProps {
 }
 
 /** A composer for members who may write, on a number that can send. */
-export function OpenComposer({ conversation, replyTo, onReplyEnd, onSubmit }: OpenComposerProps) {
-  const replyWindow = useReplyWindow(conversation);
+export function OpenComposer(props: OpenComposerProps) {
+  const { conversation, replyTo, onReplyEnd, onSubmit } = props;
+  const replyWindow = useReplyWindow(props.windowEndsAt);
   const isWindowOpen = replyWindow.state === "open" || replyWindow.state === "none";
   const [isTemplateOpen, setIsTemplateOpen] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);

@@ -1,12 +1,12 @@
 /**
- * Queries of WhatsApp templates.
+ * Queries of how a conversation can be answered, and of WhatsApp templates.
  *
  * @module
  */
 
 import { queryOptions } from "@tanstack/react-query";
 import type { ApiClient } from "../api/client.ts";
-import type { Conversation, Template } from "../api/rows.ts";
+import type { Answering, Conversation, Template } from "../api/rows.ts";
 
 /** The approved templates of the number that a conversation belongs to. */
 export function templatesQuery(api: ApiClient, conversation: Conversation) {
@@ -21,5 +21,17 @@ export function templatesQuery(api: ApiClient, conversation: Conversation) {
       });
       return templates;
     },
+  });
+}
+
+/** Whether and how a conversation can be answered. */
+export function answeringQuery(api: ApiClient, conversation: Conversation) {
+  return queryOptions<Answering>({
+    // A new message of the customer opens the window again.
+    queryKey: ["answering", conversation.id, conversation.last_inbound_at],
+    staleTime: 60_000,
+    placeholderData: (before, query) => query?.queryKey[1] === conversation.id ? before : undefined,
+    queryFn: ({ signal }) =>
+      api.read("conversation_answering", { conversation_id: conversation.id }, signal),
   });
 }

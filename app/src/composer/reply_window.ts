@@ -5,9 +5,7 @@
  */
 
 import { useEffect, useState } from "react";
-import type { Conversation } from "../api/rows.ts";
 
-const WINDOW_MS = 24 * 3600_000;
 /** The notice warns when less time is left. */
 const SOON_MS = 2 * 3600_000;
 
@@ -16,20 +14,23 @@ export type ReplyWindow =
   | { state: "open"; leftMs: number; isClosingSoon: boolean }
   | { state: "closed" }
   | { state: "never" }
-  /** The platform has no such rule. */
+  /** Nothing is known of it. */
   | { state: "none" };
 
-/** The reply window of a conversation, updated twice a minute. */
-export function useReplyWindow(conversation: Conversation): ReplyWindow {
+/**
+ * The reply window of a conversation, updated twice a minute.
+ *
+ * @param endsAt As the server says; null: it never opened, undefined: the server has not answered.
+ */
+export function useReplyWindow(endsAt: string | null | undefined): ReplyWindow {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 30_000);
     return () => clearInterval(timer);
   }, []);
-  const { platform, last_inbound_at: lastInboundAt } = conversation;
-  if (platform !== "whatsapp") return { state: "none" };
-  if (lastInboundAt === null) return { state: "never" };
-  const leftMs = Date.parse(lastInboundAt) + WINDOW_MS - now;
+  if (endsAt === undefined) return { state: "none" };
+  if (endsAt === null) return { state: "never" };
+  const leftMs = Date.parse(endsAt) - now;
   if (leftMs <= 0) return { state: "closed" };
   return { state: "open", leftMs, isClosingSoon: leftMs < SOON_MS };
 }

@@ -9,7 +9,7 @@ import { formatDuration } from "../format.ts";
 import { texts } from "../texts.ts";
 import type { ReplyWindow } from "./reply_window.ts";
 
-/** A line above the field; nothing on platforms without a reply window. */
+/** A line above the field; nothing while it is not known. */
 export function ReplyWindowNotice({ replyWindow }: { replyWindow: ReplyWindow }) {
   if (replyWindow.state === "none") return null;
   if (replyWindow.state !== "open") {

@@ -29,8 +29,9 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
   const [dialog, setDialog] = useState<OpenDialog>();
   const close = () => setDialog(undefined);
   const change = useConnectionChange(connection);
+  const requested = connection.requested_phone_number_id;
   const isKapso = connection.platform === "whatsapp" &&
-    connection.phone_number_id !== null;
+    (connection.phone_number_id ?? requested) !== null;
   return (
     <article
       className="connection"
@@ -51,6 +52,11 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
         {connection.phone_number_id && (
           <Fact name={texts.connections.number}>
             <code>{connection.phone_number_id}</code>
+          </Fact>
+        )}
+        {requested && (
+          <Fact name={texts.connections.requestedNumber}>
+            <code>{requested}</code>
           </Fact>
         )}
         <Fact name={texts.connections.lastSync}>
@@ -80,7 +86,7 @@ export function ConnectionCard({ connection }: { connection: Connection }) {
       {isKapso && (
         <div className="connection-kapso">
           {canManage && <Webhook connection={connection} />}
-          <Backfill connection={connection} />
+          {connection.phone_number_id !== null && <Backfill connection={connection} />}
         </div>
       )}
       {canManage && (

@@ -35,6 +35,11 @@ export default function ConnectionsPage() {
         <div>
           <h1>{texts.connections.title}</h1>
           <p className="muted">{texts.connections.subtitle}</p>
+          {canManage && (
+            <p className="muted">
+              {texts.connections.workspaceId}: <code>{workspace.id}</code>
+            </p>
+          )}
         </div>
         <span className="button-row">
           {isOwner && (

@@ -9,7 +9,7 @@ import { type FormEvent, useMemo, useState } from "react";
 import { describeError } from "../api/api_error.ts";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import { type Connection, type Platform, PLATFORMS } from "../api/rows.ts";
+import { type Connection, type KapsoProblem, type Platform, PLATFORMS } from "../api/rows.ts";
 import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy_button.tsx";
@@ -25,6 +25,12 @@ const PLATFORM_OPTIONS = PLATFORMS.map((platform) => ({
   label: texts.platforms[platform],
 }));
 
+interface NewConnection {
+  connection: Connection;
+  api_secret: string;
+  number_problem: KapsoProblem | null;
+}
+
 /** The form, then the secret. */
 export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
   const api = useApi();
@@ -37,7 +43,7 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
     // The cache must not keep the secret.
     gcTime: 0,
     mutationFn: (body: object) =>
-      api.inbox<{ connection: Connection; api_secret: string }>({
+      api.inbox<NewConnection>({
         method: "POST",
         path: "connections",
         body,
@@ -71,6 +77,12 @@ export function NewConnectionDialog({ onClose }: { onClose: () => void }) {
         onClose={onClose}
         isDismissable={false}
       >
+        {create.data.number_problem && (
+          <p className="form-error" role="alert">
+            {texts.connections.createdWithoutNumber}{" "}
+            {texts.connections.numberProblems[create.data.number_problem]}
+          </p>
+        )}
         <p>{texts.connections.secretHint}</p>
         <Secret value={create.data.api_secret} label={texts.connections.secretTitle} />
         <div className="snippet-head">
@@ -154,7 +166,7 @@ function suggestId(platform: Platform, name: string): string {
 
 /** A command that sends a first message, as the bridge would. */
 function curlCommand(
-  { connection, api_secret }: { connection: Connection; api_secret: string },
+  { connection, api_secret }: Pick<NewConnection, "connection" | "api_secret">,
   url: string,
 ): string {
   const body = {

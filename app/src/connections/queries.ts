@@ -73,7 +73,11 @@ export function backfillQuery(api: ApiClient, connection: Connection) {
 /** The webhook of a number at Kapso. */
 export function webhookQuery(api: ApiClient, connection: Connection) {
   return queryOptions({
-    queryKey: [...connectionKeys.webhook(connection.id), connection.has_kapso_key],
+    queryKey: [
+      ...connectionKeys.webhook(connection.id),
+      connection.has_kapso_key,
+      connection.requested_phone_number_id ?? connection.phone_number_id,
+    ],
     staleTime: 60_000,
     retry: false,
     queryFn: ({ signal }) =>

@@ -10,6 +10,7 @@ import { texts } from "../texts.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { TextField } from "../ui/text_field.tsx";
+import { showToast } from "../ui/toast.ts";
 import { useConnectionChange } from "./use_connections.ts";
 
 /** The form. */
@@ -18,6 +19,7 @@ export function RenameDialog({ connection, onClose }: {
   onClose: () => void;
 }) {
   const change = useConnectionChange(connection);
+  const current = connection.requested_phone_number_id ?? connection.phone_number_id;
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -26,10 +28,15 @@ export function RenameDialog({ connection, onClose }: {
     change.mutate({
       ...(name && name !== connection.name ? { name } : {}),
       ...(connection.platform === "whatsapp" &&
-          number !== connection.phone_number_id
+          number !== current
         ? { phone_number_id: number }
         : {}),
-    }, { onSuccess: onClose });
+    }, {
+      onSuccess({ number_problem: problem }) {
+        if (problem !== null) showToast(texts.connections.numberProblems[problem]);
+        onClose();
+      },
+    });
   }
   return (
     <Dialog title={texts.connections.rename} onClose={onClose}>
@@ -49,7 +56,7 @@ export function RenameDialog({ connection, onClose }: {
             name="phone_number_id"
             inputMode="numeric"
             pattern="[0-9]{1,32}"
-            defaultValue={connection.phone_number_id ?? ""}
+            defaultValue={current ?? ""}
           />
         )}
         <div className="dialog-actions">

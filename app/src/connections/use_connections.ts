@@ -7,7 +7,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
 import { refresh } from "../api/query_client.ts";
-import type { Connection } from "../api/rows.ts";
+import type { Connection, KapsoProblem } from "../api/rows.ts";
 import { showError } from "../ui/toast.ts";
 import { useWorkspace } from "../workspace/workspace.tsx";
 import { connectionKeys, connectionsQuery } from "./queries.ts";
@@ -32,7 +32,7 @@ export function useConnectionChange(connection: Connection) {
         Pick<Connection, "name" | "is_active" | "phone_number_id">
       >,
     ) =>
-      api.inbox<{ connection: Connection }>({
+      api.inbox<{ connection: Connection; number_problem: KapsoProblem | null }>({
         method: "PATCH",
         path: `connections/${connection.id}`,
         body: change,

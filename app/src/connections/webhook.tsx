@@ -49,6 +49,9 @@ export function Webhook({ connection }: { connection: Connection }) {
         <span className="tag" data-tone={TONES[state]}>
           {query.isPending ? texts.connections.checking : texts.connections.healthStates[state]}
         </span>
+        {health?.problem && health.state === "unknown" && (
+          <span className="muted">{texts.connections.numberProblems[health.problem]}</span>
+        )}
         {health && health.missing_events.length > 0 && (
           <span className="muted">
             {texts.connections.missingEvents}: {health.missing_events.join(", ")}

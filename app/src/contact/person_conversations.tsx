@@ -6,9 +6,11 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { useApi } from "../api/context.tsx";
-import { LIST_POLL_MS } from "../api/query_client.ts";
+import { useIsLive } from "../api/live.ts";
+import { LIST_POLL_MS, REALTIME_POLL_MS } from "../api/query_client.ts";
+import { useInboxHref } from "../conversations/inbox_view.ts";
+import { conversationPreview } from "../conversations/preview.ts";
 import { formatShort } from "../format.ts";
-import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { PlatformIcon } from "../ui/platform_icon.tsx";
 import { useWorkspace } from "../workspace/workspace.tsx";
@@ -21,9 +23,11 @@ export function PersonConversations({ personId, currentId }: {
 }) {
   const api = useApi();
   const workspace = useWorkspace();
+  const isLive = useIsLive();
+  const hrefOf = useInboxHref();
   const query = useQuery({
     ...personConversationsQuery(api, workspace.id, personId),
-    refetchInterval: LIST_POLL_MS,
+    refetchInterval: isLive ? REALTIME_POLL_MS : LIST_POLL_MS,
   });
   if (!query.data?.length) return null;
   return (
@@ -33,7 +37,7 @@ export function PersonConversations({ personId, currentId }: {
         {query.data.map((conversation) => (
           <li key={conversation.id}>
             <a
-              href={`#/${workspace.slug}${PAGES.inbox}/${conversation.id}`}
+              href={hrefOf(conversation.id)}
               aria-current={conversation.id === currentId || undefined}
             >
               <PlatformIcon platform={conversation.platform} />
@@ -43,7 +47,7 @@ export function PersonConversations({ personId, currentId }: {
                   {conversation.id === currentId &&
                     ` (${texts.contact.current})`}
                 </span>
-                <small>{conversation.last_message_preview}</small>
+                <small>{conversationPreview(conversation)}</small>
               </span>
               <small>{formatShort(conversation.activity_at)}</small>
             </a>

@@ -13,7 +13,6 @@ const PERSON_COLUMNS = "id, workspace_id, name, kapso_name, email, phone, last_a
 const MAX_NOTES = 50;
 const MAX_CONVERSATIONS = 50;
 const MAX_MERGES = 5;
-const MAX_FOUND = 20;
 
 /** Keys of the query cache. */
 export const contactKeys = {
@@ -85,7 +84,7 @@ export function personConversationsQuery(api: ApiClient, workspaceId: string, pe
   });
 }
 
-/** People of a workspace whose name, number or email contains `text`, without the one with `exceptId`. */
+/** People of a workspace whose name, number or email has each word of `text`, without the one with `exceptId`. */
 export function peopleSearchQuery(
   api: ApiClient,
   { workspaceId, text, exceptId }: {
@@ -95,18 +94,12 @@ export function peopleSearchQuery(
   },
 ) {
   return queryOptions({
-    queryKey: ["people-search", workspaceId, text, exceptId],
+    queryKey: ["people-search", workspaceId, text],
     enabled: text !== "",
     placeholderData: keepPreviousData,
-    queryFn: async ({ signal }) => {
-      // `search_text` is lower case and has no accents; % and _ would be wildcards.
-      const key = text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase()
-        .replace(/[\\%_*]/g, "");
-      let request = api.supabase.from("people").select(PERSON_COLUMNS)
-        .eq("workspace_id", workspaceId).ilike("search_text", `%${key}%`);
-      if (exceptId !== undefined) request = request.neq("id", exceptId);
-      return unwrap(await request.limit(MAX_FOUND).abortSignal(signal));
-    },
+    queryFn: ({ signal }) =>
+      api.rpc("search_people", { workspace_id: workspaceId, search: text }, signal),
+    select: (people) => people.filter(({ id }) => id !== exceptId),
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * What narrows the list of conversations.
+ * What narrows the list of conversations, and the search in messages.
  *
  * @module
  */
@@ -17,6 +17,16 @@ export interface ConversationFilters {
   tagId: string | null;
 }
 
+/** What narrows the messages that a search finds, besides the filters of their conversations. */
+export interface MessageFilters {
+  direction: "all" | "inbound" | "outbound";
+  /** Only messages with a file. */
+  hasFile: boolean;
+  /** The first and the last day, as `2026-01-31`, in the time zone of the browser; null for no limit. */
+  from: string | null;
+  to: string | null;
+}
+
 /** What the list shows at first. */
 export const DEFAULT_FILTERS: ConversationFilters = {
   search: "",
@@ -25,6 +35,14 @@ export const DEFAULT_FILTERS: ConversationFilters = {
   assignee: "all",
   isUnread: false,
   tagId: null,
+};
+
+/** All messages. */
+export const ALL_MESSAGES: MessageFilters = {
+  direction: "all",
+  hasFile: false,
+  from: null,
+  to: null,
 };
 
 /** Whether only the status narrows the list. */

@@ -11,6 +11,7 @@ const MAX_LENGTH = 140;
 
 /** One line about a message: the start of its text, or its type where it has none. */
 export function messagePreview(message: Message): string {
+  if (message.deleted_at !== null && message.content === "") return texts.content.deleted;
   if (message.content && !/^\[\w+\]$/.test(message.content)) {
     return message.content.slice(0, MAX_LENGTH);
   }
@@ -21,6 +22,7 @@ export function messagePreview(message: Message): string {
 export function conversationPreview(conversation: Conversation): string {
   const { last_message_preview: text, last_message_type: type } = conversation;
   if (text === null) return texts.list.noPreview;
+  if (text === "[deleted]") return texts.content.deleted;
   const isBare = type !== null && text === `[${type}]`;
   const shown = isBare && type in texts.list.types
     ? texts.list.types[type as keyof typeof texts.list.types]

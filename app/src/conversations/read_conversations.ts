@@ -48,7 +48,9 @@ export async function readConversations(
   api: ApiClient,
   { workspaceId, userId, filters, before, max, signal }: ReadConversationsOptions,
 ): Promise<ConversationRows> {
-  const rows = await api.rpc("search_conversations", {
+  // A search text must not stand in a URL.
+  const call = filters.search === "" ? api.read : api.rpc;
+  const rows = await call("search_conversations", {
     workspace_id: workspaceId,
     search: filters.search,
     max_conversations: max,

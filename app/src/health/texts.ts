@@ -90,6 +90,31 @@ export const healthTexts = {
       title: "Write daily summaries",
       purpose: "Every 5 minutes: writes the summaries that are due.",
     },
+    "job forget-connections": {
+      title: "Clear deleted connections",
+      purpose: "Every minute: conversations forget connections that were deleted.",
+    },
+    "job retry-webhook-events": {
+      title: "Try events again",
+      purpose: "Every minute: stores events from Kapso that could not be stored at first.",
+    },
+    "job drain-webhook-events": {
+      title: "Process waiting events",
+      purpose: "Every minute: processes events from Kapso that are still waiting.",
+    },
+    "job keep-webhook-days": {
+      title: "Make room for events",
+      purpose: "Every 10 minutes: prepares the next days and deletes old events from Kapso.",
+    },
+    "job settle-waiting-updates": {
+      title: "Apply late changes",
+      purpose:
+        "Every minute: applies statuses and edits that came in the same moment as their message.",
+    },
+    "job index-messages": {
+      title: "Index new messages",
+      purpose: "Every minute: keeps the search fast.",
+    },
     "job fold-message-counts": {
       title: "Update statistics",
       purpose: "Every 5 minutes: adds new messages to the overview.",
@@ -105,6 +130,10 @@ export const healthTexts = {
     "webhook events": {
       title: "Events from Kapso",
       purpose: "Messages and statuses that Kapso delivered.",
+    },
+    "webhook storage": {
+      title: "Storage of events",
+      purpose: "Room for the events from Kapso of the next days.",
     },
     "outbox": {
       title: "Outgoing messages",
@@ -129,6 +158,10 @@ export const healthTexts = {
     "waiting changes": {
       title: "Waiting changes",
       purpose: "Statuses, reactions and files that came before their message.",
+    },
+    "message search": {
+      title: "Search in messages",
+      purpose: "New messages that are found, but not indexed yet.",
     },
     "conversations": {
       title: "Conversations",

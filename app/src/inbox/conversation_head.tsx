@@ -6,17 +6,17 @@
 
 import { Archive, ArchiveRestore, ArrowLeft, MailOpen, PanelRight, Tags } from "lucide-react";
 import { Suspense } from "react";
-import { useLocation } from "wouter";
 import type { Conversation } from "../api/rows.ts";
+import { useInboxHref } from "../conversations/inbox_view.ts";
 import { conversationName, formatIdentifier } from "../format.ts";
-import { PAGES } from "../pages.ts";
 import { texts } from "../texts.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button } from "../ui/button.tsx";
+import { navigate } from "../ui/hash_location.ts";
 import { IconButton } from "../ui/icon_button.tsx";
 import { lazyAfterPage } from "../ui/lazy.ts";
 import { SelectField } from "../ui/select_field.tsx";
-import { memberName, useCanWrite, useMembers, useWorkspace } from "../workspace/workspace.tsx";
+import { memberName, useCanWrite, useMembers } from "../workspace/workspace.tsx";
 import { useConversationChange } from "./use_conversation_change.ts";
 
 const TagMenu = lazyAfterPage(() => import("../tags/tag_menu.tsx"));
@@ -62,8 +62,7 @@ export function ConversationHead({ conversation, backHref, isPanelOpen, onToggle
 }
 
 function HeadActions({ conversation }: { conversation: Conversation }) {
-  const [, navigate] = useLocation();
-  const workspace = useWorkspace();
+  const hrefOf = useInboxHref();
   const assignable = useMembers().filter((member) => member.role !== "viewer");
   const change = useConversationChange(conversation.id);
   const isClosed = conversation.status === "closed";
@@ -101,7 +100,7 @@ function HeadActions({ conversation }: { conversation: Conversation }) {
         onClick={() =>
           change.mutate({ action: "unread" }, {
             // An open conversation would be marked as read again at once.
-            onSuccess: () => navigate(`/${workspace.slug}${PAGES.inbox}`),
+            onSuccess: () => navigate(hrefOf()),
           })}
       />
       <Button

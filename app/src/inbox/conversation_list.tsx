@@ -1,5 +1,5 @@
 /**
- * The list of conversations, with search and filters. Only visible rows are drawn.
+ * The list of conversations, with search and filters. Only visible rows are drawn. A search shows its results instead.
  *
  * @module
  */
@@ -7,11 +7,23 @@
 import { useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { Inbox, SearchX } from "lucide-react";
-import { type KeyboardEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useMemo, useRef } from "react";
 import { useApi } from "../api/context.tsx";
 import { flatten } from "../api/keyset_pages.ts";
+import {
+  ALL_MESSAGES,
+  type ConversationFilters,
+  DEFAULT_FILTERS,
+  isUnfiltered,
+} from "../conversations/filters.ts";
+import { changeView, useInboxHref, useInboxView } from "../conversations/inbox_view.ts";
 import { hasConversationsQuery } from "../conversations/queries.ts";
+import { useConversationList } from "../conversations/use_conversation_list.ts";
 import { PAGES } from "../pages.ts";
+import { ConversationRow } from "../search/conversation_row.tsx";
+import { NO_SEARCH_FILTERS } from "../search/filter_chips.ts";
+import { focusFirst } from "../search/move_focus.ts";
+import { SearchResults } from "../search/search_results.tsx";
 import { type Tags, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
@@ -19,40 +31,62 @@ import { notePageDrawn } from "../ui/lazy.ts";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
 import { useCanManage, useWorkspace } from "../workspace/workspace.tsx";
-import { ConversationRow } from "./conversation_row.tsx";
 import { FilterBar } from "./filter_bar.tsx";
-import {
-  type ConversationFilters,
-  DEFAULT_FILTERS,
-  isUnfiltered,
-} from "../conversations/filters.ts";
-import { useConversationList } from "./use_conversation_list.ts";
 
 const ROW_HEIGHT = 76;
-/** The search is sent this long after the last keystroke. */
-const SEARCH_DELAY_MS = 250;
 
-/** The list of the current workspace. */
+/** The list of the current workspace, or what its search found. */
 export function ConversationList(
   { selectedId }: { selectedId: string | undefined },
 ) {
   const workspace = useWorkspace();
-  const [filters, setFilters] = useState(DEFAULT_FILTERS);
+  const { filters: given, messageFilters, message } = useInboxView();
   const { query, tags } = useTags({ polls: true });
   // A deleted tag no longer narrows the list.
-  const isTagGone = filters.tagId !== null && query.isSuccess && !tags.has(filters.tagId);
-  const current = isTagGone ? { ...filters, tagId: null } : filters;
-  const settled = useSettledSearch(current);
+  const isTagGone = given.tagId !== null && query.isSuccess && !tags.has(given.tagId);
+  const filters = isTagGone ? { ...given, tagId: null } : given;
+  const below = useRef<HTMLDivElement>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const focusField = () => field.current?.focus();
   return (
     <section className="list-pane" aria-label={texts.list.label}>
-      <FilterBar filters={current} tags={tags} onChange={setFilters} />
-      <Rows
-        key={workspace.id}
-        filters={settled}
+      <FilterBar
+        filters={filters}
+        messageFilters={messageFilters}
         tags={tags}
-        selectedId={selectedId}
-        onClear={(changed) => setFilters({ ...DEFAULT_FILTERS, ...changed })}
+        field={field}
+        onArrowDown={() => focusFirst(below.current)}
       />
+      <div className="list-below" ref={below}>
+        {filters.search === ""
+          ? (
+            <Rows
+              key={workspace.id}
+              filters={filters}
+              tags={tags}
+              selectedId={selectedId}
+              onClear={(changed) => changeView({ filters: { ...DEFAULT_FILTERS, ...changed } })}
+            />
+          )
+          : (
+            <SearchResults
+              filters={filters}
+              messageFilters={messageFilters}
+              tags={tags}
+              selectedId={selectedId}
+              selectedMessage={message}
+              onClearFilters={() => changeView(NO_SEARCH_FILTERS)}
+              onLeave={focusField}
+              onEnd={() => {
+                changeView(
+                  { filters: { search: "" }, messageFilters: ALL_MESSAGES },
+                  { push: true },
+                );
+                focusField();
+              }}
+            />
+          )}
+      </div>
     </section>
   );
 }
@@ -63,7 +97,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
   selectedId: string | undefined;
   onClear: (filters?: Partial<ConversationFilters>) => void;
 }) {
-  const workspace = useWorkspace();
+  const hrefOf = useInboxHref();
   const { query, isBehind } = useConversationList(filters);
   const hasMoreFailed = query.isFetchNextPageError || query.isFetchPreviousPageError;
   const scroller = useRef<HTMLDivElement>(null);
@@ -166,7 +200,7 @@ function Rows({ filters, tags, selectedId, onClear }: {
                       conversation={row}
                       tags={tags}
                       isSelected={row.id === selectedId}
-                      href={`#/${workspace.slug}${PAGES.inbox}/${row.id}`}
+                      href={hrefOf(row.id)}
                     />
                   )
                   : hasMoreFailed && (index === offset - 1 || index === offset + rows.length)
@@ -263,22 +297,4 @@ function SkeletonRow() {
       </span>
     </div>
   );
-}
-
-/** The filters, with the search as it was when the typing stopped. The object changes only with its content. */
-function useSettledSearch(filters: ConversationFilters): ConversationFilters {
-  const { status, platform, assignee, isUnread, tagId } = filters;
-  const [search, setSearch] = useState(filters.search);
-  useEffect(() => {
-    const timer = setTimeout(
-      () => setSearch(filters.search.trim()),
-      filters.search === "" ? 0 : SEARCH_DELAY_MS,
-    );
-    return () => clearTimeout(timer);
-  }, [filters.search]);
-  const settled = useMemo(
-    () => ({ search, status, platform, assignee, isUnread, tagId }),
-    [search, status, platform, assignee, isUnread, tagId],
-  );
-  return useDeferredValue(settled);
 }

@@ -5,22 +5,24 @@
  */
 
 import { MessageSquareOff } from "lucide-react";
-import { type ReactNode, useCallback, useState } from "react";
+import { type ReactNode, useCallback, useMemo, useState } from "react";
 import type { Conversation, Message } from "../api/rows.ts";
 import { Composer } from "../composer/composer.tsx";
 import { ContactPanel } from "../contact/contact_panel.tsx";
+import { useInboxHref, useInboxView } from "../conversations/inbox_view.ts";
 import { useConversation } from "../conversations/use_conversation.ts";
 import { conversationName } from "../format.ts";
 import { useSendMessage } from "../outbox/use_send_message.ts";
-import { PAGES } from "../pages.ts";
+import { MatchBar } from "../search/match_bar.tsx";
 import { TagList } from "../tags/tag_chips.tsx";
 import { tagsOf, useTags } from "../tags/use_tags.ts";
 import { texts } from "../texts.ts";
 import { MessageList } from "../thread/message_list.tsx";
 import { EmptyState } from "../ui/empty_state.tsx";
+import { useVisits } from "../ui/hash_location.ts";
 import { LoadFailed } from "../ui/load_failed.tsx";
 import { PageSpinner } from "../ui/spinner.tsx";
-import { useCanWrite, useWorkspace } from "../workspace/workspace.tsx";
+import { useCanWrite } from "../workspace/workspace.tsx";
 import { ConversationHead } from "./conversation_head.tsx";
 import { useMarkRead } from "./use_mark_read.ts";
 import { useMessageActions } from "./use_message_actions.ts";
@@ -30,11 +32,11 @@ const PANEL_KEY = "inbox.contact";
 
 /** The pane for one conversation. */
 export function ConversationPane({ conversationId }: { conversationId: string }) {
-  const workspace = useWorkspace();
+  const hrefOf = useInboxHref();
   const pollMs = usePollInterval(conversationId);
   const query = useConversation(conversationId, pollMs);
   const [isPanelOpen, setIsPanelOpen] = useState(readPanel);
-  const backHref = `#/${workspace.slug}${PAGES.inbox}`;
+  const backHref = hrefOf();
 
   if (query.isError && !query.data) {
     return (
@@ -81,6 +83,7 @@ export function ConversationPane({ conversationId }: { conversationId: string })
           onTogglePanel={togglePanel}
         />
         <ConversationTags conversation={conversation} />
+        <MatchBar conversationId={conversation.id} />
         <ConversationBody conversation={conversation} />
       </Thread>
       {isPanelOpen && <ContactPanel conversation={conversation} onClose={togglePanel} />}
@@ -105,6 +108,12 @@ function ConversationBody({ conversation }: { conversation: Conversation }) {
   const sending = useSendMessage(conversation.id);
   const actions = useMessageActions(conversation.id, sending, setReplyTo);
   const markRead = useMarkRead(conversation, canWrite);
+  const { message } = useInboxView();
+  const visit = useVisits();
+  const target = useMemo(
+    () => message === null ? undefined : { cursor: message, visit },
+    [message, visit],
+  );
   return (
     <>
       <MessageList
@@ -112,6 +121,7 @@ function ConversationBody({ conversation }: { conversation: Conversation }) {
         actions={actions}
         canWrite={canWrite}
         canReact={conversation.platform === "whatsapp"}
+        target={target}
         onEndInSight={markRead}
       />
       <Composer

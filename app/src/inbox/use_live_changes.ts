@@ -12,8 +12,10 @@ import type { ApiClient } from "../api/client.ts";
 import { useApi } from "../api/context.tsx";
 import { setLive } from "../api/live.ts";
 import { refresh, refreshSoon } from "../api/query_client.ts";
+import { contactKeys } from "../contact/queries.ts";
 import { conversationKeys } from "../conversations/queries.ts";
 import { outboxKeys } from "../outbox/queries.ts";
+import { searchKeys } from "../search/queries.ts";
 import { tagKeys } from "../tags/queries.ts";
 
 /** After how long a channel that the server has closed is joined again, in milliseconds. */
@@ -24,36 +26,47 @@ let left: Promise<unknown> = Promise.resolve();
 
 /** Keeps the list and the open conversation fresh while the component is mounted. */
 export function useLiveChanges(workspaceId: string): void {
-  const { supabase, hasRealtime } = useApi();
+  const api = useApi();
   const queryClient = useQueryClient();
   useEffect(() => {
-    if (!hasRealtime) return;
-    return listen(supabase, queryClient, workspaceId);
-  }, [supabase, queryClient, workspaceId, hasRealtime]);
+    if (!api.hasRealtime) return;
+    return listen(api, queryClient, workspaceId);
+  }, [api, queryClient, workspaceId]);
 }
 
 /** Listens until the returned function is called. */
 function listen(
-  supabase: ApiClient["supabase"],
+  { supabase, noteChange }: ApiClient,
   queryClient: QueryClient,
   workspaceId: string,
 ): () => void {
   let channel: RealtimeChannel | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let hasLeft = false;
-  const refreshList = () => refreshSoon(queryClient, conversationKeys.newest(workspaceId));
+  // The panel of the contact lists the person's conversations with a preview each.
+  const refreshLists = () => {
+    refreshSoon(queryClient, conversationKeys.newest(workspaceId));
+    refreshSoon(queryClient, contactKeys.allConversations);
+    // What is on the screen polls; other results are searched again when they are shown.
+    queryClient.invalidateQueries({
+      queryKey: searchKeys.messages(workspaceId),
+      refetchType: "none",
+    });
+  };
   const join = () => {
     if (hasLeft) return;
     channel = supabase.channel(`workspace:${workspaceId}`, { config: { private: true } })
       .on("broadcast", { event: "conversations_changed" }, ({ payload }) => {
+        noteChange();
         refreshConversations(queryClient, payload?.conversation_ids);
-        refreshList();
+        refreshLists();
       })
       .on("broadcast", { event: "tags_changed" }, () => {
+        noteChange();
         refresh(queryClient, tagKeys.all(workspaceId));
         // Of all conversations in the cache, only the open one is read again now.
         refreshSoon(queryClient, conversationKeys.all);
-        refreshList();
+        refreshLists();
       })
       .subscribe((status) => {
         if (hasLeft) return;
@@ -61,8 +74,9 @@ function listen(
         setLive(status === "SUBSCRIBED");
         // Changes while the channel was away were not announced.
         if (status === "SUBSCRIBED") {
+          noteChange();
           refreshConversations(queryClient, null);
-          refreshList();
+          refreshLists();
         }
         // The server closes a channel when its token has expired, and realtime-js leaves it closed.
         if (status === "CLOSED") timer = setTimeout(join, REJOIN_MS);

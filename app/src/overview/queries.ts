@@ -16,6 +16,6 @@ export function statisticsQuery(api: ApiClient, workspaceId: string, days: numbe
     refetchInterval: POLL_MS,
     placeholderData: keepPreviousData,
     queryFn: ({ signal }) =>
-      api.rpc("overview_statistics", { workspace_id: workspaceId, days }, signal),
+      api.read("overview_statistics", { workspace_id: workspaceId, days }, signal),
   });
 }

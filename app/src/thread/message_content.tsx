@@ -20,6 +20,18 @@ export const MessageContent = memo(
     conversationId: string;
   }) {
     const content = readContent(message);
+    if (message.deleted_at !== null && content.kind !== "placeholder") {
+      // The workspace keeps what its sender deleted.
+      return (
+        <>
+          <Placeholder reason="deleted" />
+          <MessageContent
+            message={{ ...message, deleted_at: null }}
+            conversationId={conversationId}
+          />
+        </>
+      );
+    }
     switch (content.kind) {
       case "text":
         return (
@@ -61,21 +73,26 @@ export const MessageContent = memo(
         return <Cards content={content} />;
       case "order":
         return <Order content={content} />;
-      case "placeholder": {
-        const [Icon, text] = {
-          deleted: [Ban, texts.content.deleted] as const,
-          unsupported: [CircleHelp, texts.content.unsupported] as const,
-          unavailable: [ImageOff, texts.content.mediaUnavailable] as const,
-        }[content.reason];
-        return (
-          <p className="bubble-placeholder">
-            <Icon size={16} aria-hidden /> {text}
-          </p>
-        );
-      }
+      case "placeholder":
+        return <Placeholder reason={content.reason} />;
     }
   },
 );
+
+function Placeholder(
+  { reason }: { reason: Extract<Content, { kind: "placeholder" }>["reason"] },
+) {
+  const [Icon, text] = {
+    deleted: [Ban, texts.content.deleted] as const,
+    unsupported: [CircleHelp, texts.content.unsupported] as const,
+    unavailable: [ImageOff, texts.content.mediaUnavailable] as const,
+  }[reason];
+  return (
+    <p className="bubble-placeholder">
+      <Icon size={16} aria-hidden /> {text}
+    </p>
+  );
+}
 
 function Location(
   { content }: { content: Extract<Content, { kind: "location" }> },

@@ -5,10 +5,11 @@
  */
 
 import { ArrowDown } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Conversation, Message } from "../api/rows.ts";
 import { messagePreview } from "../conversations/preview.ts";
 import { conversationName } from "../format.ts";
+import { useUnsentMessages } from "../outbox/use_send_message.ts";
 import { texts } from "../texts.ts";
 import { EmptyState } from "../ui/empty_state.tsx";
 import { LoadFailed } from "../ui/load_failed.tsx";
@@ -17,26 +18,67 @@ import type { MessageActions } from "./message_actions.ts";
 import { MessageRow } from "./message_row.tsx";
 import { useGoToMessage } from "./use_go_to_message.ts";
 import { useMessageWindow } from "./use_message_window.ts";
+import { type Target, useTarget } from "./use_target.ts";
 import { useThread } from "./use_thread.ts";
 import { useThreadItems } from "./use_thread_items.ts";
 
+interface MessageListProps {
+  conversation: Conversation;
+  actions: Omit<MessageActions, "goTo">;
+  canWrite: boolean;
+  canReact: boolean;
+  /** The message to show; undefined for the newest one. */
+  target: Target | undefined;
+  /** Called with whether the end of the conversation is in sight, as it is stored by now. */
+  onEndInSight: (isInSight: boolean) => void;
+}
+
 /** The list, kept at the message that is being read. */
-export function MessageList(
-  { conversation, actions, canWrite, canReact, onEndInSight }: {
-    conversation: Conversation;
-    actions: Omit<MessageActions, "goTo">;
-    canWrite: boolean;
-    canReact: boolean;
-    /** Called with whether the end of the conversation is in sight, as it is stored by now. */
-    onEndInSight: (isInSight: boolean) => void;
-  },
+export function MessageList(props: MessageListProps) {
+  /** Where the window over the conversation begins; undefined for the newest message. */
+  const [around, setAround] = useState(props.target?.cursor);
+  const reached = useRef<number | undefined>(undefined);
+  return (
+    <MessageWindow
+      key={around ?? ""}
+      {...props}
+      around={around}
+      reachedRef={reached}
+      onShow={setAround}
+    />
+  );
+}
+
+function MessageWindow(
+  { conversation, actions, canWrite, canReact, target, onEndInSight, around, reachedRef, onShow }:
+    & MessageListProps
+    & {
+      around: string | undefined;
+      reachedRef: RefObject<number | undefined>;
+      onShow: (around: string | undefined) => void;
+    },
 ) {
   const { id: conversationId } = conversation;
-  const thread = useThread(conversationId, conversation.updated_at);
+  const thread = useThread(conversationId, around, conversation.updated_at);
   const { query, messages } = thread;
   const items = useThreadItems(conversationId, messages, thread.hasNewest);
-  const { scroller, virtualizer, isAtEnd, jumpToNewest } = useMessageWindow(items, thread);
-  const { highlighted, goTo } = useGoToMessage(items, thread, virtualizer);
+  const { scroller, virtualizer, scrollTo, isAtEnd, jumpToNewest } = useMessageWindow(
+    items,
+    thread,
+    {
+      startsAtEnd: around === undefined,
+      onShowNewest: useCallback(() => onShow(undefined), [onShow]),
+    },
+  );
+  const { highlighted, goTo } = useGoToMessage(items, thread, scrollTo);
+  useTarget(target, {
+    reachedRef,
+    messages: query.isSuccess ? messages : undefined,
+    around,
+    goTo,
+    onShow,
+  });
+  useFollowSent(conversationId, thread.hasNewest, jumpToNewest);
   const rowActions = useMemo(() => ({ ...actions, goTo }), [actions, goTo]);
   const byId = useMemo(
     () => new Map(messages.map((message) => [message.id, message])),
@@ -102,11 +144,27 @@ export function MessageList(
         </ol>
       </div>
       {items.length > 0 && (
-        <JumpToNewest messages={messages} isAtEnd={isAtEnd} onJump={jumpToNewest} />
+        <JumpToNewest
+          arrivals={conversation.inbound_arrivals}
+          isAtEnd={isAtEnd}
+          onJump={jumpToNewest}
+        />
       )}
       <Announcer newest={newest} name={name} />
     </div>
   );
+}
+
+/** Goes to the end when a message is written while others are in sight: there it is shown. */
+function useFollowSent(conversationId: string, hasNewest: boolean, jumpToNewest: () => void) {
+  const unsent = useUnsentMessages(conversationId);
+  const keys = unsent.filter(({ body }) => body.type !== "reaction")
+    .map(({ body }) => body.idempotency_key);
+  const [known] = useState(keys);
+  const isNew = keys.some((key) => !known.includes(key));
+  useEffect(() => {
+    if (isNew && !hasNewest) jumpToNewest();
+  }, [isNew, hasNewest, jumpToNewest]);
 }
 
 /** Says that older messages are being loaded, or could not be. */
@@ -136,19 +194,16 @@ function Loading({ query }: { query: ReturnType<typeof useThread>["query"] }) {
 }
 
 /** A button that leads to the end, and counts the messages that arrived since the end was last in sight. */
-function JumpToNewest({ messages, isAtEnd, onJump }: {
-  messages: readonly Message[];
+function JumpToNewest({ arrivals, isAtEnd, onJump }: {
+  /** Messages of the customer that have arrived. */
+  arrivals: number;
   isAtEnd: boolean;
   onJump: () => void;
 }) {
-  const newestAt = messages.at(-1)?.sent_at;
-  const [seenAt, setSeenAt] = useState(newestAt);
-  if (isAtEnd && seenAt !== newestAt) setSeenAt(newestAt);
+  const [seen, setSeen] = useState(arrivals);
+  if (isAtEnd && seen !== arrivals) setSeen(arrivals);
   if (isAtEnd) return null;
-  const unseen = seenAt === undefined
-    ? 0
-    : messages.filter((message) => message.direction === "inbound" && message.sent_at > seenAt)
-      .length;
+  const unseen = arrivals - seen;
   return (
     <button type="button" className="jump" onClick={onJump}>
       <ArrowDown size={16} aria-hidden />

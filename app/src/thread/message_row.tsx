@@ -11,6 +11,7 @@ import { messagePreview } from "../conversations/preview.ts";
 import { formatDateTime, formatDay, formatTime } from "../format.ts";
 import { texts } from "../texts.ts";
 import { deliveryOf } from "./delivery.ts";
+import { FirstText } from "./first_text.tsx";
 import type { ThreadItem } from "./items.ts";
 import type { MessageActions } from "./message_actions.ts";
 import { MessageContent } from "./message_content.tsx";
@@ -48,7 +49,9 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
         data-highlighted={isHighlighted || undefined}
       >
         <Bubble {...props} />
-        {message && canReact && <ReplyAndReact message={message} actions={actions} />}
+        {message && !message.deleted_at && canReact && (
+          <ReplyAndReact message={message} actions={actions} />
+        )}
         {message?.reactions && message.reactions.length > 0 && (
           <Reactions message={message} canChange={canReact} actions={actions} />
         )}
@@ -102,6 +105,7 @@ function Bubble({ item, quoted, name, conversationId, actions }: MessageRowProps
           {fileName && <p className="bubble-label">{fileName}</p>}
         </>
       )}
+      {message && <FirstText message={message} />}
       <span className="bubble-meta">
         <Origin item={item} />
         <time dateTime={item.at} title={formatDateTime(item.at)}>{formatTime(item.at)}</time>

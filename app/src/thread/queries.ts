@@ -7,27 +7,24 @@
 import { infiniteQueryOptions, type QueryClient, queryOptions } from "@tanstack/react-query";
 import { ApiError } from "../api/api_error.ts";
 import type { ApiClient } from "../api/client.ts";
-import {
-  cutIntoPages,
-  FIRST_PAGE,
-  flatten,
-  hasNewest,
-  MAX_PAGES,
-  nextPage,
-  type Page,
-  type PageParam,
-  type Pages,
-  previousPage,
-} from "../api/keyset_pages.ts";
+import { MAX_PAGES } from "../api/keyset_pages.ts";
 import { THREAD_POLL_MS } from "../api/query_client.ts";
 import type { Message } from "../api/rows.ts";
 import { safeUrl } from "../ui/linked_text.tsx";
+import {
+  cutIntoPages,
+  hasNewest,
+  makePage,
+  type MessagePages,
+  messagesOf,
+  newerPlace,
+  olderPlace,
+  PAGE_SIZE,
+  type Place,
+} from "./message_pages.ts";
 
-type MessagePage = Page<Message, string>;
-type MessagePages = Pages<Message, string>;
-type Read = (before: string | null, max: number) => Promise<Message[]>;
+type Read = (place: Place, max: number) => Promise<Message[]>;
 
-const PAGE_SIZE = 80;
 /** The newest messages are read again with every change, because their statuses move. */
 const NEWEST_SIZE = 60;
 /** Requests that may be made to catch up, before the thread starts over. */
@@ -38,38 +35,24 @@ const LINK_RETRIES = 2;
 
 /** Keys of the query cache. */
 export const threadKeys = {
-  one: (conversationId: string) => ["thread", conversationId] as const,
+  /** A window over the conversation; `around` is the cursor it began at, undefined for the newest message. */
+  window: (conversationId: string, around: string | undefined) =>
+    ["thread", conversationId, around ?? null] as const,
 };
 
-/** The messages of a conversation, in pages, newest first. */
-export function threadQuery(api: ApiClient, conversationId: string) {
-  const queryKey = threadKeys.one(conversationId);
+/** The messages of a conversation, in pages, newest first: from the newest one, or around a cursor. */
+export function threadQuery(api: ApiClient, conversationId: string, around: string | undefined) {
+  const start: Place = around === undefined ? { before: null } : { around };
   return infiniteQueryOptions({
-    queryKey,
-    initialPageParam: FIRST_PAGE as PageParam<string>,
-    getNextPageParam: (page: MessagePage) => nextPage(page),
-    getPreviousPageParam: (page: MessagePage) => previousPage(page),
+    queryKey: threadKeys.window(conversationId, around),
+    initialPageParam: start,
+    getNextPageParam: olderPlace,
+    getPreviousPageParam: newerPlace,
     maxPages: MAX_PAGES,
     staleTime: Infinity,
     structuralSharing: false,
-    queryFn: async ({ pageParam, signal, direction, client }): Promise<MessagePage> => {
-      const read = reader(api, conversationId, signal);
-      if (pageParam.cursor === null && direction === "backward") {
-        // Back at the newest end, where messages were added since.
-        const pages = client.getQueryData<MessagePages>(queryKey);
-        const rows = await catchUp(read, pages?.pages[0]?.rows[0]?.id);
-        if (rows) {
-          const newer = pages?.pages[0]?.param.cursor ?? null;
-          return { param: pageParam, rows, next: newer };
-        }
-      }
-      const rows = await read(pageParam.cursor, PAGE_SIZE);
-      return {
-        param: pageParam,
-        rows,
-        next: rows.length < PAGE_SIZE ? null : rows.at(-1)!.cursor,
-      };
-    },
+    queryFn: async ({ pageParam, signal }) =>
+      makePage(pageParam, await reader(api, conversationId, signal)(pageParam, PAGE_SIZE)),
   });
 }
 
@@ -81,16 +64,18 @@ export function threadQuery(api: ApiClient, conversationId: string) {
 export function newestMessagesQuery(
   api: ApiClient,
   conversationId: string,
+  around: string | undefined,
   version: string | undefined,
 ) {
   return queryOptions({
-    queryKey: ["thread-newest", conversationId, version],
+    queryKey: ["thread-newest", conversationId, around ?? null, version],
     staleTime: Infinity,
     // A change that could not be read must not wait for the next one.
     refetchInterval: ({ state }) => state.status === "error" ? THREAD_POLL_MS : false,
     gcTime: 0,
     queryFn: async ({ signal, client }) => {
-      await refreshNewest(client, conversationId, reader(api, conversationId, signal));
+      const queryKey = threadKeys.window(conversationId, around);
+      await refreshNewest(client, queryKey, reader(api, conversationId, signal));
       return version ?? "";
     },
   });
@@ -119,67 +104,48 @@ export function attachmentLinkQuery(api: ApiClient, conversationId: string, mess
 }
 
 function reader(api: ApiClient, conversationId: string, signal: AbortSignal): Read {
-  return (before, max) =>
-    api.rpc("conversation_messages", {
+  return (place, max) => {
+    const before = "before" in place ? place.before ?? undefined : undefined;
+    const after = "after" in place ? place.after : undefined;
+    const around = "around" in place ? place.around : undefined;
+    // A cursor must not stand in a URL: it has the id of a message, and WhatsApp's have the customer's number.
+    const call = (before ?? after ?? around) === undefined ? api.read : api.rpc;
+    return call("conversation_messages", {
       conversation: conversationId,
       max_messages: max,
-      before: before ?? undefined,
+      before,
+      after,
+      around,
     }, signal);
+  };
 }
-
-const cursorOf = (message: Message) => message.cursor;
 
 /** Reads the newest messages and merges them with those in the cache. */
 async function refreshNewest(
   queryClient: QueryClient,
-  conversationId: string,
+  queryKey: ReturnType<typeof threadKeys.window>,
   read: Read,
 ): Promise<void> {
-  const queryKey = threadKeys.one(conversationId);
   const before = queryClient.getQueryData<MessagePages>(queryKey);
   if (!before || !hasNewest(before)) return;
-  const known = flatten(before);
-  const fresh = await read(null, NEWEST_SIZE);
+  const known = messagesOf(before);
+  const fresh = await read({ before: null }, NEWEST_SIZE);
   let joint = fresh.length < NEWEST_SIZE ? -2 : placeOf(known, fresh.at(-1)!.id);
   for (let request = 0; joint === -1 && request < MAX_CATCH_UP; request++) {
-    const older = await read(fresh.at(-1)!.cursor, PAGE_SIZE);
+    const older = await read({ before: fresh.at(-1)!.cursor }, PAGE_SIZE);
     fresh.push(...older);
     joint = older.length < PAGE_SIZE ? -2 : placeOf(known, older.at(-1)!.id);
   }
   if (joint === -1) return await queryClient.resetQueries({ queryKey });
   queryClient.setQueryData<MessagePages>(queryKey, (pages) => {
     if (!pages || pages.pages[0] !== before.pages[0]) return pages;
-    const all = flatten(pages);
+    const all = messagesOf(pages);
     const rows = fresh.map((message) => keepSame(all, message));
     // Either the whole thread was read, or it continues with the messages in the cache.
-    if (joint === -2) {
-      return cutIntoPages(rows, null, { pageSize: PAGE_SIZE, cursorOf });
-    }
+    if (joint === -2) return cutIntoPages(rows, null);
     const place = placeOf(all, fresh.at(-1)!.id);
-    const next = pages.pages.at(-1)?.next ?? null;
-    return cutIntoPages([...rows, ...all.slice(place + 1)], next, {
-      pageSize: PAGE_SIZE,
-      cursorOf,
-    });
+    return cutIntoPages([...rows, ...all.slice(place + 1)], pages.pages.at(-1)?.older ?? null);
   });
-}
-
-/** Reads what is newer than a message; undefined where that is too much. */
-async function catchUp(
-  read: Read,
-  knownId: string | undefined,
-): Promise<Message[] | undefined> {
-  const rows: Message[] = [];
-  let before: string | null = null;
-  for (let request = 0; request < MAX_CATCH_UP; request++) {
-    const found = await read(before, PAGE_SIZE);
-    const known = found.findIndex((message) => message.id === knownId);
-    rows.push(...(known < 0 ? found : found.slice(0, known)));
-    if (known >= 0) return rows;
-    if (found.length < PAGE_SIZE) return undefined;
-    before = found.at(-1)!.cursor;
-  }
-  return undefined;
 }
 
 function placeOf(messages: readonly Message[], id: string): number {

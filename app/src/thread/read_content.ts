@@ -32,15 +32,14 @@ export type Content =
   }
   | { kind: "placeholder"; reason: "deleted" | "unsupported" | "unavailable" };
 
-const DELETED = new Set(["deleted", "revoked", "revoke", "message_deleted"]);
-
 /** Reads a message. Unexpected content is shown as text. */
 export function readContent(message: Message): Content {
-  const metadata = message.metadata ?? {};
-  const kapsoType = textOf(metadata.kapso_type);
-  if (kapsoType !== undefined && DELETED.has(kapsoType)) {
+  // Nothing else is left of it, unless the workspace keeps it.
+  if (message.deleted_at !== null && message.content === "" && message.media_url === null) {
     return { kind: "placeholder", reason: "deleted" };
   }
+  const metadata = message.metadata ?? {};
+  const kapsoType = textOf(metadata.kapso_type);
   if (kapsoType === "unsupported" || kapsoType === "unknown") {
     return message.content === "" || message.content.startsWith("[")
       ? { kind: "placeholder", reason: "unsupported" }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Virtualizer } from "@tanstack/react-virtual";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { texts } from "../texts.ts";
 import { showToast } from "../ui/toast.ts";
@@ -13,13 +12,13 @@ import type { useThread } from "./use_thread.ts";
 
 /** Older pages that are loaded to find a message. */
 const MAX_PAGES_BACK = 10;
-const HIGHLIGHT_MS = 2_000;
+const HIGHLIGHT_MS = 4_000;
 
 /** The id of the highlighted message, and a stable function that goes to another one. */
 export function useGoToMessage(
   items: readonly ThreadItem[],
   { query: { fetchNextPage } }: ReturnType<typeof useThread>,
-  virtualizer: Virtualizer<HTMLDivElement, Element>,
+  scrollTo: (index: number) => void,
 ) {
   const [highlighted, setHighlighted] = useState<string>();
   useEffect(() => {
@@ -37,7 +36,7 @@ export function useGoToMessage(
     for (let page = 0; page <= MAX_PAGES_BACK; page++) {
       const index = latestItems.current.findIndex((item) => item.message?.id === messageId);
       if (index >= 0) {
-        virtualizer.scrollToIndex(index, { align: "center" });
+        scrollTo(index);
         setHighlighted(messageId);
         return;
       }
@@ -46,6 +45,6 @@ export function useGoToMessage(
       if (!hasNextPage && page > 0) break;
     }
     showToast(texts.thread.originalNotLoaded);
-  }, [virtualizer, fetchNextPage]);
+  }, [scrollTo, fetchNextPage]);
   return { highlighted, goTo };
 }

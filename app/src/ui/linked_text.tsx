@@ -5,12 +5,13 @@
  */
 
 import { Fragment } from "react";
+import { shownAddress } from "./shown_address.ts";
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"'`]+/gi;
 /** Characters that end a sentence rather than an address. */
 const TRAILING = /[.,;:!?)\]}'"»”]+$/;
 
-/** The text, including its line breaks. */
+/** The text, including its line breaks. An address that could pass for another is shown in ASCII. */
 export function LinkedText({ text }: { text: string }) {
   const parts: { text: string; href?: string }[] = [];
   let end = 0;
@@ -18,7 +19,10 @@ export function LinkedText({ text }: { text: string }) {
     const written = trim(match[0]);
     const href = safeUrl(written);
     if (href === undefined) continue;
-    parts.push({ text: text.slice(end, match.index) }, { text: written, href });
+    parts.push(
+      { text: text.slice(end, match.index) },
+      { text: shownAddress(written, new URL(href)), href },
+    );
     end = match.index + written.length;
   }
   parts.push({ text: text.slice(end) });

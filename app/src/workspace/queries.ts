@@ -17,7 +17,8 @@ export function workspacesQuery(api: ApiClient, userId: string) {
     staleTime: STALE_MS,
     async queryFn({ signal }) {
       const [workspaces, memberships] = await Promise.all([
-        api.supabase.from("workspaces").select("id, slug, name, time_zone").order("name")
+        api.supabase.from("workspaces").select("id, slug, name, time_zone, has_message_search")
+          .order("name")
           .abortSignal(signal),
         api.supabase.from("workspace_members").select("workspace_id, role").eq("user_id", userId)
           .abortSignal(signal),
@@ -39,6 +40,6 @@ export function membersQuery(api: ApiClient, workspaceId: string) {
     queryKey: ["members", workspaceId],
     staleTime: STALE_MS,
     queryFn: ({ signal }) =>
-      api.rpc("workspace_member_list", { workspace_id: workspaceId }, signal),
+      api.read("workspace_member_list", { workspace_id: workspaceId }, signal),
   });
 }

@@ -1,5 +1,5 @@
 /**
- * A row of the list.
+ * A row for a conversation, in the list and among the results of a search.
  *
  * @module
  */
@@ -27,7 +27,8 @@ export const ConversationRow = memo(
     const ownTags = tagsOf(tags, conversation.tag_ids);
     return (
       <a
-        className="row"
+        className="row conversation-row"
+        data-result
         href={href}
         aria-current={isSelected ? "true" : undefined}
         data-unread={unread > 0 || undefined}
