@@ -10,6 +10,7 @@ import project from "../deno.json" with { type: "json" };
 import * as conversationSync from "../supabase/functions/_shared/contracts/conversation_sync/index.ts";
 import * as inbox from "../supabase/functions/_shared/contracts/inbox/index.ts";
 import * as dailySummary from "../supabase/functions/_shared/contracts/daily_summary.ts";
+import * as directory from "../supabase/functions/_shared/contracts/directory.ts";
 import * as kapsoSync from "../supabase/functions/_shared/contracts/kapso_sync.ts";
 import * as kapsoWebhook from "../supabase/functions/_shared/contracts/kapso_webhook.ts";
 import * as messagingIngest from "../supabase/functions/_shared/contracts/messaging_ingest.ts";
@@ -46,6 +47,7 @@ const FUNCTIONS: FunctionDescription[] = [
     workflowSettings,
   ),
   describeFunction("daily-summary", "A note per person and day.", dailySummary),
+  describeFunction("directory", "Which project serves a workspace.", directory),
 ];
 
 /** The file of the document. */

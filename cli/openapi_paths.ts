@@ -30,10 +30,12 @@ const ERROR_DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
   403: "The caller may not do this, or the connection is switched off",
   404: "Not found",
   405: "Method not allowed",
+  408: "The body took too long to arrive",
   409: "Conflicts with the current state",
   413: "Too large",
   415: "Unsupported content type",
   422: "Refused; the message says what to change",
+  429: "A limit is reached: retry after Retry-After",
   500: "Internal error",
   503: "Nothing was processed: retry after Retry-After",
 };

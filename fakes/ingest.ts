@@ -38,6 +38,8 @@ export interface FakeIngest extends AsyncDisposable {
   misbehaviours: Misbehaviour[];
   /** Conversations that end in `error: …`. */
   broken: Set<string>;
+  /** Ids of messages that are rejected alone. */
+  rejected: Set<string>;
 }
 
 const KEY = "test-key-not-a-secret";
@@ -49,6 +51,7 @@ export function startFakeIngest(): FakeIngest {
   const requests: FakeIngest["requests"] = [];
   const misbehaviours: Misbehaviour[] = [];
   const broken = new Set<string>();
+  const rejected = new Set<string>();
 
   const handle = (key: string | undefined, body: string): { status: number; answer: unknown } => {
     if (key !== KEY) return fail(401, "Invalid API key", "invalid_api_key");
@@ -91,7 +94,12 @@ export function startFakeIngest(): FakeIngest {
       thread.participant = conversation.participant_identifier;
       thread.name = conversation.participant_name;
       let added = 0;
-      for (const message of conversation.messages as WireMessage[]) {
+      const refused = [];
+      for (const [index, message] of (conversation.messages as WireMessage[]).entries()) {
+        if (rejected.has(message.id)) {
+          refused.push({ index, id: message.id, code: "invalid_message", message: "is odd" });
+          continue;
+        }
         const isBad = !message.id || message.id.length > 512 ||
           !["inbound", "outbound"].includes(message.direction) ||
           !["text", "image", "audio", "video", "file", "location"].includes(message.type) ||
@@ -109,6 +117,7 @@ export function startFakeIngest(): FakeIngest {
         id: `row-${id}`,
         messages_added: added,
         status: isNew ? "created" : added > 0 ? "updated" : "no_new_messages",
+        ...(refused.length > 0 ? { rejected: refused } : {}),
       });
     }
     return { status: 200, answer: { success: true, processed: results.length, results } };
@@ -160,6 +169,7 @@ export function startFakeIngest(): FakeIngest {
     requests,
     misbehaviours,
     broken,
+    rejected,
     async [Symbol.asyncDispose]() {
       listener.close();
       stop.abort();

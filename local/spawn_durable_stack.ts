@@ -8,7 +8,7 @@
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { findFreePort } from "./ports.ts";
-import { type Stack, startStack } from "./spawn_stack.ts";
+import { MAX_REQUESTS, type Stack, startStack } from "./spawn_stack.ts";
 
 /** Options of {@linkcode startDurableStack}. */
 export interface DurableStackOptions {
@@ -49,7 +49,7 @@ export async function startDurableStack(options: DurableStackOptions = {}): Prom
     const { env } = options;
     const stack = await startStack({
       workdir,
-      args: ["--port", "0"],
+      args: ["--port", "0", "--max-requests", MAX_REQUESTS],
       ...(env === undefined ? {} : { env }),
     });
     let disposal: Promise<void> | undefined;

@@ -14,7 +14,7 @@ export interface StartStackOptions {
   readonly workdir?: string;
   /** Restart functions when their files change. */
   readonly watch?: boolean;
-  /** Options of `local/main.ts` instead of `--ephemeral --port 0`. */
+  /** Options of `local/main.ts` instead of those of an ephemeral stack that takes every request. */
   readonly args?: readonly string[];
   /** Limits the files and connections that the stack may have open, as an administrator may. */
   readonly maxOpenFiles?: number;
@@ -36,6 +36,8 @@ export interface Stack extends AsyncDisposable {
 }
 
 const MAIN = resolve(import.meta.dirname!, "./main.ts");
+/** Tests at full size send hundreds of requests at once, more than a person's machine takes by default. */
+export const MAX_REQUESTS = "2000";
 
 /**
  * Starts a stack and resolves when it is ready.
@@ -50,7 +52,7 @@ export async function startStack(options: StartStackOptions = {}): Promise<Stack
     "--quiet",
     MAIN,
     "--json",
-    ...(options.args ?? ["--ephemeral", "--port", "0"]),
+    ...(options.args ?? ["--ephemeral", "--port", "0", "--max-requests", MAX_REQUESTS]),
     ...(options.workdir === undefined ? [] : ["--workdir", options.workdir]),
     ...(options.watch ? ["--watch"] : []),
   ];

@@ -93,7 +93,7 @@ function listSteps(
     exposeSchema(deployment),
     setSignUp(deployment, options),
     closePublicChannels(deployment),
-    buildHostedApp(deployment),
+    buildHostedApp(deployment, options.readUrl),
   ];
 }
 

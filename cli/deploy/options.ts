@@ -17,6 +17,7 @@ export const HELP =
   --env-file <file>          settings of the functions to set as secrets; supabase/functions/.env.example lists them
   --sign-up open|closed      who may create an account: anyone, or only people you invite. Asked without it
   --app-url <url>            where the app will be: links in emails lead there
+  --read-url <url>           read replica or load balancer that the app reads from
   --workdir <folder>         the folder that holds supabase/, if it is not this one
   --dry-run                  print what would be done, and change nothing
   --help
@@ -40,6 +41,8 @@ export interface DeployOptions {
   readonly signUp: "open" | "closed" | undefined;
   /** Without a slash at its end. */
   readonly appUrl: string | undefined;
+  /** Without a slash at its end. */
+  readonly readUrl: string | undefined;
   /** The folder that holds `supabase/`; undefined: this one. */
   readonly workdir: string | undefined;
   readonly isDryRun: boolean;
@@ -60,6 +63,7 @@ export function readOptions(args: readonly string[]): DeployOptions | "help" {
       "env-file": { type: "string" },
       "sign-up": { type: "string" },
       "app-url": { type: "string" },
+      "read-url": { type: "string" },
       workdir: { type: "string" },
       "dry-run": { type: "boolean" },
     },
@@ -74,16 +78,18 @@ export function readOptions(args: readonly string[]): DeployOptions | "help" {
     signUp: values["sign-up"] === undefined
       ? undefined
       : oneOf(values["sign-up"], "sign-up", ["open", "closed"] as const),
-    appUrl: values["app-url"] === undefined ? undefined : readAppUrl(values["app-url"]),
+    appUrl: readUrl("app-url", values["app-url"]),
+    readUrl: readUrl("read-url", values["read-url"]),
     workdir: values.workdir === undefined ? undefined : notEmpty(values.workdir, "workdir"),
     isDryRun: values["dry-run"] ?? false,
   };
 }
 
-function readAppUrl(text: string): string {
+function readUrl(name: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
   const url = URL.parse(text.trim());
   if (url === null || !/^https?:$/u.test(url.protocol) || url.search !== "" || url.hash !== "") {
-    throw usageError("--app-url must be an address like https://inbox.example.com.");
+    throw usageError(`--${name} must be an address like https://inbox.example.com.`);
   }
   return url.href.replace(/\/+$/u, "");
 }

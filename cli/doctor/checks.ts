@@ -15,7 +15,7 @@ import type { Project } from "../project.ts";
 import type { Check } from "./check.ts";
 import { checkDatabase } from "./database.ts";
 import { checkSecrets } from "./hosted.ts";
-import { checkFunctions, checkSignUp } from "./outside.ts";
+import { checkFunctions, checkSettings, checkSignUp } from "./outside.ts";
 
 /**
  * Checks a project against this checkout.
@@ -31,6 +31,7 @@ export async function readChecks(
   const checks = await Promise.all([
     checkDatabase(project, migrations.toSorted().at(-1)!),
     checkFunctions(project.url, Object.keys(checkout.config.functions), manifest.version),
+    checkSettings(project.url, project.serviceKey),
     checkSignUp(project.url, project.serviceKey).then((check) => [check]),
     api === undefined ? [] : checkSecrets(api).then((check) => [check]),
   ]);

@@ -4,8 +4,12 @@
  * @module
  */
 
+import * as z from "zod";
 import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
+import { settingCheck } from "../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import type { Check } from "./check.ts";
+
+const settingsSchema = z.object({ checks: z.array(settingCheck) });
 
 /** Attempts at a function whose gateway is busy, or could not start it in time. */
 const ATTEMPTS = 4;
@@ -35,6 +39,7 @@ async function checkFunction(url: string, name: string, version: string): Promis
   let response: Response;
   try {
     response = await callFunction(`${url}/functions/v1/${name}/doctor`);
+    await response.body?.cancel();
   } catch {
     return check("problem", "Does not answer.", "Check the network, and the log of the function.");
   }
@@ -64,13 +69,16 @@ class Unavailable extends Error {
   }
 }
 
-async function callFunction(address: string): Promise<Response> {
+async function callFunction(
+  address: string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   try {
     return await retry(async () => {
-      const response = await fetch(address, { signal: AbortSignal.timeout(20_000) });
+      const response = await fetch(address, { headers, signal: AbortSignal.timeout(20_000) });
+      if (response.status !== 503) return response;
       await response.body?.cancel();
-      if (response.status === 503) throw new Unavailable(response);
-      return response;
+      throw new Unavailable(response);
     }, {
       attempts: ATTEMPTS,
       backoffMs: BACKOFF_MS,
@@ -84,6 +92,25 @@ async function callFunction(address: string): Promise<Response> {
     if (error instanceof Unavailable) return error.response;
     throw error;
   }
+}
+
+/** Asks the functions to check their settings, whose values no caller can read. */
+export async function checkSettings(url: string, key: string): Promise<Check[]> {
+  try {
+    const response = await callFunction(`${url}/functions/v1/kapso-sync/settings`, {
+      apikey: key,
+    });
+    if (response.ok) return settingsSchema.parse(await response.json()).checks;
+    await response.body?.cancel();
+  } catch {
+    // Said below: the check of the function itself says why it does not answer.
+  }
+  return [{
+    name: "settings of functions",
+    status: "unknown",
+    found: "kapso-sync does not check its settings.",
+    what_to_do: "Deploy the functions of this checkout, then run the doctor again.",
+  }];
 }
 
 /** Reads whether people may sign up. */

@@ -93,6 +93,31 @@ export async function* makeBatches(
   if (messageCount > 0) yield take();
 }
 
+/** Cuts a batch of several messages in two, in its order. */
+export function halve({ conversations, messageCount }: Batch): [Batch, Batch] {
+  const half = Math.floor(messageCount / 2);
+  const parts: [Batch, Batch] = [
+    { conversations: [], messageCount: 0 },
+    { conversations: [], messageCount: 0 },
+  ];
+  let before = 0;
+  for (const { conversation, messages } of conversations) {
+    const cut = Math.min(Math.max(half - before, 0), messages.length);
+    for (
+      const [part, taken] of [[parts[0], messages.slice(0, cut)], [
+        parts[1],
+        messages.slice(cut),
+      ]] as const
+    ) {
+      if (taken.length === 0) continue;
+      part.conversations.push({ conversation, messages: taken });
+      part.messageCount += taken.length;
+    }
+    before += messages.length;
+  }
+  return parts;
+}
+
 function byteLength(value: unknown): number {
   return new TextEncoder().encode(JSON.stringify(value)).length + OVERHEAD_BYTES;
 }

@@ -12,10 +12,10 @@ import * as z from "zod";
 import { parseJson } from "../../supabase/functions/_shared/http/json.ts";
 import { readRetryAfter, retry } from "../../supabase/functions/_shared/http/retry.ts";
 import { CommandError, usageError } from "../command_error.ts";
-import type { Batch } from "./batches.ts";
+import { type Batch, halve } from "./batches.ts";
 import { type ImportMessage, type Platform } from "./import_item.ts";
 
-/** The result of one conversation of a batch. */
+/** The result of one conversation of a batch, or of one of its messages that was rejected. */
 export type ConversationOutcome =
   | { externalId: string; kind: "stored"; messagesSent: number; messagesAdded: number }
   | { externalId: string; kind: "failed"; messagesSent: number; reason: string };
@@ -43,9 +43,9 @@ export interface IngestClientOptions {
 /** Sends batches; see {@linkcode createIngestClient}. */
 export interface IngestClient {
   /**
-   * Sends one batch.
+   * Sends one batch, in smaller ones where the server asks for that.
    *
-   * @returns One outcome per conversation, in the order of the batch.
+   * @returns One outcome per conversation and request, in the order of the batch, and one per rejected message.
    * @throws {IngestRefusal} When the server refuses the request.
    * @throws {IngestUnavailable} When each attempt failed.
    */
@@ -56,10 +56,13 @@ export interface IngestClient {
 export class IngestRefusal extends CommandError {
   override name = "IngestRefusal";
   readonly status: number;
+  /** The code of the answer, if it has one. */
+  readonly code: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code?: string) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -81,6 +84,7 @@ const AnswerSchema = z.object({
     status: z.string(),
     messages_added: z.number().int().nonnegative().default(0),
     code: z.string().nullish(),
+    rejected: z.array(z.object({ message: z.string(), code: z.string() })).default([]),
   })),
 });
 
@@ -138,26 +142,37 @@ export function createIngestClient(options: IngestClientOptions): IngestClient {
     if (status === 429 || status === 408 || status >= 500) {
       throw new IngestUnavailable(reason, readRetryAfter(response.headers.get("retry-after")) ?? 0);
     }
-    throw new IngestRefusal(status, reason + hint(status));
+    throw new IngestRefusal(status, reason + hint(status), readCode(answer));
   };
 
-  return {
+  const client: IngestClient = {
     async send(batch) {
-      const body = JSON.stringify(toWire(batch, options));
-      const answer = await retry(() => attempt(body), {
-        retryAfterOf: (error) =>
-          error instanceof IngestUnavailable ? error.retryAfterMs : undefined,
-        attempts: retries + 1,
-        backoffMs: minWaitMs,
-        maxBackoffMs: maxWaitMs,
-        maxRetryAfterMs,
-        signal,
-        onRetry: ({ error, attempt }) =>
-          onRetry?.({ reason: (error as IngestUnavailable).message, attempt, retries }),
-      });
-      return readOutcomes(batch, answer, endpoint);
+      try {
+        return await sendWhole(batch);
+      } catch (error) {
+        const isTooSlow = error instanceof IngestRefusal && error.code === "batch_too_slow";
+        if (!isTooSlow || batch.messageCount < 2) throw error;
+        const [first, second] = halve(batch);
+        return [...await client.send(first), ...await client.send(second)];
+      }
     },
   };
+  return client;
+
+  async function sendWhole(batch: Batch): Promise<ConversationOutcome[]> {
+    const body = JSON.stringify(toWire(batch, options));
+    const answer = await retry(() => attempt(body), {
+      retryAfterOf: (error) => error instanceof IngestUnavailable ? error.retryAfterMs : undefined,
+      attempts: retries + 1,
+      backoffMs: minWaitMs,
+      maxBackoffMs: maxWaitMs,
+      maxRetryAfterMs,
+      signal,
+      onRetry: ({ error, attempt }) =>
+        onRetry?.({ reason: (error as IngestUnavailable).message, attempt, retries }),
+    });
+    return readOutcomes(batch, answer, endpoint);
+  }
 }
 
 /**
@@ -215,21 +230,32 @@ function readOutcomes(batch: Batch, answer: string, endpoint: string): Conversat
       `The answer of ${endpoint} is not that of messaging-ingest. Check --url.`,
     );
   }
-  return batch.conversations.map(({ conversation, messages }, index) => {
+  return batch.conversations.flatMap(({ conversation, messages }, index) => {
     const result = parsed.data.results[index]!;
     const { externalId } = conversation;
     if (["created", "updated", "no_new_messages"].includes(result.status)) {
-      return {
-        externalId,
-        kind: "stored",
-        messagesSent: messages.length,
-        messagesAdded: result.messages_added,
-      };
+      return [
+        {
+          externalId,
+          kind: "stored",
+          messagesSent: messages.length - result.rejected.length,
+          messagesAdded: result.messages_added,
+        },
+        ...result.rejected.map((rejected): ConversationOutcome => ({
+          externalId,
+          kind: "failed",
+          messagesSent: 1,
+          reason: reasonOf(rejected.message, rejected.code),
+        })),
+      ];
     }
-    const reason = [result.status.replace(/^error:\s*/u, "").slice(0, 300), result.code]
-      .filter(Boolean).join(" · ");
+    const reason = reasonOf(result.status.replace(/^error:\s*/u, ""), result.code);
     return { externalId, kind: "failed", messagesSent: messages.length, reason };
   });
+}
+
+function reasonOf(text: string, code: string | null | undefined): string {
+  return [text.slice(0, 300), code].filter(Boolean).join(" · ");
 }
 
 function describeError(status: number, answer: string, apiKey: string): string {
@@ -241,6 +267,10 @@ function describeError(status: number, answer: string, apiKey: string): string {
   return `The server answered ${status}: ${error.slice(0, 300).replaceAll(apiKey, "…")}${
     details && ` (${details})`
   }`;
+}
+
+function readCode(answer: string): string | undefined {
+  return ErrorSchema.safeParse(parseJson(answer)).data?.code ?? undefined;
 }
 
 function hint(status: number): string {

@@ -1,12 +1,12 @@
 /**
- * Shows the progress of an import: a bar on a terminal, otherwise a line from time to time.
+ * Shows the progress of a command: a bar on a terminal, otherwise a line from time to time.
  *
  * @module
  */
 
 import { Presets, SingleBar } from "cli-progress";
 
-/** Where an import reports to. */
+/** Where a command reports to. */
 export interface Progress {
   start(total: number): void;
   advance(count: number): void;
@@ -23,15 +23,20 @@ const LINE_INTERVAL_MS = 2_000;
  *
  * @param isTerminal Whether standard error is a terminal.
  * @param write Prints to standard error.
+ * @param unit What it counts.
  * @returns The display.
  */
-export function createProgress(isTerminal: boolean, write: (text: string) => void): Progress {
-  return isTerminal ? createBar(write) : createLines(write);
+export function createProgress(
+  isTerminal: boolean,
+  write: (text: string) => void,
+  unit = "messages",
+): Progress {
+  return isTerminal ? createBar(write, unit) : createLines(write, unit);
 }
 
-function createBar(write: (text: string) => void): Progress {
+function createBar(write: (text: string) => void, unit: string): Progress {
   const bar = new SingleBar({
-    format: "{bar} {percentage}% · {value}/{total} messages · {eta_formatted} left",
+    format: `{bar} {percentage}% · {value}/{total} ${unit} · {eta_formatted} left`,
     hideCursor: true,
     gracefulExit: false,
     clearOnComplete: true,
@@ -56,7 +61,7 @@ function createBar(write: (text: string) => void): Progress {
   };
 }
 
-function createLines(write: (text: string) => void): Progress {
+function createLines(write: (text: string) => void, unit: string): Progress {
   let total = 0;
   let done = 0;
   let printedAt = 0;
@@ -65,7 +70,7 @@ function createLines(write: (text: string) => void): Progress {
     if (printed === done) return;
     printed = done;
     printedAt = performance.now();
-    write(`${done}/${total} messages\n`);
+    write(`${done}/${total} ${unit}\n`);
   };
   return {
     start: (count) => {

@@ -6,14 +6,7 @@
 
 import { createHash } from "node:crypto";
 
-import {
-  configure,
-  type Entry,
-  type FileEntry,
-  Reader,
-  TextWriter,
-  ZipReader,
-} from "@zip.js/zip.js";
+import { configure, type Entry, type FileEntry, Reader, ZipReader } from "@zip.js/zip.js";
 
 import { CommandError, usageError } from "../command_error.ts";
 import { type ImportItem, type Platform } from "./import_item.ts";
@@ -166,7 +159,10 @@ async function openZip(file: string, options: SourceOptions): Promise<Source> {
   if (chatEntry.uncompressedSize > MAX_CHAT_TEXT_BYTES) throw tooLarge(file);
   const text = await withZip(file, async (fresh) => {
     const entry = fresh.find(({ filename }) => filename === chatEntry.filename);
-    return await entry!.getData(new TextWriter("utf-8"));
+    const decoder = new TextDecoder();
+    const parts: string[] = [];
+    await unpack(file, entry!, (bytes) => parts.push(decoder.decode(bytes, { stream: true })));
+    return parts.join("") + decoder.decode();
   });
   const attachments = new Map<string, ChatAttachment>();
   for (const entry of entries) {
@@ -179,9 +175,7 @@ async function openZip(file: string, options: SourceOptions): Promise<Source> {
         const attachment = attachments.get(baseName(entry.filename));
         if (!attachment || !names.has(baseName(entry.filename))) continue;
         const hash = createHash("sha256");
-        await entry.getData(
-          new WritableStream<Uint8Array>({ write: (chunk) => void hash.update(chunk) }),
-        );
+        await unpack(file, entry, (bytes) => hash.update(bytes));
         attachment.sha256 = hash.digest("hex");
       }
     });
@@ -220,6 +214,35 @@ async function withZip<Result>(
     });
   } finally {
     await zip.close();
+  }
+}
+
+/**
+ * Unpacks a file of a zip, piece by piece, and no more than the zip says it holds: a few bytes can unpack to gigabytes.
+ *
+ * @throws {CommandError} When it holds more.
+ */
+async function unpack(
+  file: string,
+  entry: FileEntry,
+  take: (bytes: Uint8Array) => void,
+): Promise<void> {
+  let left = entry.uncompressedSize;
+  try {
+    await entry.getData(
+      new WritableStream<Uint8Array>({
+        write(bytes) {
+          left -= bytes.length;
+          if (left < 0) throw new Error("larger than its entry says");
+          take(bytes);
+        },
+      }),
+    );
+  } catch (error) {
+    if (left >= 0) throw error;
+    throw new CommandError(
+      `${baseName(file)} is damaged: ${baseName(entry.filename)} is larger than the zip says.`,
+    );
   }
 }
 

@@ -98,9 +98,12 @@ async function main() {
     const results = await client.ingest(conversations);
     const added = results.reduce((sum, result) => sum + result.messages_added, 0);
     process.stdout.write(`${results.length} conversations, ${added} messages added\n`);
-    for (const { conversation_id, status } of results) {
-      // Only this conversation was refused, and it would be again. Report it and continue.
+    for (const { conversation_id, status, rejected = [] } of results) {
+      // Only this conversation or message was refused, and it would be again. Report it and continue.
       if (status.startsWith("error")) process.stderr.write(`${conversation_id}: ${status}\n`);
+      for (const { id, message } of rejected) {
+        process.stderr.write(`${conversation_id}, message ${id}: ${message}\n`);
+      }
     }
   }
 }

@@ -9,6 +9,7 @@ export class RefusedError extends Error {
   constructor(status, { error, message, code }) {
     super(`${status} ${code ?? ""}: ${error ?? message ?? "no reason given"}`);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -33,7 +34,8 @@ export class MessagingClient {
       const body = JSON.stringify({ platform, connection_id: connectionId, conversations });
       return (await this.#request("messaging-ingest", { method: "POST", body })).results;
     } catch (error) {
-      const isTooLarge = error instanceof RefusedError && error.status === 413;
+      const isTooLarge = error instanceof RefusedError &&
+        (error.status === 413 || error.code === "batch_too_slow");
       if (!isTooLarge || conversations.length === 1) throw error;
       const half = Math.ceil(conversations.length / 2);
       return [

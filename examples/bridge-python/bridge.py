@@ -89,9 +89,12 @@ def send(client: MessagingClient, source: TextIO) -> None:
         added = sum(result["messages_added"] for result in results)
         print(f"{len(results)} conversations, {added} messages added", flush=True)
         for result in results:
-            # Only this conversation was refused, and it would be again. Report it and continue.
+            # Only this conversation or message was refused, and it would be again. Report it and continue.
+            name = result["conversation_id"]
             if result["status"].startswith("error"):
-                print(f"{result['conversation_id']}: {result['status']}", file=sys.stderr)
+                print(f"{name}: {result['status']}", file=sys.stderr)
+            for rejected in result.get("rejected", []):
+                print(f"{name}, message {rejected['id']}: {rejected['message']}", file=sys.stderr)
 
 
 def main(arguments: list[str]) -> int:

@@ -24,6 +24,7 @@ class Refused(Exception):
         reason = answer.get("error") or answer.get("message") or "no reason given"
         super().__init__(f"{status} {answer.get('code', '')}: {reason}")
         self.status = status
+        self.code = answer.get("code")
 
 
 class MessagingClient:
@@ -53,7 +54,8 @@ class MessagingClient:
         try:
             return self._request("messaging-ingest", json.dumps(body).encode())["results"]
         except Refused as error:
-            if error.status != 413 or len(conversations) == 1:
+            is_too_large = error.status == 413 or error.code == "batch_too_slow"
+            if not is_too_large or len(conversations) == 1:
                 raise
         half = (len(conversations) + 1) // 2
         return self.ingest(conversations[:half]) + self.ingest(conversations[half:])

@@ -63,6 +63,11 @@ export class FunctionProcess {
     this.ready = this.#waitUntilReady(port);
   }
 
+  /** Its id at the operating system. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get hasExited(): boolean {
     return this.#hasExited;
   }

@@ -11,14 +11,23 @@ import { readIfPresent, removeIfPresent } from "../../../local/files.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Step } from "../step.ts";
 
-/** Creates the step. */
-export function buildHostedApp({ checkout, target, state }: Deployment): Step {
+/**
+ * Creates the step.
+ *
+ * @param readUrl Address for reads, where the project has a read replica.
+ */
+export function buildHostedApp(
+  { checkout, target, state }: Deployment,
+  readUrl: string | undefined,
+): Step {
   const folder = join(state.folder, "app");
   const marker = join(state.folder, "app.json");
   const appDir = join(checkout.root, "app");
   const config = `${
     JSON.stringify({
       api_url: target.url,
+      // Left out where it is undefined.
+      read_url: readUrl,
       publishable_key: target.keys.publishable,
       has_realtime: true,
     })

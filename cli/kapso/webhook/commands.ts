@@ -33,7 +33,9 @@ export interface CommandDeps {
 
 interface Connection {
   id: string;
+  /** The requested one where there is one, otherwise the one it has. */
   phoneNumberId: string;
+  isProven: boolean;
 }
 
 const TEST_WAIT_MS = 15_000;
@@ -51,6 +53,7 @@ export async function register(
 ): Promise<number> {
   const { kapso, webhookUrl, print } = deps;
   const connection = await findConnection(deps, name);
+  if (!connection.isProven) await claimNumber(deps, connection);
   const registered = await registerWebhook({
     kapso,
     url: webhookUrl,
@@ -133,15 +136,40 @@ export async function test(deps: CommandDeps, name: string, event: string): Prom
 
 async function findConnection({ client }: CommandDeps, name: string): Promise<Connection> {
   const { data, error } = await client.from("connections")
-    .select("id, platform, phone_number_id").eq("connection_id", name).maybeSingle();
+    .select("id, platform, phone_number_id, requested_phone_number_id").eq("connection_id", name)
+    .maybeSingle();
   if (error) throw new CommandError(`Cannot read the database: ${error.message}`);
   if (data === null) throw usageError(`Connection ${name} not found.`);
-  if (data.platform !== "whatsapp" || data.phone_number_id === null) {
+  const phoneNumberId = data.requested_phone_number_id ?? data.phone_number_id;
+  if (data.platform !== "whatsapp" || phoneNumberId === null) {
     throw usageError(
       `Connection ${name} has no phone_number_id, so it is not a Kapso number.`,
     );
   }
-  return { id: data.id, phoneNumberId: data.phone_number_id };
+  return { id: data.id, phoneNumberId, isProven: data.requested_phone_number_id === null };
+}
+
+/** Gives the connection its number, which Kapso finds with the key of this environment. */
+async function claimNumber(
+  { client, kapso, print }: CommandDeps,
+  connection: Connection,
+): Promise<void> {
+  const { id, phoneNumberId } = connection;
+  const found = await kapso.getPhoneNumber(phoneNumberId);
+  if (found.phone_number_id !== phoneNumberId) {
+    throw new CommandError("Kapso found another number. Check the phone_number_id.");
+  }
+  const { data, error } = await client.rpc("claim_phone_number", {
+    connection_id: id,
+    phone_number_id: phoneNumberId,
+  });
+  if (error) throw new CommandError(`Cannot write the database: ${error.message}`);
+  if (data[0]?.outcome === "taken") {
+    throw new CommandError(
+      "Another connection has this phone number. Remove the number there first.",
+    );
+  }
+  print("Kapso has the number: it is now that of the connection.");
 }
 
 async function readSecret(deps: CommandDeps, connection: Connection): Promise<string | undefined> {
