@@ -24,6 +24,8 @@ import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
 import { measureLimits } from "./cases/limits.ts";
 import { measureLongThread } from "./cases/long_thread.ts";
 import { measurePageSizes } from "./cases/page_size.ts";
+import { measureSearch } from "./cases/search.ts";
+import { measureTenants } from "./cases/tenants.ts";
 import { measureWriting } from "./cases/writing.ts";
 import { type Environment, type Figure, formatTable, writeResults } from "./report.ts";
 
@@ -39,6 +41,8 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   app: measureApp,
   page_size: measurePageSizes,
   limits: measureLimits,
+  tenants: measureTenants,
+  search: measureSearch,
 };
 
 const FULL_SIZE = 100_000;

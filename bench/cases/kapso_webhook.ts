@@ -51,7 +51,8 @@ async function deliver(url: string, init: RequestInit): Promise<void> {
   while (true) {
     const response = await fetch(url, init);
     const answer = await response.text();
-    if (response.status === 200 && answer.includes('"processed"')) return;
+    // Received: it waits for others of its number, and is processed after the answer.
+    if (response.status === 200 && /"state":"(processed|received)"/.test(answer)) return;
     if (response.status !== 503) throw new Error(`${response.status}: ${answer}`);
     await delay(readRetryAfter(response.headers.get("retry-after")) ?? 1000);
   }

@@ -86,20 +86,24 @@ async function makeVariant(sql: postgres.Sql, size: number): Promise<void> {
     if (edited === definition) throw new Error(`${name} has changed: nothing to replace`);
     await sql.unsafe(edited);
   };
+  const steps = { archive_messages: "archive", append_message: "append" };
   const rename = (definition: string) =>
-    definition
-      .replaceAll("private.archive_messages", `bench.archive_${size}`)
-      .replaceAll(/(?<![.\w])archive_messages\./g, `archive_${size}.`)
-      .replaceAll("private.store_conversations", `bench.store_${size}`)
-      .replaceAll(/(?<![.\w])store_conversations\./g, `store_${size}.`)
-      .replaceAll("public.ingest_conversations", `bench.ingest_${size}`)
-      .replaceAll(/(?<![.\w])ingest_conversations\./g, `ingest_${size}.`);
-  await copy("private.archive_messages", (definition) => {
-    if (!/page_size constant integer := \d+/.test(definition)) {
-      throw new Error("private.archive_messages has no constant page_size");
-    }
-    return rename(definition.replace(/(page_size constant integer := )\d+/, `$1${size}`));
-  });
+    Object.entries({ ...steps, store_conversations: "store", ingest_conversations: "ingest" })
+      .reduce(
+        (text, [name, short]) =>
+          text
+            .replaceAll(new RegExp(`(private|public)\\.${name}\\(`, "g"), `bench.${short}_${size}(`)
+            .replaceAll(new RegExp(`(?<![.\\w])${name}\\.`, "g"), `${short}_${size}.`),
+        definition,
+      );
+  for (const name of Object.keys(steps)) {
+    await copy(`private.${name}`, (definition) => {
+      if (!definition.includes("private.head_size()")) {
+        throw new Error(`private.${name} does not ask for the size of a head`);
+      }
+      return rename(definition.replaceAll("private.head_size()", String(size)));
+    });
+  }
   await copy("private.store_conversations", rename);
   await copy("public.ingest_conversations", rename);
 }
