@@ -20,7 +20,7 @@ const APP_LAYERS: readonly (readonly string[])[] = [
   ["workspace"],
   ["conversations"],
   ["outbox", "connections", "replies", "tags", "summaries", "overview", "health"],
-  ["contact", "thread", "composer", "workflows"],
+  ["contact", "thread", "composer", "workflows", "search"],
   ["inbox"],
   ["shell"],
   ["app.tsx"],

@@ -78,8 +78,7 @@ Deno.test("last_used_at moves once a minute, and no caller waits for it", async 
   const { sql, service } = database;
   const workspace = await createWorkspace(sql);
   const key = await createKey(workspace);
-  const use = (on: Sql) =>
-    on`select * from public.find_agent_session(${key.sha256}, '51999999999')`;
+  const use = (on: Sql) => on`select public.count_agent_request(${key.sha256})`;
   const usedAt = async () => {
     const [row] = await sql<{ used: string | null }[]>`
       select last_used_at::text as used from public.agent_keys where id = ${key.id}`;
@@ -105,6 +104,14 @@ Deno.test("last_used_at moves once a minute, and no caller waits for it", async 
   assertEquals(await usedAt(), past);
   await use(service);
   assert((await usedAt())! > past!);
+  // Functions that read leave it, and those that write move it.
+  await sql`
+    update public.agent_keys set last_used_at = now() - interval '2 minutes' where id = ${key.id}`;
+  const before = await usedAt();
+  await service`select public.find_agent_session(${key.sha256}, '51999999999')`;
+  assertEquals(await usedAt(), before);
+  await service`select public.create_agent_session(${key.sha256}, '51999999999', ${workspace.slug})`;
+  assert((await usedAt())! > before!);
 });
 
 Deno.test("a key without a workspace opens nothing, nor does one that was revoked", async () => {
@@ -178,6 +185,25 @@ Deno.test("a session and its message ids go with the workspace", async () => {
     select count(*)::integer as count from private.agent_message_keys
     where session_id = ${session!.id}`;
   assertEquals(left!.count, 0);
+});
+
+Deno.test("an answer without a time stays behind its question, also when the clock was set back", async () => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  const { sha256 } = await createKey(workspace);
+  const { sessionId } = await createSession(service, sha256, workspace, "51999999999");
+  const add = (role: string) =>
+    service`select * from public.add_agent_message(${sha256}, ${sessionId}, ${role}, ${role})`;
+  await add("user");
+  // As if the clock had been a minute ahead at the question.
+  await sql`
+    update public.agent_sessions
+    set messages = jsonb_set(messages, '{0,timestamp}', to_jsonb(now() + interval '1 minute'))
+    where session_id = ${sessionId}`;
+  await add("bot");
+  const [session] = await sql`
+    select messages from public.agent_sessions where session_id = ${sessionId}`;
+  assertEquals(session!.messages.map(({ role }: { role: string }) => role), ["user", "bot"]);
 });
 
 Deno.test("only one of two can be active, however the table is written", async () => {

@@ -5,7 +5,16 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { size, type Sql, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
+import type postgres from "postgres";
+import {
+  become,
+  type Json,
+  size,
+  type Sql,
+  sqlStateOf,
+  untilBlocked,
+  useDatabase,
+} from "../support/database.ts";
 import {
   at,
   conversation,
@@ -23,6 +32,7 @@ import { Random } from "../support/messages_model.ts";
 import {
   addIdentity,
   addPerson,
+  claimNumber,
   type Connection,
   createConnection,
   createWorkspace,
@@ -396,4 +406,138 @@ Deno.test("a renumbering that meets a batch waits for nothing that waits for it"
   for (const id of ids) {
     assertEquals((await readConversation(sql, id)).person_id, personId);
   }
+});
+
+Deno.test("webhooks, files, batches and merges of the same customers wait for each other in no circle", async () => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  const connection = await createConnection(sql, workspace);
+  const phoneNumberId = uniqueNumber().replace("+", "9");
+  await claimNumber(sql, connection, phoneNumberId);
+  const customers = Array.from({ length: 8 }, (_, index) => ({
+    phone: uniqueNumber(),
+    // Sorts in another order than the numbers.
+    bsuid: `BR.${9 - index}${unique()}`,
+  }));
+  const sent: string[] = [];
+  const image = () => {
+    const id = unique("wamid.");
+    sent.push(id);
+    return message({ id, type: "image", media_url: `https://example.com/${id}.jpg` });
+  };
+  /** What Kapso says of a customer, by number or by BSUID. */
+  const element = ({ phone, bsuid }: typeof customers[number], isByNumber: boolean) => {
+    const names = [phone.slice(1), bsuid].map((name) => `${phoneNumberId}:${name}`);
+    if (!isByNumber) names.reverse();
+    return {
+      kind: "conversation",
+      phoneNumberId,
+      conversation: {
+        external_conversation_id: names[0],
+        thread_aliases: [names[1]],
+        participant_identifier: phone,
+        person: { name: `Customer ${Math.random()}`, phone, identifiers: [bsuid] },
+        messages: [image()],
+      },
+    };
+  };
+  const deliver = async (client: Sql, elements: unknown[]) => {
+    await client`
+      select * from public.record_webhook_event(
+        ${phoneNumberId}, 'whatsapp.message.received', ${unique()}, 'e30=', ${
+      client.json(elements as Json)
+    }
+      )`;
+  };
+  await deliver(service, customers.map((customer) => element(customer, true)));
+
+  const until = performance.now() + size(5, 60) * 1000;
+  const seed = Math.floor(Math.random() * 1e6);
+  const before = await deadlocks(sql);
+  const some = (random: Random) => random.shuffle(customers).slice(0, 1 + random.below(4));
+  const work: Record<string, (client: Sql, random: Random) => Promise<unknown>> = {
+    webhook: (client, random) =>
+      deliver(client, some(random).map((customer) => element(customer, random.oneIn(2)))),
+    ingest: (client, random) =>
+      ingest(
+        client,
+        connection,
+        some(random).map(({ phone }) => ({
+          external_conversation_id: `${phone.slice(1)}@s.whatsapp.net`,
+          participant_identifier: phone,
+          messages: [image()],
+        })),
+      ),
+    media: async (client) => {
+      const copies = await client`
+        select conversation_id, message_id, attempts
+        from public.claim_media_copies(${connection.id}, 5, 60)`;
+      const results = copies.map((copy) => ({
+        ...copy,
+        state: "linked",
+        error: null,
+        retry_seconds: null,
+        media: { state: "linked", mime_type: "image/jpeg", at: new Date().toISOString() },
+      }));
+      await client`
+        select public.finish_media_copies(${connection.id}, ${client.json(results as Json)})`;
+    },
+    merge: async (_client, random) => {
+      const asOwner = (run: (transaction: Sql) => Promise<postgres.Row[]>) =>
+        sql.begin(async (transaction) => {
+          await become(transaction, { userId: workspace.owner });
+          return await run(transaction);
+        }).catch((error): postgres.Row[] => {
+          // Another session has merged one of them, or again.
+          if (!error.code?.startsWith("PT")) throw error;
+          return [];
+        });
+      const people = await sql<{ id: string }[]>`
+        select id from public.people where workspace_id = ${workspace.id} order by id`;
+      const [kept, merged] = random.shuffle([...people]);
+      if (merged !== undefined) {
+        await asOwner((owner) =>
+          owner`select id from public.merge_people(${kept!.id}, ${merged.id})`
+        );
+      }
+      const merges = await sql<{ id: string }[]>`
+        select id from public.person_merges
+        where workspace_id = ${workspace.id} and undone_at is null
+        order by created_at desc limit 2`;
+      for (const { id } of merges) await asOwner((owner) => owner`select public.undo_merge(${id})`);
+    },
+    retry: (client) => client`select public.retry_webhook_events()`,
+    drain: (client) => client`select public.drain_webhook_events(${phoneNumberId})`,
+  };
+  const jobs = ["webhook", "webhook", "webhook", "webhook", "webhook", "ingest", "ingest", "ingest"]
+    .concat(["media", "media", "media", "merge", "merge", "retry"])
+    .concat(["drain", "drain"]);
+  const pools = jobs.map(() => database.connect({ max: 1, connection: { role: "service_role" } }));
+  try {
+    await Promise.all(jobs.map(async (job, index) => {
+      const random = new Random(seed + index);
+      while (performance.now() < until) await work[job]!(pools[index]!, random);
+    }));
+  } finally {
+    await Promise.all(pools.map((pool) => pool.end()));
+  }
+  let drained = 1;
+  while (drained > 0) {
+    const [pass] = await service`select * from public.drain_webhook_events(${phoneNumberId})`;
+    drained = pass!.drained;
+  }
+  const events = await sql`
+    select state, error, count(*)::integer as count from private.webhook_events
+    where phone_number_id = ${phoneNumberId} group by state, error`;
+  assertEquals(events.map(({ state, error }) => [state, error]), [["processed", null]], `${seed}`);
+  assertEquals(await deadlocks(sql) - before, 0, `deadlocks with seed ${seed}`);
+  const threads = await sql<{ id: string }[]>`
+    select id from public.conversations where workspace_id = ${workspace.id}`;
+  assertEquals(threads.length, customers.length);
+  const stored: string[] = [];
+  for (const { id } of threads) {
+    assertEquals(await threadFaults(sql, id), []);
+    stored.push(...(await readThread(sql, id)).map((each) => each.id));
+  }
+  assertEquals(stored.toSorted(), sent.toSorted());
 });

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type Sql, sqlStateOf, useDatabase } from "../support/database.ts";
-import { createWorkspace, unique, type Workspace } from "../support/people.ts";
+import { createWorkspace, unique, uniqueNumber, type Workspace } from "../support/people.ts";
 
 const database = useDatabase();
 
@@ -21,6 +21,7 @@ interface Verdict {
   workspace_id: string;
   is_valid: boolean;
   is_active: boolean;
+  is_limited: boolean;
 }
 
 function sha256(text: string): string {
@@ -98,6 +99,7 @@ Deno.test("verify_connection_secret accepts the secret of the named connection a
       workspace_id: workspace.id,
       is_valid: true,
       is_active: true,
+      is_limited: false,
     });
   });
   await t.step("another's, and none", async () => {
@@ -222,24 +224,156 @@ Deno.test("owners and admins create and rotate, others may not", async () => {
   assertEquals(unknown.code, "PT404");
 });
 
-Deno.test("names and numbers of connections are unique over all workspaces", async () => {
+Deno.test("names of connections are unique over all workspaces", async () => {
   const [workspace, other] = [
     await createWorkspace(database.sql),
     await createWorkspace(database.sql),
   ];
   const made = await create(workspace);
   assertEquals(await sqlStateOf(create(other, { name: made.connection_id })), "PT409");
+});
 
-  const phoneNumberId = String(crypto.getRandomValues(new BigUint64Array(1))[0]);
-  const createNumber = async (place: Workspace) =>
-    (await database.as({ userId: place.owner }, (sql) =>
-      sql`
-        select id from public.create_connection(
-          workspace_id => ${place.id}, platform => 'whatsapp', connection_id => ${unique("c_")},
-          phone_number_id => ${phoneNumberId}
-        )`)).count;
-  assertEquals(await createNumber(workspace), 1);
-  assertEquals(await sqlStateOf(createNumber(other)), "PT409");
+/** Creates a connection that requests a number, as a member would. */
+async function request(workspace: Workspace, phoneNumberId: string): Promise<string> {
+  return await database.as({ userId: workspace.owner }, async (sql) => {
+    const [made] = await sql<{ id: string }[]>`
+      select id from public.create_connection(
+        workspace_id => ${workspace.id}, platform => 'whatsapp', connection_id => ${unique("c_")},
+        phone_number_id => ${phoneNumberId}
+      )`;
+    return made!.id;
+  });
+}
+
+const change = (workspace: Workspace, id: string, phoneNumberId: string | null) =>
+  database.as({ userId: workspace.owner }, (sql) =>
+    sql`
+      select from public.update_connection(${id}, ${
+      sql.json({ phone_number_id: phoneNumberId })
+    })`);
+
+async function claim(id: string, phoneNumberId: string, lapsed: string | null = null) {
+  const [row] = await database.service`
+    select outcome, holder_id from public.claim_phone_number(${id}, ${phoneNumberId}, ${lapsed})`;
+  return [row!.outcome, row!.holder_id];
+}
+
+async function numbersOf(...ids: string[]) {
+  const rows = await database.sql`
+    select id, phone_number_id, requested_phone_number_id, number_claimed_at is not null as is_claimed
+    from public.connections where id = any (${ids})`;
+  return ids.map((id) => {
+    const row = rows.find((each) => each.id === id)!;
+    assertEquals(row.is_claimed, row.phone_number_id !== null);
+    return [row.phone_number_id, row.requested_phone_number_id];
+  });
+}
+
+Deno.test("a number that members name counts for nothing until it is claimed, once", async (t) => {
+  const [mine, theirs] = [
+    await createWorkspace(database.sql),
+    await createWorkspace(database.sql),
+  ];
+  const [number, another] = [uniqueNumber().slice(1), uniqueNumber().slice(1)];
+  const [one, other] = [await request(mine, number), await request(theirs, number)];
+  await t.step("both may name it, and neither has it", async () => {
+    assertEquals(await numbersOf(one, other), [[null, number], [null, number]]);
+    const found = await database.service`select from public.webhook_secrets(${number})`;
+    assertEquals(found.length, 0);
+  });
+  await t.step("members cannot claim it", async () => {
+    const attempts = [
+      (sql: Sql) => sql`select public.claim_phone_number(${one}, ${number})`,
+      (sql: Sql) =>
+        sql`update public.connections set phone_number_id = ${number} where id = ${one}`,
+      (sql: Sql) => sql`update public.connections set number_claimed_at = now() where id = ${one}`,
+    ];
+    for (const attempt of attempts) {
+      assertEquals((await database.attempt({ userId: mine.owner }, attempt)).code, "42501");
+    }
+  });
+  await t.step("the first proof gets it, the second learns who has it", async () => {
+    assertEquals(await claim(other, number), ["claimed", null]);
+    assertEquals(await claim(one, number), ["taken", other]);
+    assertEquals(await claim(other, number), ["claimed", null]);
+    assertEquals(await numbersOf(one, other), [[null, number], [number, null]]);
+  });
+  await t.step("a proof of a number that is no longer requested changes nothing", async () => {
+    assertEquals(await claim(one, another), ["changed", null]);
+    assertEquals(await numbersOf(one), [[null, number]]);
+  });
+  await t.step("a holder that cannot prove it loses it to who can", async () => {
+    assertEquals(await claim(one, number, other), ["claimed", null]);
+    assertEquals(await numbersOf(one, other), [[number, null], [null, number]]);
+  });
+  await t.step("another number replaces it once that is proven", async () => {
+    await change(mine, one, another);
+    assertEquals(await numbersOf(one), [[number, another]]);
+    await change(mine, one, number);
+    assertEquals(await numbersOf(one), [[number, null]]);
+    await change(mine, one, another);
+    assertEquals(await claim(one, another), ["claimed", null]);
+    assertEquals(await numbersOf(one), [[another, null]]);
+    assertEquals(await claim(other, number), ["claimed", null]);
+  });
+  await t.step("null releases it, and so does deleting the connection", async () => {
+    await change(theirs, other, null);
+    assertEquals(await numbersOf(other), [[null, null]]);
+    await change(mine, one, number);
+    assertEquals(await claim(one, number), ["claimed", null]);
+    await database.as(
+      { userId: mine.owner },
+      (sql) => sql`delete from public.connections where id = ${one}`,
+    );
+    await change(theirs, other, number);
+    assertEquals(await claim(other, number), ["claimed", null]);
+  });
+});
+
+Deno.test("of 8 that claim a number at once, one gets it", async () => {
+  const number = uniqueNumber().slice(1);
+  const ids = await Promise.all(
+    Array.from({ length: 8 }, async () => request(await createWorkspace(database.sql), number)),
+  );
+  const outcomes = await Promise.all(ids.map((id) => claim(id, number)));
+  assertEquals(outcomes.filter(([outcome]) => outcome === "claimed").length, 1);
+  const holder = ids[outcomes.findIndex(([outcome]) => outcome === "claimed")];
+  const losers = outcomes.filter(([outcome]) => outcome === "taken");
+  assertEquals(losers.map(([, holderId]) => holderId), Array(7).fill(holder));
+});
+
+Deno.test("find_connection_by_secret finds by the secret alone", async () => {
+  const workspace = await createWorkspace(database.sql);
+  const made = await create(workspace, { platform: "signal" });
+  const find = async (secret: string) => {
+    const rows = await database.service`
+      select * from public.find_connection_by_secret(${sha256(secret)})`;
+    return [...rows];
+  };
+  const found = {
+    id: made.id,
+    workspace_id: workspace.id,
+    connection_id: made.connection_id,
+    platform: "signal",
+    is_active: true,
+  };
+  assertEquals(await find(made.api_secret), [found]);
+  assertEquals(await find("wrong"), []);
+  const second = await rotate(workspace, made.id);
+  assertEquals(await find(made.api_secret), [found]);
+  assertEquals(await find(second.api_secret), [found]);
+  await database.service`
+    update private.connection_secrets set previous_expires_at = now() where connection_id = ${made.id}`;
+  assertEquals(await find(made.api_secret), []);
+  // By an index, however many secrets there are.
+  const plan = await database.sql.begin(async (sql) => {
+    await sql`set local enable_seqscan = off`;
+    const rows = await sql`
+      explain select from private.connection_secrets
+      where previous_secret_sha256 = '\\x00' and previous_expires_at > now()`;
+    return rows.map((row) => row["QUERY PLAN"]).join("\n");
+  });
+  assertMatch(plan, /connection_secrets_previous_secret_sha256_idx/);
 });
 
 Deno.test("names, platforms and numbers that cannot be are refused", async () => {

@@ -1,6 +1,6 @@
 /**
- * Postgres is killed in the middle of a load: what was acknowledged is there exactly once, and sending
- * everything again completes the rest.
+ * Postgres is killed in the middle of a load that is indexed at the same time: what was acknowledged is there
+ * exactly once and found by a search, and sending everything again completes the rest.
  *
  * @module
  */
@@ -10,17 +10,11 @@ import { join } from "node:path";
 import type postgres from "postgres";
 import { findFreePort } from "../../local/ports.ts";
 import { asRole, SUPERUSER } from "../../local/postgres/roles.ts";
-import { connect, size, type Sql } from "../support/database.ts";
-import {
-  conversation,
-  ingest,
-  messages,
-  readThread,
-  type TestConversation,
-  threadFaults,
-} from "../support/messages.ts";
-import { Random } from "../support/messages_model.ts";
-import { type Connection, createConnection, createWorkspace } from "../support/people.ts";
+import { become, connect, size } from "../support/database.ts";
+import { indexAll, indexFaults } from "../support/message_index.ts";
+import { checkLoad, connectToMortal, Load } from "../support/load.ts";
+import { conversation, type TestMessage } from "../support/messages.ts";
+import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 import { type Stack, startStack } from "../../local/spawn_stack.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
@@ -40,16 +34,6 @@ async function startPersistentStack(root: string): Promise<Stack> {
   await Deno.copyFile(join(REPOSITORY, "supabase/seed.sql"), join(folder, "seed.sql"));
   await Deno.writeTextFile(join(folder, "config.toml"), `[db]\nport = ${findFreePort()}\n`);
   return await startStack({ workdir: root, args: ["--port", "0"] });
-}
-
-/**
- * A pool of one session, on a server that is about to die.
- *
- * It does not ask for the types of arrays when it connects: if the server dies on that question,
- * postgres.js 3.4.9 rejects a promise later that no caller can catch, and the whole file fails.
- */
-function connectToMortal(url: string): postgres.Sql {
-  return connect(url, { max: 1, connect_timeout: 2, fetch_types: false });
 }
 
 /**
@@ -88,72 +72,65 @@ async function serverPid(url: string): Promise<number> {
   return row!.pid;
 }
 
-interface Load {
-  acknowledged: TestConversation[];
-  unacknowledged: TestConversation[][];
-}
+/** What is killed: the server, a session that stores, or the one that indexes. */
+const VICTIMS = ["server", "writer", "indexer"] as const;
+type Victim = typeof VICTIMS[number];
 
-/** Sends batches from several sessions, and kills one of them or the server in the middle. */
+/** Sends batches from several sessions while another one indexes, and kills one of them or the server in the middle. */
 async function loadAndKill(
   url: string,
-  connection: Connection,
-  targets: TestConversation[],
-  isWholeServer: boolean,
-): Promise<Load & { sql: postgres.Sql }> {
-  const acknowledged: TestConversation[] = [];
-  const inFlight = new Set<TestConversation[]>();
-  let batches = 0;
+  load: Load,
+  victim: Victim,
+): Promise<postgres.Sql> {
   const pools: postgres.Sql[] = [];
   const sessions: number[] = [];
   const server = await serverPid(url);
-  for (let writer = 0; writer < WRITERS; writer++) {
+  // The last one indexes.
+  for (let session = 0; session <= WRITERS; session++) {
     const pool = connectToMortal(url);
     pools.push(pool);
     const [row] = await pool<{ session: number }[]>`select pg_backend_pid() as session`;
     sessions.push(row!.session);
     await pool`set role service_role`;
   }
-  const { promise: enough, resolve } = Promise.withResolvers<void>();
-  const writers = pools.map(async (pool, writer) => {
-    const random = new Random(Date.now() + writer);
-    // Until it is cut off: sessions outlive the kill for a moment, and answer what they have begun.
-    for (;;) {
-      const batch = random.shuffle(targets).slice(0, 5).map((each) => ({
-        ...each,
-        messages: messages(1 + random.below(20), random.below(10_000)),
-      }));
-      inFlight.add(batch);
-      const rows = await ingest(pool, connection, batch);
-      assertEquals(rows.filter((row) => row.error !== null), []);
-      inFlight.delete(batch);
-      acknowledged.push(...batch);
-      if (++batches === BATCHES_BEFORE_KILL) resolve();
-    }
-  });
-  const failed = Promise.all(writers);
+  const enough = load.untilAcknowledged(BATCHES_BEFORE_KILL);
+  const indexer = pools[WRITERS]!;
+  const index = async () => {
+    for (;;) await indexer`select from public.index_messages(50, '-1 second')`;
+  };
+  // Until they are cut off: sessions outlive the kill for a moment, and answer what they have begun.
+  const writers = pools.slice(0, WRITERS).map((pool, writer) =>
+    load.send(pool, Date.now() + writer)
+  );
+  const failed = Promise.all([...writers, index()]);
   // After the kill they all fail; before it, one that does ends the test.
   failed.catch(() => {});
   await Promise.race([enough, failed]);
-  Deno.kill(isWholeServer ? server : sessions[0]!, "SIGKILL");
+  const killed = { server, writer: sessions[0]!, indexer: sessions[WRITERS]! };
+  Deno.kill(killed[victim], "SIGKILL");
 
   const sql = await reconnect(url, sessions[1]!);
-  // A call without an answer by now will get none.
-  const load = { acknowledged: [...acknowledged], unacknowledged: [...inFlight] };
   for (const pool of pools) pool.end({ timeout: 0 }).catch(() => {});
-  assert(load.unacknowledged.length > 0, "the kill came in the middle");
-  return { ...load, sql };
+  return sql;
 }
 
-async function storedIds(sql: Sql, targets: TestConversation[]): Promise<Map<string, string[]>> {
-  const rows = await sql<{ id: string; external: string }[]>`
-    select id, external_conversation_id as external from public.conversations
-    where external_conversation_id = any (${targets.map((each) => each.external_conversation_id)})`;
-  const found = new Map<string, string[]>();
-  for (const { id, external } of rows) {
-    assertEquals(await threadFaults(sql, id), []);
-    found.set(external, (await readThread(sql, id)).map((each) => each.id));
-  }
-  return found;
+/** Which of some messages a search does not find: each has a text of its own. */
+async function unfoundIds(
+  sql: postgres.Sql,
+  workspace: Workspace,
+  sought: readonly TestMessage[],
+): Promise<string[]> {
+  return await sql.begin(async (member) => {
+    await become(member, { userId: workspace.viewer });
+    const rows = await member<{ id: string }[]>`
+      select sought.id
+      from jsonb_to_recordset(${member.json(sought as never)}) as sought (id text, content text)
+      where not exists (
+        select from public.search_messages(${workspace.id}, '"' || sought.content || '"', max_messages => 100) as hit
+        where hit.message_id = sought.id
+      )`;
+    return rows.map(({ id }) => id);
+  });
 }
 
 Deno.test("Postgres or a session of it is killed in the middle of a load", async (t) => {
@@ -161,45 +138,36 @@ Deno.test("Postgres or a session of it is killed in the middle of a load", async
   const stack = await startPersistentStack(root);
   try {
     const url = stack.info.db_url;
-    for (let round = 0; round < size(2, 12); round++) {
-      const isWholeServer = round % 2 === 0;
+    for (let round = 0; round < size(3, 15); round++) {
+      const victim = VICTIMS[round % 3]!;
       await t.step(
-        `round ${round + 1}: ${isWholeServer ? "the server" : "a session"}`,
+        `round ${round + 1}: the ${victim}`,
         async () => {
           const sql = connect(url, { max: 1 });
           const [settings] = await sql`
             select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit`;
           assertEquals(settings, { fsync: "on", commit: "on" });
-          const connection = await createConnection(sql, await createWorkspace(sql));
+          const workspace = await createWorkspace(sql);
+          const connection = await createConnection(sql, workspace);
           await sql.end();
           const targets = Array.from({ length: 10 }, () => conversation());
-          const load = await loadAndKill(url, connection, targets, isWholeServer);
+          const load = new Load(connection, targets);
+          const after = await loadAndKill(url, load, victim);
           await using cleanup = new AsyncDisposableStack();
-          cleanup.defer(() => load.sql.end());
+          cleanup.defer(() => after.end());
+          // A call without an answer by now will get none.
+          const { acknowledged, unacknowledged } = load;
+          assert(unacknowledged.length > 0, "the kill came in the middle");
 
-          const stored = await storedIds(load.sql, targets);
-          const missing = load.acknowledged.flatMap((each) => {
-            const known = new Set(stored.get(each.external_conversation_id));
-            return each.messages.filter(({ id }) => !known.has(id));
-          });
-          assertEquals(missing, [], "every acknowledged message is there");
-          for (const batch of load.unacknowledged) {
-            const kept = batch.flatMap((each) => {
-              const known = new Set(stored.get(each.external_conversation_id));
-              return each.messages.map(({ id }) => known.has(id));
-            });
-            assertEquals(new Set(kept).size, 1, "a batch is stored as a whole or not at all");
-          }
-
-          const everything = [...load.acknowledged, ...load.unacknowledged.flat()];
-          const rows = await ingest(load.sql, connection, everything);
-          assertEquals(rows.filter((row) => row.error !== null), []);
-          const complete = await storedIds(load.sql, targets);
-          for (const [external, ids] of complete) {
-            const sent = everything.filter((each) => each.external_conversation_id === external)
-              .flatMap((each) => each.messages.map(({ id }) => id));
-            assertEquals(ids.toSorted(), [...new Set(sent)].sort());
-          }
+          const samples = acknowledged.flat().slice(-50).map((each) => each.messages[0]!);
+          assertEquals(
+            await unfoundIds(after, workspace, samples),
+            [],
+            "what was acknowledged is found",
+          );
+          await checkLoad(after, connection, targets, acknowledged, unacknowledged);
+          await indexAll(after, workspace.id);
+          assertEquals(await indexFaults(after, workspace.id), { missing: 0, surplus: 0 });
         },
       );
     }

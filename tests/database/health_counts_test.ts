@@ -46,6 +46,9 @@ async function fill(sql: Sql, workspace: Workspace, amount: number): Promise<voi
     const connection = await createConnection(sql, workspace);
     const number = uniqueNumber().slice(1);
     await sql`update public.connections set phone_number_id = ${number} where id = ${connection.id}`;
+    await sql`
+      update public.connections set number_claimed_at = now() - interval '1 day'
+      where id = ${connection.id}`;
     const [stored] = await ingest(sql, connection, [
       conversation({
         messages: [message()],
@@ -53,6 +56,7 @@ async function fill(sql: Sql, workspace: Workspace, amount: number): Promise<voi
       }),
     ]);
     const conversationId = stored!.id!;
+    await sql`select private.ensure_webhook_days(array[now() - interval '1 hour'])`;
     await sql`
       insert into private.webhook_events (phone_number_id, body, elements, state, received_at)
       select ${number}, '', '[]', state, now() - interval '1 hour'
@@ -164,7 +168,7 @@ Deno.test("facts of the installation are the same for owners and the service", a
   });
 });
 
-Deno.test("events of a number are those of the workspace that had it when they arrived", async () => {
+Deno.test("events of a number count for the connection that had it when they arrived", async () => {
   const [former, present] = [
     await createWorkspace(database.sql),
     await createWorkspace(database.sql),
@@ -190,7 +194,7 @@ Deno.test("events of a number are those of the workspace that had it when they a
       return [countOf(checks, "webhook events"), card!.failed];
     };
     await give(former);
-    await event("1 minute");
+    await event("0 s");
     assertEquals(await eventsOf(former), [1, 1]);
     await give(present);
     assertEquals(await eventsOf(present), [0, 0]);

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { size, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
+import { type Json, size, sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
 import {
   at,
   conversation,
@@ -429,6 +429,44 @@ const EVENTS: Record<
     ],
     result: { reactions: [{ sender: "ann", emoji: null, reacted_at: at(2), id: "a" }] },
   },
+  "edits": {
+    events: [
+      { m: { content: "first" } },
+      { edit: { content: "second", edited_at: at(2) } },
+      { edit: { content: "third", edited_at: at(3) } },
+      { edit: { content: "of the same instant", edited_at: at(3) } },
+      { status: "read", status_at: at(9) },
+    ],
+    result: {
+      content: "third",
+      edited_at: at(3),
+      original_content: "first",
+      status: "read",
+      status_at: at(9),
+      reactions: [],
+    },
+  },
+  "a deletion": {
+    events: [
+      { m: { content: "not for you", type: "image", metadata: { note: "private" } } },
+      { deleted_at: at(5), media_url: "https://example.com/a.jpg" },
+      { edit: { content: "nor this", edited_at: at(6) } },
+      { deleted_at: at(4) },
+      {
+        status: "read",
+        status_at: at(3),
+        reactions: [{ sender: "a", emoji: "1", reacted_at: at(2) }],
+      },
+    ],
+    result: {
+      type: "image",
+      content: "",
+      deleted_at: at(4),
+      status: "read",
+      status_at: at(3),
+      reactions: [],
+    },
+  },
   "everything at once, with media that came late": {
     events: [
       { m: { reactions: [{ sender: "zoe", emoji: "✅", reacted_at: at(1) }] } },
@@ -527,6 +565,191 @@ Deno.test("changes of a message that is never sent wait, once each", async () =>
   const waiting = await service`
     select message_id, change from private.waiting_updates where conversation_id = ${id}`;
   assertEquals([...waiting], [{ message_id: "missing", change: changes[0] }]);
+});
+
+Deno.test("changes alone create no conversation, and wait for the one that has their message", async (t) => {
+  const { sql, service } = database;
+  for (const platform of ["whatsapp", "telegram"]) {
+    await t.step(platform, async () => {
+      const connection = await createConnection(sql, await createWorkspace(sql), { platform });
+      const given = message();
+      const target = conversation({
+        changes: [{ message_id: given.id, status: "read", status_at: at(1) }],
+      });
+      for (let repeat = 0; repeat < 2; repeat++) {
+        const [row] = await ingest(service, connection, [target]);
+        assertEquals([row!.outcome, row!.id], ["no_new_messages", null]);
+      }
+      // On Telegram, ids are unique only within a conversation.
+      const other = conversation({ messages: [message({ ...given, content: "of another" })] });
+      const isNamed = platform === "telegram";
+      if (isNamed) await ingestOne(service, connection, other);
+      const id = await ingestOne(service, connection, {
+        ...target,
+        messages: [given],
+        changes: [],
+      });
+      assertEquals(await readThread(service, id), [{
+        ...given,
+        status: "read",
+        status_at: at(1),
+      }]);
+      const [waiting] = await service`
+        select count(*)::integer as count from private.waiting_updates
+        where workspace_id = ${connection.workspace_id}`;
+      assertEquals(waiting!.count, 0);
+    });
+  }
+});
+
+Deno.test("a change finds its message by its id alone, wherever it lies", async (t) => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  const connection = await createConnection(sql, workspace, { platform: "whatsapp" });
+  const stranger = await createConnection(sql, await createWorkspace(sql), {
+    platform: "whatsapp",
+  });
+  const change = (changes: Record<string, unknown>[], to = connection) =>
+    service`select * from public.apply_message_changes(${to.id}, ${sql.json(changes as Json)})`;
+  const given = messages(120);
+  const target = conversation({ messages: given });
+  const id = await ingestOne(service, connection, target);
+  const same = await ingestOne(service, stranger, conversation({ messages: [given[3]!] }));
+  const edit = (content: string, seconds: number) => ({
+    edit: { content, edited_at: at(seconds) },
+  });
+
+  await t.step("in the head and in the archive", async () => {
+    assertEquals(
+      [
+        ...await change([
+          { message_id: given[3]!.id, ...edit("new", 500) },
+          { message_id: given[119]!.id, deleted_at: at(600) },
+          { message_id: "never seen", ...edit("x", 1) },
+        ]),
+      ],
+      [
+        { message_id: given[3]!.id, outcome: "applied", error: null },
+        { message_id: given[119]!.id, outcome: "applied", error: null },
+        { message_id: "never seen", outcome: "waiting", error: null },
+      ],
+    );
+    const thread = await readThread(service, id);
+    assertEquals([thread[3]!.content, thread[3]!.original_content], ["new", given[3]!.content]);
+    assertEquals([thread[119]!.content, thread[119]!.deleted_at], ["", at(600)]);
+    assertEquals(await threadFaults(service, id), []);
+    assertEquals((await readConversation(service, id)).last_message_preview, "[deleted]");
+    assertEquals((await readThread(service, same))[0]!.content, given[3]!.content);
+  });
+  await t.step("where two conversations have the id, it must name one", async () => {
+    const twice = message();
+    const first = conversation({ messages: [twice] });
+    const second = conversation({ messages: [twice] });
+    const firstId = await ingestOne(service, connection, first);
+    const secondId = await ingestOne(service, connection, second);
+    const named = { external_conversation_id: second.external_conversation_id };
+    assertEquals(
+      (await change([
+        { message_id: twice.id, ...edit("which?", 1) },
+        { message_id: twice.id, ...edit("this", 2), ...named },
+      ])).map((row) => [row.outcome, row.error]),
+      [["error", "ambiguous_message"], ["applied", null]],
+    );
+    assertEquals((await readThread(service, firstId))[0]!.content, twice.content);
+    assertEquals((await readThread(service, secondId))[0]!.content, "this");
+  });
+  await t.step(
+    "a change that came in the same moment as its message is applied later",
+    async () => {
+      const late = message();
+      // As if neither transaction had seen the other.
+      await change([{ message_id: late.id, ...edit("in time", 1) }]);
+      const waiting = await sql`
+      delete from private.waiting_updates
+      where workspace_id = ${connection.workspace_id} and message_id = ${late.id}
+      returning workspace_id, message_id, message_digest, change`;
+      const lateId = await ingestOne(service, connection, conversation({ messages: [late] }));
+      await sql`insert into private.waiting_updates ${sql(waiting)}`;
+      const settle = () => service`select public.settle_waiting_updates() as count`;
+      assertEquals([...await settle(), ...await settle()], [{ count: 1 }, { count: 0 }]);
+      assertEquals((await readThread(service, lateId))[0]!.content, "in time");
+    },
+  );
+});
+
+Deno.test("a workspace can keep what its customers delete", async () => {
+  const { sql, service } = database;
+  const workspace = await createWorkspace(sql);
+  await sql`update public.workspaces set keeps_deleted_messages = true where id = ${workspace.id}`;
+  const connection = await createConnection(sql, workspace, { platform: "whatsapp" });
+  const given = message({ content: "regretted" });
+  const target = conversation({ messages: [given] });
+  const id = await ingestOne(service, connection, target);
+  const changes = [{ message_id: given.id, deleted_at: at(9) }];
+  await ingest(service, connection, [{ ...target, messages: [], changes }]);
+  assertEquals(await readThread(service, id), [{ ...given, deleted_at: at(9) }]);
+  assertEquals((await readConversation(service, id)).last_message_preview, "regretted");
+});
+
+Deno.test("the list shows the newer text of its message", async () => {
+  const { service } = database;
+  const connection = await whatsapp();
+  const given = messages(2).map((each) => ({ ...each, content: "the same" }));
+  const target = conversation({ messages: given });
+  const id = await ingestOne(service, connection, target);
+  const preview = async (index: number, content: string) => {
+    const edit = { content, edited_at: at(100 + index) };
+    const changes = [{ message_id: given[index]!.id, edit }];
+    await ingest(service, connection, [{ ...target, messages: [], changes }]);
+    return (await readConversation(service, id)).last_message_preview;
+  };
+  assertEquals([await preview(0, "older"), await preview(1, "newer")], ["the same", "newer"]);
+});
+
+Deno.test("of the reactions of a message the newest thousand are kept", async () => {
+  const { service } = database;
+  const connection = await whatsapp();
+  const given = message();
+  const target = conversation({ messages: [given] });
+  const id = await ingestOne(service, connection, target);
+  const reactions = Array.from({ length: 3000 }, (_, index) => ({
+    sender: `member ${index % 1500}`,
+    emoji: "👍",
+    reacted_at: at(index),
+  }));
+  for (
+    const changes of [
+      reactions.map((reaction) => ({ message_id: given.id, reactions: [reaction] })),
+      [{ message_id: given.id, reactions: reactions.slice(0, 2000) }],
+    ]
+  ) {
+    // Within the 8 seconds that the role has.
+    const [row] = await ingest(service, connection, [{ ...target, messages: [], changes }]);
+    assertEquals(row!.error, null);
+    const kept = (await readThread(service, id))[0]!.reactions as typeof reactions;
+    assertEquals(
+      kept.toSorted((a, b) => Date.parse(a.reacted_at) - Date.parse(b.reacted_at)),
+      reactions.slice(2000),
+    );
+  }
+});
+
+Deno.test("history comes oldest first between messages that are there, however much of it", async () => {
+  const { service } = database;
+  const connection = await whatsapp();
+  const total = size(3_000, 150_000);
+  const target = conversation({ messages: messages(120, total + 1000) });
+  const id = await ingestOne(service, connection, target);
+  await ingest(service, connection, [{ ...target, messages: messages(120, -1000) }]);
+  for (let first = 0; first < total; first += 25) {
+    const [row] = await ingest(service, connection, [{
+      ...target,
+      messages: messages(25, first),
+      is_history: true,
+    }]);
+    assertEquals([row!.error, row!.messages_added], [null, 25], `after ${first} messages`);
+  }
+  assertEquals(await threadFaults(service, id), []);
 });
 
 Deno.test("a change in the batch that brings its message", async () => {
@@ -880,6 +1103,8 @@ Deno.test("a conversation stays when its connection is deleted", async () => {
   const target = conversation({ messages: messages(1) });
   const id = await ingestOne(service, connection, target);
   await service`delete from public.connections where id = ${connection.id}`;
+  const [forgotten] = await service`select public.forget_connections() as count`;
+  assertEquals(forgotten!.count, 1);
   assertEquals((await readConversation(service, id)).connection_id, null);
   assertEquals(await readThread(service, id), target.messages);
 });

@@ -25,7 +25,8 @@ Deno.test("of all that is said about a copy, the best holds, and of that the lat
       database.service.json(order)
     }) with ordinality as item (value, place)
           order by item.place
-        )
+        ),
+        false
       ) -> 'metadata' as metadata`;
     assertEquals(row!.metadata, { kapso_type: "image", media: media("stored", 4) });
   }
@@ -33,7 +34,8 @@ Deno.test("of all that is said about a copy, the best holds, and of that the lat
   const [row] = await database.service<{ changed: unknown }[]>`
     select private.change_message(
       '{"id": "m", "metadata": {"media": {"state": 7, "at": "yesterday"}}}',
-      array['{"media": {"state": "linked", "at": "2026-03-02T09:00:00.000Z"}}'::jsonb]
+      array['{"media": {"state": "linked", "at": "2026-03-02T09:00:00.000Z"}}'::jsonb],
+      false
     ) #>> '{metadata,media,state}' as changed`;
   assertEquals(row!.changed, "linked");
 });

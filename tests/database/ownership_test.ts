@@ -1,16 +1,31 @@
 /**
- * Who owns a workspace: its data stay when accounts go, and it changes hands.
+ * What belongs together: a workspace keeps its data when accounts go, and it changes hands; a contact and a number have
+ * one conversation, under any key.
  *
  * @module
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { become, type Sql, useDatabase } from "../support/database.ts";
-import { conversation, ingest, messages } from "../support/messages.ts";
+import { become, size, type Sql, useDatabase } from "../support/database.ts";
 import {
+  at,
+  conversation,
+  ingest,
+  ingestOne,
+  message,
+  messages,
+  readConversation,
+  readThread,
+  type TestConversation,
+  threadFaults,
+} from "../support/messages.ts";
+import {
+  claimNumber,
   createConnection,
   createUser,
   createWorkspace,
+  unique,
+  uniqueNumber,
   type Workspace,
 } from "../support/people.ts";
 
@@ -172,4 +187,197 @@ Deno.test("two accounts that go at once leave the workspace to the member who st
     [workspace.viewer!]: "viewer",
   });
   assertEquals(await countOf(workspace), [2, 1]);
+});
+
+/** Runs `deno task merge:conversations`, and returns what it prints. */
+async function mergeConversations(...args: string[]): Promise<string> {
+  const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "cli/conversations/main.ts", ...args],
+    env: { SUPABASE_URL: database.info.api_url, SUPABASE_SECRET_KEY: database.info.secret_key },
+  }).output();
+  assertEquals([success, new TextDecoder().decode(stderr)], [true, ""]);
+  return new TextDecoder().decode(stdout);
+}
+
+/** A number at Kapso, and a contact of it. */
+async function numberAndContact() {
+  const workspace = await createWorkspace(database.sql);
+  const connection = await createConnection(database.sql, workspace);
+  const phoneNumberId = uniqueNumber().replace("+", "9");
+  await claimNumber(database.sql, connection, phoneNumberId);
+  const phone = uniqueNumber();
+  const digits = phone.slice(1);
+  const of = (key: string, extra: Partial<TestConversation> = {}) =>
+    conversation({
+      external_conversation_id: key,
+      participant_identifier: phone,
+      messages: [message()],
+      ...extra,
+    });
+  const keys = {
+    kapso: `${phoneNumberId}:${digits}`,
+    bridge: `${digits}@s.whatsapp.net`,
+    import: digits,
+    prefixed: `62811000111:${digits}`,
+  };
+  return { workspace, connection, phoneNumberId, phone, of, keys };
+}
+
+Deno.test("a contact and a number have one conversation, with any key first", async () => {
+  const { service, sql } = database;
+  for (const first of ["kapso", "bridge", "import", "prefixed"] as const) {
+    const { workspace, connection, of, keys } = await numberAndContact();
+    const id = await ingestOne(service, connection, of(keys[first]));
+    for (const key of Object.values(keys)) {
+      assertEquals(await ingestOne(service, connection, of(key)), id, `${first}, then ${key}`);
+    }
+    assertEquals((await readConversation(service, id)).message_count, 5);
+    const answering = await as(workspace.owner, async (owner) => {
+      const [row] = await owner`select public.conversation_answering(${id}) as answering`;
+      return row!.answering;
+    });
+    assertEquals([answering.refusal, answering.connection_id], [null, connection.id], first);
+    // All of a batch at once.
+    const other = await numberAndContact();
+    const rows = await ingest(
+      service,
+      other.connection,
+      Object.values(other.keys).map((key) => other.of(key)),
+    );
+    assertEquals(new Set(rows.map((row) => row.id)).size, 1);
+    assertEquals(rows.map((row) => row.messages_added), [1, 1, 1, 1]);
+  }
+  // A group, another number of the workspace and another contact have conversations of their own.
+  const { workspace, connection, of, keys } = await numberAndContact();
+  const second = await createConnection(sql, workspace);
+  await claimNumber(sql, second, uniqueNumber().replace("+", "8"));
+  const ids = [
+    await ingestOne(service, connection, of(keys.kapso)),
+    await ingestOne(service, connection, of("120363021234567890@g.us")),
+    await ingestOne(service, connection, of(uniqueNumber().slice(1))),
+    await ingestOne(service, second, of(keys.import)),
+  ];
+  assertEquals(new Set(ids).size, 4);
+});
+
+Deno.test("two first messages of a contact at once, under two keys, create one conversation", async () => {
+  const { service, sql } = database;
+  for (let round = 0; round < size(5, 50); round++) {
+    const { workspace, connection, of, keys } = await numberAndContact();
+    await Promise.all(
+      [keys.kapso, keys.bridge, keys.import, keys.kapso].map((key) =>
+        ingest(service, connection, [of(key)])
+      ),
+    );
+    const rows = await sql`
+      select message_count from public.conversations where workspace_id = ${workspace.id}`;
+    assertEquals(rows.map((row) => row.message_count), [4]);
+  }
+});
+
+Deno.test("why a conversation cannot be answered", async () => {
+  const { service, sql } = database;
+  const { workspace, connection, of, keys, phone } = await numberAndContact();
+  const answering = (id: string, role: "owner" | "viewer" = "viewer") =>
+    as(workspace[role], async (member) => {
+      const [row] = await member`select public.conversation_answering(${id}) as answering`;
+      return row!.answering;
+    });
+  const id = await ingestOne(
+    service,
+    connection,
+    of(keys.kapso, { messages: [message({ sent_at: at(0) })] }),
+  );
+  assertEquals(await answering(id), {
+    refusal: null,
+    connection_id: connection.id,
+    window_ends_at: "2026-01-02T00:00:00+00:00",
+  });
+  const bare = await createConnection(sql, workspace);
+  const foreign = conversation({
+    external_conversation_id: unique(),
+    participant_identifier: phone,
+  });
+  assertEquals(
+    (await answering(await ingestOne(service, bare, foreign))).refusal,
+    "connection_not_ready",
+  );
+  const telegram = await createConnection(sql, workspace, { platform: "telegram" });
+  assertEquals(
+    (await answering(await ingestOne(service, telegram, conversation()))).refusal,
+    "platform_without_sending",
+  );
+  await sql`update public.connections set is_active = false where id = ${connection.id}`;
+  assertEquals((await answering(id)).refusal, "connection_not_ready");
+});
+
+Deno.test("conversations that exist twice are found and merged, and nothing is lost", async () => {
+  const { service, sql } = database;
+  const { workspace, connection, of, keys } = await numberAndContact();
+  const shared = messages(4, 50);
+  const kept = messages(130, 0);
+  const merged = messages(160, 20);
+  const id = await ingestOne(
+    service,
+    connection,
+    of(keys.kapso, { messages: [...kept, ...shared], participant_name: "Ana" }),
+  );
+  // As they were stored before both were names of one conversation.
+  await sql`delete from private.thread_aliases where conversation_id = ${id}`;
+  await sql`update public.conversations set external_conversation_id = 'away' where id = ${id}`;
+  const read = shared.map((each) => ({ ...each, status: "read", status_at: at(99) }));
+  const other = await ingestOne(
+    service,
+    connection,
+    of(keys.bridge, { messages: [...merged, ...read] }),
+  );
+  await sql`delete from private.thread_aliases where conversation_id = ${other}`;
+  await sql`update public.conversations set external_conversation_id = ${keys.kapso} where id = ${id}`;
+  await sql`
+    insert into private.media_copies
+      (conversation_id, message_id, workspace_id, connection_id, message_type, sent_at, state, path)
+    values (${other}, ${
+    merged[3]!.id
+  }, ${workspace.id}, ${connection.id}, 'image', now(), 'stored', 'a/b/c.jpg')`;
+  const unread = (await readConversation(service, id)).unread_count +
+    (await readConversation(service, other)).unread_count;
+
+  const found = await service`
+    select keep_id, merge_id, messages_to_move
+    from public.find_double_conversations(${workspace.id})`;
+  assertEquals([...found], [{ keep_id: id, merge_id: other, messages_to_move: 164 }]);
+  const name = `whatsapp ${other} into ${id}`;
+  assertEquals(
+    await mergeConversations(workspace.id, "--dry-run"),
+    `${name}: up to 164 messages\n1 conversation to merge.\n`,
+  );
+  // As if the command was stopped after a step.
+  const [step] = await service`
+    select * from public.merge_conversations(${workspace.id}, ${id}, ${other}, 100)`;
+  assertEquals(step, { messages_moved: 100, is_done: false });
+  assertEquals(await threadFaults(service, id), []);
+  assertEquals(
+    await mergeConversations(workspace.id),
+    `${name}: 60 messages moved\n1 conversation merged.\n`,
+  );
+  assertEquals(await threadFaults(service, id), []);
+  const thread = await readThread(service, id);
+  assertEquals(
+    thread.map((each) => each.id).toSorted(),
+    [...kept, ...merged, ...shared].map((each) => each.id).toSorted(),
+  );
+  assertEquals(thread.filter((each) => each.status === "read").length, 4);
+  const row = await readConversation(service, id);
+  assertEquals([row.participant_name, row.unread_count, row.message_count], ["Ana", unread, 294]);
+  const [media] = await service`
+    select copy_path from public.message_source(${id}, ${merged[3]!.id})`;
+  assertEquals(media!.copy_path, "a/b/c.jpg");
+  // Both keys lead there from now on.
+  for (const key of [keys.bridge, keys.kapso]) {
+    assertEquals(await ingestOne(service, connection, of(key)), id);
+  }
+  assertEquals(
+    (await service`select from public.find_double_conversations(${workspace.id})`).count,
+    0,
+  );
 });

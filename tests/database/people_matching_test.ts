@@ -13,7 +13,9 @@ import {
   Metadata,
   parsePhoneNumberWithError,
 } from "libphonenumber-js/max";
+import { generatePhoneData, PHONE_DATA_PATH } from "../../cli/phone_data.ts";
 import { asRole, SUPERUSER } from "../../local/postgres/roles.ts";
+import { phoneDigits } from "../../supabase/functions/_shared/phone/digits.ts";
 import { connect, useDatabase } from "../support/database.ts";
 import { conversation, ingest, ingestOne, readConversation } from "../support/messages.ts";
 import { Random } from "../support/messages_model.ts";
@@ -219,6 +221,136 @@ const NUMBERS: Record<string, NumberCase[]> = {
     { country: "CN", phone: "138 1234 5678", same: ["8613812345678"] },
     { country: "ZA", phone: "082 123 4567", same: ["27821234567"] },
     { country: "AE", phone: "050 123 4567", same: ["971501234567"] },
+  ],
+  "extensions, labels and digits of other scripts": [
+    { country: "US", phone: "+1 (415) 555-2671 x12", same: ["14155552671", "4155552671"] },
+    {
+      country: "US",
+      phone: "415.555.2671 ext. 12",
+      same: ["14155552671"],
+      other: ["415555267112"],
+    },
+    { country: "US", phone: "tel:+1-415-555-2671;ext=12", same: ["14155552671"] },
+    { country: "US", phone: "(415) 555-2671, extension 1234#", same: ["14155552671"] },
+    { country: "US", phone: "4155552671,,12", same: ["14155552671"] },
+    { country: "RU", phone: "8 (912) 345-67-89 доб. 5", same: ["79123456789"] },
+    {
+      country: "US",
+      phone: "+1 415 555 2671",
+      same: ["tel:+1-415-555-2671;ext=12", "4155552671x12"],
+    },
+    { country: "ID", phone: "+62 812 3456 7890 (WA)", same: ["6281234567890"] },
+    { country: "ID", phone: "Telp.0812-3456-7890", same: ["6281234567890"] },
+    { country: "ID", phone: "https://wa.me/6281234567890", same: ["6281234567890"] },
+    { country: "SA", phone: "+٩٦٦ ٥٠ ١٢٣ ٤٥٦٧", same: ["966501234567"] },
+    { country: "SA", phone: "٠٥٠١٢٣٤٥٦٧", same: ["966501234567", "٠٥٠١٢٣٤٥٦٧"] },
+    { country: "IR", phone: "۰۹۱۲ ۳۴۵ ۶۷۸۹", same: ["989123456789"] },
+    { country: "IN", phone: "९८७६५ ४३२१०", same: ["919876543210"] },
+    { country: "JP", phone: "０９０－１２３４－５６７８", same: ["819012345678"] },
+    { country: "TH", phone: "๐๘๑ ๒๓๔ ๕๖๗๘", same: ["66812345678"] },
+  ],
+  "two numbers in one field": [
+    {
+      country: "ID",
+      phone: "0812 3456 7890 / 0813 1111 2222",
+      same: ["6281234567890", "6281311112222", "081311112222"],
+      other: ["6281311112223", "0812345678900813"],
+    },
+    {
+      country: "ID",
+      phone: "+6281234567890, +6281311112222",
+      same: ["6281234567890", "6281311112222"],
+    },
+    { country: "ID", phone: "+62 812 3456 7890+62 813 1111 2222", same: ["6281311112222"] },
+    { country: "ID", phone: "081234567890 081311112222", same: ["6281234567890", "6281311112222"] },
+    {
+      country: "ID",
+      phone: "0812 3456 7890\n0813 1111 2222",
+      same: ["6281234567890", "6281311112222"],
+    },
+    {
+      country: "ID",
+      phone: "HP 081234567890, rumah 0213456789",
+      same: ["6281234567890", "62213456789"],
+    },
+    {
+      country: "US",
+      phone: "415-555-2671 x1; 510-555-2672 x2",
+      same: ["14155552671", "15105552672"],
+    },
+    // The second number without its country code, by its last ten digits.
+    {
+      country: null,
+      phone: "+44 7911 123456 / 07700 900123",
+      same: ["447911123456", "447700900123"],
+    },
+    {
+      country: "BR",
+      phone: "(11) 98888-7777 / (21) 98888-6666",
+      same: ["551188887777", "552188886666"],
+    },
+    // A slash inside a number.
+    { country: "DE", phone: "+49 (0) 151/234 567 89", same: ["4915123456789"] },
+    { country: "DE", phone: "0049 3301/1234567", same: ["4933011234567"], other: ["1234567"] },
+  ],
+  "vanity numbers, whose letters are letters": [
+    { country: "US", phone: "1-800-FLOWERS", other: ["1800", "18003569377", "1-800-FLOWERS"] },
+    { country: "US", phone: "1-800-555-TELL", other: ["1800555", "1800555@s.whatsapp.net"] },
+  ],
+  "addresses of WhatsApp in every form": [
+    {
+      country: "ID",
+      phone: "+62 812 3456 7890",
+      same: [
+        "6281234567890@hosted",
+        "6281234567890@S.WHATSAPP.NET",
+        "6281234567890@C.US",
+        "6281234567890.0:7@s.whatsapp.net",
+        "6281234567890_1:7@s.whatsapp.net",
+        "6281234567890:99@hosted",
+        " 6281234567890:7@s.whatsapp.net ",
+        "WhatsApp:+62 812 3456 7890",
+      ],
+      other: [
+        "6281234567890@hosted.lid",
+        "6281234567890@LID",
+        "6281234567890@G.US",
+        "bsuid:6281234567890",
+        "group:6281234567890",
+        "conversation:6281234567890",
+      ],
+    },
+  ],
+  "Ivory Coast, renumbered in 2021": [
+    {
+      country: "CI",
+      phone: "+225 07 08 12 34 56",
+      same: ["22508123456", "0708123456"],
+      other: ["2250508123456", "2250108123456"],
+    },
+    { country: "CI", phone: "08 12 34 56", same: ["2250708123456"], other: ["2250508123456"] },
+    { country: null, phone: "+225 45 12 34 56", same: ["2250545123456"], other: ["2250745123456"] },
+    { country: "CI", phone: "+225 05 45 12 34 56", same: ["22545123456"] },
+    { country: "CI", phone: "+225 01 02 12 34 56", same: ["22502123456", "0102123456"] },
+    { country: "CI", phone: "+225 20 21 22 23", same: ["2252720212223"], other: ["2252520212223"] },
+    { country: "CI", phone: "+225 22 00 22 23", same: ["2252522002223"] },
+    { country: "CI", phone: "+225 22 80 22 23", same: ["2252122802223"] },
+  ],
+  "Benin, renumbered in 2024": [
+    { country: "BJ", phone: "+229 97 12 34 56", same: ["2290197123456"], other: ["2290297123456"] },
+    { country: "BJ", phone: "01 97 12 34 56", same: ["22997123456", "2290197123456"] },
+    { country: "BJ", phone: "97 12 34 56", same: ["2290197123456", "0197123456"] },
+    { country: null, phone: "+229 01 97 12 34 56", same: ["22997123456"] },
+  ],
+  "other countries that were renumbered": [
+    { country: "CM", phone: "+237 77 12 34 56", same: ["237677123456"], other: ["237277123456"] },
+    { country: "CM", phone: "+237 2 22 12 34 56", same: ["23722123456"] },
+    { country: "GA", phone: "+241 07 12 34 56", same: ["24177123456"], other: ["24167123456"] },
+    { country: "GA", phone: "+241 62 12 34 56", same: ["2412123456", "24102123456"] },
+    { country: "GM", phone: "+220 7012345", same: ["220877012345"] },
+    { country: "VN", phone: "0162 345 6789", same: ["84323456789"], other: ["84333456789"] },
+    { country: "VN", phone: "+84 70 123 4567", same: ["841201234567"] },
+    { country: "CO", phone: "+57 1 234 5678", same: ["576012345678"] },
   ],
   "numbers of another country than the workspace's": [
     { country: "ID", phone: "+55 11 98888-7777", same: ["551188887777", "5511988887777"] },
@@ -569,23 +701,119 @@ Deno.test("one number is one person, however it is typed", async () => {
   assertEquals(code, "23505");
 });
 
+Deno.test("extensions and vanity numbers are people of their own", async () => {
+  const { sql } = database;
+  const { workspace } = await workspaceIn("US");
+  const add = async (phone: string) => {
+    const { code } = await database.attempt(
+      { userId: workspace.agent },
+      async (member) =>
+        await member`
+          insert into public.people (workspace_id, name, phone) values (${workspace.id}, 'Ani', ${phone})`,
+    );
+    if (code === undefined) await addPerson(sql, workspace, { phone });
+    return code;
+  };
+  for (
+    const phone of [
+      "1-800-CONTACTS",
+      "1-800-FLOWERS",
+      "+1 415 555 2671 x12",
+      "+1 415 555 2671 x13",
+      "+1 415 555 2671",
+      "ask her",
+      "unknown",
+      "unknown",
+      "+1 415 555 2671 / +1 510 555 2672",
+    ]
+  ) assertEquals(await add(phone), undefined, phone);
+  for (
+    const again of [
+      "1 800 contacts",
+      "1 (415) 555-2671 ext. 12",
+      "1.415.555.2671",
+      "+1 (415) 555-2671, +1 (510) 555-2672",
+    ]
+  ) assertEquals(await add(again), "23505", again);
+  // The number alone is its own person; one of two extensions cannot be told from the other.
+  const [alone] = await sql`
+    select id from public.people where workspace_id = ${workspace.id} and phone = '+1 415 555 2671'`;
+  assertEquals(await match(workspace, "whatsapp", "14155552671"), alone!.id);
+  await sql`delete from public.people where id = ${alone!.id}`;
+  assertEquals(await match(workspace, "whatsapp", "14155552671"), null);
+});
+
+Deno.test("a merged person keeps both numbers of a field", async () => {
+  const { sql } = database;
+  const { workspace } = await workspaceIn("ID");
+  const [kept, merged] = [uniqueNumber(), uniqueNumber()];
+  const second = uniqueNumber();
+  const keptId = await addPerson(sql, workspace, { phone: kept });
+  const mergedId = await addPerson(sql, workspace, { phone: `${merged} / ${second}` });
+  await database.as({ userId: workspace.agent }, async (agent) => {
+    await agent`select from public.merge_people(${keptId}, ${mergedId})`;
+  });
+  for (const number of [kept, merged, second]) {
+    assertEquals(await match(workspace, "whatsapp", number), keptId, number);
+  }
+});
+
+Deno.test("the functions and the database read the same numbers", async () => {
+  const identifiers = Object.values(NUMBERS).flat()
+    .flatMap(({ phone, same = [], other = [] }) => [phone, ...same, ...other]);
+  const read = await database.service<{ identifier: string; digits: string | null }[]>`
+    select given.identifier, private.phone_digits_of('whatsapp', given.identifier) as digits
+    from unnest(${identifiers}::text[]) as given (identifier)`;
+  assertEquals(
+    [...read],
+    identifiers.map((identifier) => ({ identifier, digits: phoneDigits(identifier) ?? null })),
+  );
+});
+
 // libphonenumber --------------------------------------------------------------------------------
 
-Deno.test("the calling codes are those of libphonenumber", async () => {
-  const rows = await database.sql`
-    select country, calling_code, trunk_prefix from private.country_calling_codes order by country`;
-  const expected = getCountries().toSorted().map((country) => {
-    const metadata = new Metadata();
-    metadata.selectNumberingPlan(country);
-    // It is there, but the types of the library do not say so.
-    const plan = metadata.numberingPlan as unknown as { nationalPrefix(): string | undefined };
-    return {
-      country,
-      calling_code: getCountryCallingCode(country) as string,
-      trunk_prefix: plan.nationalPrefix() || null,
-    };
-  });
-  assertEquals([...rows], expected);
+Deno.test("the schema file with phone data is what libphonenumber and Unicode say", async () => {
+  assertEquals(
+    await Deno.readTextFile(PHONE_DATA_PATH),
+    generatePhoneData(),
+    "run `deno task phone:data`",
+  );
+});
+
+Deno.test("numbers of after a renumbering are numbers to libphonenumber", async () => {
+  const old = [
+    "22508123456",
+    "22545123456",
+    "22502123456",
+    "22520212223",
+    "22522002223",
+    "22521801223",
+    "22997123456",
+    "23777123456",
+    "23722212345",
+    "2417412345",
+    "24107412345",
+    "2416212345",
+    "24101712345",
+    "2207012345",
+    "2203012345",
+    "2206312345",
+    "2209912345",
+    "841201234567",
+    "841231234567",
+    "841681234567",
+    "841861234567",
+    "841991234567",
+    "5712345678",
+  ];
+  const rows = await database.service<{ old: string; renumbered: string[]; back: boolean }[]>`
+    select given.old, private.renumbered(given.old) as renumbered,
+      given.old = any (private.renumbered((private.renumbered(given.old))[1])) as back
+    from unnest(${old}::text[]) as given (old)`;
+  for (const { old, renumbered, back } of rows) {
+    assertEquals([renumbered.length, back], [1, true], old);
+    assert(isValidPhoneNumber(`+${renumbered[0]}`), `${old} became ${renumbered}`);
+  }
 });
 
 /** Valid numbers of a country, found by trying. */

@@ -46,13 +46,22 @@ async function fill() {
       select ${workspace.id}, ${thread}, ${connection.id}, ${name}, 'text', '', '{}', ${state}, moment, moment
       from (select now() - make_interval(years => ${years})) as age (moment)`;
   }
+  for (const [name, days] of [["old", 3], ["keep new", 1]] as const) {
+    await sql`
+      insert into private.limit_uses (name, subject_id, begins_at, slot, used, counted_in)
+      values (${name}, ${workspace.id}, now() - make_interval(days => ${days}), 0, 1, pg_current_xact_id())`;
+  }
   for (const [name, days] of [["old", 31], ["keep new", 29]] as const) {
     await sql`
       insert into private.outbox_uploads (conversation_id, media_id, connection_id, type, mime_type, created_at)
       values (${thread}, ${name}, ${connection.id}, 'image', 'image/png', now() - make_interval(days => ${days}))`;
     await sql`
-      insert into private.waiting_updates (workspace_id, conversation_id, message_id, change, created_at)
-      values (${workspace.id}, ${thread}, ${name}, '{}', now() - make_interval(days => ${days}))`;
+      insert into private.waiting_updates
+        (workspace_id, conversation_id, message_id, message_digest, change, created_at)
+      values (
+        ${workspace.id}, ${thread}, ${name}, gen_random_uuid(), '{}',
+        now() - make_interval(days => ${days})
+      )`;
     await sql`
       insert into public.agent_sessions (session_id, workspace_id, participant_key, bot_id, expires_at)
       values (${
@@ -66,6 +75,7 @@ async function fill() {
       ["keep failed", "failed", 31],
     ] as const
   ) {
+    await sql`select private.ensure_webhook_days(array[now() - make_interval(days => ${days})])`;
     await sql`
       insert into private.webhook_events (phone_number_id, idempotency_key, body, elements, state, received_at)
       values (${number}, ${name}, '', '[]', ${state}, now() - make_interval(days => ${days}))`;
@@ -119,6 +129,7 @@ async function left(
       ) as outbox,
       array(select media_id from private.outbox_uploads where conversation_id = ${thread}) as uploads,
       array(select message_id from private.waiting_updates where conversation_id = ${thread}) as waiting,
+      array(select name from private.limit_uses where subject_id = ${workspace.id} order by 1) as uses,
       array(select bot_id from public.agent_sessions where workspace_id = ${workspace.id}) as sessions,
       array(
         select idempotency_key from private.webhook_events where phone_number_id = ${number} order by 1
@@ -147,13 +158,17 @@ Deno.test("what is old and done with goes, a little at a time; what can be neede
     while (true) {
       const deleted = await sql<{ deleted: number }[]>`select deleted from public.prune_records(2)`;
       assertEquals(deleted.filter((row) => row.deleted > 2), []);
-      if (deleted.every((row) => row.deleted === 0)) return await left(sql, filled);
+      if (deleted.some((row) => row.deleted > 0)) continue;
+      // Events go by the day.
+      await sql`select from public.prune_webhook_events(30)`;
+      return await left(sql, filled);
     }
   });
   assertEquals(result, {
     outbox: ["keep new sent", "keep old failed", "keep old unconfirmed"],
     uploads: ["keep new"],
     waiting: ["keep new"],
+    uses: ["keep new"],
     sessions: ["keep new"],
     events: ["keep failed", "keep new"],
     syncs: ["history keep last", "repair keep last"],
@@ -186,4 +201,27 @@ Deno.test("rows locked by another session do not hold up the rest", async () => 
     );
     assertEquals(result!.uploads, ["keep new"]);
   });
+});
+
+Deno.test("two sessions never prune at once, so neither can wait for the other in a circle", async () => {
+  await Promise.all(Array.from({ length: 4 }, fill));
+  const prune = (work: (sql: Sql) => Promise<unknown>) => database.attempt("service_role", work);
+  const { code, result } = await prune(async (first) => {
+    await first`select from public.prune_records(1)`;
+    const second = await prune(async (sql) => [...await sql`select from public.prune_records()`]);
+    return second.result;
+  });
+  assertEquals([code, result], [undefined, []]);
+  // All that prune, at once, each with something to delete.
+  const outcomes = await Promise.all(
+    Array.from({ length: 12 }, (_, index) =>
+      prune(
+        [
+          (sql: Sql) => sql`select from public.prune_records(3)`,
+          (sql: Sql) => sql`select from public.prune_agent_sessions(30)`,
+          (sql: Sql) => sql`select from public.prune_webhook_events(30)`,
+        ][index % 3]!,
+      )),
+  );
+  assertEquals(outcomes.map((outcome) => outcome.code), Array(12).fill(undefined));
 });

@@ -197,6 +197,8 @@ Deno.test("messages come with everything that is known of them", async () => {
     status_at: at(9),
     error: { code: 1, message: "No" },
     reply_to: "other",
+    edited_at: at(20),
+    original_content: "at first",
     sender_name: "Ani",
     metadata: { kapso: { a: [1, 2] } },
     reactions: [
@@ -215,6 +217,9 @@ Deno.test("messages come with everything that is known of them", async () => {
     ...given,
     sent_at: new Date(given.sent_at),
     status_at: new Date(at(9)),
+    edited_at: new Date(at(20)),
+    original_content: "at first",
+    deleted_at: null,
     is_history: true,
     // One that was taken back is not shown.
     reactions: [{ sender: "ann", emoji: "👍", reacted_at: at(2) }],

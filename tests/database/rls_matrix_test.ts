@@ -52,6 +52,8 @@ Deno.test("the matrix names every table and view", async () => {
     from pg_class as relation
     join pg_namespace as namespace on namespace.oid = relation.relnamespace
     where namespace.nspname in ('public', 'private') and relation.relkind in ('r', 'p', 'v', 'm', 'f')
+      -- Their names have dates; the test of webhook days looks at one.
+      and relation.oid not in (select day_table from private.webhook_days())
     order by name`;
   assertEquals(relations.map((each) => each.name), Object.keys(TABLES).sort());
   for (const [name, cases] of Object.entries(TABLES)) {
@@ -312,9 +314,15 @@ Deno.test("over HTTP: a member reads, a stranger sees nothing", async (t) => {
           "connection_secrets",
           "waiting_updates",
           "webhook_events",
+          "open_webhook_events",
+          "finished_webhook_events",
+          "webhook_deliveries",
           "media_copies",
           "agent_key_secrets",
           "agent_message_keys",
+          "limits",
+          "limit_uses",
+          "deleted_connections",
         ]
       ) {
         const hidden = await client.schema("private" as "public").from(table).select();

@@ -19,12 +19,14 @@ interface Operation {
   requestBody?: unknown;
 }
 
-/** Operations for people and programs with a key; those for the schedule alone say 403 to others. */
+/** Operations for people and programs with a key; those for the service key alone say 403 to others. */
 function closedOperations(): [method: string, path: string, hasBody: boolean][] {
   const { paths } = createOpenApi() as { paths: Record<string, Record<string, Operation>> };
   return Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
-      .filter(([, { security }]) => security.length > 0 && !path.endsWith("/tick"))
+      .filter(([, { security }]) =>
+        security.length > 0 && !security.every((scheme) => "serviceKey" in (scheme as object))
+      )
       .map(([method, { requestBody }]): [string, string, boolean] => [
         method.toUpperCase(),
         path.slice(1).replaceAll(/\{\w+\}/g, NOBODYS_ID),

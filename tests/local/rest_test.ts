@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { createClient } from "@supabase/supabase-js";
 import { SignJWT } from "jose";
 import postgres from "postgres";
 import { asRole } from "../../local/postgres/roles.ts";
@@ -49,6 +50,11 @@ begin
 end
 $$;
 create function public.wait(seconds numeric) returns void language sql volatile as 'select pg_sleep(seconds)';
+create function public.arguments(
+  id uuid, number integer, flag boolean, at timestamptz, word text, rest text default 'default'
+)
+returns table (id uuid, number integer, flag boolean, at timestamptz, word text, rest text)
+language sql stable as 'select $1, $2, $3, $4, $5, $6';
 create function public.echo(given jsonb, at timestamptz) returns table (given jsonb, at timestamptz)
   language sql stable as 'select echo.given, echo.at';
 `;
@@ -130,7 +136,44 @@ Deno.test("the REST API answers as PostgREST does", async (t) => {
     const refused = await rpc("write_entry", { id: 1 }, asService);
     assertEquals([refused.status, (await refused.json()).code], [405, "25006"]);
     await text(await rpc("write_entry", { id: 1, kind: "a" }, asService), 204);
-    await text(await rest(stack, "rpc/whoami_volatile"), 200);
+  });
+
+  await t.step("GET runs a function read only, and refuses one that writes", async () => {
+    for (const name of ["whoami", "whoami_volatile"]) {
+      const seen = JSON.parse(await text(await rest(stack, `rpc/${name}`, { headers: asService })));
+      assertEquals([seen.read_only, seen.current_user], ["on", "service_role"], name);
+    }
+    for (const query of ["id=9100", "id=9100&kind=a"]) {
+      const refused = await rest(stack, `rpc/write_entry?${query}`, { headers: asService });
+      assertEquals([refused.status, (await refused.json()).code], [405, "25006"], query);
+    }
+    const written = await rest(stack, "entries?id=eq.9100", { headers: asService });
+    assertEquals(await written.json(), []);
+  });
+
+  await t.step("GET takes arguments from the address, and defaults for the others", async () => {
+    const given = {
+      id: "11111111-1111-4111-8111-111111111111",
+      number: 7,
+      flag: true,
+      at: "2026-02-01T12:30:00.123456+02:00",
+      word: "open",
+    };
+    const client = createClient(stack.info.api_url, stack.info.secret_key);
+    const { data } = await client.rpc("arguments", given, { get: true });
+    assertEquals(data, [{ ...given, at: "2026-02-01T10:30:00.123456+00:00", rest: "default" }]);
+    const { data: posted } = await client.rpc("arguments", given);
+    assertEquals(posted, data);
+    const { error, status } = await client.rpc("arguments", { id: given.id }, { get: true });
+    assertEquals([status, error!.code], [404, "PGRST202"]);
+    // PostgREST takes "eq.open" for a filter of the result, so what people write goes by POST.
+    const { data: text } = await client.rpc("arguments", { ...given, word: "eq.open" });
+    assertEquals(text[0].word, "eq.open");
+    const filter = await client.rpc("arguments", { ...given, word: "eq.open" }, { get: true });
+    assertEquals([filter.status, filter.error!.code], [404, "PGRST202"]);
+    // Not more than max_rows.
+    const { data: numbers } = await client.rpc("numbers", { up_to: 1500 }, { get: true });
+    assertEquals(numbers.length, 1000);
   });
 
   await t.step("reading a table is read only", async () => {

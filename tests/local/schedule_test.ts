@@ -23,12 +23,18 @@ Deno.test("the list names each job once, with its times and either a function or
   const jobs = await readJobs(database.sql);
   assertEquals(jobs.map(({ name, schedule }) => `${name}: ${schedule}`), [
     "daily-summary: */5 * * * *",
+    "drain-webhook-events: * * * * *",
     "fold-message-counts: */5 * * * *",
+    "forget-connections: * * * * *",
+    "index-messages: * * * * *",
     "kapso-sync: * * * * *",
+    "keep-webhook-days: */10 * * * *",
     "prune-cron-runs: 37 3 * * *",
     "prune-records: */10 * * * *",
+    "retry-webhook-events: * * * * *",
     "send-queued-messages: * * * * *",
     "settle-outbox: * * * * *",
+    "settle-waiting-updates: * * * * *",
   ]);
   for (const { name, schedule, function_path, command } of jobs) {
     assertEquals((function_path === null) === (command === null), false, name);

@@ -169,22 +169,27 @@ export async function customer(
   return { contact, name, thread: await threadOf(inbox, contact) };
 }
 
+/** The field that searches contacts, conversations and messages. */
+export function searchField(page: Page): Locator {
+  return page.getByRole("searchbox", { name: "Search names, numbers and messages" });
+}
+
 /** Finds a conversation as a user does: by its name, in the search. */
 export async function find(page: Page, name: string): Promise<void> {
-  await page.getByRole("searchbox", { name: "Search names and numbers" })
-    .fill(name);
+  await searchField(page).fill(name);
   // Before the search has answered the row may be shown already, and move away under the click.
   await page.getByRole("region", { name: "Conversations" }).getByRole("listitem")
     .filter({ hasNotText: name }).first().waitFor({ state: "hidden" });
+  await page.getByRole("group", { name: "Search results" }).and(page.locator(":has(li)")).waitFor();
   await row(page, name).click();
   await page.getByRole("heading", { name, level: 2 }).waitFor();
 }
 
-/** The row of a conversation. */
+/** The row of a conversation, in the list or among the results of a search. */
 export function row(page: Page, name: string): Locator {
   return page.getByRole("region", { name: "Conversations" }).getByRole("link", {
     name,
-  });
+  }).and(page.locator(".conversation-row"));
 }
 
 /** Bubbles of the open thread with this text. */

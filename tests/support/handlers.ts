@@ -7,7 +7,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 
-import { verifyApiKey } from "../../supabase/functions/_shared/auth/api_keys.ts";
+import {
+  findKeyHolder,
+  type VerifiedConnection,
+  verifyApiKey,
+} from "../../supabase/functions/_shared/auth/api_keys.ts";
 import type { DatabaseClient } from "../../supabase/functions/_shared/database/clients.ts";
 import { sha256Hex } from "../../supabase/functions/_shared/auth/hash.ts";
 import type { IngestConversation } from "../../supabase/functions/_shared/contracts/ingest_conversation.ts";
@@ -40,7 +44,7 @@ export const CONNECTION = {
 /** What a call of the database ends with. */
 export interface RpcAnswer {
   data: unknown;
-  error: { code?: string; message: string } | null;
+  error: { code?: string; message: string; details?: string } | null;
   status: number;
 }
 
@@ -93,6 +97,12 @@ export function ingestHarness(options: FakeOptions = {}): Harness {
           return options.ingest?.(connectionId, conversations) ??
             Promise.resolve(conversations.map(created));
         },
+        async ingestWithKey({ apiKey, connectionId, platform }, conversations) {
+          const { id } = await deps.verifyApiKey(apiKey, connectionId, platform);
+          return { connectionId: id, stored: await this.ingest(id, conversations) };
+        },
+        change: (_connectionId, changes) =>
+          Promise.resolve(changes.map(() => ({ outcome: "applied" }))),
       },
     }));
 }
@@ -109,6 +119,7 @@ export function peopleHarness(options: FakeOptions = {}): Harness {
 }
 
 interface CommonDeps {
+  findKeyHolder: (apiKey: string) => Promise<VerifiedConnection | undefined>;
   verifyApiKey: (
     apiKey: string,
     connectionId: string,
@@ -129,6 +140,7 @@ function harness(
   const stored: Harness["stored"] = [];
   const client = keyClient(options);
   const handler = create({
+    findKeyHolder: (apiKey) => findKeyHolder(client, apiKey),
     verifyApiKey: (apiKey, connectionId, platform) =>
       verifyApiKey(client, apiKey, connectionId, platform),
     log: (level, event, fields) => {
@@ -143,8 +155,18 @@ function harness(
 
 /** A database in which there is CONNECTION alone, and PRIVATE.key opens it. */
 function keyClient({ isActive = true, keyFailure }: FakeOptions): DatabaseClient {
-  return fakeClient(async (_name, { connection_id, platform, secret_sha256 }) => {
+  return fakeClient(async (name, { connection_id, platform, secret_sha256 }) => {
     if (keyFailure) return { data: null, ...keyFailure };
+    const isKey = secret_sha256 === await sha256Hex(PRIVATE.key);
+    if (name === "find_connection_by_secret") {
+      const { id, workspaceId, connectionId, platform } = CONNECTION;
+      const found = { id, connection_id: connectionId, platform, is_active: isActive };
+      return {
+        status: 200,
+        error: null,
+        data: isKey ? [{ ...found, workspace_id: workspaceId }] : [],
+      };
+    }
     const isKnown = connection_id === CONNECTION.connectionId &&
       (platform === undefined || platform === CONNECTION.platform);
     return {
@@ -154,7 +176,7 @@ function keyClient({ isActive = true, keyFailure }: FakeOptions): DatabaseClient
         ? [{
           id: CONNECTION.id,
           workspace_id: CONNECTION.workspaceId,
-          is_valid: secret_sha256 === await sha256Hex(PRIVATE.key),
+          is_valid: isKey,
           is_active: isActive,
         }]
         : [],

@@ -15,7 +15,7 @@ import {
 } from "../../fakes/kapso/fake_kapso.ts";
 import type { PhoneNumber as FakePhoneNumber } from "../../fakes/kapso/state.ts";
 import { startStack } from "../../local/spawn_stack.ts";
-import { createPhoneNumber, type PhoneNumber } from "./kapso_webhook.ts";
+import { createPhoneNumber, type PhoneNumber, untilProcessed } from "./kapso_webhook.ts";
 import { signUp, type User } from "./users.ts";
 import type postgres from "postgres";
 
@@ -107,12 +107,18 @@ export async function startWorld(
 }
 
 /** Lets the fake deliver its events to the stack. */
-export function connectWebhook({ fake, info }: World): void {
+export function connectWebhook({ fake, info, sql }: World): void {
   fake.addWebhook({
     url: `${info.api_url}/functions/v1/kapso-webhook`,
     secretKey: info.demo.kapso_webhook_secret,
     phoneNumber: fake.phoneNumber,
   });
+  // An event that arrives while another one is processed is answered before it is processed.
+  const { settled } = fake;
+  fake.settled = async () => {
+    await settled();
+    await untilProcessed(sql);
+  };
 }
 
 /** Posts to kapso-sync with the service key, unless other headers are given. */

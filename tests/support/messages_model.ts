@@ -63,6 +63,11 @@ export class ModelThread {
     if (newest !== undefined) this.#newestBefore = Date.parse(newest.sent_at);
   }
 
+  /** The message that the list shows. */
+  get shown(): TestMessage | undefined {
+    return this.#shown;
+  }
+
   /** What the row of the conversation should say. */
   summary(): Record<string, unknown> {
     const newest = this.messages.at(-1);

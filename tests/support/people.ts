@@ -82,6 +82,16 @@ export async function createConnection(
   return connection!;
 }
 
+/** Gives a connection a number at Kapso. */
+export async function claimNumber(
+  sql: Sql,
+  connection: Pick<Connection, "id">,
+  phoneNumberId: string,
+): Promise<void> {
+  await sql`
+    update public.connections set phone_number_id = ${phoneNumberId} where id = ${connection.id}`;
+}
+
 /** Adds a contact and returns its id. */
 export async function addPerson(
   sql: Sql,

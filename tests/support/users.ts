@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { IngestResult } from "../../supabase/functions/_shared/contracts/messaging_ingest.ts";
 import { assertEquals } from "@std/assert";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import type { StackInfo } from "../../local/stack.ts";
@@ -15,6 +16,8 @@ import { unique } from "./people.ts";
 export interface User {
   readonly client: SupabaseClient<Database>;
   readonly workspaceId: string;
+  /** The stack that the user signed up to. */
+  readonly info: StackInfo;
 }
 
 /** A connection, as its bridge knows it. */
@@ -30,13 +33,7 @@ export interface OwnBridge extends Bridge {
 }
 
 /** An element of `results`. */
-export interface Result {
-  conversation_id: string;
-  messages_added: number;
-  status: string;
-  id?: string;
-  code?: string;
-}
+export type Result = IngestResult;
 
 /** An answer whose body was read. */
 export interface Answer {
@@ -53,6 +50,13 @@ export function userClient(info: StackInfo): SupabaseClient<Database> {
   });
 }
 
+/** Creates a client with the secret key of the stack, as the functions have. */
+export function serviceClient(info: StackInfo): SupabaseClient<Database> {
+  return createClient<Database>(info.api_url, info.secret_key, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+}
+
 /** Signs a new user up. */
 export async function signUp(info: StackInfo): Promise<User> {
   const client = userClient(info);
@@ -64,7 +68,7 @@ export async function signUp(info: StackInfo): Promise<User> {
   });
   if (error) throw error;
   const [workspace] = await rows(client.from("workspaces").select("id"));
-  return { client, workspaceId: workspace!.id };
+  return { client, workspaceId: workspace!.id, info };
 }
 
 /** Creates a connection as its owner does. */

@@ -21,6 +21,9 @@ function read(overrides: Partial<Message>) {
     error: null,
     reply_to: null,
     reactions: null,
+    edited_at: null,
+    original_content: null,
+    deleted_at: null,
     sender_name: null,
     is_history: false,
     metadata: null,
@@ -78,7 +81,7 @@ Deno.test("contacts and orders are read as far as they go, and else shown as tex
 });
 
 Deno.test("what was deleted or cannot be shown is said, and a caption that is none is left out", () => {
-  assertEquals(read({ metadata: { kapso_type: "revoked" } }), {
+  assertEquals(read({ deleted_at: "2026-03-02T09:01:00Z" }), {
     kind: "placeholder",
     reason: "deleted",
   });

@@ -39,7 +39,8 @@ Deno.test("a project gets from nothing to healthy, however often the way is cut 
     envFile,
     'KAPSO_API_KEY="kapso-key-of-the-test"\nSUPABASE_URL=ignored\nSUMMARY_AI_KEY=\n',
   );
-  const args = ["--env-file", envFile, "--sign-up", "closed", "--app-url", "https://inbox.test/"];
+  const args = ["--env-file", envFile, "--sign-up", "closed"];
+  args.push("--app-url", "https://inbox.test/", "--read-url", "https://replica.test/");
   const outputs: string[] = [];
   const deploy = async (more: string[] = []): Promise<Run> => {
     const run = await project.run("deploy", [...args, ...more]);
@@ -99,7 +100,7 @@ Deno.test("a project gets from nothing to healthy, however often the way is cut 
     assertEquals(api.settings["/postgrest"].db_schema, "public,graphql_public");
     assertEquals([...api.secrets.keys()].toSorted(), ["CREDENTIALS_KEY", "KAPSO_API_KEY"]);
     assertEquals(atob(api.secrets.get("CREDENTIALS_KEY")!).length, 32);
-    assertEquals(api.functions.size, 8);
+    assertEquals(api.functions.size, 9);
     assert([...api.functions.values()].every(({ verify_jwt }) => !verify_jwt));
     assertEquals(
       [...await sql`select name, secret from vault.secrets order by name`].map((row) => ({
@@ -122,6 +123,7 @@ Deno.test("a project gets from nothing to healthy, however often the way is cut 
     const folder = join(checkout, ".local/deploy", REF);
     assertEquals(JSON.parse(await Deno.readTextFile(join(folder, "app/config.json"))), {
       api_url: stack.info.api_url,
+      read_url: "https://replica.test",
       publishable_key: stack.info.publishable_key,
       has_realtime: true,
     });
@@ -159,7 +161,7 @@ Deno.test("a project gets from nothing to healthy, however often the way is cut 
     api.failures.length = 0;
     const { code, stdout } = await deploy();
     assertEquals(code, 0);
-    assertStringIncludes(stdout, "→ functions   Deploy 8 functions");
+    assertStringIncludes(stdout, "→ functions   Deploy 9 functions");
     assertEquals(stdout.match(/^→/gmu)?.length, 1);
   });
 

@@ -8,9 +8,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import type { Check } from "../../../cli/doctor/check.ts";
 import { checkDatabase } from "../../../cli/doctor/database.ts";
-import { checkFunctions, checkSignUp } from "../../../cli/doctor/outside.ts";
+import { checkFunctions, checkSettings, checkSignUp } from "../../../cli/doctor/outside.ts";
 import { formatChecks } from "../../../cli/doctor/report.ts";
 import { readProject } from "../../../local/project.ts";
+import { readInstallationWorkspaces } from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
+import { checkInstallationWorkspaces } from "../../../supabase/functions/kapso-sync/settings.ts";
 import { useDatabase } from "../../support/database.ts";
 
 const ROOT = join(import.meta.dirname!, "../../..");
@@ -41,7 +43,15 @@ Deno.test("the doctor checks the stack from inside and outside", async () => {
   const found = new Map<string, Check>(checks.map((check: Check) => [check.name, check]));
   assertEquals(stderr, "");
   for (
-    const name of ["rest", "clock", "schema version", "migrations", "table policies", "sign-up"]
+    const name of [
+      "rest",
+      "clock",
+      "schema version",
+      "migrations",
+      "table policies",
+      "sign-up",
+      "KAPSO_WORKSPACES",
+    ]
   ) {
     assertEquals(found.get(name)?.status, "ok", name);
   }
@@ -117,6 +127,31 @@ Deno.test("a project that does not answer is a problem, and unknown settings sta
   assertEquals((await checkSignUp(gone.url, "key")).status, "unknown");
   await using closed = answering(() => Response.json({ disable_signup: true }));
   assertMatch((await checkSignUp(closed.url, "key")).found, /^Closed/);
+});
+
+Deno.test("KAPSO_WORKSPACES: what is no id is a problem, and what belongs to no workspace a warning", () => {
+  const id = crypto.randomUUID();
+  const check = (setting: string | undefined, known: number) => {
+    const { status, found, what_to_do } = checkInstallationWorkspaces(
+      readInstallationWorkspaces(setting),
+      known,
+    );
+    assert(!found.includes("acme") && !(what_to_do ?? "").includes("acme"));
+    return status;
+  };
+  assertEquals(check(undefined, 0), "ok");
+  assertEquals(check("*", 0), "ok");
+  assertEquals(check(`${id}, ${id.toUpperCase()}`, 1), "ok");
+  assertEquals(check(id, 0), "warning");
+  assertEquals(check("acme", 0), "problem");
+  assertEquals(check(`*,acme`, 0), "problem");
+});
+
+Deno.test("settings that the functions do not tell are unknown", async () => {
+  await using old = answering(() => new Response("", { status: 404 }));
+  assertEquals((await checkSettings(old.url, "key"))[0]!.status, "unknown");
+  await using odd = answering(() => Response.json({ checks: "none" }));
+  assertEquals((await checkSettings(odd.url, "key"))[0]!.status, "unknown");
 });
 
 Deno.test("the table counts what it shows", () => {

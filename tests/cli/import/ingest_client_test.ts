@@ -69,6 +69,23 @@ function sourceOf(all: ImportItem[]): Source {
 
 const silent: Progress = { start() {}, advance() {}, note() {}, stop() {} };
 
+Deno.test("a batch that is too slow for the server is sent in halves, down to single messages", async () => {
+  await using fake = startFakeIngest();
+  const tooSlow: Misbehaviour = {
+    kind: "status",
+    status: 422,
+    body: '{"error":"The database needed longer","code":"batch_too_slow"}',
+  };
+  fake.misbehaviours.push(tooSlow, tooSlow);
+  const outcomes = await clientOf(fake).send(await batchOf(11));
+  assertEquals(storedCount(fake), 11);
+  assertEquals(outcomes.reduce((sum, outcome) => sum + outcome.messagesSent, 0), 11);
+  assertEquals(outcomes.every(({ kind }) => kind === "stored"), true);
+  // Where one message is too slow, nothing smaller is left.
+  fake.misbehaviours.push(tooSlow);
+  await assertRejects(async () => await clientOf(fake).send(await batchOf(1)), IngestRefusal);
+});
+
 const PASSING: [string, Misbehaviour][] = [
   ["429", { kind: "status", status: 429 }],
   ["408", { kind: "status", status: 408 }],
@@ -225,6 +242,22 @@ Deno.test("runImport() reports a broken conversation and stores the others", asy
   });
   assertEquals([summary.messagesAdded, summary.messagesFailed], [20, 10]);
   assertEquals([...summary.failures], [["conversation thread-1: Broken · x", 10]]);
+  assertEquals(exitCodeOf(summary), 3);
+});
+
+Deno.test("runImport() reports a rejected message, and does not take it for one that was there", async () => {
+  await using fake = startFakeIngest();
+  fake.rejected.add("thread-1:1").add("thread-1:4");
+  const summary = await runImport([sourceOf(items(30))], {
+    client: clientOf(fake),
+    batch: 10,
+    progress: silent,
+  });
+  assertEquals(
+    [summary.messagesAdded, summary.messagesAlreadyThere, summary.messagesFailed],
+    [28, 0, 2],
+  );
+  assertEquals([...summary.failures], [["conversation thread-1: is odd · invalid_message", 2]]);
   assertEquals(exitCodeOf(summary), 3);
 });
 

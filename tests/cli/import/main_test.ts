@@ -88,6 +88,17 @@ Deno.test("import sends a WhatsApp zip with names, sizes and hashes of its files
     assertEquals(JSON.parse(again.stdout).messages_added, 0);
     assertEquals(storedCount(fake), 7);
 
+    // 64 MB that are said to be 1,000 bytes: no more than these are unpacked.
+    const bomb = zipSync({ "_chat.txt": new Uint8Array(64 * 1024 * 1024).fill(97) });
+    const sizes = new DataView(bomb.buffer, bomb.byteOffset, bomb.byteLength);
+    sizes.setUint32(22, 1000, true);
+    const directory = sizes.getUint32(bomb.length - 6, true);
+    sizes.setUint32(directory + 24, 1000, true);
+    await Deno.writeFile(zip, bomb);
+    const huge = await run([zip, "--dry-run"]);
+    assertEquals([huge.code, huge.stdout], [1, ""]);
+    assertStringIncludes(huge.stderr, "_chat.txt is larger than the zip says");
+
     await Deno.writeFile(zip, (await Deno.readFile(zip)).subarray(0, 200));
     const cut = await run([zip, "--dry-run"]);
     assertEquals([cut.code, cut.stdout], [1, ""]);

@@ -57,6 +57,29 @@ Deno.test("register creates a webhook, and adopts it the second time", async () 
   }
 });
 
+Deno.test("register proves a number that the connection only requests", async () => {
+  await using setup = await start();
+  const { fake, run, phoneNumber } = setup;
+  const numbers = async () => {
+    const [row] = await db.sql`
+      select phone_number_id, requested_phone_number_id from public.connections
+      where id = ${phoneNumber.id}`;
+    return Object.values(row!);
+  };
+  await db.sql`
+    update public.connections
+    set phone_number_id = null, requested_phone_number_id = phone_number_id
+    where id = ${phoneNumber.id}`;
+  const wrong = await run("register", { KAPSO_API_KEY: "wrong" });
+  assert(wrong.code !== 0, wrong.stderr);
+  assertEquals(await numbers(), [null, phoneNumber.phoneNumberId]);
+  const { code, stdout, stderr } = await run("register");
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, "it is now that of the connection");
+  assertEquals(await numbers(), [phoneNumber.phoneNumberId, null]);
+  assertEquals(fake.deliveries.webhooks.size, 1);
+});
+
 Deno.test("an account that does not know the contact events gets the others", async () => {
   await using setup = await start({ knowsContactEvents: false });
   const { code, stdout } = await setup.run("register");

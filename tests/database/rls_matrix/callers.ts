@@ -59,7 +59,7 @@ export async function createWorld(sql: Sql): Promise<World> {
     const connection = await createConnection(sql, owned);
     await sql`
       insert into private.connection_secrets (connection_id, secret_sha256)
-      values (${connection.id}, sha256('secret'))`;
+      values (${connection.id}, sha256(uuid_send(${connection.id})))`;
     const phone = uniqueNumber();
     const personId = await addPerson(sql, owned, { phone });
     await addIdentity(sql, owned, personId, "telegram", unique("u"));
@@ -72,6 +72,10 @@ export async function createWorld(sql: Sql): Promise<World> {
         changes: [{ message_id: "missing", status: "read" }],
       }),
     );
+    await sql`
+      insert into private.message_blocks
+        (workspace_id, conversation_id, first_sent_at, last_sent_at, sent_ats, words)
+      values (${owned.id}, ${conversationId}, now(), now(), array[now()], ' =in text ')`;
     // Long ago, so that its session is due to be looked up.
     await sql`
       update public.conversations set last_arrival_at = last_message_at where id = ${conversationId}`;
@@ -82,8 +86,14 @@ export async function createWorld(sql: Sql): Promise<World> {
       insert into private.thread_aliases (workspace_id, platform, alias, conversation_id)
       values (${owned.id}, 'whatsapp', 'alias', ${conversationId})`;
     await sql`
-      insert into private.webhook_events (phone_number_id, body, elements)
-      values (${connection.connection_id}, '', '[]')`;
+      insert into private.open_webhook_events (id, phone_number_id, body, elements)
+      overriding system value values (1, ${connection.connection_id}, '', '[]')`;
+    await sql`
+      insert into private.finished_webhook_events (id, phone_number_id, body, elements, state)
+      overriding system value values (2, ${connection.connection_id}, '', '[]', 'processed')`;
+    await sql`
+      insert into private.webhook_deliveries (digest, event_id, received_at)
+      values (md5(${connection.connection_id})::uuid, 1, now())`;
     await sql`
       insert into public.workflow_settings (workspace_id, workflow_type) values (${owned.id}, 'sarah')`;
     await sql`insert into public.workspace_summary_settings (workspace_id) values (${owned.id})`;
@@ -226,9 +236,35 @@ export const countPart = (sql: Sql, { workspace }: World) =>
 export const jobRun = (sql: Sql) =>
   sql`insert into private.job_runs (job, status, finished_at) values ('matrix', 202, now())`;
 
-/** Records a number that the workspace has given up. */
-export const releaseNumber = (sql: Sql, { workspace }: World) =>
-  sql`insert into private.released_numbers values ('before', ${workspace.id})`;
+/** Lists a connection of the workspace as deleted. */
+export const noteDeletedConnection = (sql: Sql, { workspace }: World) =>
+  sql`
+    insert into private.deleted_connections (connection_id, workspace_id)
+    values (gen_random_uuid(), ${workspace.id})`;
+
+/** Lists the workspace in the directory. */
+export const listInDirectory = (sql: Sql, { workspace }: World) =>
+  sql`
+    insert into private.directory_entries (kind, value, workspace_id, project_url, publishable_key)
+    values ('workspace', ${workspace.slug}, ${workspace.id}, 'https://a.example.com', 'key')`;
+
+/** Notes a pause of the workspace, and an import of one. */
+export const notePause = (sql: Sql, { workspace }: World) =>
+  sql`insert into private.workspace_pauses (workspace_id, state) values (${workspace.id}, '{}')`;
+export const noteImport = (sql: Sql, { workspace }: World) =>
+  sql`insert into private.workspace_imports (workspace_id, export_id) values (${workspace.id}, 'x')`;
+
+/** Changes a limit. */
+export const changeLimit = (sql: Sql, { workspace }: World) =>
+  sql`
+    insert into private.limits (name, subject_id, value)
+    values ('connections_per_workspace', ${workspace.id}, 30)`;
+
+/** Counts against a limit of the workspace. */
+export const useLimit = (sql: Sql, { workspace }: World) =>
+  sql`
+    insert into private.limit_uses (name, subject_id, begins_at, slot, used, counted_in)
+    values ('webhook_bytes_per_day', ${workspace.id}, now(), 0, 1, pg_current_xact_id())`;
 
 /** Returns the user id of a caller; for callers without one, that of a new user. */
 export const userOf = (caller: Caller, world: World) => {

@@ -67,9 +67,9 @@ export const TABLES: Record<string, TableCases> = {
       run: (sql, { workspace, conversationId }) =>
         sql`
           insert into public.conversation_archives (
-            conversation_id, position, workspace_id, messages, message_count, first_sent_at, last_sent_at
+            conversation_id, part, workspace_id, messages, message_count, first_sent_at, last_sent_at
           )
-          values (${conversationId}, 9, ${workspace.id}, '[{}]', 1, now(), now())`,
+          values (${conversationId}, 0, ${workspace.id}, '[{}]', 1, now(), now())`,
       outcomes: SERVICE_ALONE,
     },
     "update": {
@@ -128,8 +128,9 @@ export const TABLES: Record<string, TableCases> = {
     "insert": {
       run: (sql, { workspace, conversationId }) =>
         sql`
-          insert into private.waiting_updates (workspace_id, conversation_id, message_id, change)
-          values (${workspace.id}, ${conversationId}, 'x', '{}')`,
+          insert into private.waiting_updates
+            (workspace_id, conversation_id, message_id, message_digest, change)
+          values (${workspace.id}, ${conversationId}, 'x', gen_random_uuid(), '{}')`,
       outcomes: SERVICE_ALONE,
     },
     "update": {
@@ -142,6 +143,59 @@ export const TABLES: Record<string, TableCases> = {
     "delete": {
       run: (sql, { conversationId }) =>
         sql`delete from private.waiting_updates where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.message_index_queue": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.message_index_queue where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace, conversationId }) =>
+        sql`
+          insert into private.message_index_queue
+            (workspace_id, conversation_id, from_sent_at, to_sent_at)
+          values (${workspace.id}, ${conversationId}, now(), now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.message_index_queue set attempts = 1
+          where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.message_index_queue where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.message_blocks": {
+    "select": {
+      run: (sql, { conversationId }) =>
+        sql`select from private.message_blocks where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql, { workspace, conversationId }) =>
+        sql`
+          insert into private.message_blocks
+            (workspace_id, conversation_id, first_sent_at, last_sent_at, sent_ats, words)
+          values (${workspace.id}, ${conversationId}, now(), now(), array[now()], ' x ')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { conversationId }) =>
+        sql`
+          update private.message_blocks set words = ' y ' where conversation_id = ${conversationId}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { conversationId }) =>
+        sql`delete from private.message_blocks where conversation_id = ${conversationId}`,
       outcomes: SERVICE_ALONE,
     },
   },
@@ -309,10 +363,59 @@ export const FUNCTIONS: Record<string, Case> = {
         )`,
     outcomes: SERVICE_ALONE,
   },
+  "ingest_with_key": {
+    run: (sql, { connection }) =>
+      sql`
+        select from public.ingest_with_key(
+          ${connection.connection_id}, ${connection.platform}, '00', ${
+        sql.json([conversation()] as never)
+      })`,
+    // The service learns that the key is wrong.
+    outcomes: [NO, NO, NO, NO, NO, NO, "PT401"],
+  },
   "conversation_messages": {
     run: (sql, { conversationId }) =>
       sql`select from public.conversation_messages(${conversationId}, max_messages => 1)`,
     outcomes: MEMBERS_READ,
+  },
+  "search_messages": {
+    run: (sql, { workspace }) =>
+      sql`select from public.search_messages(${workspace.id}, 'text of', max_messages => 1)`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "search_messages in a conversation": {
+    run: (sql, { workspace, conversationId }) =>
+      sql`
+        select from public.search_messages(
+          ${workspace.id}, 'text of', conversation_id => ${conversationId}, max_messages => 1
+        )`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "search_messages in a conversation of another workspace": {
+    run: (sql, { workspace, otherConversationId }) =>
+      sql`
+        select from public.search_messages(
+          ${workspace.id}, 'text of', conversation_id => ${otherConversationId}, max_messages => 1
+        )`,
+    outcomes: [NO, 0, 0, 0, 0, 0, NO],
+  },
+  "private.find_message_places": {
+    run: (sql, { workspace }) =>
+      sql`
+        select from private.find_message_places(
+          ${workspace.id}, private.read_search('text of'),
+          row(null, null, null, null, null, null, null, null)::private.conversation_filter,
+          '-infinity', 'infinity', row('infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'), 1
+        )`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "index_messages": {
+    run: (sql) => sql`select from public.index_messages(1)`,
+    outcomes: SERVICE_ALONE,
+  },
+  "rebuild_message_index": {
+    run: (sql, { workspace }) => sql`select public.rebuild_message_index(${workspace.id})`,
+    outcomes: SERVICE_ALONE,
   },
   "search_conversations": {
     run: (sql, { workspace }) => sql`select from public.search_conversations(${workspace.id})`,

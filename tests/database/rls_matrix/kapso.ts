@@ -75,7 +75,7 @@ export const TABLES: Record<string, TableCases> = {
       run: (sql, { connection }) =>
         sql`
           select from private.webhook_events
-          where phone_number_id = ${connection.connection_id}`,
+          where phone_number_id = ${connection.connection_id} and state = 'received'`,
       outcomes: SERVICE_ALONE,
     },
     "insert": {
@@ -86,14 +86,104 @@ export const TABLES: Record<string, TableCases> = {
       run: (sql, { connection }) =>
         sql`
           update private.webhook_events set state = 'ignored'
-          where phone_number_id = ${connection.connection_id}`,
+          where phone_number_id = ${connection.connection_id} and state = 'received'`,
       outcomes: SERVICE_ALONE,
     },
     "delete": {
       run: (sql, { connection }) =>
         sql`
           delete from private.webhook_events
+          where phone_number_id = ${connection.connection_id} and state = 'received'`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.open_webhook_events": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`
+          select from private.open_webhook_events
           where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) =>
+        sql`
+          insert into private.open_webhook_events (id, body, elements) overriding system value
+          values (1, '', '[]')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.open_webhook_events set error = 'x'
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`
+          delete from private.open_webhook_events
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.finished_webhook_events": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`
+          select from private.finished_webhook_events
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) =>
+        sql`
+          insert into private.finished_webhook_events (id, body, elements, state) overriding system value
+          values (1, '', '[]', 'processed')`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.finished_webhook_events set error = 'x'
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`
+          delete from private.finished_webhook_events
+          where phone_number_id = ${connection.connection_id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.webhook_deliveries": {
+    "select": {
+      run: (sql, { connection }) =>
+        sql`
+          select from private.webhook_deliveries
+          where digest = md5(${connection.connection_id})::uuid`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: (sql) =>
+        sql`
+          insert into private.webhook_deliveries (digest, event_id, received_at)
+          values (gen_random_uuid(), 1, now())`,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      run: (sql, { connection }) =>
+        sql`
+          update private.webhook_deliveries set event_id = 2
+          where digest = md5(${connection.connection_id})::uuid`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      run: (sql, { connection }) =>
+        sql`
+          delete from private.webhook_deliveries
+          where digest = md5(${connection.connection_id})::uuid`,
       outcomes: SERVICE_ALONE,
     },
   },
@@ -231,6 +321,10 @@ export const FUNCTIONS: Record<string, Case> = {
   "replay_webhook_events": {
     run: (sql) => sql`select from public.replay_webhook_events(ids => '{}')`,
     outcomes: [NO, NO, NO, NO, NO, NO, 0],
+  },
+  "drain_webhook_events": {
+    run: (sql) => sql`select public.drain_webhook_events('none')`,
+    outcomes: SERVICE_ALONE,
   },
   "claim_media_copies": {
     run: (sql, { connection }) => sql`select from public.claim_media_copies(${connection.id})`,

@@ -88,6 +88,10 @@ export const FUNCTIONS: Record<string, Case> = {
     run: (sql, { conversationId }) => sql`select public.sending_side(${conversationId})`,
     outcomes: WORKERS,
   },
+  "conversation_answering": {
+    run: (sql, { conversationId }) => sql`select public.conversation_answering(${conversationId})`,
+    outcomes: [NO, 1, 1, 1, 1, "PT404", NO],
+  },
   "claim_outbox_message": {
     run: (sql, { conversationId }) =>
       sql`select from public.claim_outbox_message(${conversationId})`,

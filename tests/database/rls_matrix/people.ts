@@ -198,6 +198,14 @@ export const FUNCTIONS: Record<string, Case> = {
     run: (sql, { workspace }) => sql`select from public.list_people(${workspace.id})`,
     outcomes: SERVICE_ALONE,
   },
+  "search_people": {
+    run: (sql, { workspace }) => sql`select from public.search_people(${workspace.id}, '62')`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
+  "private.search_people": {
+    run: (sql, { workspace }) => sql`select from private.search_people(${workspace.id}, '62', 5)`,
+    outcomes: [NO, 1, 1, 1, 1, 0, NO],
+  },
   "private.match_person": {
     run: (sql, { workspace }) =>
       sql`select private.match_person(${workspace.id}, 'whatsapp', '+628111111111')`,

@@ -6,12 +6,17 @@
 
 import {
   type Case,
+  changeLimit,
+  listInDirectory,
   MANAGERS,
   MEMBERS_READ,
   NO,
-  releaseNumber,
+  noteDeletedConnection,
+  noteImport,
+  notePause,
   SERVICE_ALONE,
   type TableCases,
+  useLimit,
   userOf,
 } from "./callers.ts";
 import { unique } from "../../support/people.ts";
@@ -168,28 +173,155 @@ export const TABLES: Record<string, TableCases> = {
       outcomes: MANAGERS,
     },
   },
-  "private.released_numbers": {
+  "private.deleted_connections": {
     "select": {
-      before: releaseNumber,
+      before: noteDeletedConnection,
       run: (sql, { workspace }) =>
-        sql`select from private.released_numbers where workspace_id = ${workspace.id}`,
+        sql`select from private.deleted_connections where workspace_id = ${workspace.id}`,
       outcomes: SERVICE_ALONE,
     },
     "insert": {
-      run: (sql, { workspace }) =>
-        sql`insert into private.released_numbers values ('matrix', ${workspace.id})`,
+      run: noteDeletedConnection,
       outcomes: SERVICE_ALONE,
     },
     "update": {
-      before: releaseNumber,
+      before: noteDeletedConnection,
       run: (sql, { workspace }) =>
-        sql`update private.released_numbers set released_at = now() where workspace_id = ${workspace.id}`,
+        sql`
+          update private.deleted_connections set deleted_at = now()
+          where workspace_id = ${workspace.id}`,
       outcomes: SERVICE_ALONE,
     },
     "delete": {
-      before: releaseNumber,
+      before: noteDeletedConnection,
       run: (sql, { workspace }) =>
-        sql`delete from private.released_numbers where workspace_id = ${workspace.id}`,
+        sql`delete from private.deleted_connections where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.workspace_pauses": {
+    "select": {
+      before: notePause,
+      run: (sql, { workspace }) =>
+        sql`select from private.workspace_pauses where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: notePause,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: notePause,
+      run: (sql, { workspace }) =>
+        sql`
+          update private.workspace_pauses set state = '{}'
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: notePause,
+      run: (sql, { workspace }) =>
+        sql`delete from private.workspace_pauses where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.workspace_imports": {
+    "select": {
+      before: noteImport,
+      run: (sql, { workspace }) =>
+        sql`select from private.workspace_imports where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: noteImport,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: noteImport,
+      run: (sql, { workspace }) =>
+        sql`
+          update private.workspace_imports set chunks_done = 1
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: noteImport,
+      run: (sql, { workspace }) =>
+        sql`delete from private.workspace_imports where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.directory_entries": {
+    "select": {
+      before: listInDirectory,
+      run: (sql, { workspace }) =>
+        sql`select from private.directory_entries where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: listInDirectory,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: listInDirectory,
+      run: (sql, { workspace }) =>
+        sql`
+          update private.directory_entries set publishable_key = 'new'
+          where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: listInDirectory,
+      run: (sql, { workspace }) =>
+        sql`delete from private.directory_entries where workspace_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.limits": {
+    "select": {
+      before: changeLimit,
+      run: (sql, { workspace }) =>
+        sql`select from private.limits where subject_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: changeLimit,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: changeLimit,
+      run: (sql, { workspace }) =>
+        sql`update private.limits set value = null where subject_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: changeLimit,
+      run: (sql, { workspace }) =>
+        sql`delete from private.limits where subject_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+  },
+  "private.limit_uses": {
+    "select": {
+      before: useLimit,
+      run: (sql, { workspace }) =>
+        sql`select from private.limit_uses where subject_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "insert": {
+      run: useLimit,
+      outcomes: SERVICE_ALONE,
+    },
+    "update": {
+      before: useLimit,
+      run: (sql, { workspace }) =>
+        sql`update private.limit_uses set used = 0 where subject_id = ${workspace.id}`,
+      outcomes: SERVICE_ALONE,
+    },
+    "delete": {
+      before: useLimit,
+      run: (sql, { workspace }) =>
+        sql`delete from private.limit_uses where subject_id = ${workspace.id}`,
       outcomes: SERVICE_ALONE,
     },
   },
@@ -224,6 +356,12 @@ export const TABLES: Record<string, TableCases> = {
 
 /** By function; those of `private` with their schema. */
 export const FUNCTIONS: Record<string, Case> = {
+  "find_project": {
+    before: listInDirectory,
+    run: (sql, { workspace }) =>
+      sql`select from public.find_project('workspace', ${workspace.slug})`,
+    outcomes: SERVICE_ALONE,
+  },
   "workspace_member_list": {
     run: (sql, { workspace }) => sql`select from public.workspace_member_list(${workspace.id})`,
     outcomes: [NO, 4, 4, 4, 4, "PT404", NO],
@@ -275,6 +413,19 @@ export const FUNCTIONS: Record<string, Case> = {
     run: (sql, { connection }) =>
       sql`select from public.rotate_connection_secret(${connection.id})`,
     outcomes: [NO, 1, 1, "PT403", "PT403", "PT404", NO],
+  },
+  "claim_phone_number": {
+    run: (sql, { connection }) => sql`select from public.claim_phone_number(${connection.id}, '1')`,
+    outcomes: SERVICE_ALONE,
+  },
+  "find_connection_by_secret": {
+    // Callers differ by what is denied, not by what is found.
+    run: (sql, { connection }) =>
+      sql`
+        select from public.find_connection_by_secret((
+          select encode(sha256(uuid_send(${connection.id})), 'hex')
+        ))`,
+    outcomes: SERVICE_ALONE,
   },
   "verify_connection_secret": {
     run: (sql, { connection }) =>

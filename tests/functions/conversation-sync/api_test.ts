@@ -392,6 +392,57 @@ Deno.test("what is written to a session", async (t) => {
     assertEquals(state.context.currentOrderId, "order-2");
   });
 
+  await t.step("orders written through the context are the same orders", async () => {
+    const orders = (state: AgentSession) => {
+      const { currentOrderId, orderHistory, context } = state;
+      assertEquals(
+        [context.currentOrderId, context.orderHistory],
+        [currentOrderId ?? undefined, orderHistory.length > 0 ? orderHistory : undefined],
+        "the context and the session say the same",
+      );
+      return [currentOrderId, orderHistory];
+    };
+    const { sessionId: id } = await data(info, "POST", "/api/v1/conversations", {
+      key,
+      body: { userId: uniquePhone(), subDomain },
+    });
+    const patch = (context: object, merge = true) =>
+      data(info, "PATCH", `/api/v1/conversations/${id}/context`, {
+        key,
+        body: { subDomain, context, merge },
+      });
+    const sync = (context: object) =>
+      data(info, "PUT", `/api/v1/whatsapp/agent/conversations/${id}/sync`, {
+        key,
+        body: { intent: "order", step: "paid", context },
+      });
+    // What agents send that have no order yet.
+    const none = { a: 1, currentOrderId: null, orderHistory: [] };
+    assertEquals(orders(await patch(none)), [null, []]);
+    assertEquals(orders(await patch({ currentOrderId: "o-1" })), ["o-1", ["o-1"]]);
+    const copy = (await sync({ currentOrderId: 2 })).context;
+    assertEquals([copy.currentOrderId, copy.orderHistory], ["2", ["o-1", "2"]]);
+    const linked = await data(info, "POST", `/api/v1/conversations/${id}/orders`, {
+      key,
+      body: { subDomain, orderId: "o-3" },
+    });
+    assertEquals(linked.currentOrderId, "o-3");
+    // An old copy brings no old order back, and neither does a context without orders.
+    const all = ["o-3", ["o-1", "2", "o-3"]];
+    assertEquals(orders(await sync(copy)), all);
+    assertEquals(orders(await patch(none)), all);
+    assertEquals(orders(await patch({ b: 1 }, false)), all);
+    const both = await sync({ orderHistory: ["o-1", "o-4"], currentOrderId: "o-5" });
+    assertEquals(orders(both), ["o-5", ["o-1", "2", "o-3", "o-4", "o-5"]]);
+    for (const wrong of [{ currentOrderId: { id: 1 } }, { orderHistory: ["x".repeat(201)] }]) {
+      const answer = await ask(info, "PATCH", `/api/v1/conversations/${id}/context`, {
+        key,
+        body: { subDomain, context: wrong },
+      });
+      assertEquals([answer.status, answer.body.code], [400, "invalid_request"]);
+    }
+  });
+
   await t.step("reset, with and without its history", async () => {
     const kept = await write("POST", `${own}/reset`, { keepHistory: true });
     assertEquals([kept.currentIntent, kept.currentStep], ["idle", "initial"]);

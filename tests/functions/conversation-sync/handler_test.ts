@@ -46,15 +46,20 @@ async function send(path: string, { method = "GET", body, headers = {}, rpc }: S
   const calls: [string, Record<string, unknown>][] = [];
   const logged: string[] = [];
   const handle = createHandler({
-    store: createSessionStore(fakeClient((name, args) => {
-      calls.push([name, args]);
-      return rpc?.(name, args) ??
-        {
-          data: name.startsWith("find_") ? ROW : [{ outcome: "ok", data: ROW }],
-          error: null,
-          status: 200,
-        };
-    })),
+    store: createSessionStore(
+      fakeClient((name, args) => {
+        // read_counter_test.ts is about this one.
+        if (name === "count_agent_request") return { data: false, error: null, status: 200 };
+        calls.push([name, args]);
+        return rpc?.(name, args) ??
+          {
+            data: name.startsWith("find_") ? ROW : [{ outcome: "ok", data: ROW }],
+            error: null,
+            status: 200,
+          };
+      }),
+      () => 0,
+    ),
     log: (level, event, fields) => logged.push(JSON.stringify({ level, event, ...fields })),
     monotonic: () => 0,
   });

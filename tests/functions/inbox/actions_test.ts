@@ -423,6 +423,87 @@ Deno.test("a file opens by its link, without headers, for members' links alone a
   assertEquals(new Uint8Array(await (await fetch(again.url)).arrayBuffer()), bytes);
 });
 
+Deno.test("a number is the connection's once a key of its own proves it, and the reason is said until then", async () => {
+  const { fake, info, team, sql } = inbox;
+  const phoneNumber = fake.addPhoneNumber("200000000000777", "+551130000777");
+  const { stranger, owner } = team;
+  const create = (person: typeof owner, phone_number_id: string) =>
+    expect(201, info, person, "POST", "connections", {
+      workspace_id: person.workspaceId,
+      platform: "whatsapp",
+      connection_id: unique("wa_"),
+      phone_number_id,
+    });
+  const numberOf = ({ phone_number_id, requested_phone_number_id }: Record<string, unknown>) => [
+    phone_number_id,
+    requested_phone_number_id,
+  ];
+  const { phoneNumberId } = phoneNumber;
+  const { apiKey } = fake;
+  const saveKey = (status: number, person: typeof owner, id: string, api_key: string) =>
+    expect(status, info, person, "PUT", `connections/${id}/kapso`, { api_key });
+
+  // The installation's key is another project's now, so nothing proves the number.
+  fake.apiKey = "key-of-the-business";
+  try {
+    const squatter = await create(stranger, phoneNumberId);
+    assertEquals([squatter.number_problem, ...numberOf(squatter.connection)], [
+      "key_rejected",
+      null,
+      phoneNumberId,
+    ]);
+    const squatterId = squatter.connection.id;
+    const wrong = await saveKey(422, stranger, squatterId, "key-of-the-stranger");
+    assertEquals(wrong.code, "kapso_key_rejected");
+
+    // The rightful owner gets it although the stranger named it first.
+    const mine = await create(owner, phoneNumberId);
+    const saved = await saveKey(200, owner, mine.connection.id, fake.apiKey);
+    assertEquals(numberOf(saved.connection), [phoneNumberId, null]);
+
+    // A key of a project that lacks the number.
+    fake.state.phoneNumbers.delete(phoneNumberId);
+    const missing = await saveKey(422, stranger, squatterId, fake.apiKey);
+    assertEquals(missing.code, "kapso_number_not_found");
+    fake.state.phoneNumbers.set(phoneNumberId, phoneNumber);
+
+    // Who can prove it too does not get it from a holder whose key is valid.
+    const second = await saveKey(409, stranger, squatterId, fake.apiKey);
+    assertEquals(second.code, "phone_number_taken");
+    // The holder's key is revoked: the number goes to who proves it, and the holder sees why.
+    fake.apiKey = "key-after-a-change-of-project";
+    const moved = await saveKey(200, stranger, squatterId, fake.apiKey);
+    assertEquals(numberOf(moved.connection), [phoneNumberId, null]);
+    const health = await expect(
+      200,
+      info,
+      owner,
+      "GET",
+      `connections/${mine.connection.id}/health`,
+    );
+    assertEquals(health.webhook.problem, "key_rejected");
+    const listed = await expect(
+      200,
+      info,
+      owner,
+      "GET",
+      `connections?workspace_id=${owner.workspaceId}`,
+    );
+    const lost = listed.connections.find(({ id }: { id: string }) => id === mine.connection.id);
+    assertEquals([...numberOf(lost), lost.can_send], [null, phoneNumberId, false]);
+
+    // Released, and free for its next owner.
+    await expect(200, info, stranger, "PATCH", `connections/${squatterId}`, {
+      phone_number_id: null,
+    });
+    const again = await saveKey(200, owner, mine.connection.id, fake.apiKey);
+    assertEquals(numberOf(again.connection), [phoneNumberId, null]);
+    await sql`delete from public.connections where id in (${squatterId}, ${mine.connection.id})`;
+  } finally {
+    fake.apiKey = apiKey;
+  }
+});
+
 Deno.test("connections: created, deactivated, and given keys that are never returned", async () => {
   const { fake, info, team } = inbox;
   const said: string[] = [];
@@ -452,13 +533,28 @@ Deno.test("connections: created, deactivated, and given keys that are never retu
     [connection.name, connection.has_kapso_key, connection.has_webhook_secret, connection.can_send],
     ["Second number", false, false, true],
   );
+  // Proven with the installation's key.
+  assertEquals(
+    [connection.phone_number_id, connection.requested_phone_number_id],
+    [phoneNumber.phoneNumberId, null],
+  );
   assertEquals((await asOwner(409, "POST", "connections", request)).code, "connection_id_taken");
   await asOwner(400, "POST", "connections", { ...request, connection_id: "not a name" });
   const path = `connections/${connection.id}`;
+  const taken = await asOwner(200, "PATCH", path, {
+    phone_number_id: inbox.phoneNumber.phoneNumberId,
+  });
   assertEquals(
-    (await asOwner(409, "PATCH", path, { phone_number_id: inbox.phoneNumber.phoneNumberId })).code,
-    "phone_number_taken",
+    [
+      taken.number_problem,
+      taken.connection.phone_number_id,
+      taken.connection.requested_phone_number_id,
+    ],
+    ["number_taken", phoneNumber.phoneNumberId, inbox.phoneNumber.phoneNumberId],
   );
+  assertEquals((await asOwner(409, "POST", `${path}/webhook`)).code, "phone_number_taken");
+  const back = await asOwner(200, "PATCH", path, { phone_number_id: phoneNumber.phoneNumberId });
+  assertEquals([back.number_problem, back.connection.requested_phone_number_id], [null, null]);
   const off = await asOwner(200, "PATCH", path, { is_active: false, name: "Off" });
   assertEquals([off.connection.is_active, off.connection.name, off.connection.can_send], [
     false,
@@ -470,11 +566,17 @@ Deno.test("connections: created, deactivated, and given keys that are never retu
   assert(rotated !== api_secret);
 
   // A key of its own, and the webhook.
-  const wrong = await asOwner(200, "PUT", `${path}/kapso`, { api_key: "a-wrong-kapso-key" });
-  assertEquals(wrong.connection.has_kapso_key, true);
-  assertEquals((await asOwner(200, "GET", `${path}/health`)).webhook.state, "unknown");
+  const wrong = await asOwner(422, "PUT", `${path}/kapso`, { api_key: "a-wrong-kapso-key" });
+  assertEquals(wrong.code, "kapso_key_rejected");
+  const kept = await asOwner(200, "PUT", `${path}/kapso`, { api_key: fake.apiKey });
+  assertEquals(kept.connection.has_kapso_key, true);
+  // As after the key was revoked at Kapso.
+  const { apiKey } = fake;
+  fake.apiKey = "another-key-of-kapso";
+  const unknown = (await asOwner(200, "GET", `${path}/health`)).webhook;
+  assertEquals([unknown.state, unknown.problem], ["unknown", "key_rejected"]);
   assertEquals((await asOwner(422, "POST", `${path}/webhook`)).code, "kapso_key_rejected");
-  await asOwner(200, "PUT", `${path}/kapso`, { api_key: fake.apiKey });
+  fake.apiKey = apiKey;
   assertEquals((await asOwner(200, "GET", `${path}/health`)).webhook.state, "missing");
   const { webhook } = await asOwner(200, "POST", `${path}/webhook`);
   assertEquals([webhook.state, webhook.is_ours, webhook.missing_events], ["active", true, []]);

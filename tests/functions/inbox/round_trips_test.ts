@@ -20,9 +20,7 @@ const work: Promise<unknown>[] = [];
 
 Deno.test.beforeAll(async () => {
   inbox = await startInbox();
-  const { fake, info, sql, team } = inbox;
-  const [workspace] = await sql<{ slug: string }[]>`
-    select slug from public.workspaces where id = ${team.owner.workspaceId}`;
+  const { fake, info } = inbox;
   counter = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request) => {
@@ -45,11 +43,11 @@ Deno.test.beforeAll(async () => {
   handle = createHandler({
     readCaller: createCallerReader(env),
     outbox: createOutboxStore(client),
-    // With the installation's key, of which the slug of the workspace decides.
+    // With the installation's key, of which the id of the workspace decides.
     kapsoFor: kapsoAccounts(client, undefined, {
       baseUrl: fake.url,
       apiKey: fake.apiKey,
-      workspaces: workspace!.slug,
+      workspaces: inbox.team.owner.workspaceId,
     }),
     waitUntil: (started: Promise<unknown>) => work.push(started),
     log: () => {},

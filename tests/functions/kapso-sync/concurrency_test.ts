@@ -10,7 +10,7 @@ import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
 import { createHandler, type HandlerDeps } from "../../../supabase/functions/kapso-sync/handler.ts";
 import type { SyncEvent } from "../../../supabase/functions/_shared/contracts/kapso_sync.ts";
 import { uniquePhoneNumberId } from "../../support/kapso_webhook.ts";
-import { rows } from "../../support/users.ts";
+import { rows, serviceClient } from "../../support/users.ts";
 import {
   type Business,
   ending,
@@ -254,6 +254,12 @@ Deno.test("a connection whose phone number changes begins a new run, with nothin
       id: business.phoneNumber.id,
       change: { phone_number_id: other.phoneNumberId },
     }).select(),
+  );
+  await rows(
+    serviceClient(info).rpc("claim_phone_number", {
+      connection_id: business.phoneNumber.id,
+      phone_number_id: other.phoneNumberId,
+    }),
   );
   assertEquals(ending(await events.rest()).type, "busy");
   const moved = {

@@ -67,6 +67,9 @@ Deno.test("every documented request of kapso-sync is answered as documented", as
     select run ->> 'id' as id from public.begin_sync_run(${phoneNumber.id}, 'history', 7, null, false, null)`;
   await check.send(contract.stopSyncRun, { headers, params: { id: open!.id }, status: 200 });
   await check.send(contract.tickKapsoSync, { headers: service, status: 202 });
+  await check.send(contract.checkKapsoSettings, { headers: service, status: 200 });
+  await check.send(contract.checkKapsoSettings, { headers, status: 403 });
+  await check.send(contract.checkKapsoSettings, { status: 401 });
 
   await check.send(contract.syncKapso, { headers, body: {}, status: 400 });
   await check.send(contract.syncKapso, { body, status: 401 });

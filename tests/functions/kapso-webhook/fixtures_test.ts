@@ -9,6 +9,7 @@ import { signBody } from "../../../supabase/functions/_shared/kapso/webhook/sign
 import type { ConversationElement } from "../../../supabase/functions/_shared/kapso/webhook/elements.ts";
 import { type KapsoFixture, readFixtures } from "../../fixtures/kapso/coverage.ts";
 import { type Sql, useDatabase } from "../../support/database.ts";
+import { uniqueNumber } from "../../support/people.ts";
 import { call, signUp, type User } from "../../support/users.ts";
 import {
   createPhoneNumber,
@@ -199,6 +200,14 @@ async function checkConversation(
     join public.conversation_export as export using (id)
     where thread.workspace_id = ${user.workspaceId}
       and thread.external_conversation_id = ${conversation.external_conversation_id}`;
+  if (row === undefined && conversation.messages.length === 0) {
+    // Changes alone create no conversation. They wait for their message.
+    const waiting = await sql`
+      select change from private.waiting_updates
+      where workspace_id = ${user.workspaceId} and conversation_id is null order by message_id`;
+    assertEquals(waiting.map(({ change }) => change), conversation.changes);
+    return;
+  }
   if (row === undefined) throw new Error("the thread is not there");
   assertEquals(row.participant_identifier, conversation.participant_identifier);
   assertEquals(row.participant_name, conversation.participant_name ?? null);
@@ -219,3 +228,69 @@ async function checkConversation(
   const name = conversation.person.name ?? null;
   assertEquals(person, { phone: conversation.person.phone ?? null, name, kapso_name: name });
 }
+
+Deno.test("a BSUID of digits is never the customer whose phone has the same digits", async () => {
+  const user = await signUp(db.info);
+  const { phoneNumberId } = await createPhoneNumber(user);
+  const digits = uniqueNumber().slice(1);
+  await deliverAll(db.info, receivedText(phoneNumberId, "from the phone", { phone: digits }));
+  const body = receivedText(phoneNumberId, "from the user id", { phone: digits });
+  const { state } = await deliverAll(db.info, {
+    ...body,
+    message: { ...body.message as object, from: undefined, from_user_id: digits },
+    conversation: {
+      ...body.conversation as object,
+      id: "another",
+      phone_number: undefined,
+      business_scoped_user_id: digits,
+    },
+  });
+  assertEquals(state, "processed");
+  const conversations = await db.sql`
+    select thread.external_conversation_id as key, thread.participant_digits as digits, person.phone_digits as phone,
+      private.recipient_of(thread) as recipient
+    from public.conversations as thread
+    join public.people as person on person.id = thread.person_id
+    where thread.workspace_id = ${user.workspaceId}
+    order by thread.external_conversation_id`;
+  assertEquals([...conversations], [
+    {
+      key: `${phoneNumberId}:${digits}`,
+      digits,
+      phone: digits,
+      recipient: { to: digits },
+    },
+    {
+      key: `${phoneNumberId}:bsuid:${digits}`,
+      digits: null,
+      phone: null,
+      recipient: { recipient: digits },
+    },
+  ]);
+});
+
+Deno.test("a message of a conversation with a very long id is stored, and one without a time too", async () => {
+  const user = await signUp(db.info);
+  const { phoneNumberId } = await createPhoneNumber(user);
+  const body = receivedText(phoneNumberId, "long");
+  const long = { ...body.conversation as object, id: "s".repeat(512) };
+  assertEquals(
+    (await deliverAll(db.info, { ...body, conversation: long })).state,
+    "processed",
+  );
+  const undated = receivedText(phoneNumberId, "undated");
+  const before = Date.now();
+  const { state } = await deliverAll(db.info, {
+    ...undated,
+    message: { ...undated.message as object, timestamp: undefined },
+    conversation: { phone_number: "+5511988887777", phone_number_id: phoneNumberId },
+  });
+  assertEquals(state, "processed");
+  const [message] = await db.sql`
+    select message.value ->> 'sent_at' as sent_at, message.value -> 'metadata' ->> 'sent_at_is_arrival' as mark
+    from public.conversations as thread
+    cross join lateral jsonb_array_elements(thread.messages) as message (value)
+    where thread.workspace_id = ${user.workspaceId} and message.value ->> 'content' = 'undated'`;
+  assertEquals(message!.mark, "true");
+  assert(Math.abs(Date.parse(message!.sent_at) - before) < 3_600_000);
+});

@@ -4,35 +4,51 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { useDatabase } from "../../support/database.ts";
-import { uniqueNumber } from "../../support/people.ts";
-import { signUp } from "../../support/users.ts";
+import { unique, uniqueNumber } from "../../support/people.ts";
+import { rows, signUp } from "../../support/users.ts";
 import {
   createPhoneNumber,
+  deliver,
   deliverAll,
   eventOf,
   messagesOf,
   receivedText,
   uniquePhoneNumberId,
+  untilProcessed,
 } from "../../support/kapso_webhook.ts";
 
 const db = useDatabase();
 
-Deno.test("the events of an unknown number are recorded, and processed once it has a connection", async () => {
+Deno.test("events of a number without proof are recorded, and never stored for its later owner", async () => {
   const phoneNumber = uniquePhoneNumberId();
+  // A connection that names the number has not proven it.
+  const stranger = await signUp(db.info);
+  await rows(stranger.client.rpc("create_connection", {
+    workspace_id: stranger.workspaceId,
+    platform: "whatsapp",
+    connection_id: unique("kapso_"),
+    phone_number_id: phoneNumber,
+  }));
   const { id, state } = await deliverAll(db.info, receivedText(phoneNumber));
-  assertEquals(state, "failed");
+  assertEquals(state, "ignored");
   assertEquals(await eventOf(db.sql, id), {
     id,
-    state: "failed",
-    error: "no connection has this phone_number_id",
+    state: "ignored",
+    error: "no connection has proven this phone_number_id",
     attempts: 1,
   });
   await createPhoneNumber(await signUp(db.info), phoneNumber);
-  assertEquals(await replay([id]), [{ id, state: "processed", error: null }]);
-  assertEquals((await messagesOf(db.sql, phoneNumber)).map(({ content }) => content), ["bom dia"]);
-  assertEquals(await eventOf(db.sql, id), { id, state: "processed", error: null, attempts: 2 });
+  assertEquals(await replay([id]), [{
+    id,
+    state: "ignored",
+    error: "the connection got the number after this arrived",
+  }]);
+  assertEquals(await messagesOf(db.sql, phoneNumber), []);
+  // What comes from now on is theirs.
+  await deliverAll(db.info, receivedText(phoneNumber));
+  assertEquals((await messagesOf(db.sql, phoneNumber)).length, 1);
 });
 
 Deno.test("an inactive connection gets nothing until it is active again", async () => {
@@ -57,13 +73,40 @@ Deno.test("events for a number's former workspace are never stored for the next 
   await createPhoneNumber(await signUp(db.info), phoneNumberId);
   assertEquals(await replay([id]), [{
     id,
-    state: "failed",
-    error: "the number belonged to another workspace when this arrived",
+    state: "ignored",
+    error: "the connection got the number after this arrived",
   }]);
   assertEquals(await messagesOf(db.sql, phoneNumberId), []);
   // What comes from now on is theirs.
   await deliverAll(db.info, receivedText(phoneNumberId));
   assertEquals((await messagesOf(db.sql, phoneNumberId)).length, 1);
+});
+
+Deno.test("an event over the limit of its workspace is answered 429, and stored when Kapso sends it again", async () => {
+  const user = await signUp(db.info);
+  const phoneNumber = await createPhoneNumber(user);
+  const [first, second] = [
+    receivedText(phoneNumber.phoneNumberId),
+    receivedText(phoneNumber.phoneNumberId),
+  ];
+  const bytes = JSON.stringify(first).length;
+  await db.sql`
+    insert into private.limits (name, subject_id, value)
+    values ('webhook_bytes_per_day', ${user.workspaceId}, ${Math.floor(bytes * 1.5)})`;
+  const key = crypto.randomUUID();
+  await deliverAll(db.info, first);
+  const refused = await deliver(db.info, second, { key });
+  assertEquals([refused.status, refused.body.code], [429, "webhook_quota_exceeded"]);
+  assert(Number(refused.headers.get("retry-after")) >= 1);
+  assertMatch(refused.headers.get("ratelimit-policy")!, /^"webhook_quota_exceeded";q=\d+;w=86400$/);
+  assertMatch(refused.headers.get("ratelimit")!, /^"webhook_quota_exceeded";r=0;t=\d+$/);
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
+  // Others have their own.
+  const other = await createPhoneNumber(await signUp(db.info));
+  await deliverAll(db.info, receivedText(other.phoneNumberId));
+  await db.sql`delete from private.limits where subject_id = ${user.workspaceId}`;
+  assertEquals((await deliverAll(db.info, second, { key })).state, "processed");
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 2);
 });
 
 Deno.test("a repeated delivery is one event", async () => {
@@ -85,6 +128,36 @@ Deno.test("a repeated delivery is one event", async () => {
   assertEquals((await messagesOf(db.sql, other.phoneNumberId)).length, 1);
 });
 
+Deno.test("the same idempotency key with another body is another event, however long the key is", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const text = (content: string) => receivedText(phoneNumber.phoneNumberId, content);
+  const keys = [crypto.randomUUID(), "k".repeat(300)];
+  const sent: string[] = [];
+  for (const key of keys) {
+    for (const content of ["one", "two"]) {
+      const body = text(`${content} ${sent.length}`);
+      sent.push(`${content} ${sent.length}`);
+      const first = await deliverAll(db.info, body, { key });
+      assertEquals(first.state, "processed");
+      assertEquals((await deliverAll(db.info, body, { key })).id, first.id, "a repeat");
+    }
+  }
+  // Keys that differ after 200 characters only, with one body: two deliveries of one message.
+  const body = text("three");
+  const ids = await Promise.all(
+    ["a", "b"].map((end) => deliverAll(db.info, body, { key: "k".repeat(300) + end })),
+  );
+  assert(ids[0]!.id !== ids[1]!.id);
+  assertEquals(
+    (await messagesOf(db.sql, phoneNumber.phoneNumberId)).map(({ content }) => content).sort(),
+    [...sent, "three"].sort(),
+  );
+  // A body that names no number is recorded once as well.
+  const key = crypto.randomUUID();
+  const unnamed = await Promise.all([1, 2].map(() => deliverAll(db.info, { a: 1 }, { key })));
+  assertEquals(unnamed[0]!.id, unnamed[1]!.id);
+});
+
 Deno.test("concurrent first messages create one person and one conversation", async () => {
   const user = await signUp(db.info);
   const phoneNumber = await createPhoneNumber(user);
@@ -104,6 +177,7 @@ Deno.test("concurrent first messages create one person and one conversation", as
     return body;
   });
   await Promise.all(bodies.map((body) => deliverAll(db.info, body)));
+  await untilProcessed(db.sql, [phoneNumber.phoneNumberId]);
   const [counts] = await db.sql`
     select
       (select count(*)::integer from public.people where workspace_id = ${user.workspaceId}) as people,
@@ -140,6 +214,38 @@ Deno.test("an event that cannot be stored is recorded with its error, answered w
   assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
 });
 
+Deno.test("the schedule tries events again that others were in the way of, with growing waits", async () => {
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  const body = receivedText(phoneNumber.phoneNumberId);
+  // As if it had failed, some minutes ago.
+  const cases = [
+    { error: "40P01", attempts: 1, minutes: 2, isRetried: true },
+    { error: "55P03", attempts: 3, minutes: 5, isRetried: true },
+    { error: "40001", attempts: 4, minutes: 5, isRetried: false },
+    { error: "23514", attempts: 1, minutes: 90, isRetried: false },
+  ];
+  const ids: number[] = [];
+  for (const { error, attempts, minutes } of cases) {
+    const { id } = await deliverAll(db.info, body);
+    ids.push(id);
+    await db.sql`
+      update private.webhook_events
+      set state = 'failed', error = ${error}, attempts = ${attempts},
+        processed_at = now() - make_interval(mins => ${minutes})
+      where id = ${id}`;
+  }
+  await db.service`select public.retry_webhook_events(1000)`;
+  const states = await db.sql`
+    select state, attempts from private.webhook_events where id = any (${ids}) order by id`;
+  assertEquals(
+    states.map(({ state, attempts }) => [state, attempts]),
+    cases.map(({ attempts, isRetried }) =>
+      isRetried ? ["processed", attempts + 1] : ["failed", attempts]
+    ),
+  );
+  assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 1);
+});
+
 Deno.test("replaying chooses by state and by time, and doubles nothing", async () => {
   const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const ids: number[] = [];
@@ -149,9 +255,14 @@ Deno.test("replaying chooses by state and by time, and doubles nothing", async (
     });
     ids.push((await deliverAll(db.info, body)).id);
   }
+  await db.sql`
+    update public.connections set number_claimed_at = '-infinity' where id = ${phoneNumber.id}`;
   // A time of their own, so that no other events match.
   const year = 1900 + ids[0]! % 90;
   for (const [index, id] of ids.entries()) {
+    await db.sql`
+      select private.ensure_webhook_days(
+        array[make_timestamptz(${year}, 1, 1 + ${index}::integer, 0, 0, 0, 'UTC')])`;
     await db.sql`
       update private.webhook_events
       set received_at = make_timestamptz(${year}, 1, 1 + ${index}::integer, 0, 0, 0, 'UTC'),
@@ -187,13 +298,17 @@ Deno.test("deliveries and replays at once do not deadlock", async () => {
   const ids = (await Promise.all(bodies.map((body) => deliverAll(db.info, body)))).map((row) =>
     row.id
   );
+  await untilProcessed(db.sql, [phoneNumber.phoneNumberId]);
   const answers = await Promise.all([
     replay(ids),
     replay(ids.toReversed()),
     ...bodies.map((body) => deliverAll(db.info, body)),
   ]);
-  const states = answers.flat().map((answer) => (answer as { state: string }).state);
-  assertEquals([...new Set(states)], ["processed"]);
+  await untilProcessed(db.sql, [phoneNumber.phoneNumberId]);
+  const states = await db.sql`
+    select distinct state from private.webhook_events
+    where id = any (${answers.flat().map((answer) => (answer as { id: number }).id)})`;
+  assertEquals(states.map(({ state }) => state), ["processed"]);
   assertEquals((await messagesOf(db.sql, phoneNumber.phoneNumberId)).length, 60);
 });
 
@@ -201,14 +316,15 @@ Deno.test("pruning deletes old processed events, and no others", async () => {
   const phoneNumber = await createPhoneNumber(await signUp(db.info));
   const make = async (state: string, days: number) => {
     const { id } = await deliverAll(db.info, receivedText(phoneNumber.phoneNumberId));
+    await db.sql`select private.ensure_webhook_days(array[now() - make_interval(days => ${days})])`;
     await db.sql`
       update private.webhook_events
       set state = ${state}, received_at = now() - make_interval(days => ${days}) where id = ${id}`;
     return id;
   };
-  const gone = [await make("processed", 31), await make("ignored", 31)];
+  const gone = [await make("processed", 9), await make("ignored", 9)];
   const kept = [
-    await make("processed", 29),
+    await make("processed", 6),
     await make("failed", 400),
     await make("received", 400),
   ];

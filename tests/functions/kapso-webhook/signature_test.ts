@@ -6,18 +6,23 @@
  * @module
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createServiceClient } from "../../../supabase/functions/_shared/database/clients.ts";
 import { createCredentialCipher } from "../../../supabase/functions/_shared/auth/credentials.ts";
 import { AppError } from "../../../supabase/functions/_shared/http/errors.ts";
+import type { Log } from "../../../supabase/functions/_shared/http/log.ts";
 import { kapsoAccounts } from "../../../supabase/functions/_shared/kapso/api/accounts.ts";
-import { installationCheck } from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
+import {
+  installationCheck,
+  reportInstallationWorkspaces,
+} from "../../../supabase/functions/_shared/kapso/api/installation_key.ts";
 import { createHandler } from "../../../supabase/functions/kapso-webhook/handler.ts";
 import { createWebhookStore } from "../../../supabase/functions/kapso-webhook/store.ts";
+import { countCalls } from "../../support/call_counter.ts";
 import { useDatabase } from "../../support/database.ts";
 import { batchBody, deliveryHeaders } from "../../../fakes/kapso/deliveries.ts";
 import { unique } from "../../support/people.ts";
-import { call, rows, signUp } from "../../support/users.ts";
+import { call, rows, signUp, type User } from "../../support/users.ts";
 import {
   createPhoneNumber,
   deliver,
@@ -193,9 +198,12 @@ Deno.test("the installation's secret is for the named workspaces, and no others"
   const user = await signUp(db.info);
   const phoneNumber = await createPhoneNumber(user);
   const [workspace] = await rows(user.client.from("workspaces").select("slug"));
-  const named = await ownFunction("the installation's", `other, ${workspace!.slug}`);
-  assertEquals(await named.post(phoneNumber, "the installation's"), 200);
-  for (const workspaces of ["", "other", workspace!.slug + "x"]) {
+  const other = crypto.randomUUID();
+  for (const workspaces of [`${other}, ${user.workspaceId}`, user.workspaceId.toUpperCase()]) {
+    const named = await ownFunction("the installation's", workspaces);
+    assertEquals(await named.post(phoneNumber, "the installation's"), 200);
+  }
+  for (const workspaces of ["", other, workspace!.slug]) {
     const unnamed = await ownFunction("the installation's", workspaces);
     assertEquals(await unnamed.post(phoneNumber, "the installation's"), 503, workspaces);
     await unnamed.setSecret(phoneNumber, "its own");
@@ -210,7 +218,6 @@ Deno.test("the installation's secret is for the named workspaces, and no others"
 Deno.test("the installation's Kapso key is for the named workspaces, and no others", async () => {
   const user = await signUp(db.info);
   const phoneNumber = await createPhoneNumber(user);
-  const [workspace] = await rows(user.client.from("workspaces").select("slug"));
   const client = createServiceClient({
     supabaseUrl: db.info.api_url,
     secretKey: db.info.secret_key,
@@ -219,8 +226,8 @@ Deno.test("the installation's Kapso key is for the named workspaces, and no othe
   const accounts = (workspaces: string | undefined) =>
     kapsoAccounts(client, cipher, { baseUrl: undefined, apiKey: "installation", workspaces });
   await accounts("*")(phoneNumber.id);
-  await accounts(`${workspace!.slug},other`)(phoneNumber.id);
-  for (const workspaces of [undefined, "", "other"]) {
+  await accounts(`${user.workspaceId},${crypto.randomUUID()}`)(phoneNumber.id);
+  for (const workspaces of [undefined, "", crypto.randomUUID()]) {
     const error = await assertRejects(() => accounts(workspaces)(phoneNumber.id), AppError);
     assertEquals([error.status, error.code], [422, "kapso_api_key_missing"]);
   }
@@ -228,6 +235,130 @@ Deno.test("the installation's Kapso key is for the named workspaces, and no othe
     "its own",
   )})`;
   await accounts(undefined)(phoneNumber.id);
+});
+
+Deno.test("who takes the freed slug of a named workspace gets nothing of the installation", async () => {
+  const [user, stranger] = [await signUp(db.info), await signUp(db.info)];
+  const [workspace] = await rows(user.client.from("workspaces").select("id, slug"));
+  const rename = (owner: User, slug: string) =>
+    rows(
+      owner.client.from("workspaces").update({ slug }).eq("id", owner.workspaceId).select("slug"),
+    );
+  const [mine, theirs] = [await createPhoneNumber(user), await createPhoneNumber(stranger)];
+  await rename(user, unique("renamed-").replaceAll("_", "-"));
+  await rename(stranger, workspace!.slug);
+  const client = createServiceClient({
+    supabaseUrl: db.info.api_url,
+    secretKey: db.info.secret_key,
+  });
+  // An operator who named the slug, and one who names the id.
+  for (const [workspaces, isNamed] of [[workspace!.slug, false], [workspace!.id, true]] as const) {
+    const accounts = kapsoAccounts(client, await createCredentialCipher(KEY), {
+      baseUrl: undefined,
+      apiKey: "installation",
+      workspaces,
+    });
+    const own = await ownFunction("the installation's", workspaces);
+    for (const phoneNumber of [mine, theirs]) {
+      const hasKey = await accounts(phoneNumber.id).then(() => true, () => false);
+      const status = await own.post(phoneNumber, "the installation's");
+      const isMine = phoneNumber === mine && isNamed;
+      assertEquals([hasKey, status], [isMine, isMine ? 200 : 503], workspaces);
+    }
+  }
+});
+
+Deno.test("a setting that names slugs is reported at the start, without a value", () => {
+  const logged: unknown[] = [];
+  const log: Log = (...line) => logged.push(line);
+  reportInstallationWorkspaces(undefined, log);
+  reportInstallationWorkspaces(`*, ${crypto.randomUUID()}`, log);
+  assertEquals(logged, []);
+  reportInstallationWorkspaces(`acme, ${crypto.randomUUID()}, 7`, log);
+  assertEquals(logged.length, 1);
+  const text = JSON.stringify(logged);
+  assert(text.includes("KAPSO_WORKSPACES") && text.includes('"invalid_entries":2'), text);
+  assert(!text.includes("acme"), text);
+});
+
+Deno.test("an event is one call of the database, and a secret that was replaced ends at once", async () => {
+  await using counter = countCalls(db.info.api_url);
+  const { post, setSecret } = await ownFunction(undefined, "*", counter.url);
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  await setSecret(phoneNumber, "first");
+  const send = async (secret: string) => {
+    counter.calls.length = 0;
+    const status = await post(phoneNumber, secret);
+    return [status, counter.calls.map((path) => path.replace("/rest/v1/rpc/", ""))];
+  };
+  const read = "webhook_secrets";
+  const record = "record_webhook_event";
+  assertEquals(await send("first"), [200, [read, record]]);
+  assertEquals(await send("first"), [200, [record]]);
+  assertEquals(await send("wrong"), [401, [read]]);
+  // The earlier secret works on for its time; the function learns of the new one where it needs it.
+  await setSecret(phoneNumber, "second");
+  assertEquals(await send("second"), [200, [read, record]]);
+  assertEquals(await send("first"), [200, [record]]);
+  // Its time ends, which nothing has told the function.
+  await db.sql`
+    update private.connection_secrets set previous_webhook_expires_at = now() - interval '1 second'
+    where connection_id = ${phoneNumber.id}`;
+  const before = await countEvents(phoneNumber);
+  assertEquals(await send("first"), [401, [record, read]]);
+  assertEquals(await countEvents(phoneNumber), before);
+  assertEquals(await send("second"), [200, [record]]);
+  // Replaced in the moment between the check and the recording, without time for the earlier one.
+  await db.service`select public.set_webhook_secret(${phoneNumber.id}, ${await sealedSecret(
+    "third",
+  )}, 0)`;
+  assertEquals(await send("second"), [401, [record, read]]);
+  assertEquals(await send("third"), [200, [record]]);
+});
+
+Deno.test("a number that gets a connection is no longer signed for by the installation's secret", async () => {
+  await using counter = countCalls(db.info.api_url);
+  const { post, setSecret } = await ownFunction("installation", "*", counter.url);
+  const phoneNumber = await createPhoneNumber(await signUp(db.info));
+  await db.sql`
+    update public.connections set phone_number_id = null, number_claimed_at = null where id = ${phoneNumber.id}`;
+  assertEquals([await post(phoneNumber, "installation"), await post(phoneNumber, "own")], [
+    200,
+    401,
+  ]);
+  await setSecret(phoneNumber, "own");
+  await db.sql`
+    update public.connections set phone_number_id = ${phoneNumber.phoneNumberId}, number_claimed_at = now()
+    where id = ${phoneNumber.id}`;
+  assertEquals([await post(phoneNumber, "installation"), await post(phoneNumber, "own")], [
+    401,
+    200,
+  ]);
+});
+
+Deno.test("a body without a signature is not read", async () => {
+  let pulled = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      pulled++;
+      controller.enqueue(new Uint8Array(64 * 1024));
+    },
+  }, { highWaterMark: 0 });
+  const handler = createHandler({
+    store: createWebhookStore(db as never, {
+      cipher: undefined,
+      installation: { secret: "x", isFor: () => Promise.resolve(true) },
+    }),
+    onFiles: () => {},
+    onQueued: () => {},
+    log: () => {},
+    monotonic: () => 0,
+    now: () => new Date(),
+  });
+  const answer = await handler(
+    new Request("http://localhost/kapso-webhook", { method: "POST", body }),
+  );
+  assertEquals([answer.status, pulled], [401, 0]);
 });
 
 function withSignature(request: RequestInit, signature: string | undefined): RequestInit {
@@ -244,9 +375,13 @@ async function countEvents(phoneNumber: PhoneNumber): Promise<number> {
 }
 
 /** The function as its index.ts puts it together, with a key that this test knows. */
-async function ownFunction(secret: string | undefined, workspaces = "*") {
+async function ownFunction(
+  secret: string | undefined,
+  workspaces = "*",
+  supabaseUrl = db.info.api_url,
+) {
   const client = createServiceClient({
-    supabaseUrl: db.info.api_url,
+    supabaseUrl,
     secretKey: db.info.secret_key,
   });
   const cipher = await createCredentialCipher(KEY);
@@ -256,7 +391,9 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
       installation: { secret, isFor: installationCheck(client, workspaces) },
     }),
     onFiles: () => {},
+    onQueued: () => {},
     log: () => {},
+    now: () => new Date(),
     monotonic: () => performance.now(),
   });
   const send = async (body: string, secretKey: string) =>
@@ -283,8 +420,12 @@ async function ownFunction(secret: string | undefined, workspaces = "*") {
       return response.status;
     },
     async setSecret(phoneNumber: PhoneNumber, secret: string) {
-      const sealed = await cipher.encrypt(secret);
+      const sealed = await sealedSecret(secret);
       await db.service`select public.set_webhook_secret(${phoneNumber.id}, ${sealed})`;
     },
   };
+}
+
+async function sealedSecret(secret: string): Promise<string> {
+  return await (await createCredentialCipher(KEY)).encrypt(secret);
 }

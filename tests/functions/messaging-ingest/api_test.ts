@@ -6,8 +6,9 @@
  */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
 
-import { useDatabase } from "../../support/database.ts";
+import { size, useDatabase } from "../../support/database.ts";
 import {
   at,
   conversation,
@@ -18,10 +19,13 @@ import {
   threadFaults,
 } from "../../support/messages.ts";
 import { DEMO_CONNECTIONS } from "../../../local/demo.ts";
+import { findEdgeDeno } from "../../../local/gateway/edge_deno.ts";
+import { FunctionProcess } from "../../../local/gateway/function_process.ts";
 import {
   type Bridge,
   call,
   createBridge,
+  getPeople,
   type OwnBridge,
   post,
   postAll,
@@ -33,6 +37,8 @@ import {
 } from "../../support/users.ts";
 
 const database = useDatabase();
+const ROOT = new URL("../../../", import.meta.url);
+const IS_SOAK = Deno.env.get("SOAK") === "1";
 let owner: User;
 let bridge: OwnBridge;
 Deno.test.beforeAll(async () => {
@@ -184,17 +190,30 @@ Deno.test("the same conversation twice in a request has two results", async () =
   );
 });
 
-Deno.test("a bad conversation does not prevent storing the others", async () => {
+/** Sends a request of any form, and returns its answer. */
+async function request(body: Record<string, unknown>, headers?: Record<string, string>) {
+  const { platform, connection_id } = bridge;
+  return await postBody(
+    database.info,
+    bridge,
+    JSON.stringify({ platform, connection_id, ...body }),
+    headers,
+  );
+}
+
+Deno.test("in the strict way a bad conversation does not prevent storing the others", async () => {
   const good = [conversation({ messages: messages(2) }), conversation({ messages: messages(1) })];
-  const results = await send([
-    good[0],
-    conversation({ messages: [message(), message({ sent_at: "tomorrow" })] }),
-    { participant_identifier: "+1", messages: [] },
-    good[1],
-    null,
-    conversation({ participant_identifier: "" }),
-    conversation({ messages: [message({ content: "a\0b" })] }),
-  ]);
+  const { body: { results } } = await request({
+    conversations: [
+      good[0],
+      conversation({ messages: [message(), message({ sent_at: "tomorrow" })] }),
+      { participant_identifier: "+1", messages: [] },
+      good[1],
+      null,
+      conversation({ participant_identifier: "" }),
+      conversation({ messages: [message({ content: "a\0b" })] }),
+    ],
+  }, { "x-ingest-mode": "strict" }) as { body: { results: Result[] } };
   assertEquals(results.map((result) => [result.conversation_id, result.status, result.code]), [
     [good[0]!.external_conversation_id, "created", undefined],
     [
@@ -220,6 +239,195 @@ Deno.test("a bad conversation does not prevent storing the others", async () => 
     select count(*)::integer from public.conversations
     where external_conversation_id = any (${results.map((result) => result.conversation_id)})`;
   assertEquals(count, 2);
+});
+
+/** What a bridge may send, and what becomes of it. */
+const REPAIRS: Record<
+  string,
+  { given: Record<string, unknown>; stored: Record<string, unknown>; fields: string[] }
+> = {
+  "a text with NUL and half an emoji": {
+    given: { content: "a\0b\ud83d", sender_name: "x\0" },
+    stored: { content: "a\ufffdb\ufffd", sender_name: "x\ufffd" },
+    fields: ["content", "sender_name"],
+  },
+  "metadata with NUL": {
+    given: { metadata: { a: ["b\0", 1], c: null } },
+    stored: { metadata: { a: ["b\ufffd", 1], c: null } },
+    fields: ["metadata"],
+  },
+  "no content": { given: { content: null }, stored: { content: "" }, fields: ["content"] },
+  "numeric ids": {
+    given: { id: 4711, reply_to: 4710 },
+    stored: { id: "4711", reply_to: "4710" },
+    fields: ["id", "reply_to"],
+  },
+  "seconds": {
+    given: { sent_at: 1769941800 },
+    stored: { sent_at: "2026-02-01T10:30:00.000Z" },
+    fields: ["sent_at"],
+  },
+  "milliseconds as digits": {
+    given: { sent_at: "1769941800123" },
+    stored: { sent_at: "2026-02-01T10:30:00.123Z" },
+    fields: ["sent_at"],
+  },
+  "microseconds": {
+    given: { sent_at: 1769941800123456 },
+    stored: { sent_at: "2026-02-01T10:30:00.123456Z" },
+    fields: ["sent_at"],
+  },
+  "a voice message of a file that cannot be reached": {
+    given: { type: "ptt", media_url: "/files/1.ogg" },
+    stored: {
+      type: "audio",
+      media_url: null,
+      metadata: { original_type: "ptt", original_media_url: "/files/1.ogg" },
+    },
+    fields: ["type", "media_url"],
+  },
+  ...Object.fromEntries(
+    Object.entries({
+      voice: "audio",
+      sticker: "image",
+      document: "file",
+      gif: "video",
+      contact: "text",
+      poll: "text",
+    }).map(([type, nearest]) => [type, {
+      given: { type },
+      stored: { type: nearest, metadata: { original_type: type } },
+      fields: ["type"],
+    }]),
+  ),
+  "capital letters": {
+    given: { type: "TEXT", direction: "Incoming" },
+    stored: { type: "text", direction: "inbound" },
+    fields: ["direction", "type"],
+  },
+  "a text over 64 KB": {
+    given: { content: "é".repeat(40_000) },
+    stored: { content: "é".repeat(32_763) + "… [cut]", metadata: { original_length: 40_000 } },
+    fields: ["content"],
+  },
+  "a reaction with a numeric sender, beside one without a time": {
+    given: {
+      reactions: [{ sender: 7, emoji: "👍", reacted_at: 1769941800 }, { sender: "a", emoji: "x" }],
+    },
+    stored: { reactions: [{ sender: "7", emoji: "👍", reacted_at: "2026-02-01T10:30:00.000Z" }] },
+    fields: ["reactions"],
+  },
+};
+
+Deno.test("what has one meaning is repaired, and the answer says so", async (t) => {
+  for (const [name, { given, stored, fields }] of Object.entries(REPAIRS)) {
+    await t.step(name, async () => {
+      const original = message();
+      const result = await sendOne(conversation({ messages: [{ ...original, ...given }] }));
+      assertEquals([result.status, result.messages_added], ["created", 1], JSON.stringify(result));
+      assertEquals(result.repaired, Object.fromEntries(fields.map((field) => [field, 1])));
+      assertEquals(await readThread(database.sql, result.id!), [{ ...original, ...stored }]);
+    });
+  }
+  await t.step("the conversation's own fields", async () => {
+    const id = Math.floor(Math.random() * 1e15);
+    const result = await sendOne({
+      external_conversation_id: id,
+      participant_identifier: 12,
+      is_history: "true",
+      changes: [],
+      messages: [message()],
+    });
+    assertEquals(result.conversation_id, String(id));
+    const row = await readConversation(database.sql, result.id!);
+    assertEquals([row.participant_identifier, row.unread_count], ["12", 0]);
+  });
+});
+
+Deno.test("what has no meaning is rejected alone", async () => {
+  const good = messages(2);
+  const given = conversation({
+    messages: [
+      good[0]!,
+      message({ id: "no time", sent_at: "tomorrow" }),
+      null as never,
+      { ...message(), id: 2 ** 60 } as never,
+      good[1]!,
+      message({ id: "fax", type: "fax" }),
+    ],
+    changes: [
+      { message_id: good[0]!.id, edit: { content: "new", edited_at: 1769941800 } },
+      { message_id: good[1]!.id, edit: { content: "new" } },
+      { message_id: good[1]!.id, deleted_at: "yesterday" },
+    ],
+  });
+  const result = await sendOne(given);
+  assertEquals([result.status, result.messages_added], ["created", 2]);
+  assertEquals(result.rejected?.map(({ index, id, code }) => [index, id, code]), [
+    [1, "no time", "invalid_message"],
+    [2, "", "invalid_message"],
+    [3, "", "invalid_message"],
+    [5, "fax", "invalid_message"],
+  ]);
+  assertEquals(result.rejected!.map(({ message }) => message), [
+    "sent_at must be an ISO 8601 time such as 2026-02-01T10:30:00Z",
+    "message must be an object",
+    "id must be a string",
+    "type must be one of text, image, audio, video, file, location",
+  ]);
+  assertEquals(result.rejected_changes, [
+    {
+      index: 1,
+      id: good[1]!.id,
+      code: "invalid_change",
+      message: "edit.edited_at is required",
+    },
+    {
+      index: 2,
+      id: good[1]!.id,
+      code: "invalid_change",
+      message: "deleted_at must be an ISO 8601 time such as 2026-02-01T10:30:00Z",
+    },
+  ]);
+  assertEquals((await readThread(database.sql, result.id!)).map(({ content }) => content), [
+    "new",
+    good[1]!.content,
+  ]);
+  const again = await sendOne({ ...given, messages: given.messages.slice(1, 4), changes: [] });
+  assertEquals([again.status.slice(0, 25), again.code, again.rejected?.length], [
+    "error: messages[0].sent_a",
+    "invalid_conversation",
+    3,
+  ]);
+});
+
+Deno.test("changes at the top level find their messages, and are answered one by one", async () => {
+  const given = messages(2);
+  const stored = await sendOne(conversation({ messages: given }));
+  const { body } = await request({
+    conversations: [],
+    changes: [
+      { message_id: given[0]!.id, edit: { content: "edited", edited_at: at(50) } },
+      { message_id: given[1]!.id, deleted_at: 1769941800 },
+      { message_id: "nowhere", deleted_at: at(1) },
+      { message_id: "bad", deleted_at: "soon" },
+    ],
+  }) as { body: { results: unknown[]; changes: unknown[] } };
+  assertEquals([body.results, body.changes], [[], [
+    { message_id: given[0]!.id, status: "applied" },
+    { message_id: given[1]!.id, status: "applied" },
+    { message_id: "nowhere", status: "waiting" },
+    {
+      message_id: "bad",
+      status: "error: deleted_at must be an ISO 8601 time such as 2026-02-01T10:30:00Z",
+      code: "invalid_change",
+    },
+  ]]);
+  const thread = await readThread(database.sql, stored.id!);
+  assertEquals(thread.map(({ content, original_content }) => [content, original_content]), [
+    ["edited", given[0]!.content],
+    ["", undefined],
+  ]);
 });
 
 Deno.test("of 16 equal requests at once, one creates and nothing is doubled", async () => {
@@ -272,6 +480,136 @@ Deno.test("a request over 5 MB is refused, declared or not", async () => {
   }
   const fits = await postBody(database.info, bridge, body.slice(0, -1));
   assertEquals([fits.status, fits.body.processed], [200, 0]);
+});
+
+Deno.test("large bodies with a wrong key take no memory, and no other request waits for them", async (t) => {
+  const process = new FunctionProcess({
+    name: "messaging-ingest",
+    deno: await findEdgeDeno(),
+    entrypoint: fileURLToPath(new URL("supabase/functions/messaging-ingest/index.ts", ROOT)),
+    importMap: fileURLToPath(new URL("import_map.json", ROOT)),
+    env: {
+      SUPABASE_URL: database.info.api_url,
+      SUPABASE_ANON_KEY: database.info.publishable_key,
+      SUPABASE_SERVICE_ROLE_KEY: database.info.secret_key,
+    },
+  });
+  const megabytes = async (name: string) => {
+    const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)![1]) / 1024;
+  };
+  const url = `${process.origin}/messaging-ingest`;
+  const request = (apiKey: string, body: BodyInit) =>
+    fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-api-key": apiKey },
+      body,
+    });
+  // In a thread of its own, which does not hold up the request that is measured.
+  using flood = startFlood();
+  try {
+    assertEquals(await process.ready, true);
+    const other = JSON.stringify({ ...envelope(), conversations: [] });
+    const warm = await request(bridge.api_key, other);
+    assertEquals([warm.status, (await warm.json()).processed], [200, 0]);
+    for (
+      const [name, megabytesOfBody, isChunked] of [
+        ["declared", 10, false],
+        ["chunked", 10, true],
+        ["of an allowed size", 4, false],
+      ] as const
+    ) {
+      await t.step(name, async () => {
+        const before = await megabytes("VmRSS");
+        const answers = await flood.send({
+          url,
+          count: size(12, 48),
+          megabytes: megabytesOfBody,
+          isChunked,
+        });
+        const startedAt = performance.now();
+        const answer = await request(bridge.api_key, other);
+        assertEquals([answer.status, (await answer.json()).processed], [200, 0]);
+        const tookMs = Math.round(performance.now() - startedAt);
+        // Closed: the answer came while the body was still being sent.
+        const known = ["401 invalid_api_key", "closed"];
+        assertEquals((await answers.all).filter((each) => !known.includes(each)), []);
+        const grown = Math.round(await megabytes("VmHWM") - before);
+        assert(grown < 100, `the process grew by ${grown} MB`);
+        if (IS_SOAK) {
+          // deno-lint-ignore no-console -- the figures of a soak.
+          console.log(`${name}: grew by ${grown} MB; another tenant waited ${tookMs} ms`);
+          assert(tookMs < 1000, `another tenant waited ${tookMs} ms`);
+        }
+      });
+    }
+  } finally {
+    await process.stop();
+  }
+});
+
+/** Sends large bodies with a wrong key. */
+function startFlood() {
+  const worker = new Worker(
+    `data:text/javascript,${
+      encodeURIComponent(`
+        onmessage = async ({ data: { url, count, megabytes, isChunked } }) => {
+          const bytes = new Uint8Array(megabytes * 1024 * 1024).fill(0x20);
+          const answers = Array.from({ length: count }, async () => {
+            try {
+              const answer = await fetch(url, {
+                method: "POST",
+                headers: { "content-type": "application/json", "x-api-key": "wrong" },
+                body: isChunked ? new Blob([bytes]).stream() : bytes,
+              });
+              return answer.status + " " + (await answer.json()).code;
+            } catch {
+              return "closed";
+            }
+          });
+          postMessage("started");
+          postMessage(await Promise.all(answers));
+        };
+      `)
+    }`,
+    { type: "module" },
+  );
+  const next = () =>
+    new Promise<unknown>((resolve) => {
+      worker.addEventListener("message", ({ data }) => resolve(data), { once: true });
+    });
+  return {
+    /** Resolves when all requests are on their way; `all` when they are answered. */
+    async send(flood: { url: string; count: number; megabytes: number; isChunked: boolean }) {
+      const started = next();
+      worker.postMessage(flood);
+      await started;
+      return { all: next() as Promise<string[]> };
+    },
+    [Symbol.dispose]: () => worker.terminate(),
+  };
+}
+
+Deno.test("a connection over its rate is refused with 429, and nothing of the request is stored", async () => {
+  const [own, other] = [await createBridge(owner), await createBridge(owner)];
+  await database.sql`
+    insert into private.limits (name, subject_id, value)
+    values ('connection_requests_per_minute', ${own.id}, 0)`;
+  const given = conversation({ messages: messages(1) });
+  const refused = await post(database.info, own, [given]);
+  assertEquals([refused.status, refused.body.code], [429, "rate_limited"]);
+  assertEquals(refused.headers.get("ratelimit-policy"), '"rate_limited";q=0;w=60');
+  assertEquals(
+    refused.headers.get("ratelimit"),
+    `"rate_limited";r=0;t=${refused.headers.get("retry-after")}`,
+  );
+  assertEquals((await getPeople(database.info, own)).status, 429);
+  // A stranger who names the connection learns no more, and its neighbours are served.
+  const stranger = await post(database.info, { ...own, api_key: "wrong" }, [given]);
+  assertEquals([stranger.status, stranger.body.code], [401, "invalid_api_key"]);
+  assertEquals((await sendOne(given, other)).messages_added, 1);
+  await database.sql`delete from private.limits where subject_id = ${own.id}`;
+  assertEquals((await sendOne(given, own)).status, "no_new_messages");
 });
 
 Deno.test("a key opens the connection it belongs to, and no other", async () => {

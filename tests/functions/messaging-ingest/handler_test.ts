@@ -46,11 +46,16 @@ Deno.test("messaging-ingest checks requests in the order of the contract", async
       "Content-Encoding is not supported: send the body uncompressed",
       () => headers.delete("content-encoding"),
     ],
+    // Of a stranger no more than a small body is read.
+    [401, "invalid_api_key", "Invalid API key", () => headers.set("x-api-key", PRIVATE.key)],
     [
       413,
       "body_too_large",
       "Request body too large: at most 5 MB, split it into several requests",
-      () => request.body = '{"platform": ',
+      () => {
+        headers.set("x-api-key", "wrong");
+        request.body = '{"platform": ';
+      },
     ],
     [400, "invalid_json", "Request body is not valid JSON", useEnvelope],
     [
@@ -197,6 +202,73 @@ Deno.test("messaging-ingest counts a body without a declared length", async () =
   );
 });
 
+Deno.test("messaging-ingest reads 64 KB of a stranger's body, and of a declared larger one nothing", async (t) => {
+  const chunk = new TextEncoder().encode(" ".repeat(16 * 1024));
+  const read = async (apiKey: string, declared?: number) => {
+    let bytes = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (bytes >= 6 * 1024 * 1024) return controller.close();
+        bytes += chunk.length;
+        controller.enqueue(chunk);
+      },
+    }, { highWaterMark: 0 });
+    const { send } = ingestHarness();
+    const { status, code } = await answerOf(
+      await send(ingestRequest(body, {
+        headers: {
+          "x-api-key": apiKey,
+          ...(declared === undefined ? {} : { "content-length": String(declared) }),
+        },
+      })),
+    );
+    return { bytes, answer: [status, code] };
+  };
+  await t.step("undeclared", async () => {
+    const { bytes, answer } = await read("wrong");
+    assertEquals(answer, [401, "invalid_api_key"]);
+    // A few pieces more are on their way.
+    assert(bytes <= 64 * 1024 + 4 * chunk.length, `${bytes} bytes were read`);
+  });
+  await t.step("declared", async () => {
+    assertEquals(await read("wrong", 10_000_000), { bytes: 0, answer: [401, "invalid_api_key"] });
+    assertEquals(await read(PRIVATE.key, 10_000_000), {
+      bytes: 0,
+      answer: [413, "body_too_large"],
+    });
+  });
+  await t.step("of a known key more is read", async () => {
+    const { bytes, answer } = await read(PRIVATE.key);
+    assertEquals(answer, [413, "body_too_large"]);
+    assert(bytes > 5 * 1024 * 1024);
+  });
+});
+
+Deno.test("messaging-ingest says when a key has used up its rate", async () => {
+  const { send, stored } = ingestHarness({
+    keyFailure: {
+      status: 429,
+      error: {
+        code: "PT429",
+        message: "rate_limited",
+        details: '{"limit": 60, "window_seconds": 60, "retry_after_seconds": 17}',
+      },
+    },
+  });
+  const response = await send(ingestRequest(batch()));
+  const { headers } = response;
+  assertEquals(
+    [headers.get("retry-after"), headers.get("ratelimit-policy"), headers.get("ratelimit")],
+    ["17", '"rate_limited";q=60;w=60', '"rate_limited";r=0;t=17'],
+  );
+  assertEquals(await answerOf(response), {
+    status: 429,
+    code: "rate_limited",
+    error: "Too many requests with this key. Slow down",
+  });
+  assertEquals(stored, []);
+});
+
 Deno.test("messaging-ingest accepts these headers and paths", async (t) => {
   const requests: [string, Parameters<typeof ingestRequest>[1], number][] = [
     ["a charset", { headers: { "content-type": "application/json; charset=utf-8" } }, 200],
@@ -247,7 +319,7 @@ Deno.test("messaging-ingest answers a browser that asks first", async () => {
   assertEquals(response.headers.get("access-control-allow-origin"), "*");
   assert(response.headers.get("access-control-allow-methods")!.split(",").includes("POST"));
   const allowed = response.headers.get("access-control-allow-headers")!.toLowerCase().split(",");
-  assertEquals(allowed, ["content-type", "x-api-key"]);
+  assertEquals(allowed, ["content-type", "x-api-key", "x-ingest-mode"]);
 });
 
 Deno.test("messaging-ingest returns a result for each conversation, in the order of the request", async () => {
@@ -266,7 +338,10 @@ Deno.test("messaging-ingest returns a result for each conversation, in the order
   });
   const response = await send(ingestRequest(batch(
     conversation({ external_conversation_id: "first" }),
-    conversation({ external_conversation_id: "second", messages: [message({ type: "fax" })] }),
+    conversation({
+      external_conversation_id: "second",
+      messages: [message({ id: "m1", type: "fax" })],
+    }),
     conversation({ external_conversation_id: "third" }),
     "no object",
     conversation({ external_conversation_id: "fifth" }),
@@ -283,6 +358,12 @@ Deno.test("messaging-ingest returns a result for each conversation, in the order
         ...bad,
         conversation_id: "second",
         status: "error: messages[0].type must be one of text, image, audio, video, file, location",
+        rejected: [{
+          index: 0,
+          id: "m1",
+          code: "invalid_message",
+          message: "type must be one of text, image, audio, video, file, location",
+        }],
       },
       { conversation_id: "third", messages_added: 0, status: "no_new_messages", id: "b" },
       { ...bad, conversation_id: "", status: "error: conversation must be an object" },
@@ -436,6 +517,7 @@ Deno.test("messaging-ingest logs counts and nothing else", async () => {
       conversations: 2,
       messages_added: 1,
       errors: 1,
+      rejected: 0,
     },
     {
       level: "info",

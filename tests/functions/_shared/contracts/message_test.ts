@@ -8,7 +8,7 @@
 import { assertEquals } from "@std/assert";
 
 import type { IngestConversation } from "../../../../supabase/functions/_shared/contracts/ingest_conversation.ts";
-import { checkConversation } from "../../../../supabase/functions/messaging-ingest/schema.ts";
+import { checkConversation } from "../../../../supabase/functions/messaging-ingest/check.ts";
 import { conversation, message } from "../../../support/handlers.ts";
 
 const ISO = "must be an ISO 8601 time such as 2026-02-01T10:30:00Z";
@@ -209,7 +209,6 @@ Deno.test("checkConversation() leaves out added fields that make no sense, and k
       [{ sender: "", emoji: "👍", reacted_at: "2026-02-01T10:30:00Z" }],
       [{ sender: "a", emoji: "", reacted_at: "2026-02-01T10:30:00Z" }],
       [{ sender: "a", emoji: "x".repeat(65), reacted_at: "2026-02-01T10:30:00Z" }],
-      Array(1001).fill({ sender: "a", emoji: "👍", reacted_at: "2026-02-01T10:30:00Z" }),
     ],
     reply_to: [7, null, "", "a\0", "x".repeat(513)],
     sender_name: [7, null, "", "a\0", "x".repeat(301)],
@@ -265,13 +264,13 @@ function nested(levels: number): unknown {
 }
 
 function problemOf(value: unknown): string | undefined {
-  const result = checkConversation(value);
+  const result = checkConversation(value, "strict");
   return "problem" in result ? result.problem : undefined;
 }
 
 /** What the database gets. */
 function checked(value: unknown): IngestConversation {
-  const result = checkConversation(value);
+  const result = checkConversation(value, "strict");
   if ("problem" in result) throw new Error(result.problem);
   return JSON.parse(JSON.stringify(result.conversation));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 
 import { createConversationStore } from "../../../../supabase/functions/_shared/messages/conversation_store.ts";
 import { databaseError } from "../../../../supabase/functions/_shared/database/errors.ts";
@@ -30,6 +30,7 @@ Deno.test("databaseError() answers 503 if a retry can help, otherwise 500", asyn
     ["40P01", 500, 503, "deadlock"],
     ["53300", 500, 503, "too many connections"],
     ["53100", 500, 503, "disk full"],
+    ["55P03", 500, 503, "a lock that was not free in time"],
     ["57014", 500, 503, "statement timeout"],
     ["57P01", 500, 503, "the server shuts down"],
     ["57P03", 500, 503, "the server starts up"],
@@ -55,6 +56,36 @@ Deno.test("databaseError() answers 503 if a retry can help, otherwise 500", asyn
       assertEquals((error.cause as Error).message, cause);
     });
   }
+});
+
+Deno.test("a statement timeout is the request's fault if it could be smaller, else the database's", async () => {
+  const timeout = { data: null, error: { code: "57014", message: "secret" }, status: 500 };
+  const connectionLost = { ...timeout, error: { code: "08006", message: "secret" } };
+  const conversation = (messages: number) => ({
+    external_conversation_id: "a",
+    participant_identifier: "a",
+    changes: undefined,
+    messages: Array.from({ length: messages }, (_, index) => ({
+      id: String(index),
+      direction: "inbound" as const,
+      type: "text" as const,
+      content: "Hi",
+      media_url: null,
+      sent_at: "2026-03-01T00:00:00.000Z",
+    })),
+  });
+  const failure = async (answer: typeof timeout, batch: number[]) => {
+    const store = createConversationStore(fakeClient(() => answer));
+    const error = await assertRejects(() => store.ingest("c", batch.map(conversation)), AppError);
+    assert(!error.message.includes("secret"));
+    return [error.status, error.code, error.retryAfterSeconds];
+  };
+  const tooSlow = [422, "batch_too_slow", undefined];
+  const unavailable = [503, "database_unavailable", 5];
+  assertEquals(await failure(timeout, [5000]), tooSlow);
+  assertEquals(await failure(timeout, Array(100).fill(1)), tooSlow);
+  assertEquals(await failure(timeout, [50, 49]), unavailable);
+  assertEquals(await failure(connectionLost, [5000]), unavailable);
 });
 
 Deno.test("createConversationStore() calls ingest_conversations and shows no text of the database", async () => {

@@ -9,6 +9,12 @@ Deno.test("phoneDigits() reads a phone number in any spelling", () => {
       "005511988887777",
       "+55 11 98888-7777",
       "+55\u00a0(11)98888‑7777",
+      "+55 11 98888-7777 ext. 12",
+      "tel:+55-11-98888-7777;ext=12",
+      "5511988887777.0:7@S.WhatsApp.net",
+      "5511988887777@hosted",
+      "＋５５１１９８８８８－７７７７",
+      "٥٥١١٩٨٨٨٨٧٧٧٧",
     ]
   ) {
     assertEquals(phoneDigits(phone), "5511988887777", phone);

@@ -66,7 +66,13 @@ Deno.test("registering says what it did", async () => {
     true,
     true,
   ]);
-  assertEquals(created.health, { state: "active", url: URL, missing_events: [], is_ours: true });
+  assertEquals(created.health, {
+    state: "active",
+    url: URL,
+    missing_events: [],
+    is_ours: true,
+    problem: null,
+  });
   const updated = (await register({ stored: "s", listed: [OURS] })).registered;
   assertEquals([updated.isCreated, updated.hasNewSecret], [false, false]);
 });

@@ -214,6 +214,148 @@ Deno.test("normalize() drops an unsafe media link, not the message", () => {
   }
 });
 
+Deno.test("normalize() gives a message without a usable time the time of its arrival", () => {
+  const arrivedAt = new Date("2026-03-05T10:00:00Z");
+  const messageAt = (timestamp: unknown) => {
+    const body = delivery({
+      message: { timestamp },
+      conversation: { updated_at: undefined, last_active_at: undefined },
+    });
+    return conversationOf(normalize({ event: RECEIVED, arrivedAt }, body)).messages[0]!;
+  };
+  for (const timestamp of [undefined, null, "", "soon", 0, "0", -5, "-5", {}, 1e300, "NaN"]) {
+    const { sent_at, metadata } = messageAt(timestamp);
+    assertEquals(
+      [sent_at, metadata?.sent_at_is_arrival],
+      ["2026-03-05T10:00:00.000Z", true],
+      JSON.stringify(timestamp),
+    );
+  }
+  for (
+    const timestamp of [
+      "1772442000",
+      1772442000,
+      1772442000000,
+      "1772442000000",
+      1772442000000000,
+      "1772442000000000000",
+      "2026-03-02T09:00:00Z",
+    ]
+  ) {
+    const { sent_at, metadata } = messageAt(timestamp);
+    assertEquals(
+      [sent_at, metadata?.sent_at_is_arrival],
+      ["2026-03-02T09:00:00.000Z", undefined],
+      JSON.stringify(timestamp),
+    );
+  }
+  // A reaction without a time counts from its arrival too.
+  const reaction = {
+    type: "reaction",
+    timestamp: 0,
+    reaction: { message_id: "wamid.0", emoji: "👍" },
+  };
+  const { changes } = conversationOf(
+    normalize({ event: RECEIVED, arrivedAt }, delivery({ message: reaction })),
+  );
+  assertEquals(changes?.[0]?.reactions?.[0]?.reacted_at, "2026-03-05T10:00:00.000Z");
+});
+
+Deno.test("normalize() takes a BSUID of digits for an identity of its own, never for a number", () => {
+  const id = "5511988887777";
+  const own = `bsuid:${id}`;
+  const byField = conversationOf(normalize(
+    { event: RECEIVED },
+    delivery({
+      message: { from: undefined, from_user_id: id },
+      conversation: { phone_number: undefined, business_scoped_user_id: id },
+    }),
+  ));
+  assertEquals([
+    byField.external_conversation_id,
+    byField.participant_identifier,
+    byField.person?.phone,
+    byField.person?.identifiers,
+  ], [`${LINE}:${own}`, own, undefined, [own]]);
+  // Beside a number, which may have the same digits.
+  const both = conversationOf(normalize(
+    { event: RECEIVED },
+    delivery({ conversation: { business_scoped_user_id: id } }),
+  ));
+  assertEquals(
+    [both.external_conversation_id, both.thread_aliases.slice(0, 1), both.person?.identifiers],
+    [`${LINE}:${id}`, [`${LINE}:${own}`], [own]],
+  );
+  const change = first(
+    "identity_change",
+    normalize({ event: "whatsapp.contact.identity_changed" }, {
+      phone_number_id: LINE,
+      previous_business_scoped_user_id: "111222333444",
+      new_business_scoped_user_id: id,
+      contact: { wa_id: "5511911112222" },
+    }),
+  );
+  assertEquals([change.previous, change.current], [["bsuid:111222333444"], [
+    own,
+    "+5511911112222",
+  ]]);
+  const preference = first(
+    "marketing_preference",
+    normalize({ event: "whatsapp.contact.marketing_preference_changed" }, {
+      phone_number_id: LINE,
+      marketing_preference: "stopped",
+      contact: { business_scoped_user_id: id },
+    }),
+  );
+  assertEquals(preference.identifiers, [own]);
+  const system = normalize(
+    { event: RECEIVED },
+    delivery({
+      message: {
+        type: "system",
+        system: {
+          type: "user_changed_user_id",
+          body: `User Rita changed from 111222333444 to ${id}`,
+          user_id: id,
+        },
+      },
+      conversation: { business_scoped_user_id: "111222333444" },
+    }),
+  ).find((element) => element.kind === "identity_change");
+  assertEquals([system?.previous, system?.current], [["bsuid:111222333444"], [
+    own,
+    "+5511988887777",
+  ]]);
+});
+
+Deno.test("normalize() keeps a message whose ids are too long for a key", () => {
+  const long = (length: number) => "s".repeat(length);
+  const session = conversationOf(
+    normalize({ event: RECEIVED }, delivery({ conversation: { id: long(400) } })),
+  );
+  assertEquals([session.messages.length, session.session?.id], [1, long(400)]);
+  // Nothing but the conversation says who it is.
+  const unknown = (id: string) =>
+    conversationOf(normalize({ event: RECEIVED }, {
+      ...delivery({ message: { from: undefined }, conversation: { id, phone_number: undefined } }),
+      phone_number_id: "1".repeat(128),
+    }));
+  const keys = [unknown(long(512)), unknown(long(511)), unknown("short")]
+    .map(({ external_conversation_id, messages }) => {
+      assertEquals(messages.length, 1);
+      return external_conversation_id.slice(129);
+    });
+  assertEquals(new Set(keys).size, 3);
+  assertEquals(keys[2], "conversation:short");
+  const group = conversationOf(
+    normalize({ event: RECEIVED }, {
+      ...delivery({ message: { group_id: long(512) } }),
+      phone_number_id: "1".repeat(128),
+    }),
+  );
+  assertEquals(group.messages.length, 1);
+});
+
 Deno.test("normalize() reads the identity events that integrators report", async (test) => {
   const cases: [string, object, string[], string[]][] = [
     [
@@ -305,10 +447,17 @@ Deno.test("readPhoneNumberIds() returns every phone number id of a delivery", ()
   }
 });
 
-Deno.test("readInstant() reads only seconds, milliseconds and ISO 8601", () => {
+Deno.test("readInstant() reads only unix times and ISO 8601", () => {
   const expected = "2026-03-02T09:00:00.000Z";
   for (
-    const time of ["1772442000", 1772442000, 1772442000000, "2026-03-02T05:00:00-04:00"]
+    const time of [
+      "1772442000",
+      1772442000,
+      1772442000000,
+      "1772442000000000",
+      "1772442000000000000",
+      "2026-03-02T05:00:00-04:00",
+    ]
   ) {
     assertEquals(readInstant(time), expected);
   }
