@@ -284,11 +284,17 @@ begin
     if candidates is null and query.tokens is not null and blocks_hit * 10 < blocks_read then
       by_index := true;
       candidates := array(
+        -- By the words alone: with the times beside them, Postgres may rather walk through the blocks by time and make the
+        -- words of each.
+        with found_by_words as materialized (
+          select block.id, block.first_sent_at, block.last_sent_at
+          from private.message_blocks as block
+          where block.workspace_id = find_message_places.workspace_id
+            and private.words_vector(block.words) @@ query.tokens
+        )
         select block.id
-        from private.message_blocks as block
-        where block.workspace_id = find_message_places.workspace_id
-          and private.words_vector(block.words) @@ query.tokens
-          and (block.last_sent_at, block.id) < (next_at, next_id)
+        from found_by_words as block
+        where (block.last_sent_at, block.id) < (next_at, next_id)
           and block.first_sent_at <= latest
           and block.last_sent_at >= find_message_places.from_sent_at
         order by block.last_sent_at desc, block.id desc

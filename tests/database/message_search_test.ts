@@ -20,7 +20,7 @@ import {
 import { indexAll as indexOf, indexFaults as faultsOf } from "../support/message_index.ts";
 import { createConnection, createWorkspace, unique, type Workspace } from "../support/people.ts";
 
-const db = useDatabase();
+const db = useDatabase({ own: true });
 
 /** A row of `search_messages`. */
 interface Hit {
@@ -481,19 +481,27 @@ Deno.test("a search without a hit reads a few pages of the database, however man
     cross join lateral (
       select ' =in ' || string_agg(md5(number || ' ' || word), ' ') || ' ' as words from generate_series(1, 40) as word
     ) as line`;
-  // Without statistics, as after a large import.
-  await db.sql`select gin_clean_pending_list('private.message_blocks_words_idx')`.catch(() => {});
-  const buffers = await db.as({ userId: workspace.viewer }, async (sql) => {
-    const ask = () =>
-      sql<{ "QUERY PLAN": { Plan: Record<string, number> }[] }[]>`
-        explain (analyze, buffers, format json)
-        select * from public.search_messages(${workspace.id}, 'nowhereatall ')`;
-    await ask();
-    const [row] = await ask();
-    const { Plan: plan } = row!["QUERY PLAN"][0]!;
-    return plan["Shared Hit Blocks"]! + plan["Shared Read Blocks"]!;
-  });
-  assert(buffers <= 100, `${buffers} buffers`);
+  const read = () =>
+    db.as({ userId: workspace.viewer }, async (sql) => {
+      const ask = () =>
+        sql<{ "QUERY PLAN": { Plan: Record<string, number> }[] }[]>`
+          explain (analyze, buffers, format json)
+          select * from public.search_messages(${workspace.id}, 'nowhereatall ')`;
+      await ask();
+      const [row] = await ask();
+      const { Plan: plan } = row!["QUERY PLAN"][0]!;
+      return plan["Shared Hit Blocks"]! + plan["Shared Read Blocks"]!;
+    });
+  // Without statistics, as after a large import; with sizes alone, as a first vacuum leaves them; and with all.
+  await db.sql`select gin_clean_pending_list('private.message_blocks_words_idx')`;
+  const buffers: number[] = [];
+  for (
+    const statement of ["select", "vacuum private.message_blocks", "analyze private.message_blocks"]
+  ) {
+    await db.sql.unsafe(statement);
+    buffers.push(await read());
+  }
+  assert(buffers.every((count) => count <= 100), `${buffers} buffers`);
 });
 
 Deno.test("beside writers, deletions and indexing that is killed, what was acknowledged is found", async () => {
