@@ -8,6 +8,7 @@
  */
 import { runOnFunctions } from "../cli/check_functions.ts";
 import { startStack } from "../local/spawn_stack.ts";
+import { startTemplateServer } from "./support/own_database.ts";
 
 const root = new URL("..", import.meta.url);
 const given = Deno.args.filter((argument) => !argument.startsWith("-"));
@@ -18,6 +19,7 @@ const options = Deno.args.filter((argument) => argument.startsWith("-"));
 if (!await runOnFunctions("cache")) Deno.exit(1);
 
 await using stack = await startStack();
+await using templates = await startTemplateServer();
 const run = new Deno.Command(Deno.execPath(), {
   args: [
     "test",
@@ -30,6 +32,7 @@ const run = new Deno.Command(Deno.execPath(), {
   cwd: root,
   env: {
     TEST_STACK: JSON.stringify(stack.info),
+    TEST_TEMPLATE_SERVER: templates.url,
     // Files at a time. At full size every one of them uses the whole machine by itself.
     DENO_JOBS: Deno.env.get("DENO_JOBS") ?? (Deno.env.get("SOAK") === "1" ? "1" : "2"),
   },

@@ -22,7 +22,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 async function createKey(workspace: Workspace): Promise<{ id: string; sha256: string }> {
   return await database.as({ userId: workspace.owner }, async (sql) => {

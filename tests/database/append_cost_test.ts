@@ -10,7 +10,7 @@ import { type Json, type Sql, useDatabase } from "../support/database.ts";
 import { conversation, ingest, message, messages } from "../support/messages.ts";
 import { type Connection, createConnection, createWorkspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 const CONVERSATIONS = 2_000;
 const WORKSPACES = 200;
 

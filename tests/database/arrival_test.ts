@@ -21,7 +21,7 @@ import {
 } from "../support/messages.ts";
 import { createConnection, createWorkspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** A connection, and what its members do. */
 async function business() {

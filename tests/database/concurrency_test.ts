@@ -40,7 +40,7 @@ import {
   uniqueNumber,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** Clients of the load tests, each with a session of its own. */
 const CLIENTS = 16;

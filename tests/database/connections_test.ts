@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { type Sql, sqlStateOf, useDatabase } from "../support/database.ts";
 import { createWorkspace, unique, uniqueNumber, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 interface Made {
   id: string;

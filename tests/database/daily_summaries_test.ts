@@ -23,7 +23,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** A business in a time zone, with a connection. */
 async function createBusiness(timeZone: string) {

@@ -35,6 +35,7 @@ import {
   readConversation,
   threadFaults,
 } from "../support/messages.ts";
+import { createSchema } from "../support/own_database.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
 const REPOSITORY = join(import.meta.dirname!, "../..");
@@ -195,8 +196,10 @@ Deno.test({
         app_url: null,
         demo: { ...DEMO, kapso_webhook_secret: secrets.kapso_webhook_secret },
       };
+      await using templates = await startDebianPostgres();
+      await createSchema(templates.url, project, secrets);
       try {
-        await runDatabaseTests(info);
+        await runDatabaseTests(info, asRole(templates.url, "postgres"));
       } finally {
         await rest.close();
       }
@@ -337,14 +340,14 @@ async function testPooling(url: string): Promise<void> {
   }
 }
 
-/** Runs the other tests of this folder that use the shared stack, on this database. */
-async function runDatabaseTests(info: StackInfo): Promise<void> {
+/** Runs the other tests of this folder that need a stack or a database of their own, here. */
+async function runDatabaseTests(info: StackInfo, templateServer: string): Promise<void> {
   const files: string[] = [];
   for (const { name } of Deno.readDirSync(TESTS)) {
     if (!name.endsWith("_test.ts")) continue;
     const text = await Deno.readTextFile(join(TESTS, name));
     // Not those that build databases on servers of their own.
-    if (/^const \w+ = useDatabase\(\);$/m.test(text) && !text.includes("startScratchServer")) {
+    if (/^const \w+ = useDatabase\(.*\);$/m.test(text) && !text.includes("startScratchServer")) {
       files.push(join(TESTS, name));
     }
   }
@@ -352,7 +355,12 @@ async function runDatabaseTests(info: StackInfo): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "--allow-all", "--frozen", "--no-check", "--parallel", "--quiet", ...files],
     cwd: REPOSITORY,
-    env: { TEST_STACK: JSON.stringify(info), DENO_JOBS: "2", NO_COLOR: "1" },
+    env: {
+      TEST_STACK: JSON.stringify(info),
+      TEST_TEMPLATE_SERVER: templateServer,
+      DENO_JOBS: "2",
+      NO_COLOR: "1",
+    },
   }).output();
   const [output, log] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   assert(success, `${output!.slice(output!.indexOf(" ERRORS "))}\n${log}`);

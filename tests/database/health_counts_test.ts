@@ -16,7 +16,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 type Found = Map<string, string>;
 

@@ -23,7 +23,7 @@ import {
 import { ModelThread, Random } from "../support/messages_model.ts";
 import { createConnection, createWorkspace, unique } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 async function whatsapp() {
   return await createConnection(database.sql, await createWorkspace(database.sql));

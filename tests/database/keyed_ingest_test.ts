@@ -10,7 +10,7 @@ import { type Json, useDatabase } from "../support/database.ts";
 import { conversation, messages } from "../support/messages.ts";
 import { createWorkspace, unique } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 async function setUp() {

@@ -11,7 +11,7 @@ import { type Sql, sqlStateOf, useDatabase } from "../support/database.ts";
 import { conversation, ingestOne, message } from "../support/messages.ts";
 import { createConnection, createWorkspace, unique, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** Gives one subject a limit of its own. */
 async function limit(name: string, subject: string, value: number | null): Promise<void> {

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { useDatabase } from "../support/database.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 Deno.test("of all that is said about a copy, the best holds, and of that the latest", async () => {
   const media = (state: string, minute: number) => ({

@@ -18,7 +18,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** Two people with everything a person can have. */
 interface Pair {

@@ -8,7 +8,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { messageStatus, outboxState } from "../../supabase/functions/_shared/contracts/message.ts";
 import { useDatabase } from "../support/database.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 const STATUSES = messageStatus.options;
 
 Deno.test("the statuses in SQL are those of the contract, in the same order", async () => {

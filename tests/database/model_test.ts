@@ -14,7 +14,7 @@ import { at, ingest, readConversation, readThread, threadFaults } from "../suppo
 import type { TestConversation, TestMessage } from "../support/messages.ts";
 import { createConnection, createWorkspace, unique } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** Messages that a sequence can speak of. */
 const IDS = Array.from({ length: 7 }, (_, index) => `m${index}`);

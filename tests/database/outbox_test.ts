@@ -10,7 +10,7 @@ import { sqlStateOf, untilBlocked, useDatabase } from "../support/database.ts";
 import { ingest, message, type TestMessage } from "../support/messages.ts";
 import { createWorkspace, unique, uniqueNumber, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** A thread of a Kapso number, whose customer has just written. */
 interface Thread {

@@ -30,7 +30,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 const PLATFORMS = ["whatsapp", "signal", "telegram", "wechat"];
 
@@ -880,7 +880,7 @@ Deno.test("a number is spelled once for a look-up, not once for each person of t
     select ${workspace.id}, 'Person ' || number, '+5511' || (910000000 + number)
     from generate_series(1, 500) as number`;
   // Only a superuser may count calls.
-  const admin = connect(asRole(database.info.db_url, SUPERUSER), { max: 1 });
+  const admin = connect(asRole(database.url, SUPERUSER), { max: 1 });
   const calls = await admin.begin(async (sql) => {
     await sql`set local track_functions = 'all'`;
     await sql`select private.match_person(${workspace.id}, 'whatsapp', '+5521987654321')`;

@@ -15,7 +15,7 @@ import {
   uniqueNumber,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** A workspace with two records of each kind, one old and one new, and the exceptions. Their names say what should stay. */
 async function fill() {

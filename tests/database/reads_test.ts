@@ -25,7 +25,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 async function whatsapp() {
   const workspace = await createWorkspace(database.sql, { defaultCountry: "ID" });

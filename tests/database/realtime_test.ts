@@ -10,7 +10,7 @@ import { become, size, type Sql, useDatabase } from "../support/database.ts";
 import { at, conversation, ingest, ingestOne, message, messages } from "../support/messages.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 interface Announcement {
   event: string;

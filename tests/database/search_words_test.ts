@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { useDatabase } from "../support/database.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** A text, what finds it, and what does not. */
 const TEXTS: readonly {

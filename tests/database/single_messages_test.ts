@@ -12,7 +12,7 @@ import { at, conversation, ingest, readThread, threadFaults } from "../support/m
 import type { TestConversation } from "../support/messages.ts";
 import { createConnection, createWorkspace, unique } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 /** What comes, one after the other, and what members do in between. */
 type Step =

@@ -10,7 +10,7 @@ import { connect, sqlStateOf, untilBlocked, useDatabase } from "../support/datab
 import { conversation, ingest, ingestOne, message } from "../support/messages.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 async function createTag(workspace: Workspace, name: string): Promise<string> {
   const [tag] = await database.sql<{ id: string }[]>`
@@ -90,7 +90,7 @@ Deno.test("there are at most 100 tags and 500 canned replies, also when two come
   await sql`
     insert into public.tags (workspace_id, name)
     select ${workspace.id}, 'Tag ' || n from generate_series(1, 99) as n`;
-  const other = connect(database.info.db_url, { max: 1 });
+  const other = connect(database.url, { max: 1 });
   let second: Promise<string | null> | undefined;
   await sql.begin(async (first) => {
     await first`insert into public.tags (workspace_id, name) values (${workspace.id}, 'The last')`;

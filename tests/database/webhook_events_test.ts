@@ -20,7 +20,7 @@ import {
   type Workspace,
 } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 interface Line {
   workspace: Workspace;

@@ -9,7 +9,7 @@ import { assertEquals } from "@std/assert";
 import { type Json, refusalOf, sqlStateOf, useDatabase } from "../support/database.ts";
 import { createConnection, createWorkspace, type Workspace } from "../support/people.ts";
 
-const database = useDatabase();
+const database = useDatabase({ own: true });
 
 interface Setting {
   version: number;

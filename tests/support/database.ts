@@ -1,6 +1,6 @@
 /**
  * A database for tests: the one of the stack that the runner has started, or of a stack of its own
- * when a test file is run by itself.
+ * when a test file is run by itself; or, for tests of what works on all rows, one that no other file has.
  *
  * @module
  */
@@ -8,6 +8,7 @@
 import postgres from "postgres";
 import type { StackInfo } from "../../local/stack.ts";
 import { sharedStack, type Stack } from "../../local/spawn_stack.ts";
+import { createOwnDatabase, type OwnDatabase } from "./own_database.ts";
 
 /** Anything that runs statements: a pool, a session or a transaction. */
 export type Sql = postgres.ISql;
@@ -25,11 +26,28 @@ export function size(small: number, full: number): number {
   return Deno.env.get("SOAK") === "1" ? full : small;
 }
 
+/** Which database a test file gets. */
+export interface UseDatabaseOptions {
+  /** One that no other file has, and no stack around it: for jobs that take all there is. */
+  readonly own?: boolean;
+}
+
 /** The database of a test file, open from its first test to its last. */
 export class TestDatabase {
+  readonly #isOwn: boolean;
+  #own: OwnDatabase | undefined;
   #stack: Stack | undefined;
   #sql: postgres.Sql | undefined;
   #service: postgres.Sql | undefined;
+
+  constructor({ own = false }: UseDatabaseOptions = {}) {
+    this.#isOwn = own;
+  }
+
+  /** Its address, for the owner of the schema. */
+  get url(): string {
+    return this.#own?.url ?? this.info.db_url;
+  }
 
   /** How to reach the stack. */
   get info(): StackInfo {
@@ -48,7 +66,7 @@ export class TestDatabase {
 
   /** A pool of its own, for tests of what happens at the same time. */
   connect(options: postgres.Options<Record<never, never>> = {}): postgres.Sql {
-    return connect(this.info.db_url, options);
+    return connect(this.url, options);
   }
 
   /** Runs statements as a user, in one transaction that is committed. */
@@ -91,9 +109,10 @@ export class TestDatabase {
   }
 
   async open(): Promise<void> {
-    this.#stack = await sharedStack();
-    this.#sql = connect(this.info.db_url, { max: 8 });
-    this.#service = connect(this.info.db_url, {
+    if (this.#isOwn) this.#own = await createOwnDatabase();
+    else this.#stack = await sharedStack();
+    this.#sql = connect(this.url, { max: 8 });
+    this.#service = connect(this.url, {
       max: 8,
       connection: { role: "service_role" },
     });
@@ -102,12 +121,13 @@ export class TestDatabase {
   async close(): Promise<void> {
     await Promise.all([this.#sql?.end(), this.#service?.end()]);
     await this.#stack?.stop();
+    await this.#own?.[Symbol.asyncDispose]();
   }
 }
 
 /** Gives a test file its database: opened before its first test, closed after its last. */
-export function useDatabase(): TestDatabase {
-  const database = new TestDatabase();
+export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
+  const database = new TestDatabase(options);
   Deno.test.beforeAll(() => database.open());
   Deno.test.afterAll(() => database.close());
   return database;

@@ -12,14 +12,13 @@ import {
   makeThrowawayHome,
   type PostgresUser,
 } from "../../local/postgres/os_user.ts";
-import { bootstrapSupabase, SUPERUSER } from "../../local/postgres/roles.ts";
-import { ensureSystemSchema } from "../../local/postgres/system_schema.ts";
+import { SUPERUSER } from "../../local/postgres/roles.ts";
 import { findFreePort, LOOPBACK } from "../../local/ports.ts";
 import { processStatus, sendSignal } from "../../local/processes.ts";
 import { type Project, readProject } from "../../local/project.ts";
-import { ensureRealtimeSchema } from "../../local/realtime/schema.ts";
 import { generateSecrets, type Secrets } from "../../local/secrets.ts";
 import { connect, type Sql } from "./database.ts";
+import { createSchema } from "./own_database.ts";
 import { DEBIAN_15 } from "./debian_postgres.ts";
 import { eventually } from "./eventually.ts";
 
@@ -70,7 +69,7 @@ export async function startReplicatedDatabase(): Promise<ReplicatedDatabase> {
   const primary = cleanup.use(await startServer(dataDir, user, password));
   const project = await readProject(ROOT);
   const secrets = generateSecrets();
-  await createSchema(primary, password, project, secrets);
+  await createSchema(primary.adminUrl, project, secrets);
 
   const copy = join(folder, STANDBY);
   await run("pg_basebackup", [
@@ -92,29 +91,6 @@ export async function startReplicatedDatabase(): Promise<ReplicatedDatabase> {
     project,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-/** What Supabase provides, and the migrations: not by its CLI, which takes most of the time of a start. */
-async function createSchema(
-  { url, adminUrl }: Server,
-  password: string,
-  project: Project,
-  secrets: Secrets,
-): Promise<void> {
-  const admin = connect(adminUrl, { max: 1 });
-  const owner = connect(url, { max: 1 });
-  try {
-    await bootstrapSupabase(admin, password);
-    await ensureRealtimeSchema(admin);
-    await ensureSystemSchema({ admin, databaseUrl: url, config: project.config, secrets });
-    const files = [...Deno.readDirSync(project.migrationsDir)].map(({ name }) => name).sort();
-    for (const file of files) {
-      const text = await Deno.readTextFile(join(project.migrationsDir, file));
-      await owner.begin((migration) => migration.unsafe(text));
-    }
-  } finally {
-    await Promise.all([admin.end(), owner.end()]);
-  }
 }
 
 /** The shell between a test and a server: stops the server when the test ends, also when it is killed. */
