@@ -14,7 +14,7 @@ import { become, type Sql, useDatabase } from "../support/database.ts";
 import { conversation, ingest, messages } from "../support/messages.ts";
 import { createConnection, createWorkspace } from "../support/people.ts";
 
-const database = useDatabase({ own: true });
+const database = useDatabase();
 const project = await readProject(resolve(import.meta.dirname!, "../.."));
 
 interface Check {

@@ -67,10 +67,12 @@ revoke all on function net.http_post(text, jsonb, jsonb, jsonb, integer) from pu
 `;
 
 /**
- * Starts Debian's PostgreSQL with pg_cron loaded and pg_net available. It runs from a copy, because nothing is added to
- * the installed one.
+ * Starts Debian's PostgreSQL with pg_net available, and pg_cron loaded unless told otherwise. It runs from a copy, because
+ * nothing is added to the installed one.
  */
-export async function startDebianPostgres(): Promise<ScratchServer> {
+export async function startDebianPostgres(
+  { hasCron = true }: { readonly hasCron?: boolean } = {},
+): Promise<ScratchServer> {
   await using cleanup = new AsyncDisposableStack();
   const folder = await makeThrowawayHome(await findPostgresUser());
   cleanup.defer(() => Deno.remove(folder, { recursive: true }));
@@ -87,13 +89,18 @@ export async function startDebianPostgres(): Promise<ScratchServer> {
     postgres: join(programs, "bin/postgres"),
   };
   const server = cleanup.use(
-    await startScratchServer(binaries, {
-      shared_preload_libraries: "pg_cron",
-      "cron.database_name": "postgres",
-      // No connection, which would need a password.
-      "cron.use_background_workers": "on",
-      max_worker_processes: "20",
-    }),
+    await startScratchServer(
+      binaries,
+      hasCron
+        ? {
+          shared_preload_libraries: "pg_cron",
+          "cron.database_name": "postgres",
+          // No connection, which would need a password.
+          "cron.use_background_workers": "on",
+          max_worker_processes: "20",
+        }
+        : {},
+    ),
   );
   const owned = cleanup.move();
   return {
