@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, equal } from "@std/assert";
 import { join } from "node:path";
 import postgres from "postgres";
 import { runAdvisors } from "../../cli/advisors.ts";
@@ -150,6 +150,13 @@ Deno.test({
           )`;
         return left!.jobs === 0;
       }, A_MINUTE);
+      // Two jobs may want the same row in the same second: then one leaves it to its next run.
+      let work = {};
+      const done = { outbox: "failed", counted: 2, waiting: 0, oldRuns: 0 };
+      await eventually("their work is done", async () => {
+        work = await readWork(sql, workspace, id);
+        return equal(work, done);
+      }, A_MINUTE).catch(() => assertEquals(work, done));
       await sql`select cron.alter_job(jobid, active := false) from cron.job`;
       const failed = await sql`
         select job.jobname, run.return_message
@@ -165,12 +172,6 @@ Deno.test({
           `https://project.example/functions/v1/${path} sb_secret_example`
         ),
       );
-      assertEquals(await readWork(sql, workspace, id), {
-        outbox: "failed",
-        counted: 2,
-        waiting: 0,
-        oldRuns: 0,
-      });
     });
 
     await t.step("the health view tells what pg_cron hides", async () => {
