@@ -24,6 +24,7 @@ import { measureKapsoWebhook } from "./cases/kapso_webhook.ts";
 import { measureLimits } from "./cases/limits.ts";
 import { measureLongThread } from "./cases/long_thread.ts";
 import { measurePageSizes } from "./cases/page_size.ts";
+import { measureScale } from "./cases/scale.ts";
 import { measureSearch } from "./cases/search.ts";
 import { measureTenants } from "./cases/tenants.ts";
 import { measureWriting } from "./cases/writing.ts";
@@ -43,6 +44,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   limits: measureLimits,
   tenants: measureTenants,
   search: measureSearch,
+  scale: measureScale,
 };
 
 const FULL_SIZE = 100_000;
@@ -52,7 +54,8 @@ const HELP = `Measures how fast and how small the database stores conversations.
 Usage: deno task bench [options]
 
   --only <case>    one of ${Object.keys(CASES).join(", ")}
-  --size <number>  messages in the longest conversation and conversations in the inbox (${FULL_SIZE})
+  --size <number>  messages in the longest conversation and conversations in the inbox (${FULL_SIZE}); of scale, the
+                   messages of all workspaces. 10m is 10,000,000; from a million on, scale is the only case
   --quick          less of everything, in under a minute
   --help           print this help
 
@@ -74,8 +77,9 @@ async function main(args: string[]): Promise<number> {
   }
   const size = values.size === undefined
     ? values.quick ? FULL_SIZE / 10 : FULL_SIZE
-    : wholeNumber(values.size, "size", { min: 1000 });
-  if (values.only !== undefined) oneOf(values.only, "only", Object.keys(CASES));
+    : wholeNumber(values.size.replace(/m$/, "000000").replace(/k$/, "000"), "size", { min: 1000 });
+  const only = values.only ?? (size >= 1_000_000 ? "scale" : undefined);
+  if (only !== undefined) oneOf(only, "only", Object.keys(CASES));
   const isComplete = !values.quick && size === FULL_SIZE;
   const start = performance.now();
   const note = (text: string) =>
@@ -110,12 +114,12 @@ async function main(args: string[]): Promise<number> {
   await sql.end();
   const figures: Figure[] = [];
   for (const [name, measure] of Object.entries(CASES)) {
-    if (values.only !== undefined && name !== values.only) continue;
+    if (only !== undefined && name !== only) continue;
     note(name);
     figures.push(...await measure(context));
   }
   print(formatTable(figures));
-  if (isComplete && values.only === undefined) {
+  if (isComplete && only === undefined) {
     await writeResults(new URL("results.json", import.meta.url), environment, figures);
   }
   return 0;

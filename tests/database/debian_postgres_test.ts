@@ -118,6 +118,22 @@ Deno.test({
       assertEquals([...foreign], []);
     });
 
+    await t.step(
+      "what is written again and again is compressed fast, and archives are made small",
+      async () => {
+        const columns = await sql`
+        select attrelid::regclass::text as name, attcompression as method
+        from pg_attribute
+        where attrelid in ('public.conversations'::regclass, 'public.conversation_archives'::regclass)
+          and attname = 'messages'
+        order by 1`;
+        assertEquals(columns.map(({ name, method }) => `${name} ${method}`), [
+          "conversation_archives ",
+          "conversations l",
+        ]);
+      },
+    );
+
     await t.step("the advisors find nothing, with pg_cron and pg_net installed", async () => {
       assertEquals(await runAdvisors(url), []);
     });
