@@ -23,9 +23,12 @@ set search_path = ''
 as $$
 begin
   -- Another run is at it, and takes the oldest rows as this one would.
-  if not pg_catalog.pg_try_advisory_xact_lock(private.pruning_lock()) then
+  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('prune_records', 0)) then
     return;
   end if;
+  -- Days of events are dropped in the same minute, and sessions by operators. They are worth waiting for: a run that gave
+  -- way to them would give way every time.
+  perform pg_catalog.pg_advisory_xact_lock(private.pruning_lock());
   -- Rows that another session has locked are left for the next run.
 
   -- Failed and unconfirmed messages stay for a member to decide.

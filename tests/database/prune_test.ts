@@ -4,8 +4,9 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type Sql, useDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { conversation, ingestOne, message } from "../support/messages.ts";
 import {
   addPerson,
@@ -212,6 +213,20 @@ Deno.test("two sessions never prune at once, so neither can wait for the other i
     return second.result;
   });
   assertEquals([code, result], [undefined, []]);
+  // A run in the same minute as another kind waits for it, instead of leaving its work to a run that meets it again.
+  let waiting: Promise<{ source: string }[]>;
+  await database.sql.begin(async (other) => {
+    await other`select private.keep_webhook_days()`;
+    waiting = database.service.begin((sql) =>
+      sql<{ source: string }[]>`select source from public.prune_records(1)`
+    );
+    await eventually("it waits", async () => {
+      const [row] = await other`
+        select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`;
+      return row !== undefined;
+    });
+  });
+  assert((await waiting!).length > 5);
   // All that prune, at once, each with something to delete.
   const outcomes = await Promise.all(
     Array.from({ length: 12 }, (_, index) =>

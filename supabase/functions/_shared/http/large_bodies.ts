@@ -13,6 +13,8 @@ export const SMALL_BODY_BYTES = 64 * 1024;
 /** How long a body waits for its turn. */
 const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 5;
+/** Room is counted in these units: the semaphore goes through all there are whenever one is taken or given back. */
+const UNIT_BYTES = 64 * 1024;
 
 /** Options of {@linkcode createBodyBudget}. */
 export interface BodyBudgetOptions {
@@ -39,8 +41,9 @@ export type BodyBudget = (sender: string, bytes: number) => Promise<() => void>;
 export function createBodyBudget(
   { maxBytes, maxBytesOfSender = maxBytes, maxWaitMs = MAX_WAIT_MS }: BodyBudgetOptions,
 ): BodyBudget {
+  const unitsOf = (bytes: number) => Math.max(1, Math.round(bytes / UNIT_BYTES));
   const all = withTimeout(
-    new Semaphore(maxBytes),
+    new Semaphore(unitsOf(maxBytes)),
     maxWaitMs,
     new AppError(
       503,
@@ -51,7 +54,7 @@ export function createBodyBudget(
   );
   const createOwn = () =>
     withTimeout(
-      new Semaphore(maxBytesOfSender),
+      new Semaphore(unitsOf(maxBytesOfSender)),
       maxWaitMs,
       new AppError(
         429,
@@ -66,7 +69,7 @@ export function createBodyBudget(
     const entry = senders.get(sender) ?? { own: createOwn(), bodies: 0 };
     senders.set(sender, entry);
     entry.bodies++;
-    const room = Math.min(bytes, maxBytesOfSender);
+    const room = unitsOf(Math.min(bytes, maxBytesOfSender));
     const leave = () => {
       if (--entry.bodies === 0) senders.delete(sender);
     };

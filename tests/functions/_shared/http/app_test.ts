@@ -108,29 +108,34 @@ Deno.test("limitBody() takes no large bodies without rules for them", () => {
 });
 
 Deno.test("a body budget has room for some at a time, and fewer of one sender", async () => {
-  const budget = createBodyBudget({ maxBytes: 10, maxBytesOfSender: 6, maxWaitMs: 1 });
+  const part = 64 * 1024;
+  const budget = createBodyBudget({
+    maxBytes: 10 * part,
+    maxBytesOfSender: 6 * part,
+    maxWaitMs: 1,
+  });
   const codeOf = async (taking: Promise<unknown>) => {
     const error = await assertRejects(() => taking, AppError);
     return [error.status, error.code, error.retryAfterSeconds];
   };
-  const first = await budget("a", 6);
+  const first = await budget("a", 6 * part);
   assertEquals(await codeOf(budget("a", 1)), [429, "too_many_large_requests", 5]);
-  const second = await budget("b", 4);
+  const second = await budget("b", 4 * part);
   assertEquals(await codeOf(budget("c", 1)), [503, "too_many_requests", 5]);
   first();
   // One that is larger than the share of its sender takes all of that.
-  const third = await budget("a", 100);
+  const third = await budget("a", 100 * part);
   third();
   second();
-  for (let turn = 0; turn < 3; turn++) (await budget("c", 6))();
+  for (let turn = 0; turn < 3; turn++) (await budget("c", 6 * part))();
 });
 
 Deno.test("bodies that wait get their turn in their order", async () => {
-  const budget = createBodyBudget({ maxBytes: 10 });
+  const budget = createBodyBudget({ maxBytes: 640 * 1024 });
   const order: string[] = [];
-  const first = await budget("a", 10);
+  const first = await budget("a", 640 * 1024);
   const waiting = ["b", "c", "d"].map(async (sender) => {
-    const release = await budget(sender, 8);
+    const release = await budget(sender, 512 * 1024);
     order.push(sender);
     release();
   });
