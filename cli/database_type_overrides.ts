@@ -92,8 +92,6 @@ export const NULLABLE: readonly string[] = [
   "Functions.add_sync_conversations.Args.cursor",
   "Functions.connections_to_sync.Returns.requested_by",
   "Functions.next_sync_conversations.Returns.cursor",
-  "Functions.store_sync_page.Args.cursor",
-  "Functions.store_sync_page.Args.session_id",
   // workflow-settings
   "Functions.record_workflow_sync.Args.reason",
   "Functions.save_workflow_settings.Args.expected_version",
@@ -168,8 +166,10 @@ export const TYPES: Readonly<Record<string, string>> = {
   "Functions.release_sync_run.Args.state": "SyncState",
   "Functions.store_session_checks.Args.reports":
     "{ conversation_id: string; session: KapsoSession }[]",
-  "Functions.store_sync_page.Args.elements": "NormalizedElement[]",
-  "Functions.store_sync_page.Returns.run": "SyncRun",
+  "Functions.store_sync_pages.Args.pages":
+    "{ elements: NormalizedElement[]; messages_read: number; session_id: string | null; cursor: string | null; is_last: boolean }[]",
+  "Functions.store_sync_pages.Returns.results": "{ messages_added: number; errors: string[] }[]",
+  "Functions.store_sync_pages.Returns.run": "SyncRun",
   // workflow-settings
   "Tables.workflow_settings.*.auto_reply_templates": `WorkflowValues["auto_reply_templates"]`,
   "Tables.workflow_settings.*.kapso_mapping": `WorkflowValues["kapso_mapping"]`,

@@ -56,7 +56,7 @@ comment on column public.sync_runs.state is
   'running: in progress, or waiting for its next slice. stopped: by a member; can be resumed. failed: see error; can '
   'be resumed. partial: finished, but some conversations could not be read or stored. done.';
 comment on column public.sync_runs.phase is
-  'conversations: lists them. messages: reads them, one conversation after the other. recent: reads messages that '
+  'conversations: lists them. messages: reads them, several conversations at the same time. recent: reads messages that '
   'arrived in the meantime (repair: since the last one). statuses: looks up messages that were sent and not '
   'delivered. finished.';
 comment on column public.sync_runs.messages_per_conversation is

@@ -115,19 +115,19 @@ $$;
 comment on function private.count_new_messages(public.connections, jsonb) is
   'How many messages of Kapso''s elements are not stored yet. For dry runs.';
 
+create type private.sync_finding as (
+  page_place bigint,
+  messages_added integer,
+  problem text
+);
+comment on type private.sync_finding is
+  'What storing made of an element of the page at a place of a batch. problem: the SQLSTATE of an element that could not be '
+  'stored, else null.';
+
 -- Stores nothing for a connection that was switched off in the meantime. What could not be stored in the
 -- phase recent counts as failed.
-create function public.store_sync_page(
-  run_id uuid,
-  lease uuid,
-  elements jsonb,
-  messages_read integer,
-  session_id text,
-  cursor text,
-  is_last boolean,
-  lease_seconds integer default 60
-)
-returns table (run jsonb, messages_added integer, errors text[])
+create function public.store_sync_pages(run_id uuid, lease uuid, pages jsonb, lease_seconds integer default 60)
+returns table (run jsonb, results jsonb)
 language plpgsql
 volatile
 set search_path = ''
@@ -136,95 +136,131 @@ as $$
 declare
   held public.sync_runs;
   source public.connections;
-  element jsonb;
-  stored private.kapso_outcome;
-  added integer := 0;
-  problems text[] := '{}';
-  new_people uuid[] := '{}';
-  new_conversations integer := 0;
-  session_state text;
+  conversations jsonb;
+  places bigint[];
+  change record;
+  outcomes private.kapso_outcome[] := '{}';
+  findings private.sync_finding[];
 begin
-  perform private.lock_contacts(store_sync_page.elements);
+  perform private.lock_contacts(jsonb_path_query_array(store_sync_pages.pages, '$[*].elements[*]'));
   held := private.hold_sync_run(run_id, lease, lease_seconds);
   source := private.require_active_source(held);
 
   if held.is_dry_run then
-    added := private.count_new_messages(source, store_sync_page.elements);
+    findings := array(
+      select row(page.ordinal, private.count_new_messages(source, page.value -> 'elements'), null)::private.sync_finding
+      from jsonb_array_elements(store_sync_pages.pages) with ordinality as page (value, ordinal)
+    );
   else
-    -- All conversations of the page in one pass, and then what changes conversations that are stored.
-    for stored in
-      select outcome.*
-      from private.try_kapso_conversations(source, jsonb_path_query_array(
-        store_sync_page.elements, '$[*] ? (@.kind == "conversation").conversation'
-      )) as outcome
-    loop
-      if stored.outcome = 'error' then
-        problems := problems || stored.error;
-        continue;
-      end if;
-      added := added + stored.messages_added;
-      new_conversations := new_conversations + (stored.outcome = 'created')::integer;
-      if stored.person_id <> all (new_people) and exists (
-        select 1 from public.people as person
-        where person.id = stored.person_id
-          and person.workspace_id = source.workspace_id
-          -- Created by this transaction.
-          and person.created_at = now()
-      ) then
-        new_people := new_people || stored.person_id;
-      end if;
-    end loop;
-    for element in
-      select item.value from jsonb_array_elements(store_sync_page.elements) with ordinality as item (value, ordinal)
-      where item.value ->> 'kind' = 'identity_change'
-      order by item.ordinal
+    -- All conversations of all pages in one pass, and then what changes conversations that are stored.
+    select
+      jsonb_agg(element.value -> 'conversation' order by page.ordinal, element.ordinal),
+      array_agg(page.ordinal order by page.ordinal, element.ordinal)
+    into conversations, places
+    from jsonb_array_elements(store_sync_pages.pages) with ordinality as page (value, ordinal)
+    cross join jsonb_array_elements(page.value -> 'elements') with ordinality as element (value, ordinal)
+    where element.value ->> 'kind' = 'conversation';
+    if conversations is not null then
+      outcomes := array(select stored from private.try_kapso_conversations(source, conversations) as stored);
+    end if;
+    findings := array(
+      select row(
+        places[stored.ordinal],
+        case when stored.outcome <> 'error' then stored.messages_added end,
+        case when stored.outcome = 'error' then stored.error end
+      )::private.sync_finding
+      from unnest(outcomes) with ordinality
+        as stored (conversation_id, external_conversation_id, outcome, messages_added, person_id, error, ordinal)
+    );
+    for change in
+      select page.ordinal as page_place, element.value
+      from jsonb_array_elements(store_sync_pages.pages) with ordinality as page (value, ordinal)
+      cross join jsonb_array_elements(page.value -> 'elements') with ordinality as element (value, ordinal)
+      where element.value ->> 'kind' = 'identity_change'
+      order by page.ordinal, element.ordinal
     loop
       begin
-        perform private.change_identity(source, element);
+        perform private.change_identity(source, change.value);
       exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
-        problems := problems || sqlstate;
+        findings := findings || row(change.page_place, null, sqlstate)::private.sync_finding;
       end;
     end loop;
   end if;
 
-  if store_sync_page.session_id is not null then
+  return query
+  with page as (
+    select given.ordinal,
+      given.value ->> 'session_id' as session_id,
+      given.value ->> 'cursor' as cursor,
+      (given.value ->> 'messages_read')::integer as messages_read,
+      (given.value ->> 'is_last')::boolean as is_last,
+      coalesce(found.messages_added, 0)::integer as messages_added,
+      coalesce(found.problems, '{}') as problems
+    from jsonb_array_elements(store_sync_pages.pages) with ordinality as given (value, ordinal)
+    cross join lateral (
+      select sum(finding.messages_added) as messages_added,
+        array_agg(finding.problem order by finding.place) filter (where finding.problem is not null) as problems
+      from unnest(findings) with ordinality as finding (page_place, messages_added, problem, place)
+      where finding.page_place = given.ordinal
+    ) as found
+  ),
+  conversation as (
     update private.sync_conversations as known
-    set cursor = store_sync_page.cursor,
-      messages_read = known.messages_read + store_sync_page.messages_read,
-      messages_added = known.messages_added + added,
+    set cursor = page.cursor,
+      messages_read = known.messages_read + page.messages_read,
+      messages_added = known.messages_added + page.messages_added,
       state = case
-        when not is_last then 'waiting'
-        when cardinality(problems) > 0 or known.error is not null then 'failed'
+        when not page.is_last then 'waiting'
+        when cardinality(page.problems) > 0 or known.error is not null then 'failed'
         else 'done'
       end,
-      error = coalesce(known.error, problems[1])
-    where known.run_id = held.id and known.session_id = store_sync_page.session_id
-    returning known.state into session_state;
-  end if;
-  return query
+      error = coalesce(known.error, page.problems[1])
+    from page
+    where known.run_id = held.id and known.session_id = page.session_id
+    returning known.state
+  ),
+  total as (
+    select coalesce(sum(page.messages_read), 0) as messages_read,
+      coalesce(sum(page.messages_added), 0) as messages_added,
+      coalesce(sum(cardinality(page.problems)) filter (where page.session_id is null), 0) as problems_of_list,
+      bool_or(page.session_id is null) as has_list,
+      bool_or(page.session_id is null and page.is_last) as is_end_of_list,
+      max(page.cursor) filter (where page.session_id is null and not page.is_last) as cursor,
+      jsonb_agg(
+        jsonb_build_object('messages_added', page.messages_added, 'errors', to_jsonb(page.problems)) order by page.ordinal
+      ) as results
+    from page
+  )
   update public.sync_runs as known
-  set messages_read = known.messages_read + store_sync_page.messages_read,
-    messages_added = known.messages_added + added,
-    people_created = known.people_created + cardinality(new_people),
-    conversations_created = known.conversations_created + new_conversations,
-    conversations_done = known.conversations_done + coalesce((session_state = 'done')::integer, 0),
-    conversations_failed = known.conversations_failed + case
-      when store_sync_page.session_id is null then cardinality(problems)
-      else coalesce((session_state = 'failed')::integer, 0)
-    end,
-    cursor = case
-      when store_sync_page.session_id is not null then known.cursor
-      when not is_last then store_sync_page.cursor
-    end,
-    phase = case when store_sync_page.session_id is null and is_last then 'statuses' else known.phase end,
+  set messages_read = known.messages_read + total.messages_read,
+    messages_added = known.messages_added + total.messages_added,
+    people_created = known.people_created + (
+      select count(*)
+      from public.people as person
+      where person.id = any (array(select stored.person_id from unnest(outcomes) as stored where stored.outcome <> 'error'))
+        and person.workspace_id = source.workspace_id
+        -- Created by this transaction.
+        and person.created_at = now()
+    ),
+    conversations_created = known.conversations_created
+      + (select count(*) from unnest(outcomes) as stored where stored.outcome = 'created'),
+    conversations_done = known.conversations_done
+      + (select count(*) from conversation where conversation.state = 'done'),
+    conversations_failed = known.conversations_failed + total.problems_of_list
+      + (select count(*) from conversation where conversation.state = 'failed'),
+    cursor = case when total.has_list then total.cursor else known.cursor end,
+    phase = case when total.is_end_of_list then 'statuses' else known.phase end,
     failures = 0
+  from total
   where known.id = held.id
-  returning to_jsonb(known), added, problems;
+  returning to_jsonb(known), coalesce(total.results, '[]');
 end;
 $$;
-comment on function public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer) is
-  'Store a page of messages, as NormalizedElements, and where the list continues, in one transaction: a crash loses '
-  'both or neither. session_id is null in the phase recent. For service_role only.';
+comment on function public.store_sync_pages(uuid, uuid, jsonb, integer) is
+  'Store pages of messages, and where each list continues, in one transaction: a crash loses both or neither. pages: '
+  '{elements, messages_read, session_id, cursor, is_last}, elements as NormalizedElements; each of another conversation, or one '
+  'without session_id in the phases recent and statuses. results: {messages_added, errors} for each, in order. For service_role '
+  'only.';
 
 create function public.fail_sync_conversation(
   run_id uuid,
@@ -263,13 +299,13 @@ revoke execute on function
   public.add_sync_conversations(uuid, uuid, jsonb, text, boolean, integer),
   public.next_sync_conversations(uuid, integer),
   private.count_new_messages(public.connections, jsonb),
-  public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer),
+  public.store_sync_pages(uuid, uuid, jsonb, integer),
   public.fail_sync_conversation(uuid, uuid, text, text, integer)
 from public, anon, authenticated, service_role;
 grant execute on function
   public.add_sync_conversations(uuid, uuid, jsonb, text, boolean, integer),
   public.next_sync_conversations(uuid, integer),
   private.count_new_messages(public.connections, jsonb),
-  public.store_sync_page(uuid, uuid, jsonb, integer, text, text, boolean, integer),
+  public.store_sync_pages(uuid, uuid, jsonb, integer),
   public.fail_sync_conversation(uuid, uuid, text, text, integer)
 to service_role;

@@ -138,7 +138,8 @@ class NumberReport {
   #hasSteps = false;
   /** The conversation whose lines are being printed. */
   #index = 0;
-  #lineAt = MESSAGES_PER_LINE;
+  /** Conversations that are being read, by index: several are read at the same time. */
+  readonly #open = new Map<number, { title: string; lineAt: number }>();
   #position = { done: 0, total: 0, messages: 0 };
 
   constructor(display: Display, isDryRun: boolean) {
@@ -163,11 +164,11 @@ class NumberReport {
         this.#conversation(event);
         break;
       case "conversation_read":
-        if (event.messages < this.#lineAt) break;
-        this.#print(`  → ${event.messages} messages so far...`);
-        this.#lineAt = event.messages + MESSAGES_PER_LINE;
+        this.#read(event.index, event.messages);
         break;
       case "conversation_done":
+        this.#return(event.index);
+        this.#open.delete(event.index);
         this.#print(`  → Found ${event.messages} messages`);
         this.#print(
           ...(this.#isDryRun
@@ -179,6 +180,8 @@ class NumberReport {
         );
         break;
       case "conversation_failed":
+        this.#return(event.index);
+        this.#open.delete(event.index);
         this.#print(`  ✗ Failed to import conversation: ${safeText(event.error)}`);
         break;
       default:
@@ -192,6 +195,7 @@ class NumberReport {
     if (this.#runId !== undefined) {
       this.#print("", "The run starts over.");
       this.#pages = this.#index = 0;
+      this.#open.clear();
       this.#hasSteps = false;
     }
     this.#runId = run.run_id;
@@ -216,19 +220,32 @@ class NumberReport {
 
   #conversation(event: SyncEvent & { type: "conversation" }): void {
     // It resumes in the middle of a conversation.
-    if (event.index === this.#index) return;
-    this.#index = event.index;
-    this.#lineAt = MESSAGES_PER_LINE;
+    if (this.#open.has(event.index)) return;
     if (!this.#hasSteps) this.#print("", "[Step 3] Processing conversations...");
     this.#hasSteps = true;
     const contact = describeContact(event.name, event.phone);
-    this.#print(
-      "",
-      `[${event.index}/${event.total}] Processing: ${contact}`,
-      "  → Fetching messages...",
-    );
+    const title = `[${event.index}/${event.total}] Processing: ${contact}`;
+    this.#open.set(event.index, { title, lineAt: MESSAGES_PER_LINE });
+    this.#return(event.index);
+    this.#print("  → Fetching messages...");
     this.#position.total = event.total;
     this.#display.progress(this.#position);
+  }
+
+  #read(index: number, messages: number): void {
+    const conversation = this.#open.get(index);
+    if (conversation === undefined || messages < conversation.lineAt) return;
+    this.#return(index);
+    this.#print(`  → ${messages} messages so far...`);
+    conversation.lineAt = messages + MESSAGES_PER_LINE;
+  }
+
+  /** Prints the title of a conversation, unless its lines are the last ones. */
+  #return(index: number): void {
+    const conversation = this.#open.get(index);
+    if (conversation === undefined || index === this.#index) return;
+    this.#index = index;
+    this.#print("", conversation.title);
   }
 
   #move(counts: RunCounts): void {

@@ -31,7 +31,7 @@ export interface WaitingConversation {
   messagesAdded: number;
 }
 
-/** A page of messages for {@linkcode RunStore.storePage}. */
+/** A page of messages for {@linkcode RunStore.storePages}. */
 export interface StorablePage {
   elements: NormalizedElement[];
   messagesRead: number;
@@ -39,6 +39,13 @@ export interface StorablePage {
   sessionId?: string;
   cursor: string | undefined;
   isLast: boolean;
+}
+
+/** What storing made of a page. */
+export interface StoredPage {
+  messagesAdded: number;
+  /** SQLSTATEs of what could not be stored. */
+  errors: string[];
 }
 
 /** A run and whether the caller holds it. */
@@ -75,10 +82,11 @@ export interface RunStore {
     page: { conversations: Row[]; cursor: string | undefined; isLast: boolean },
   ): Promise<SyncRun>;
   nextConversations(run: SyncRun, max: number): Promise<WaitingConversation[]>;
-  storePage(
+  /** Stores pages of different conversations at once: all of them or, with an error, none. Results are in their order. */
+  storePages(
     run: SyncRun,
-    page: StorablePage,
-  ): Promise<{ run: SyncRun; messagesAdded: number; errors: string[] }>;
+    pages: StorablePage[],
+  ): Promise<{ run: SyncRun; results: StoredPage[] }>;
   failConversation(run: SyncRun, sessionId: string, error: string): Promise<SyncRun>;
   advance(run: SyncRun, phase: SyncPhase): Promise<SyncRun>;
   /** Messages whose status is due for a look-up, the longest due first. */

@@ -1,23 +1,37 @@
 /**
  * One slice of a run: resumes where the previous slice ended, stores page after page, and ends when the run
  * is done, asked to stop or out of budget, or when an error occurs. Every page is stored together with the
- * cursor of the next one, so a slice can be cut off anywhere.
+ * cursor of the next one, so a slice can be cut off anywhere. Messages of conversations are read in rounds: the next
+ * page of several conversations at once, which are then stored in one call.
  *
  * @module
  */
 import type { SyncEnd, SyncEvent, SyncRun } from "../_shared/contracts/kapso_sync.ts";
 import { AppError } from "../_shared/http/errors.ts";
 import type { Log } from "../_shared/http/log.ts";
-import { type KapsoClient, KapsoError } from "../_shared/kapso/api/client.ts";
+import {
+  type KapsoClient,
+  KapsoError,
+  type Page,
+  spareRequests,
+} from "../_shared/kapso/api/client.ts";
 import { readSessionRow } from "../_shared/kapso/webhook/normalize.ts";
 import { countsOf, endOf, type EndReason } from "./events.ts";
 import { contactOf, type ReadPage, readPage, type Row } from "./history_page.ts";
-import { LeaseLost, type RunStore, type StorablePage, type WaitingConversation } from "./run.ts";
+import {
+  LeaseLost,
+  type RunStore,
+  type StorablePage,
+  type StoredPage,
+  type WaitingConversation,
+} from "./run.ts";
 
 /** Rows of a page: Kapso's maximum. */
 const PAGE_SIZE = 100;
-/** Conversations whose messages are read before the next ones are fetched from the database. */
+/** Conversations that are fetched from the database at once. */
 const CONVERSATIONS_AT_ONCE = 25;
+/** Conversations whose messages are read at the same time. */
+const CONVERSATIONS_IN_PARALLEL = 5;
 /** Messages, and sessions, looked up in one run. Each costs a request, and keys allow as few as 100 a minute. */
 const MAX_CHECKS = 30;
 /** Look-ups, and milliseconds of look-ups, before the results are stored: storing renews the lease. */
@@ -87,6 +101,27 @@ export async function* runSlice(
   }
   yield end;
 }
+
+/** A conversation whose messages are being read. */
+interface Reading extends WaitingConversation {
+  pages: AsyncIterator<Page>;
+  /** Whether its event `conversation` was sent. */
+  isAnnounced: boolean;
+  /** Whether its last page was read, or Kapso refused it. */
+  isOver: boolean;
+}
+
+/** A page of a round. */
+interface ReadAnswer extends ReadPage, StorablePage {
+  kind: "page";
+  reading: Reading;
+}
+
+/** What a request of a round brought: a page, the refusal of one conversation, or an error that ends the slice. */
+type Answer =
+  | ReadAnswer
+  | { kind: "refused"; reading: Reading; error: KapsoError }
+  | { kind: "failed"; error: unknown };
 
 class Slice {
   run: SyncRun;
@@ -212,86 +247,162 @@ class Slice {
     }
   }
 
+  /** Reads the messages of conversations in rounds, as far as the budget allows. */
   async *#readConversations(): AsyncGenerator<SyncEvent> {
-    const waiting = await this.#deps.runs.nextConversations(this.run, CONVERSATIONS_AT_ONCE);
-    if (waiting.length === 0) {
-      // A dry run ends after counting them.
-      this.run = await this.#deps.runs.advance(
-        this.run,
-        this.run.is_dry_run ? "finished" : "recent",
-      );
-      return;
-    }
-    for (const conversation of waiting) {
-      if (!this.#mayContinue) return;
-      yield* this.#readConversation(conversation);
-      if (this.#options.delayMs > 0) await this.#deps.delay(this.#options.delayMs);
-    }
-  }
-
-  async *#readConversation(waiting: WaitingConversation): AsyncGenerator<SyncEvent> {
-    const { sessionId, position: index } = waiting;
-    yield {
-      type: "conversation",
-      run_id: this.run.id,
-      index,
-      total: this.run.conversations_total,
-      ...contactOf(waiting.conversation),
-    };
-    try {
-      yield* this.#readMessages(waiting);
-    } catch (error) {
-      // An error of this conversation alone is noted; one of the API key ends the run.
-      if (!(error instanceof KapsoError) || error.isRetryable || isKeyRefused(error)) throw error;
-      this.run = await this.#deps.runs.failConversation(this.run, sessionId, error.message);
-      yield { type: "conversation_failed", run_id: this.run.id, index, error: error.message };
+    const { runs, delay } = this.#deps;
+    let open: Reading[] = [];
+    let areAllOpen = false;
+    while (this.#mayContinue) {
+      if (open.length < CONVERSATIONS_IN_PARALLEL && !areAllOpen) {
+        const waiting = await runs.nextConversations(this.run, CONVERSATIONS_AT_ONCE);
+        const known = new Set(open.map(({ sessionId }) => sessionId));
+        const others = waiting.filter(({ sessionId }) => !known.has(sessionId));
+        open.push(...others.map((conversation) => this.#open(conversation)));
+        areAllOpen = waiting.length < CONVERSATIONS_AT_ONCE;
+      }
+      if (open.length === 0) {
+        // A dry run ends after counting them.
+        this.run = await runs.advance(this.run, this.run.is_dry_run ? "finished" : "recent");
+        return;
+      }
+      yield* this.#readRound(open.slice(0, this.#roundSize));
+      const rest = open.filter(({ isOver }) => !isOver);
+      const { delayMs } = this.#options;
+      if (delayMs > 0 && rest.length < open.length) await delay(delayMs);
+      open = rest;
     }
   }
 
-  async *#readMessages(waiting: WaitingConversation): AsyncGenerator<SyncEvent> {
-    const { sessionId, position: index } = waiting;
-    const limit = this.run.messages_per_conversation ?? Infinity;
-    let { messagesRead, messagesAdded } = waiting;
+  /** How many conversations may be read at the same time. */
+  get #roundSize(): number {
+    if (this.#options.delayMs > 0) return 1;
+    const rateLimit = this.#deps.kapso.rateLimit();
+    return Math.min(
+      CONVERSATIONS_IN_PARALLEL,
+      this.#options.budget.pages,
+      // Near its end the client sends one request after a pause.
+      rateLimit === undefined ? Infinity : Math.max(spareRequests(rateLimit), 1),
+    );
+  }
+
+  /** Prepares reading a conversation. Sends nothing before its first page is asked for. */
+  #open(waiting: WaitingConversation): Reading {
+    const left = (this.run.messages_per_conversation ?? Infinity) - waiting.messagesRead;
     const pages = this.#deps.kapso.listMessages(this.#options.phoneNumberId, {
-      conversationId: sessionId,
-      pageSize: Math.min(PAGE_SIZE, limit - messagesRead),
+      conversationId: waiting.sessionId,
+      pageSize: Math.min(PAGE_SIZE, left),
       ...(this.run.since === null ? {} : { since: this.run.since }),
       ...(waiting.cursor === undefined ? {} : { after: waiting.cursor }),
       signal: this.#options.signal,
     });
-    for await (const { rows, after } of pages) {
-      const messages = rows.slice(0, limit - messagesRead);
-      messagesRead += messages.length;
-      yield { type: "conversation_read", run_id: this.run.id, index, messages: messagesRead };
-      const isLast = after === undefined || messagesRead >= limit;
-      const { messagesAdded: added, errors } = await this.#store(
-        readPage({
-          phoneNumberId: this.#options.phoneNumberId,
-          messages,
-          conversation: waiting.conversation,
-          historyBefore: this.#historyBefore,
-          readAt: this.#startedAt,
-        }),
-        { messagesRead: messages.length, sessionId, cursor: after, isLast },
+    return {
+      ...waiting,
+      pages: pages[Symbol.asyncIterator](),
+      isAnnounced: false,
+      isOver: false,
+    };
+  }
+
+  /**
+   * Reads the next page of each conversation at the same time and stores them in one call. Its events are those of one
+   * conversation after the other.
+   *
+   * @throws what ends the slice, after storing what the others brought.
+   */
+  async *#readRound(round: Reading[]): AsyncGenerator<SyncEvent> {
+    yield* this.#announce(round[0]!);
+    const answers = await Promise.all(round.map((reading) => this.#readNext(reading)));
+    const pages = answers.filter((answer) => answer.kind === "page");
+    const stored = pages.length === 0 ? [] : await this.#store(pages);
+    for (const { reading, error } of answers.filter((answer) => answer.kind === "refused")) {
+      this.run = await this.#deps.runs.failConversation(
+        this.run,
+        reading.sessionId,
+        error.message,
       );
-      messagesAdded += added;
-      if (!isLast) {
-        yield { type: "progress", ...countsOf(this.run) };
-        if (!this.#mayContinue) return;
-        continue;
-      }
-      yield errors.length === 0
-        ? {
-          type: "conversation_done",
-          run_id: this.run.id,
-          index,
-          messages: messagesRead,
-          messages_added: messagesAdded,
-        }
-        : { type: "conversation_failed", run_id: this.run.id, index, error: errors[0]! };
-      yield { type: "progress", ...countsOf(this.run) };
-      return;
     }
+    for (const answer of answers) {
+      if (answer.kind === "failed") continue;
+      yield* this.#announce(answer.reading);
+      if (answer.kind === "page") yield* this.#report(answer, stored[pages.indexOf(answer)]!);
+      else yield this.#failed(answer.reading, answer.error.message);
+    }
+    const failures = answers.filter((answer) => answer.kind === "failed");
+    if (failures.length > 0) throw worstOf(failures.map(({ error }) => error));
+  }
+
+  /** Reads the next page of a conversation. Never throws. */
+  async #readNext(reading: Reading): Promise<Answer> {
+    try {
+      const next: IteratorResult<Page, unknown> = await reading.pages.next();
+      const { rows, after } = next.done ? { rows: [], after: undefined } : next.value;
+      const left = (this.run.messages_per_conversation ?? Infinity) - reading.messagesRead;
+      const messages = rows.slice(0, left);
+      const { elements, unusable } = readPage({
+        phoneNumberId: this.#options.phoneNumberId,
+        messages,
+        conversation: reading.conversation,
+        historyBefore: this.#historyBefore,
+        readAt: this.#startedAt,
+      });
+      reading.messagesRead += messages.length;
+      reading.isOver = after === undefined || messages.length >= left;
+      return {
+        kind: "page",
+        reading,
+        elements,
+        unusable,
+        messagesRead: messages.length,
+        sessionId: reading.sessionId,
+        cursor: after,
+        isLast: reading.isOver,
+      };
+    } catch (error) {
+      // An error of this conversation alone is noted; one of the API key ends the run.
+      if (!(error instanceof KapsoError) || error.isRetryable || isKeyRefused(error)) {
+        return { kind: "failed", error };
+      }
+      reading.isOver = true;
+      return { kind: "refused", reading, error };
+    }
+  }
+
+  /** The first event of a conversation in a slice. */
+  *#announce(reading: Reading): Generator<SyncEvent> {
+    if (reading.isAnnounced) return;
+    reading.isAnnounced = true;
+    yield {
+      type: "conversation",
+      run_id: this.run.id,
+      index: reading.position,
+      total: this.run.conversations_total,
+      ...contactOf(reading.conversation),
+    };
+  }
+
+  /** The events of a stored page. */
+  *#report({ reading }: ReadAnswer, stored: StoredPage): Generator<SyncEvent> {
+    const ofConversation = { run_id: this.run.id, index: reading.position };
+    const messages = reading.messagesRead;
+    reading.messagesAdded += stored.messagesAdded;
+    yield { type: "conversation_read", ...ofConversation, messages };
+    const [error] = stored.errors;
+    if (reading.isOver && error === undefined) {
+      const { messagesAdded } = reading;
+      yield {
+        type: "conversation_done",
+        ...ofConversation,
+        messages,
+        messages_added: messagesAdded,
+      };
+    } else if (reading.isOver) {
+      yield this.#failed(reading, `could not be stored (${error})`);
+    }
+    yield { type: "progress", ...countsOf(this.run) };
+  }
+
+  #failed({ position: index }: Reading, error: string): SyncEvent {
+    return { type: "conversation_failed", run_id: this.run.id, index, error };
   }
 
   /** Reads what Kapso stored since the run began; for a repair, since the previous one. */
@@ -306,15 +417,15 @@ class Slice {
       signal: this.#options.signal,
     });
     for await (const { rows, after } of pages) {
-      await this.#store(
-        readPage({
-          phoneNumberId: this.#options.phoneNumberId,
-          messages: rows,
-          historyBefore: this.#historyBefore,
-          readAt: this.#startedAt,
-        }),
-        { messagesRead: rows.length, cursor: after, isLast: after === undefined },
-      );
+      const page = readPage({
+        phoneNumberId: this.#options.phoneNumberId,
+        messages: rows,
+        historyBefore: this.#historyBefore,
+        readAt: this.#startedAt,
+      });
+      await this.#store([
+        { ...page, messagesRead: rows.length, cursor: after, isLast: after === undefined },
+      ]);
       yield { type: "progress", ...countsOf(this.run) };
       if (!this.#mayContinue) return;
     }
@@ -342,10 +453,10 @@ class Slice {
       );
       const messages = looked.found.map(({ row }) => row);
       if (messages.length > 0) {
-        await this.#store(
-          readPage({ phoneNumberId, messages, historyBefore: 0, readAt: this.#startedAt }),
-          { messagesRead: 0, cursor: undefined, isLast: true },
-        );
+        const page = { phoneNumberId, messages, historyBefore: 0, readAt: this.#startedAt };
+        await this.#store([
+          { ...readPage(page), messagesRead: 0, cursor: undefined, isLast: true },
+        ]);
       }
       const last = due[looked.checked - 1];
       if (last) this.run = await runs.noteStatusChecks(this.run, looked.checked, last.dueAt);
@@ -410,26 +521,30 @@ class Slice {
     return { found, checked };
   }
 
-  async #store(
-    { elements, unusable }: ReadPage,
-    place: Omit<StorablePage, "elements">,
-  ): Promise<{ messagesAdded: number; errors: string[] }> {
-    this.#options.budget.pages--;
-    const stored = await this.#deps.runs.storePage(this.run, { elements, ...place });
-    this.run = stored.run;
+  /** Stores pages of different conversations in one call. */
+  async #store(pages: (ReadPage & StorablePage)[]): Promise<StoredPage[]> {
+    this.#options.budget.pages -= pages.length;
+    const { run, results } = await this.#deps.runs.storePages(this.run, pages);
+    this.run = run;
     if (!this.run.is_dry_run) this.#deps.onStored(this.run.connection_id);
-    if (unusable > 0 || stored.errors.length > 0) {
+    const unusable = pages.reduce((sum, page) => sum + page.unusable, 0);
+    const errors = results.flatMap((result) => result.errors);
+    if (unusable > 0 || errors.length > 0) {
       this.#deps.log("error", "rows_not_stored", {
         run_id: this.run.id,
         unusable,
-        errors: stored.errors.join(","),
+        errors: errors.join(","),
       });
     }
-    return {
-      messagesAdded: stored.messagesAdded,
-      errors: stored.errors.map((code) => `could not be stored (${code})`),
-    };
+    return results;
   }
+}
+
+/** The error of several that ends the slice: what is not Kapso's, a refused key, else the one that asks for the longest wait. */
+function worstOf(errors: unknown[]): unknown {
+  const weightOf = (error: unknown) =>
+    error instanceof KapsoError && error.isRetryable ? error.retryAfterMs ?? 0 : Infinity;
+  return errors.reduce((worst, error) => weightOf(error) > weightOf(worst) ? error : worst);
 }
 
 /** Whether Kapso refused the API key itself, so that other requests would fail as well. */

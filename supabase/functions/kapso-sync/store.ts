@@ -171,17 +171,25 @@ export function createRunStore(client: DatabaseClient): RunStore {
         messagesAdded: row.messages_added,
       }));
     },
-    async storePage(run, page) {
-      const [stored] = await hold("store_sync_page", {
+    async storePages(run, pages) {
+      const [stored] = await hold("store_sync_pages", {
         ...held(run),
-        elements: page.elements,
-        messages_read: page.messagesRead,
-        session_id: page.sessionId ?? null,
-        cursor: page.cursor ?? null,
-        is_last: page.isLast,
+        pages: pages.map((page) => ({
+          elements: page.elements,
+          messages_read: page.messagesRead,
+          session_id: page.sessionId ?? null,
+          cursor: page.cursor ?? null,
+          is_last: page.isLast,
+        })),
       });
-      const { run: after, messages_added: messagesAdded, errors } = stored!;
-      return { run: after, messagesAdded, errors };
+      const { run: after, results } = stored!;
+      return {
+        run: after,
+        results: results.map((result) => ({
+          messagesAdded: result.messages_added,
+          errors: result.errors,
+        })),
+      };
     },
     async failConversation(run, sessionId, error) {
       const [stored] = await hold("fail_sync_conversation", {

@@ -175,7 +175,8 @@ Deno.test("a run that was stopped during a pause is not resumed by the caller th
   assertEquals(paused.type, "paused");
   await (await post(info, "", { path: `/runs/${paused.run_id}/stop` })).body?.cancel();
   const end = ending(await slice(info, { ...body, run_id: paused.run_id }));
-  assertEquals([end.type, end.run_id, end.messages_read], ["stopped", paused.run_id, 0]);
+  // The other conversation was read at the same time.
+  assertEquals([end.type, end.run_id, end.messages_read], ["stopped", paused.run_id, 1]);
   // A new request without run_id resumes it.
   assertEquals(ending(await slice(info, body)).type, "done");
 });
@@ -368,12 +369,15 @@ Deno.test("what a repair cannot store is reported, and the rest is stored", asyn
     element("5511900000001", "no time"),
     element("5511900000002", "2026-03-02T09:00:00Z"),
   ];
+  const pages = [{ elements, messages_read: 2, session_id: null, cursor: null, is_last: true }];
   const [stored] = await sql`
-    select * from public.store_sync_page(
-      ${begun!.run.id}, ${begun!.run.lease}, ${sql.json(elements)}, 2, null, null, true)`;
+    select * from public.store_sync_pages(${begun!.run.id}, ${begun!.run.lease}, ${
+    sql.json(pages)
+  })`;
+  const { run, results: [result] } = stored!;
   assertEquals(
-    [stored!.messages_added, stored!.errors.length, stored!.run.conversations_failed],
-    [1, 1, 1],
+    [result.messages_added, result.errors.length, run.conversations_failed, run.phase],
+    [1, 1, 1, "statuses"],
   );
 });
 

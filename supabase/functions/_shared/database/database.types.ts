@@ -2986,20 +2986,15 @@ export type Database = {
           isSetofReturn: true
         }
       }
-      store_sync_page: {
+      store_sync_pages: {
         Args: {
-          cursor: string | null
-          elements: NormalizedElement[]
-          is_last: boolean
           lease: string
           lease_seconds?: number
-          messages_read: number
+          pages: { elements: NormalizedElement[]; messages_read: number; session_id: string | null; cursor: string | null; is_last: boolean }[]
           run_id: string
-          session_id: string | null
         }
         Returns: {
-          errors: string[]
-          messages_added: number
+          results: { messages_added: number; errors: string[] }[]
           run: SyncRun
         }[]
       }

@@ -28,7 +28,7 @@ import {
 
 export { KapsoError } from "./kapso_error.ts";
 export type { ListOptions, Page, Row } from "./pages.ts";
-export type { RateLimit, RequestOptions } from "./request.ts";
+export { type RateLimit, type RequestOptions, spareRequests } from "./request.ts";
 
 /** Options of {@linkcode createKapsoClient}. */
 export type KapsoClientOptions = RequesterOptions;

@@ -80,6 +80,11 @@ const WINDOW_MS = 60_000;
 /** The share of a minute's requests that is left to people who send. */
 const HEADROOM = 0.1;
 
+/** How many requests may be sent at once before those that only read slow down. */
+export function spareRequests({ limit, remaining }: RateLimit): number {
+  return Math.max(Math.floor(remaining - limit * HEADROOM), 0);
+}
+
 /**
  * A sender of requests.
  *
@@ -100,6 +105,10 @@ export function createRequester(options: RequesterOptions): Requester {
   } = options;
   const baseUrl = readBaseUrl(options.baseUrl ?? DEFAULT_BASE_URL);
   let seen: RateLimit & { at: number } | undefined;
+  /** The waits after a 429, which requests that are at work at the same time share. */
+  let held: Promise<unknown> = Promise.resolve();
+  /** A 429 that asks for a longer wait than `maxWaitMs`: nothing is read until then. */
+  let refused: { error: KapsoError; until: number } | undefined;
 
   const rateLimit = () => seen !== undefined && now() - seen.at < WINDOW_MS ? seen : undefined;
   const noteRateLimit = (headers: Headers) => {
@@ -153,22 +162,44 @@ export function createRequester(options: RequesterOptions): Requester {
     return request.isRaw ? text : json;
   };
 
+  /** Attempts a request that only reads, not before a wait that another one was asked for is over. */
+  const attemptInTurn = async (request: KapsoRequest): Promise<unknown> => {
+    await held;
+    request.signal?.throwIfAborted();
+    if (refused !== undefined && now() < refused.until) throw refused.error;
+    try {
+      return await attempt(request);
+    } catch (error) {
+      if (error instanceof KapsoError && error.status === 429) {
+        const waitMs = error.retryAfterMs ?? 0;
+        if (waitMs > maxWaitMs) refused = { error, until: now() + waitMs };
+      }
+      throw error;
+    }
+  };
+
   /** For what only reads. */
   const repeat = async (request: KapsoRequest): Promise<unknown> => {
     const { signal } = request;
+    let isLimited = false;
     await pause(signal);
-    return await retry(() => attempt(request), {
+    return await retry(() => attemptInTurn(request), {
       retryAfterOf,
       attempts: maxAttempts,
       backoffMs: BACKOFF_MS,
       maxBackoffMs: maxWaitMs,
       maxRetryAfterMs: maxWaitMs,
       signal,
-      delay,
+      delay(ms, signal) {
+        const waiting = delay(ms, signal);
+        if (isLimited) held = Promise.allSettled([held, waiting]);
+        return waiting;
+      },
       now,
       random,
       onRetry({ error, attempt, waitMs }) {
         const { status, code } = error as KapsoError;
+        isLimited = status === 429;
         log?.("info", "kapso_repeat", { status, code, attempt, wait_ms: Math.round(waitMs) });
       },
     });

@@ -159,6 +159,57 @@ Deno.test("reads wait longer each time, and as long as Kapso asks", async () => 
   assertEquals([tired.status, tired.code, tired.isRetryable], [503, "server_error", true]);
 });
 
+Deno.test("after a 429 no read is sent before its wait is over, also of those at work at the same time", async () => {
+  const sent: string[] = [];
+  const limits = { limited: "3", refused: "3600" };
+  const waits = new Map<number, () => void>();
+  const start = () => {
+    const failing = new Set<string>();
+    return createKapsoClient({
+      apiKey: "key",
+      fetch: (input) => {
+        const name = new URL(String(input)).pathname.split("/").at(-1)!;
+        sent.push(name);
+        if (failing.has(name)) return Promise.resolve(json({ data: { id: name } }));
+        failing.add(name);
+        const after = limits[name as keyof typeof limits];
+        return Promise.resolve(
+          after === undefined
+            ? json({}, { status: 503 })
+            : json({}, { status: 429, headers: { "Retry-After": after } }),
+        );
+      },
+      delay: (ms) => new Promise((resolve) => waits.set(ms, resolve)),
+      random: () => 0,
+    });
+  };
+  const kapso = start();
+  const reads = [kapso.getConversation("limited"), kapso.getConversation("unwell")];
+  await eventually("both wait", () => waits.size === 2);
+  waits.get(500)!();
+  const later = kapso.getConversation("limited");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(sent.splice(0), ["limited", "unwell"]);
+  waits.get(3000)!();
+  assertEquals((await Promise.all([...reads, later])).map(({ id }) => id), [
+    "limited",
+    "unwell",
+    "limited",
+  ]);
+  assertEquals(sent.splice(0).sort(), ["limited", "limited", "unwell"]);
+
+  // Longer than this client waits: nothing is read until then.
+  waits.clear();
+  const other = start();
+  const error = failure(() => other.getConversation("refused"));
+  const unwell = failure(() => other.getConversation("unwell"));
+  assertEquals((await error).retryAfterMs, 3_600_000);
+  waits.get(500)!();
+  assertEquals((await unwell).status, 429);
+  assertEquals((await failure(() => other.getConversation("later"))).status, 429);
+  assertEquals(sent, ["refused", "unwell"]);
+});
+
 Deno.test("reads slow down before the rate limit is used up", async () => {
   await using setup = await start({
     rateLimit: 20,
