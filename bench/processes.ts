@@ -100,10 +100,10 @@ export async function findFunction(stackPid: number, name: string): Promise<numb
   throw new Error(`${name} does not run`);
 }
 
-/** The address of a function's own process, which the gateway forwards to. */
+/** The address of a function in its own process, where the gateway forwards requests to. */
 export async function findFunctionAddress(stackPid: number, name: string): Promise<string> {
   const command = await readCommand(await findFunction(stackPid, name));
-  return `http://127.0.0.1:${command.at(-1)}`;
+  return `http://127.0.0.1:${command.at(-1)}/${name}`;
 }
 
 async function readCommand(pid: number): Promise<string[]> {

@@ -6,12 +6,14 @@
  * @module
  */
 
+import { startOver } from "../contenders.ts";
 import { measureArray } from "../cost/array.ts";
 import { measureSessions, measureStorage } from "../cost/database.ts";
 import { measureGrowth } from "../cost/growth.ts";
 import { measureRequests } from "../cost/requests.ts";
 import { measureBurst, measureWebhooks } from "../cost/webhooks.ts";
 import { HAS_PROCESSOR_TIME } from "../processes.ts";
+import type { Figure } from "../report.ts";
 import { type BenchCase, openDatabase } from "./case.ts";
 
 const CREATE = new URL("../rest_baselines.sql", import.meta.url);
@@ -24,17 +26,20 @@ export const measureCost: BenchCase = async (context) => {
   const sql = openDatabase(context);
   await sql.unsafe(await Deno.readTextFile(CREATE));
   try {
-    const compared = await measureArray(context, sql);
-    if (!HAS_PROCESSOR_TIME) return [...await measureStorage(context), ...compared];
-    return [
-      ...await measureRequests(context, sql),
-      ...await measureWebhooks(context, sql),
-      ...await measureBurst(context, sql),
-      ...await measureSessions(context, sql),
-      ...await measureStorage(context),
-      ...await measureGrowth(context, sql),
-      ...compared,
-    ];
+    await startOver(sql);
+    const figures: Figure[] = [];
+    if (HAS_PROCESSOR_TIME) {
+      figures.push(
+        ...await measureRequests(context, sql),
+        ...await measureWebhooks(context, sql),
+        ...await measureBurst(context, sql),
+      );
+    }
+    figures.push(...await measureArray(context, sql));
+    if (HAS_PROCESSOR_TIME) figures.push(...await measureSessions(context, sql));
+    figures.push(...await measureStorage(context));
+    if (HAS_PROCESSOR_TIME) figures.push(...await measureGrowth(context, sql));
+    return figures;
   } finally {
     await sql.unsafe(DROP);
     await sql.end();

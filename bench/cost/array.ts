@@ -6,8 +6,8 @@
  */
 
 import type postgres from "postgres";
-import { type BenchContext, inWords, repeat } from "../cases/case.ts";
-import { createContenders, startOver, toBatch } from "../contenders.ts";
+import { type BenchContext, callsPerTurn, inWords, repeat } from "../cases/case.ts";
+import { createContenders, toBatch } from "../contenders.ts";
 import { median, runConcurrently, takeTurnsBy } from "../measure.ts";
 import { BenchThread, makeThreads } from "../messages.ts";
 import { type Peer, startPeer } from "../peers.ts";
@@ -26,7 +26,6 @@ type Senders = Readonly<Record<Name, Send>>;
 
 /** Measures the peer beside messaging-ingest. */
 export async function measureArray(context: BenchContext, sql: postgres.Sql): Promise<Figure[]> {
-  await startOver(sql);
   await using peer = await startPeer(context, "array_peer");
   const array = sendTo(context, peer.origin);
   const gateway = sendTo(context, atGateway(context, "messaging-ingest"));
@@ -52,6 +51,7 @@ async function measureAppends(
 ): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const length of LENGTHS) {
+    if (context.isQuick && length > 1_000) continue;
     context.note(`appends to arrays of ${inWords(length)} messages`);
     const name = `array-${length}`;
     await fill(sql, name, length);
@@ -99,7 +99,7 @@ async function measureImport(
   const send = (sender: Name) => {
     let imported = 0;
     return {
-      count: 10,
+      count: 20,
       send: () => senders[sender]([new BenchThread(`array-import-${imported++}`).next(BATCH)]),
     };
   };
@@ -137,17 +137,21 @@ async function compare(
   sides: Readonly<Record<Name, { count: number; send: () => Promise<void> }>>,
   target: Target | null = null,
 ): Promise<Figure[]> {
-  const repeated = ({ count, send }: typeof sides[Name]) => async () => {
-    for (let sent = 0; sent < count; sent++) await send();
+  const counts = {
+    ingest: callsPerTurn(context, sides.ingest.count),
+    array: callsPerTurn(context, sides.array.count),
+  };
+  const repeated = (name: Name) => async () => {
+    for (let sent = 0; sent < counts[name]; sent++) await sides[name].send();
   };
   const samples = await takeTurnsBy(
     stackMeasure(context.pid, [peer.pid]),
-    { ingest: repeated(sides.ingest), array: repeated(sides.array) },
+    { ingest: repeated("ingest"), array: repeated("array") },
     repeat(context, 8),
-    1,
+    2,
   );
-  const ingestMs = median(samples.ingest.map(totalTime)) / sides.ingest.count;
-  const arrayMs = median(samples.array.map(totalTime)) / sides.array.count;
+  const ingestMs = median(samples.ingest.map(totalTime)) / counts.ingest;
+  const arrayMs = median(samples.array.map(totalTime)) / counts.array;
   const id = `cost.array.${name}`;
   return [
     figure(`${id}.ingest.ms`, `${title}: messaging-ingest, processor time`, ingestMs, "ms"),

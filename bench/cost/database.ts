@@ -6,7 +6,7 @@
  */
 
 import type postgres from "postgres";
-import { type BenchContext, inWords, openDatabase, repeat } from "../cases/case.ts";
+import { type BenchContext, callsPerTurn, inWords, openDatabase, repeat } from "../cases/case.ts";
 import {
   createContenders,
   type Ingest,
@@ -50,9 +50,10 @@ export async function measureSessions(
     const compare = async (
       name: string,
       title: string,
-      calls: number,
+      callsInFull: number,
       prepare: (ingest: Ingest) => Promise<Call>,
     ) => {
+      const calls = callsPerTurn(context, callsInFull);
       const repeated = async (ingest: Ingest) => {
         const call = await prepare(ingest);
         return async () => {

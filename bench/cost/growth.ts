@@ -6,17 +6,18 @@
  */
 
 import type postgres from "postgres";
-import { type BenchContext, inWords, openDatabase, repeat } from "../cases/case.ts";
+import { type BenchContext, callsPerTurn, inWords, openDatabase, repeat } from "../cases/case.ts";
 import { truncateAll } from "../contenders.ts";
-import { median, takeTurnsBy } from "../measure.ts";
+import { median, runConcurrently, takeTurnsBy } from "../measure.ts";
 import { sessionMeasure } from "../processes.ts";
 import { type Figure, figure } from "../report.ts";
 
-const SIZES = [1_000, 10_000, 100_000] as const;
+const SIZES = [1_000, 10_000, 100_000];
+const QUICK_SIZES = [500, 2_000];
 /** Conversations that a call of loading stores. */
 const CHUNK = 500;
-/** Calls in a turn. */
-const CALLS = 200;
+/** Sessions that load. */
+const LOADERS = 2;
 const START = Date.UTC(2026, 1, 1);
 
 /** A number with conversations of one sent message each. */
@@ -30,7 +31,7 @@ interface Line {
 export async function measureGrowth(context: BenchContext, admin: postgres.Sql): Promise<Figure[]> {
   await truncateAll(admin);
   const lines: Line[] = [];
-  for (const size of SIZES) {
+  for (const size of context.isQuick ? QUICK_SIZES : SIZES) {
     if (size <= context.size) lines.push(await addLine(context, admin, size));
   }
   await admin`vacuum analyze`;
@@ -40,21 +41,25 @@ export async function measureGrowth(context: BenchContext, admin: postgres.Sql):
   try {
     const [session] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
     await sql`set role service_role`;
+    const calls = callsPerTurn(context, 200);
     const samples = await takeTurnsBy(
       sessionMeasure(session!.pid),
       Object.fromEntries(lines.flatMap((line) => [
         [
           `status.${line.size}`,
-          repeated(line, (index, turn) => sendStatus(sql, line, index, turn)),
+          repeated(line, calls, (index, turn) => sendStatus(sql, line, index, turn)),
         ],
-        [`append.${line.size}`, repeated(line, (index, turn) => append(sql, line, index, turn))],
+        [
+          `append.${line.size}`,
+          repeated(line, calls, (index, turn) => append(sql, line, index, turn)),
+        ],
       ])),
       // At most two statuses of a message.
       repeat(context, 8),
       1,
     );
     const ms = (operation: string, { size }: Line) =>
-      median(samples[`${operation}.${size}`]!) / CALLS;
+      median(samples[`${operation}.${size}`]!) / calls;
     return [
       ...describe("status", "Status event", lines, (line) => ms("status", line)),
       ...describe("append", "Append", lines, (line) => ms("append", line)),
@@ -92,12 +97,12 @@ function describe(
 }
 
 /** Calls with the conversations of a line in turn, spread over all of them. */
-function repeated(line: Line, call: (index: number, turn: number) => Promise<void>) {
+function repeated(line: Line, calls: number, run: (index: number, turn: number) => Promise<void>) {
   let count = 0;
   return async () => {
-    for (let calls = 0; calls < CALLS; calls++) {
+    for (let call = 0; call < calls; call++) {
       const turn = Math.floor(count / line.size);
-      await call((count++ * 7919) % line.size, turn);
+      await run((count++ * 7919) % line.size, turn);
     }
   };
 }
@@ -118,20 +123,26 @@ async function addLine(context: BenchContext, sql: postgres.Sql, size: number): 
     returning id`;
   await sql`reset session_replication_role`;
   const line = { connectionId: connection!.id, phoneNumberId, size };
-  for (let start = 0; start < size; start += CHUNK) {
-    const conversations = Array.from(
-      { length: Math.min(CHUNK, size - start) },
-      (_, index) => conversation(line, start + index, sent(line, start + index, "sent", START)),
-    );
-    const [stored] = await sql<{ errors: number }[]>`
-      select count(*) filter (where stored.outcome = 'error')::integer as errors
-      from public.connections as source
-      cross join lateral private.try_kapso_conversations(
-        source, ${JSON.stringify(conversations)}::text::jsonb) as stored
-      where source.id = ${line.connectionId}`;
-    if (stored!.errors > 0) throw new Error(`${stored!.errors} conversations were not stored`);
-  }
+  const chunks = Array.from({ length: Math.ceil(size / CHUNK) }, (_, index) => index * CHUNK);
+  const loaders = openDatabase(context, { max: LOADERS });
+  await runConcurrently(chunks, LOADERS, (start) => load(loaders, line, start));
+  await loaders.end();
   return line;
+}
+
+/** Stores some of the conversations of a line. */
+async function load(sql: postgres.Sql, line: Line, start: number): Promise<void> {
+  const conversations = Array.from(
+    { length: Math.min(CHUNK, line.size - start) },
+    (_, index) => conversation(line, start + index, sent(line, start + index, "sent", START)),
+  );
+  const [stored] = await sql<{ errors: number }[]>`
+    select count(*) filter (where stored.outcome = 'error')::integer as errors
+    from public.connections as source
+    cross join lateral private.try_kapso_conversations(
+      source, ${JSON.stringify(conversations)}::text::jsonb) as stored
+    where source.id = ${line.connectionId}`;
+  if (stored!.errors > 0) throw new Error(`${stored!.errors} conversations were not stored`);
 }
 
 const phoneOf = (index: number) => `5511${String(900_000_000 + index)}`;

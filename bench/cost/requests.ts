@@ -6,8 +6,8 @@
  */
 
 import type postgres from "postgres";
-import { type BenchContext, repeat } from "../cases/case.ts";
-import { createContenders, startOver, toBatch } from "../contenders.ts";
+import { type BenchContext, callsPerTurn, repeat } from "../cases/case.ts";
+import { createContenders, toBatch } from "../contenders.ts";
 import { median, takeTurnsBy } from "../measure.ts";
 import { makeThreads } from "../messages.ts";
 import { findFunctionAddress, type ProcessorTime, stackMeasure, totalTime } from "../processes.ts";
@@ -19,7 +19,6 @@ export async function measureRequests(
   context: BenchContext,
   sql: postgres.Sql,
 ): Promise<Figure[]> {
-  await startOver(sql);
   const ingest = sendTo(context, atGateway(context, "messaging-ingest"));
   // The first call starts the function, so that its address is known.
   await ingest(makeThreads("start", 1).map((thread) => thread.next(1)));
@@ -35,9 +34,14 @@ export async function measureRequests(
   };
   const senders = { ingest, direct, insert };
   context.note("requests of one message");
-  const single = await measure(context, senders, 100, await prepareSingle(sql));
+  const single = await measure(
+    context,
+    senders,
+    callsPerTurn(context, 100),
+    await prepareSingle(sql),
+  );
   context.note("requests of 500 messages");
-  const batch = await measure(context, senders, 10, prepareBatches());
+  const batch = await measure(context, senders, callsPerTurn(context, 20), prepareBatches());
   return [
     ...describe("single", "Request of one message", single, "≤ 2.8"),
     ...describe("batch", "Request of 500 messages", batch, "≤ 2"),
@@ -81,7 +85,7 @@ async function measure<Name extends string>(
       for (let request = 0; request < requests; request++) await senders[name](next(name));
     }])) as Record<Name, () => Promise<void>>,
     repeat(context, 10),
-    1,
+    2,
   );
   return Object.fromEntries(names.map((name) => {
     const each = (read: (time: ProcessorTime) => number) =>

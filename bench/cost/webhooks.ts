@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type postgres from "postgres";
 import { deliveryHeaders, type KapsoEvent } from "../../fakes/kapso/deliveries.ts";
 import { normalize } from "../../supabase/functions/_shared/kapso/webhook/normalize.ts";
-import { type BenchContext, openDatabase, repeat } from "../cases/case.ts";
+import { type BenchContext, callsPerTurn, openDatabase, repeat } from "../cases/case.ts";
 import { makeEvents } from "../cases/kapso_webhook.ts";
 import { median, takeTurnsBy } from "../measure.ts";
 import { startPeer } from "../peers.ts";
@@ -17,8 +17,6 @@ import { findFunctionAddress, sessionMeasure, stackMeasure, totalTime } from "..
 import { type Figure, figure } from "../report.ts";
 import { atGateway, post } from "./post.ts";
 
-/** Events in a turn, one at a time. */
-const EVENTS = 100;
 const BURST = 500;
 
 /** Measures events that come one at a time. */
@@ -29,14 +27,15 @@ export async function measureWebhooks(
   context.note("webhook events one at a time");
   await using peer = await startPeer(context, "webhook_peer");
   const rounds = repeat(context, 10);
+  const calls = callsPerTurn(context, 100);
   const gateway = atGateway(context, "kapso-webhook");
-  const [first, ...events] = await makeEvents(1 + 3 * EVENTS * (rounds + 1), 2);
+  const [first, ...events] = await makeEvents(1 + 3 * calls * (rounds + 2), 2);
   // The first call starts the function, so that its address is known.
   await deliver(context, gateway, first!);
   const direct = await findFunctionAddress(context.pid, "kapso-webhook");
   const queue = events.values();
   const deliverAll = (url: string) => async () => {
-    for (let count = 0; count < EVENTS; count++) {
+    for (let count = 0; count < calls; count++) {
       await deliver(context, url, queue.next().value!);
     }
     await waitUntilProcessed(sql);
@@ -49,10 +48,10 @@ export async function measureWebhooks(
       peer: deliverAll(peer.origin),
     },
     rounds,
-    1,
+    2,
   );
   const [webhookMs, directMs, peerMs] = [samples.webhook, samples.direct, samples.peer]
-    .map((times) => median(times.map(totalTime)) / EVENTS) as [number, number, number];
+    .map((times) => median(times.map(totalTime)) / calls) as [number, number, number];
   const title = "Webhook event";
   return [
     figure("cost.webhook.ms", `${title}: kapso-webhook, processor time`, webhookMs, "ms"),
