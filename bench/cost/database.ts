@@ -119,10 +119,23 @@ export async function measureStorage(context: BenchContext): Promise<Figure[]> {
   const sql = openDatabase(context, { max: WORKERS });
   await setNaptime(sql, "1s");
   try {
-    const quick = context.isQuick ? 0.2 : 1;
     return [
-      ...await measureLoad(context, sql, "one_by_one", "one by one", 0.5 * quick, loadOneByOne),
-      ...await measureLoad(context, sql, "batches", "in batches of 500", 2 * quick, loadInBatches),
+      ...await measureLoad(
+        context,
+        sql,
+        "one_by_one",
+        "one by one",
+        context.isQuick ? 0.1 : 2,
+        loadOneByOne,
+      ),
+      ...await measureLoad(
+        context,
+        sql,
+        "batches",
+        "in batches of 500",
+        context.isQuick ? 0.4 : 2,
+        loadInBatches,
+      ),
     ];
   } finally {
     await setNaptime(sql, "default");
