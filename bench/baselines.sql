@@ -136,3 +136,18 @@ as $$
     )
   ), '[]');
 $$;
+
+-- An event of a webhook that is kept as it comes, without looking for repeats and without processing it.
+create table bench.webhook_events (
+  id bigint generated always as identity primary key,
+  phone_number_id text,
+  event text,
+  idempotency_key text,
+  body bytea not null,
+  elements jsonb not null,
+  received_at timestamptz not null default now()
+);
+
+-- Measured as the role of the functions.
+grant usage on schema bench to service_role;
+grant all on all tables in schema bench to service_role;

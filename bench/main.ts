@@ -16,6 +16,7 @@ import { startDurableStack } from "../local/spawn_durable_stack.ts";
 import type { BenchCase, BenchContext } from "./cases/case.ts";
 import { measureApp } from "./cases/app.ts";
 import { measureConversationSync } from "./cases/conversation_sync.ts";
+import { measureCost } from "./cases/cost.ts";
 import { measureDisk } from "./cases/disk.ts";
 import { measureHttp } from "./cases/http.ts";
 import { measureInbox } from "./cases/inbox.ts";
@@ -45,6 +46,7 @@ const CASES: Readonly<Record<string, BenchCase>> = {
   tenants: measureTenants,
   search: measureSearch,
   scale: measureScale,
+  cost: measureCost,
 };
 
 const FULL_SIZE = 100_000;

@@ -21,12 +21,25 @@ export async function takeTurns<Name extends string>(
   rounds: number,
   warmup = 0,
 ): Promise<Samples<Name>> {
+  return await takeTurnsBy(time, runs, rounds, warmup);
+}
+
+/** The same with another measure than time, such as processor time. */
+export async function takeTurnsBy<Name extends string, Value>(
+  measure: (run: () => Promise<unknown>) => Promise<Value>,
+  runs: Runs<Name>,
+  rounds: number,
+  warmup = 0,
+): Promise<Record<Name, Value[]>> {
   const names = Object.keys(runs) as Name[];
-  const samples = Object.fromEntries(names.map((name) => [name, []])) as unknown as Samples<Name>;
+  const samples = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
+    Name,
+    Value[]
+  >;
   for (let round = 0; round < warmup + rounds; round++) {
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      const ms = await time(() => runs[name](round));
-      if (round >= warmup) samples[name].push(ms);
+      const value = await measure(() => runs[name](round));
+      if (round >= warmup) samples[name].push(value);
     }
   }
   return samples;

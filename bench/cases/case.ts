@@ -48,6 +48,11 @@ export function repeat(context: BenchContext, count: number): number {
   return Math.max(3, Math.round(count * context.effort));
 }
 
+/** Calls in a turn. A quick run has fewer, and coarse figures: processor time is counted in steps of 10 ms. */
+export function callsPerTurn(context: BenchContext, count: number): number {
+  return context.isQuick ? Math.ceil(count / 5) : count;
+}
+
 /** Formats a size: 100,000. */
 export function inWords(count: number): string {
   return count.toLocaleString("en");

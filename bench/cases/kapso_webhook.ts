@@ -58,9 +58,13 @@ async function deliver(url: string, init: RequestInit): Promise<void> {
   }
 }
 
-/** Messages of customers, replies, and the statuses of the replies. */
-async function makeEvents(count: number): Promise<KapsoEvent[]> {
-  await using fake = await startFakeKapso();
+/**
+ * Messages of customers, replies, and the statuses of the replies.
+ *
+ * @param seed Another one gives other customers and other messages.
+ */
+export async function makeEvents(count: number, seed = 1): Promise<KapsoEvent[]> {
+  await using fake = await startFakeKapso({ seed });
   const contacts = Array.from({ length: CONTACTS }, () => fake.addContact());
   while (fake.events.length < count) {
     const contact = fake.random.pick(contacts);

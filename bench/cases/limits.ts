@@ -8,6 +8,7 @@
 import { seedHistory } from "../../fakes/kapso/history.ts";
 import { deliveryHeaders } from "../../fakes/kapso/deliveries.ts";
 import { makeThreads } from "../messages.ts";
+import { findFunction, HAS_PROCESSOR_TIME, processorTime } from "../processes.ts";
 import { type Figure, figure } from "../report.ts";
 import { type BenchCase, type BenchContext, openDatabase } from "./case.ts";
 
@@ -23,7 +24,7 @@ interface LargeRequest {
 
 /** Measures all functions, one after the other. */
 export const measureLimits: BenchCase = async (context) => {
-  if (Deno.build.os !== "linux") return [];
+  if (!HAS_PROCESSOR_TIME) return [];
   const figures: Figure[] = [];
   for (const [name, prepare] of Object.entries(LARGEST)) {
     figures.push(...await measureFunction(context, name, await prepare(context)));
@@ -39,10 +40,10 @@ async function measureFunction(
   const url = `${context.info.api_url}/functions/v1/${path}`;
   // Starts the function.
   await (await fetch(url, { method: "OPTIONS" })).body?.cancel();
-  const pid = await findProcess(context.pid, name);
+  const pid = await findFunction(context.pid, name);
   // Forgets the peak so far.
   await Deno.writeTextFile(`/proc/${pid}/clear_refs`, "5");
-  const before = await cpuSeconds(pid);
+  const before = await processorTime(pid);
   const response = await fetch(url, init);
   const answer = await response.text();
   // The figures are those of the function, so a database with too much to do does not end the case.
@@ -53,7 +54,7 @@ async function measureFunction(
     figure(
       `limits.${name}.cpu`,
       `${title}: processor time`,
-      await cpuSeconds(pid) - before,
+      (await processorTime(pid) - before) / 1000,
       "s",
       "≤ 1",
     ),
@@ -229,27 +230,8 @@ function disposable(client: ReturnType<typeof openDatabase>) {
   return { client, [Symbol.asyncDispose]: () => client.end() };
 }
 
-/** The process of a function, a child of the stack. */
-async function findProcess(stackPid: number, name: string): Promise<number> {
-  for await (const { name: pid } of Deno.readDir("/proc")) {
-    if (!/^[0-9]+$/.test(pid)) continue;
-    const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-    const line = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
-    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-    if (parent === stackPid && line.includes(`/functions/${name}/`)) return Number(pid);
-  }
-  throw new Error(`${name} does not run`);
-}
-
 /** The most memory that a process has used since its peak was forgotten, in MB. */
 async function peakMemory(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
-}
-
-/** Processor time of a process, in seconds. The clock of `/proc` ticks 100 times a second. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
