@@ -83,7 +83,7 @@ export async function createMessages(sql: postgres.Sql, count: number): Promise<
       where made.slug = 'search-1' and member.email = ${EMAIL}
     ), connected as (
       insert into public.connections (workspace_id, platform, connection_id, name, phone_number_id, number_claimed_at)
-      select made.id, 'whatsapp', made.slug, made.slug, made.slug, now() from made
+      select made.id, 'whatsapp', made.slug, made.slug, 7000000 + split_part(made.slug, '-', 2)::integer, now() from made
       returning id, workspace_id, connection_id
     )
     select id, workspace_id from connected order by split_part(connection_id, '-', 2)::integer`;
@@ -141,7 +141,7 @@ export async function createMessages(sql: postgres.Sql, count: number): Promise<
           id,
           workspace_id: connection.workspace_id,
           connection_id: connection.id,
-          key: `search-${place + 1}:62811${String(key).padStart(7, "0")}`,
+          key: `${7000001 + place}:62811${String(key).padStart(7, "0")}`,
           page,
           is_head: page === lastPage,
           count: length,

@@ -247,26 +247,31 @@ begin
     blocks_read := blocks_read + coalesce(cardinality(batch), 0);
     batch_size := 100;
 
+    -- The lines of a block are looked at once the block is known to be worth it.
+    with promising as materialized (
+      select block.id, block.conversation_id, block.sent_ats, block.words
+      from private.message_blocks as block
+      where block.id = any (batch)
+        -- The index of words has seen to that.
+        and (by_index or block.words like all (query.patterns))
+        and not exists (
+          select from unnest(others) as other (pattern)
+          where not exists (
+            select from string_to_table(block.words, lead) with ordinality as piece (words, number)
+            where split_part(piece.words, E'\n', -1) || ' ' like other.pattern
+              or (piece.number > 1 and ' ' || split_part(piece.words, E'\n', 1) like other.pattern)
+          )
+        )
+    )
     select array_agg(row(hit.sent_at, block.conversation_id)::private.message_place), count(distinct block.id)
     into found, hit_count
-    from private.message_blocks as block
+    from promising as block
     cross join lateral (
       select block.sent_ats[line.number] as sent_at
       from string_to_table(block.words, E'\n') with ordinality as line (words, number)
       where line.words like all (query.patterns) and not line.words like any (query.excluded)
     ) as hit
-    where block.id = any (batch)
-      -- The index of words has seen to that.
-      and (by_index or block.words like all (query.patterns))
-      and not exists (
-        select from unnest(others) as other (pattern)
-        where not exists (
-          select from string_to_table(block.words, lead) with ordinality as piece (words, number)
-          where split_part(piece.words, E'\n', -1) || ' ' like other.pattern
-            or (piece.number > 1 and ' ' || split_part(piece.words, E'\n', 1) like other.pattern)
-        )
-      )
-      and hit.sent_at >= find_message_places.from_sent_at
+    where hit.sent_at >= find_message_places.from_sent_at
       and hit.sent_at <= latest
       and (hit.sent_at, block.conversation_id)
         < ((find_message_places.before).sent_at, (find_message_places.before).conversation_id);
