@@ -91,7 +91,7 @@ set search_path = ''
 as $$
   select 'extensions',
     case
-      when not bool_or(installed.name = 'pg_trgm') or not bool_or(installed.name = 'btree_gin') then 'problem'
+      when not bool_or(installed.name = 'pg_trgm') then 'problem'
       when bool_or(installed.schema = 'public' and installed.name in ('pg_trgm', 'pg_net')) then 'warning'
       else 'ok'
     end,
@@ -99,8 +99,6 @@ as $$
     case
       when not bool_or(installed.name = 'pg_trgm')
         then 'The search needs pg_trgm: create extension pg_trgm with schema extensions.'
-      when not bool_or(installed.name = 'btree_gin')
-        then 'The search needs btree_gin: create extension btree_gin with schema extensions.'
       when bool_or(installed.schema = 'public' and installed.name = 'pg_net')
         then 'pg_net belongs in the schema extensions: drop extension pg_net; create extension pg_net with schema extensions.'
       when bool_or(installed.schema = 'public' and installed.name = 'pg_trgm')

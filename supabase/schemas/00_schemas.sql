@@ -17,9 +17,6 @@ grant usage on schema extensions to anon, authenticated, service_role;
 -- extension need the execute privilege that Postgres grants to public by default.
 create extension if not exists pg_trgm with schema extensions;
 
--- Lets an index of words contain the workspace.
-create extension if not exists btree_gin with schema extensions;
-
 -- Postgres grants execute on a new function to public, and hosted Supabase grants every new table and
 -- function in public to anon and authenticated. Here each object is granted by name instead. The
 -- first statement has to be global: a revoke "in schema" cannot take back the built-in grant.

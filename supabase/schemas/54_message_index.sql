@@ -59,26 +59,43 @@ comment on column private.message_blocks.words is
   'A line for each message in the same order, from private.message_words. Kept as text, which Postgres compresses; a '
   'stored tsvector would take twice the space.';
 
-create function private.words_vector(words text)
+create function private.workspace_word(workspace_id uuid)
+returns text
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $$
+begin
+  -- No word of a message has this sign.
+  return '=' || workspace_id;
+end;
+$$;
+comment on function private.workspace_word(uuid) is 'The word that all blocks of a workspace have in their index.';
+
+create function private.words_vector(workspace_id uuid, words text)
 returns tsvector
 language plpgsql
 immutable
 parallel safe
--- What it is, next to one operator: without it Postgres would rather compute the words of every block of a workspace than
--- ask the index, where it has no statistics yet.
+-- What it is, next to one operator.
 cost 10000
 set search_path = ''
 as $$
 begin
-  return array_to_tsvector(array_remove(string_to_array(translate(words, E'\n', ' '), ' '), ''));
+  return array_to_tsvector(
+    array_remove(string_to_array(translate(words, E'\n', ' '), ' '), '') || private.workspace_word(workspace_id)
+  );
 end;
 $$;
-comment on function private.words_vector(text) is 'The words of a block as the index has them.';
+comment on function private.words_vector(uuid, text) is
+  'The words of a block as the index has them. The workspace is one of them: with a column of its own, Postgres could ask an '
+  'index of that column, and make the words of every block of a workspace that its statistics do not know yet.';
 
 create index message_blocks_words_idx on private.message_blocks
-  using gin (workspace_id, private.words_vector(words)) with (fastupdate = on, gin_pending_list_limit = 1024);
+  using gin (private.words_vector(workspace_id, words)) with (fastupdate = on, gin_pending_list_limit = 1024);
 comment on index private.message_blocks_words_idx is
-  'Blocks of a workspace with given words. The workspace is part of it: the words of others are not read.';
+  'Blocks of a workspace with given words. The workspace is one of the words, so those of others are not read.';
 
 create index message_blocks_workspace_id_last_sent_at_idx
   on private.message_blocks (workspace_id, last_sent_at desc, id desc) include (first_sent_at);
@@ -673,7 +690,8 @@ create trigger workspaces_forget_message_index
 -- Who may call these functions -------------------------------------------------------------------
 
 revoke execute on function
-  private.words_vector(text),
+  private.workspace_word(uuid),
+  private.words_vector(uuid, text),
   private.message_text(jsonb),
   private.message_marks(text, text),
   private.message_words(jsonb, text),
@@ -690,7 +708,8 @@ revoke execute on function
   private.forget_message_index()
 from public, anon, authenticated, service_role;
 grant execute on function
-  private.words_vector(text),
+  private.workspace_word(uuid),
+  private.words_vector(uuid, text),
   private.message_text(jsonb),
   private.message_marks(text, text),
   private.message_words(jsonb, text),

@@ -23,7 +23,7 @@ async function buffersOf(sql: Sql, connection: Connection, batch: unknown[]): Pr
   return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"];
 }
 
-/** The median of some appends of one message each to known conversations. */
+/** What the cheapest of some appends of one message each to known conversations reads: others read the catalogue again. */
 async function appendCost(sql: Sql, connection: Connection, targets: readonly string[]) {
   const costs: number[] = [];
   for (const external_conversation_id of targets) {
@@ -33,7 +33,7 @@ async function appendCost(sql: Sql, connection: Connection, targets: readonly st
       ]),
     );
   }
-  return costs.toSorted((a, b) => a - b)[costs.length >> 1]!;
+  return Math.min(...costs);
 }
 
 /** A business with a number of conversations. */
@@ -53,8 +53,9 @@ async function business(count: number) {
 }
 
 Deno.test("an append reads the same beside 2,000 conversations and 200 workspaces as beside 10", async () => {
+  const { sql } = database;
   // As the function of a bridge calls it: as the service, in a session that has done it before.
-  const { service, sql } = database;
+  const service = database.connect({ max: 1, connection: { role: "service_role" } });
   const small = await business(10);
   const large = await business(CONVERSATIONS);
   await sql`
@@ -66,11 +67,12 @@ Deno.test("an append reads the same beside 2,000 conversations and 200 workspace
   await appendCost(service, small.connection, targets(small.ids));
   const few = await appendCost(service, small.connection, targets(small.ids));
   const many = await appendCost(service, large.connection, targets(large.ids));
+  await service.end();
   assert(many <= few * 1.5, `${few} buffers with 10 conversations, ${many} with ${CONVERSATIONS}`);
 });
 
 Deno.test("the conversations of a batch are looked up one by one, never by reading the workspace", async () => {
-  const { service } = database;
+  const service = database.connect({ max: 1, connection: { role: "service_role" } });
   const { connection, ids } = await business(1_000);
   const batch = (count: number) =>
     ids.slice(0, count).map((external_conversation_id) =>
@@ -79,5 +81,6 @@ Deno.test("the conversations of a batch are looked up one by one, never by readi
   await buffersOf(service, connection, batch(1));
   const one = await buffersOf(service, connection, batch(1));
   const ten = await buffersOf(service, connection, batch(10));
+  await service.end();
   assertEquals(ten < one * 10 + 100, true, `${one} buffers for one, ${ten} for ten`);
 });

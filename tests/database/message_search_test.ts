@@ -468,31 +468,43 @@ Deno.test("long texts, and many of one instant, are indexed and found", async ()
 });
 
 Deno.test("a search without a hit reads a few pages of the database, however many messages there are", async () => {
-  const workspace = await createWorkspace(db.sql);
-  const [source] = await db.sql<{ id: string }[]>`
-    insert into public.conversations (workspace_id, platform, external_conversation_id, participant_identifier)
-    values (${workspace.id}, 'telegram', ${unique()}, 'x') returning id`;
   // Blocks without messages: a search without a hit does not read messages.
-  await db.sql`
-    insert into private.message_blocks (workspace_id, conversation_id, first_sent_at, last_sent_at, sent_ats, words)
-    select ${workspace.id}, ${source!.id}, moment.at, moment.at, array[moment.at], line.words
-    from generate_series(1, ${size(1500, 20000)}::integer) as number
-    cross join lateral (select timestamptz '2026-01-01' + number * interval '1 minute' as at) as moment
-    cross join lateral (
-      select ' =in ' || string_agg(md5(number || ' ' || word), ' ') || ' ' as words from generate_series(1, 40) as word
-    ) as line`;
+  const fill = async (count: number) => {
+    const workspace = await createWorkspace(db.sql);
+    const [source] = await db.sql<{ id: string }[]>`
+      insert into public.conversations (workspace_id, platform, external_conversation_id, participant_identifier)
+      values (${workspace.id}, 'telegram', ${unique()}, 'x') returning id`;
+    await db.sql`
+      insert into private.message_blocks (workspace_id, conversation_id, first_sent_at, last_sent_at, sent_ats, words)
+      select ${workspace.id}, ${source!.id}, moment.at, moment.at, array[moment.at], line.words
+      from generate_series(1, ${count}::integer) as number
+      cross join lateral (select timestamptz '2026-01-01' + number * interval '1 minute' as at) as moment
+      cross join lateral (
+        select ' =in ' || string_agg(md5(number || ' ' || word), ' ') || ' ' as words
+        from generate_series(1, 40) as word
+      ) as line`;
+    return workspace;
+  };
+  // Statistics that know another workspace alone, as after a large import.
+  await fill(size(1000, 10000));
+  await db.sql`analyze private.message_blocks`;
+  const workspace = await fill(size(1500, 20000));
   const read = () =>
     db.as({ userId: workspace.viewer }, async (sql) => {
       const ask = () =>
         sql<{ "QUERY PLAN": { Plan: Record<string, number> }[] }[]>`
           explain (analyze, buffers, format json)
           select * from public.search_messages(${workspace.id}, 'nowhereatall ')`;
-      await ask();
-      const [row] = await ask();
-      const { Plan: plan } = row!["QUERY PLAN"][0]!;
-      return plan["Shared Hit Blocks"]! + plan["Shared Read Blocks"]!;
+      const costs: number[] = [];
+      for (let index = 0; index < 5; index++) {
+        const [row] = await ask();
+        const { Plan: plan } = row!["QUERY PLAN"][0]!;
+        costs.push(plan["Shared Hit Blocks"]! + plan["Shared Read Blocks"]!);
+      }
+      // The first reads the catalogue, and so does one after autovacuum.
+      return Math.min(...costs);
     });
-  // Without statistics, as after a large import; with sizes alone, as a first vacuum leaves them; and with all.
+  // As they are; with the sizes of now, as a vacuum leaves them; and with new statistics.
   await db.sql`select gin_clean_pending_list('private.message_blocks_words_idx')`;
   const buffers: number[] = [];
   for (

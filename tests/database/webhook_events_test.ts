@@ -630,19 +630,22 @@ Deno.test("an operator sets how many days are kept, and null keeps all", async (
 Deno.test("accepting reads the same with 10 and with 100,000 events in the table", async () => {
   const { sql, service } = database;
   const line = await createLine();
+  // One session, which has read the catalogue by its second call.
+  const warm = database.connect({ max: 1, connection: { role: "service_role" } });
   const buffers = async () => {
     const costs: number[] = [];
     for (let index = 0; index < 7; index++) {
       const elements = [element(line, uniqueNumber(), { messages: [message()] })];
-      const [row] = await service`
+      const [row] = await warm`
         explain (analyze, buffers, format json)
         select * from public.record_webhook_event(${line.number}, 'e', ${unique()}, 'e30=', ${
-        service.json(elements as Json)
+        warm.json(elements as Json)
       })`;
       const plan = row!["QUERY PLAN"][0].Plan;
       costs.push(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]);
     }
-    return costs.toSorted((a, b) => a - b)[3]!;
+    // Autovacuum may make it read the catalogue again.
+    return Math.min(...costs);
   };
   // One that waits, so that the others do.
   await whileBusy(line, () => record(service, line, [element(line, uniqueNumber(), {})]));
@@ -656,6 +659,7 @@ Deno.test("accepting reads the same with 10 and with 100,000 events in the table
     insert into private.webhook_deliveries
     select gen_random_uuid(), event, now() from generate_series(1, 100000) as event`;
   const many = await buffers();
+  await warm.end();
   await sql`delete from private.webhook_events where phone_number_id = ${line.number}`;
   // Each index is a level or two deeper.
   assert(many <= few + 12, `${few} buffers with 10 events, ${many} with 100,000`);
