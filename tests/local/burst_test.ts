@@ -67,11 +67,14 @@ Deno.test("a burst: some webhooks are stored, the others get 503 at once, and th
     return { id, status: response.status, ms: performance.now() - startedAt };
   }
 
-  async function check(perSecond: number, seconds: number): Promise<Answer[]> {
+  async function check(
+    perSecond: number,
+    seconds: number,
+  ): Promise<{ accepted: Answer[]; refused: Answer[] }> {
     const answers = await sendAt(perSecond, seconds);
     const accepted = answers.filter(({ status }) => status === 200);
     const refused = answers.filter(({ status }) => status === 503);
-    assert(accepted.length > 0 && refused.length > 0, "both happened");
+    assert(accepted.length > 0, "some are stored");
     // Some were answered before they were processed.
     await untilProcessed(sql, [info.demo.kapso_phone_number_id]);
     const rows = await sql<{ id: string }[]>`
@@ -89,12 +92,14 @@ Deno.test("a burst: some webhooks are stored, the others get 503 at once, and th
         `peak memory of the gateway ${Math.round(peak / MB)} MB`,
     );
     assert(peak < 1_000 * MB, `the stack used ${peak / MB} MB`);
-    return accepted;
+    return { accepted, refused };
   }
 
   await send(prepare(1)[0]!);
-  await check(size(300, 900), size(2, 10));
-  const accepted = await check(300, size(1, 15));
+  // More at once than it takes.
+  const { refused } = await check(size(1500, 900), size(0.4, 10));
+  assert(refused.length > 0, "others are refused");
+  const { accepted } = await check(300, size(1, 15));
   assert(quantile(accepted, 0.99) < 10_000, "Kapso waits 10 s for an answer");
   assertEquals((await send(prepare(1)[0]!)).status, 200, "the stack is up");
   await sql.end();
