@@ -169,3 +169,12 @@ export async function indexQueue(sql: postgres.Sql): Promise<void> {
     else await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
+
+/** Builds the index of the words of all messages from nothing. */
+export async function buildIndex(sql: postgres.Sql): Promise<void> {
+  await sql`truncate private.message_blocks, private.message_index_queue`;
+  await sql`
+    select public.rebuild_message_index(id, max_conversations => 1000000)
+    from public.workspaces where slug like 'search-%'`;
+  await indexQueue(sql);
+}

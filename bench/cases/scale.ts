@@ -8,18 +8,16 @@
 import type postgres from "postgres";
 import { createRandom, type Random } from "../../fakes/kapso/random.ts";
 import { truncateAll } from "../contenders.ts";
-import { quantile, time } from "../measure.ts";
+import { quantile, type Runs, takeTurns } from "../measure.ts";
 import { type Figure, figure } from "../report.ts";
 import { signIn } from "../session.ts";
-import { createMessages, EMAIL, indexQueue } from "../skewed_messages.ts";
+import { buildIndex, createMessages, EMAIL } from "../skewed_messages.ts";
 import { type BenchCase, type BenchContext, inWords, openDatabase, repeat } from "./case.ts";
 
 /** With how many messages the others are compared. */
 const COMPARED = 100_000;
-/** The most that a median may grow from there. */
+/** The most that a median may grow from there. A search reads more where there is more to find. */
 const MOST = "≤ 1.3";
-/** Calls whose cost must not depend on the size. A search reads more where there is more to find. */
-const FLAT = ["append", "status", "webhook", "list", "thread"] as const;
 
 /** A conversation of any workspace. */
 interface Place {
@@ -29,8 +27,6 @@ interface Place {
   /** The newest message. */
   messageId: string;
 }
-
-type Calls = Record<typeof FLAT[number] | "search", () => Promise<unknown>>;
 
 /** Measures the calls at every power of ten up to the size of the run. */
 export const measureScale: BenchCase = async (context) => {
@@ -43,7 +39,9 @@ export const measureScale: BenchCase = async (context) => {
     for (let count = 10_000; count <= context.size; count *= 10) {
       const workspaceId = await fill(context, admin, count);
       const calls = await prepare({ admin, service, member }, workspaceId);
-      for (const [name, samples] of Object.entries(await measure(context, calls))) {
+      context.note("measuring");
+      const all = await takeTurns(calls, repeat(context, 300), 20);
+      for (const [name, samples] of Object.entries(all)) {
         const median = quantile(samples, 0.5);
         medians.set(`${name} ${count}`, median);
         const title = `${inWords(count)} messages: ${name}`;
@@ -72,7 +70,6 @@ export const measureScale: BenchCase = async (context) => {
 async function fill(context: BenchContext, sql: postgres.Sql, count: number): Promise<string> {
   context.note(`creating ${inWords(count)} messages`);
   await truncateAll(sql);
-  await sql`truncate private.message_blocks, private.message_index_queue`;
   await sql`delete from public.workspaces where slug like 'search-%'`;
   const workspaceId = await createMessages(sql, count);
   await sql`
@@ -86,10 +83,7 @@ async function fill(context: BenchContext, sql: postgres.Sql, count: number): Pr
     ) as page
     cross join lateral jsonb_array_elements(page.messages) as message (value)`;
   context.note("building the index of words");
-  await sql`
-    select public.rebuild_message_index(id, max_conversations => 1000000)
-    from public.workspaces where slug like 'search-%'`;
-  await indexQueue(sql);
+  await buildIndex(sql);
   await sql`select gin_clean_pending_list('private.message_blocks_words_idx')`;
   await sql`vacuum analyze`;
   await sql`checkpoint`;
@@ -103,7 +97,7 @@ const PLACES = 500;
 async function prepare(
   { admin, service, member }: Record<"admin" | "service" | "member", postgres.Sql>,
   workspaceId: string,
-): Promise<Calls> {
+): Promise<Runs<"append" | "status" | "webhook" | "list" | "thread" | "search">> {
   await service`set role service_role`;
   await member`reset role`;
   await signIn(member, EMAIL);
@@ -175,27 +169,6 @@ const createMessage = () => ({
   media_url: null,
   sent_at: new Date().toISOString(),
 });
-
-/** Milliseconds of each call. They take turns, so that other load on the machine affects them alike. */
-async function measure(
-  context: BenchContext,
-  calls: Calls,
-): Promise<Record<keyof Calls, number[]>> {
-  context.note("measuring");
-  const names = Object.keys(calls) as (keyof Calls)[];
-  const samples = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
-    keyof Calls,
-    number[]
-  >;
-  const rounds = repeat(context, 300);
-  for (let round = -20; round < rounds; round++) {
-    for (const name of names) {
-      const ms = await time(calls[name]);
-      if (round >= 0) samples[name].push(ms);
-    }
-  }
-  return samples;
-}
 
 /** What a message takes on the disk, with its key and its words. */
 async function measureBytes(sql: postgres.Sql, count: number): Promise<Figure[]> {

@@ -12,6 +12,7 @@ import { median, takeTurns, time } from "../measure.ts";
 import { type Figure, figure } from "../report.ts";
 import { signIn } from "../session.ts";
 import {
+  buildIndex,
   createMessages,
   createText,
   createVocabulary,
@@ -72,13 +73,7 @@ async function measureIndexing(
   context.note("building the index");
   const [stored] = await sql<{ messages: number }[]>`
     select sum(message_count)::integer as messages from public.conversations`;
-  await sql`truncate private.message_blocks, private.message_index_queue`;
-  const ms = await time(async () => {
-    await sql`
-      select public.rebuild_message_index(id, max_conversations => 1000000)
-      from public.workspaces where slug like 'search-%'`;
-    await indexQueue(sql);
-  });
+  const ms = await time(() => buildIndex(sql));
   await sql`vacuum analyze private.message_blocks`;
   await sql`select gin_clean_pending_list('private.message_blocks_words_idx')`;
   const [size] = await sql<{ bytes: number; words: number; blocks: number }[]>`

@@ -81,7 +81,7 @@ export async function buildDatabase(
  *
  * @throws {Error} with the name of the file that Postgres refuses.
  */
-async function applyFiles(sql: postgres.Sql, files: readonly string[]): Promise<void> {
+export async function applyFiles(sql: postgres.Sql, files: readonly string[]): Promise<void> {
   for (const file of files) {
     const text = await Deno.readTextFile(file);
     try {

@@ -7,7 +7,9 @@
 
 import { join } from "node:path";
 import postgres from "postgres";
+import { applyFiles } from "../../cli/schema/databases.ts";
 import { openDatabase } from "../../local/postgres/database.ts";
+import { databaseFiles } from "../../local/postgres/migrate.ts";
 import { asRole, bootstrapSupabase, SUPERUSER } from "../../local/postgres/roles.ts";
 import { ensureSystemSchema } from "../../local/postgres/system_schema.ts";
 import { type Project, readProject } from "../../local/project.ts";
@@ -45,11 +47,7 @@ export async function createSchema(
     await bootstrapSupabase(admin, decodeURIComponent(new URL(adminUrl).password));
     await ensureRealtimeSchema(admin);
     await ensureSystemSchema({ admin, databaseUrl: url, config: project.config, secrets });
-    const files = [...Deno.readDirSync(project.migrationsDir)].map(({ name }) => name).sort();
-    for (const file of files) {
-      const text = await Deno.readTextFile(join(project.migrationsDir, file));
-      await owner.begin((migration) => migration.unsafe(text));
-    }
+    await applyFiles(owner, databaseFiles(project).migrations);
   } finally {
     await Promise.all([admin.end(), owner.end()]);
   }

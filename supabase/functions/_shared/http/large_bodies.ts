@@ -41,7 +41,7 @@ export type BodyBudget = (sender: string, bytes: number) => Promise<() => void>;
 export function createBodyBudget(
   { maxBytes, maxBytesOfSender = maxBytes, maxWaitMs = MAX_WAIT_MS }: BodyBudgetOptions,
 ): BodyBudget {
-  const unitsOf = (bytes: number) => Math.max(1, Math.round(bytes / UNIT_BYTES));
+  const unitsOf = (bytes: number) => Math.ceil(bytes / UNIT_BYTES);
   const all = withTimeout(
     new Semaphore(unitsOf(maxBytes)),
     maxWaitMs,
